@@ -1,0 +1,25 @@
+"""bandmark measures how much of its published memory bandwidth a machine really gives.
+
+What is measured (formulas, byte counts, code) lives in the package bandmark_kernels; how it is measured, judged,
+recorded and shown lives here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__", "load", "run"]
+
+if TYPE_CHECKING:
+    from bandmark.api import load, run
+
+
+def __getattr__(name: str) -> Any:
+    # The functions need NumPy and pandas; `bandmark --help` must not pay for importing them.
+    if name in ("load", "run"):
+        from bandmark import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,171 @@
+"""How do the samples of a case become a row?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bandmark import __version__, judge
+from bandmark.measure import Samples
+from bandmark.peaks import Peak
+from bandmark.plan import Case
+from bandmark.record import MEASURED, SCHEMA, Result
+from bandmark.references import REFERENCES
+from bandmark.stats import Summary, summarize
+from bandmark.telemetry import Telemetry
+from bandmark.verdict import verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What all rows of a run have in common."""
+
+    run_id: str
+    system: str
+    peak: Peak
+    data: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What happened to one case."""
+
+    samples: Samples | None = None
+    max_error: float | None = None
+    """Error in units of the tolerance; None if the case was not verified."""
+    variant: str | None = None
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    others_share: float | None = None
+    started_utc: str | None = None
+    error: str | None = None
+    """Why there are no samples, if something went wrong."""
+    note: str | None = None
+    """What the row must say although the figure is sound: a halved size, rotated buffers."""
+
+
+def assemble(case: Case, outcome: Outcome, context: Context) -> Result:
+    """Return the row of a case."""
+    row = _identity(case, outcome, context)
+    if case.skip_reason is not None:
+        return replace(row, status="unsupported", reason=case.skip_reason)
+    if outcome.samples is None:
+        return replace(row, status="error", reason=outcome.error or "no samples were taken")
+    summary = summarize(outcome.samples.seconds)
+    row = replace(row, **_times(summary, outcome.samples))
+    if outcome.max_error is not None and not outcome.max_error <= 1:
+        reason = f"the output is wrong by {outcome.max_error:.3g} times the tolerance"
+        return replace(row, verified=False, max_error=outcome.max_error, status="failed_verification", reason=reason)
+    return _judged(row, case, summary, outcome, context)
+
+
+def _identity(case: Case, outcome: Outcome, context: Context) -> Result:
+    """Return what is known before anything is measured."""
+    kernel, shape, dtype, backend = case.kernel, case.shape, case.dtype, case.backend
+    working_set = kernel.working_set(shape, dtype)
+    return Result(
+        schema=SCHEMA,
+        run_id=context.run_id,
+        system=context.system,
+        device=backend.device.name,
+        backend=backend.name,
+        kernel=kernel.name,
+        dtype=dtype.name,
+        n_elements=shape.n_elements,
+        working_set_bytes=working_set,
+        regime=judge.regime(working_set, backend.device.llc_bytes),
+        bytes_read=kernel.bytes_read(shape, dtype),
+        bytes_written=kernel.bytes_written(shape, dtype),
+        peak_gbs=context.peak.gbs,
+        peak_source=context.peak.source or None,
+        status="ok",
+        suite="gemv" if kernel.is_matrix else "stream",
+        m=shape.m,
+        n=shape.n,
+        variant=outcome.variant or case.variant,
+        started_utc=outcome.started_utc,
+        bandmark_version=__version__,
+        backend_version=backend.version,
+        driver=backend.driver,
+        derived_peak_gbs=context.peak.derived_gbs,
+        data=context.data,
+        threads=backend.threads,
+        llc_bytes=backend.device.llc_bytes,
+    )
+
+
+def _times(summary: Summary, samples: Samples) -> dict[str, Any]:
+    """Return the columns that the samples alone decide."""
+    return {
+        "samples": summary.samples,
+        "launches_per_sample": samples.launches,
+        "time_median_s": summary.median_s,
+        "time_min_s": summary.min_s,
+        "time_q1_s": summary.q1_s,
+        "time_q3_s": summary.q3_s,
+        "time_max_s": summary.max_s,
+        "ci95_rel": summary.ci95_rel,
+        "stop_reason": samples.stop_reason,
+    }
+
+
+def _judged(row: Result, case: Case, summary: Summary, outcome: Outcome, context: Context) -> Result:
+    """Return a row with its bandwidth, its percentages and every reason to doubt them."""
+    assert outcome.samples is not None
+    assert row.bytes_moved is not None
+    bandwidth = row.bytes_moved / summary.median_s / 1e9
+    clocks = outcome.samples.clocks_mhz
+    found = judge.doubts(
+        outcome.samples.seconds,
+        bandwidth_gbs=bandwidth,
+        peak_gbs=context.peak.gbs,
+        regime=judge.regime(row.working_set_bytes or 0, row.llc_bytes),
+        data=context.data,
+        clocks_mhz=clocks or [c for c in [outcome.telemetry.clock_mhz] if c],
+        max_clock_mhz=outcome.telemetry.max_clock_mhz,
+        others_share=outcome.others_share,
+    )
+    found += list(outcome.telemetry.doubts)
+    if outcome.max_error is None:
+        found.insert(0, "the output was not verified")
+    row = replace(
+        row,
+        bandwidth_gbs=bandwidth,
+        bandwidth_best_gbs=row.bytes_moved / summary.min_s / 1e9,
+        verified=None if outcome.max_error is None else True,
+        max_error=outcome.max_error,
+        weights_per_s=row.n_elements / summary.median_s if case.kernel.is_matrix and row.n_elements else None,
+        status="suspect" if found else "ok",
+        reason="; ".join([*found, *([outcome.note] if outcome.note else [])]) or None,
+        clock_mhz=sorted(clocks)[len(clocks) // 2] if clocks else outcome.telemetry.clock_mhz,
+        temperature_c=outcome.telemetry.temperature_c,
+        power_w=outcome.telemetry.power_w,
+    )
+    return replace(row, **_percentages(row, context.peak, case))
+
+
+def _percentages(row: Result, peak: Peak, case: Case) -> dict[str, Any]:
+    """Return the comparison with the peaks: verified rows in the dram regime only."""
+    if not row.verified or row.regime != "dram" or row.bandwidth_gbs is None:
+        return {}
+    of_peak = judge.percent(row.bandwidth_gbs, peak.gbs)
+    said = verdict(of_peak, peak.memory_type, case.backend.device.integrated, row.kernel)
+    return {
+        "percent_of_peak": of_peak,
+        "verdict": said.text or None,
+        **{r.column: judge.percent(row.bandwidth_gbs, r.published_gbs) for r in REFERENCES},
+    }
+
+
+def with_ceiling(rows: Sequence[Result]) -> list[Result]:
+    """Fill percent_of_ceiling: the ceiling is the best verified read bandwidth of the device in this run."""
+    ceilings: dict[str, float] = {}
+    for row in rows:
+        if row.kernel == "read" and row.bandwidth_gbs and row.verified and row.regime == "dram":
+            ceilings[row.device] = max(ceilings.get(row.device, 0.0), row.bandwidth_gbs)
+    return [
+        replace(row, percent_of_ceiling=100 * row.bandwidth_gbs / ceilings[row.device])
+        if row.status in MEASURED and row.regime == "dram" and row.bandwidth_gbs and row.device in ceilings
+        else row
+        for row in rows
+    ]

@@ -1,0 +1,55 @@
+"""What must a backend be able to do? The one interface between the kernels and the harness."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from bandmark.device import Device
+from bandmark.measure import Launcher
+from bandmark.memory import MemoryBudget
+from bandmark.telemetry import Telemetry
+from bandmark_kernels import DType, Kernel
+from bandmark_kernels.inputs import Inputs
+
+
+class Workload(Launcher, Protocol):
+    """A case with its operands in place, ready to be launched and timed."""
+
+    variant: str | None
+    """Which of the backend's implementations runs, where there are several."""
+
+    def verify(self) -> float:
+        """Launch once more into a poisoned output and return the largest error in units of the tolerance."""
+
+    def close(self) -> None:
+        """Let go of the operands."""
+
+
+class Backend(Protocol):
+    """A library on a device."""
+
+    name: str
+    version: str
+    driver: str | None
+    device: Device
+    threads: int | None
+    """Host threads that work on a launch; None on an accelerator."""
+    memory_name: str
+    """Backends of the same memory name work on the same arrays; others hold their own."""
+    verifies_first: bool
+    """Whether a case is verified before it is timed, too: compilers have got single architectures wrong."""
+
+    def why_not(self, kernel: Kernel, dtype: DType) -> str | None:
+        """Return why a kernel does not run at memory speed here, or None if it does."""
+
+    def prepare(self, inputs: Inputs, variant: str | None = None) -> Workload:
+        """Place the operands and bind the kernel to them; raises MemoryError if they don't fit after all."""
+
+    def budget(self) -> MemoryBudget:
+        """Return how much memory the arrays of a case may take at present."""
+
+    def telemetry(self) -> Telemetry:
+        """Read the device's present clocks, temperature and power, as far as it tells."""
+
+    def close(self) -> None:
+        """Let go of threads and devices."""

@@ -1,0 +1,142 @@
+"""The NumPy backend: every processor that the process may use, each thread on its own part of the arrays."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bandmark.backends.host import HostMemory, bounds, for_each, part_slices
+from bandmark.device import Device
+from bandmark.measure import Reading
+from bandmark.memory import MemoryBudget, available_bytes, host_budget
+from bandmark.telemetry import Telemetry
+from bandmark_kernels import DTYPES, DType, Kernel, Launch
+from bandmark_kernels.inputs import Inputs
+from bandmark_kernels.verify import max_error
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class NumpyBackend:
+    """NumPy on the CPU."""
+
+    name = "numpy"
+    version = np.__version__
+    driver = None
+    memory_name = HostMemory.name
+    verifies_first = False
+
+    def __init__(self, device: Device, memory: HostMemory) -> None:
+        from threadpoolctl import ThreadpoolController
+
+        self.device = device
+        self.memory = memory
+        self.threads: int | None = len(memory.team)
+        # Each thread of the team calls BLAS on its own part; a BLAS that spawned more would oversubscribe.
+        self.blas = ThreadpoolController().select(user_api="blas")
+
+    def why_not(self, kernel: Kernel, dtype: DType) -> str | None:
+        """Return why a kernel does not run at memory speed, or None if it does."""
+        return None if kernel.numpy.runs(dtype, on_cpu=True) else kernel.numpy.why_not
+
+    def prepare(self, inputs: Inputs, variant: str | None = None) -> NumpyWorkload:
+        """Place the operands and bind the kernel to each thread's part of them."""
+        return NumpyWorkload(self, inputs)
+
+    def budget(self) -> MemoryBudget:
+        """Return the budget of the system's memory."""
+        return host_budget(available_bytes())
+
+    def telemetry(self) -> Telemetry:
+        """Return nothing: a CPU's sensors are not read."""
+        return Telemetry()
+
+    def close(self) -> None:
+        """Let go of the arena; the team belongs to whoever made it."""
+        self.memory.close()
+
+
+class NumpyWorkload:
+    """A kernel bound to the parts of its operands, one part per thread."""
+
+    def __init__(self, backend: NumpyBackend, inputs: Inputs) -> None:
+        self.inputs = inputs
+        self._backend = backend
+        self._operands = backend.memory.operands(inputs)
+        self._partials: NDArray[Any] | None = None
+        with backend.blas.limit(limits=1):
+            self._calls = self._bind(inputs.kernel.scalars)
+        self.variant: str | None = getattr(self._calls[0], "variant", None)
+
+    def start(self, launches: int) -> None:
+        """Hold BLAS to one thread per call, then start the host's clock."""
+        self._limit = self._backend.blas.limit(limits=1)
+        self._limit.__enter__()
+        self._begin = perf_counter()
+
+    def launch(self) -> None:
+        """Run every thread's part, and fold the parts' results."""
+        self._backend.memory.team.run(self._calls)
+        if self._partials is not None:
+            np.add.reduce(self._partials, axis=0, out=self._operands[self.inputs.kernel.output.name])
+
+    def stop(self) -> Reading:
+        """Read the host's clock: a launch returns when its work is done."""
+        seconds = perf_counter() - self._begin
+        self._limit.__exit__(None, None, None)
+        return Reading(seconds)
+
+    def verify(self) -> float:
+        """Launch once into a poisoned output and compare it with the reference."""
+        kernel, memory = self.inputs.kernel, self._backend.memory
+        memory.reset(kernel.output)
+        timed = self._calls
+        with self._backend.blas.limit(limits=1):
+            if kernel.check_scalars:
+                self._calls = self._bind(kernel.check_scalars)
+            self.launch()
+        self._calls = timed
+        out = self._operands[kernel.output.name].reshape(-1)
+        error = max_error(
+            self.inputs,
+            lambda start, stop: out[start:stop],
+            fold=kernel.numpy.fold(self.inputs.dtype),
+            result=DTYPES[self.inputs.dtype.accumulator] if kernel.is_reduction else None,
+            workers=len(memory.team),
+        )
+        if kernel.check_scalars:
+            memory.reset(kernel.output)
+        return error
+
+    def close(self) -> None:
+        """Let go of the operands."""
+        self._calls = []
+        self._operands = {}
+
+    def _bind(self, scalars: Any) -> list[Launch]:
+        """Bind the kernel to each thread's part; results of a reduction go to one partial per thread."""
+        inputs, kernel = self.inputs, self.inputs.kernel
+        axis = inputs.shape.count(kernel.split)
+        parts = len(bounds(axis, len(self._backend.memory.team)))
+        encoded = {name: inputs.dtype.encode(np.array(value))[()] for name, value in scalars.items()}
+        if kernel.is_reduction:
+            self._partials = np.full(parts, np.nan, inputs.dtype.accumulator)
+        calls = []
+        for part in range(parts):
+            views = {operand.name: self._view(operand, part, parts) for operand in kernel.operands}
+            calls.append(kernel.numpy.bind(**views, **encoded))
+        return for_each(self._backend.memory.team, calls)
+
+    def _view(self, operand: Any, part: int, parts: int) -> NDArray[Any]:
+        """Return a thread's view of an operand: its part, its partial, or the whole of it."""
+        array = self._operands[operand.name]
+        if operand.role == "result":
+            assert self._partials is not None
+            return self._partials[part : part + 1].reshape(())
+        if self.inputs.kernel.split not in operand.extent:
+            return array
+        view: NDArray[Any] = array[part_slices(operand, self.inputs, parts)[part]]
+        return view

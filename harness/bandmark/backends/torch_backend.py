@@ -1,0 +1,172 @@
+"""The torch backend: the library's ops on a CPU, on CUDA, or on whatever else torch calls an accelerator.
+
+On a CPU it works on the arrays that NumPy uses, timed by the host's clock. On an accelerator it has its own arrays and
+is timed by the device's events, through torch's device-agnostic interface.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from bandmark.backends.events import EventTimer
+from bandmark.backends.host import HostMemory
+from bandmark.device import Device
+from bandmark.measure import Reading
+from bandmark.memory import MemoryBudget, available_bytes, device_budget, host_budget, unified_budget
+from bandmark.telemetry import Telemetry
+from bandmark_kernels import DType, Kernel, Launch, Operand
+from bandmark_kernels.inputs import Inputs
+from bandmark_kernels.verify import max_error
+
+
+class TorchBackend:
+    """torch on one device."""
+
+    name = "torch"
+    version = torch.__version__
+
+    def __init__(self, device: Device, memory: HostMemory | None, address: str) -> None:
+        """Use the host's arrays on a CPU (memory given), else the accelerator at an address such as cuda:0."""
+        self.device = device
+        self.memory = memory
+        self.address = torch.device(address)
+        self.memory_name = HostMemory.name if memory else f"torch {address}"
+        self.verifies_first = memory is None
+        self.threads: int | None = len(memory.team) if memory else None
+        self.driver = None
+        if memory:
+            torch.set_num_threads(len(memory.team))
+
+    def why_not(self, kernel: Kernel, dtype: DType) -> str | None:
+        """Return why a kernel does not run at memory speed, or None if it does."""
+        if dtype.name == "float64" and self.address.type == "mps":
+            return "Apple GPUs have no float64"
+        return None if kernel.torch.runs(dtype, on_cpu=self.memory is not None) else kernel.torch.why_not
+
+    def prepare(self, inputs: Inputs, variant: str | None = None) -> TorchWorkload:
+        """Place the operands and bind the op to them; raises MemoryError if the device has no room."""
+        try:
+            return TorchWorkload(self, inputs)
+        except torch.OutOfMemoryError as error:
+            self.release()
+            raise MemoryError(str(error).splitlines()[0]) from error
+
+    def budget(self) -> MemoryBudget:
+        """Return the budget of the device's memory, or of the system's where the two share it."""
+        if self.memory:
+            return host_budget(available_bytes())
+        if self.device.integrated or self.address.type == "mps":
+            return unified_budget(available_bytes())
+        free, _ = torch.get_device_module(self.address).mem_get_info(self.address)
+        return device_budget(free)
+
+    def telemetry(self) -> Telemetry:
+        """Return nothing: sensors are read by NVML where the CuPy backend has it."""
+        return Telemetry()
+
+    def release(self) -> None:
+        """Give cached device memory back."""
+        if self.memory is None:
+            torch.get_device_module(self.address).empty_cache()
+
+    def close(self) -> None:
+        """Give cached device memory back."""
+        self.release()
+
+
+class TorchWorkload:
+    """An op bound to its tensors."""
+
+    variant = None
+
+    def __init__(self, backend: TorchBackend, inputs: Inputs) -> None:
+        self.inputs = inputs
+        self._backend = backend
+        self._tensors = {operand.name: self._place(operand) for operand in inputs.kernel.operands}
+        self._timer = None if backend.memory else EventTimer(torch.get_device_module(backend.address))
+        self.launch: Launch = inputs.kernel.torch.bind(**self._tensors, **inputs.kernel.scalars)
+
+    def start(self, launches: int) -> None:
+        """Start the device's watch, or the host's on a CPU."""
+        if self._timer:
+            self._timer.start(launches)
+        else:
+            self._begin = perf_counter()
+
+    def stop(self) -> Reading:
+        """Read the watch after the last launch has finished."""
+        if self._timer:
+            return Reading(self._timer.stop())
+        return Reading(perf_counter() - self._begin)
+
+    def verify(self) -> float:
+        """Launch once into a poisoned output and compare it with the reference."""
+        kernel = self.inputs.kernel
+        self._reset(kernel.output)
+        if kernel.check_scalars:
+            kernel.torch.bind(**self._tensors, **kernel.check_scalars)()
+        else:
+            self.launch()
+        out = self._tensors[kernel.output.name].reshape(-1)
+        error = max_error(
+            self.inputs,
+            lambda start, stop: to_storage(out[start:stop]),
+            fold=kernel.torch.fold(self.inputs.dtype),
+            workers=self._backend.threads or 1,
+        )
+        if kernel.check_scalars:
+            self._reset(kernel.output)
+        return error
+
+    def close(self) -> None:
+        """Let go of the tensors."""
+        del self.launch
+        self._tensors = {}
+        self._backend.release()
+
+    def _place(self, operand: Operand) -> torch.Tensor:
+        """Return an operand as a tensor: the host's array on a CPU, else a filled tensor on the device."""
+        dtype = getattr(torch, self.inputs.dtype.name)
+        shape = self.inputs.shape
+        if operand.role == "result":
+            return torch.full((), float("nan"), dtype=dtype, device=self._backend.address)
+        if self._backend.memory:
+            return torch.from_numpy(self._backend.memory.operands(self.inputs)[operand.name]).view(dtype)
+        tensor = torch.empty(shape.count(operand.extent), dtype=dtype, device=self._backend.address)
+        tensor = tensor.view(-1, shape.n) if operand.extent == "mn" else tensor
+        self._fill(operand, tensor)
+        return tensor
+
+    def _reset(self, operand: Operand) -> None:
+        """Fill an operand that is read with its tile, and one that is only written with NaN."""
+        if self._backend.memory and operand.role != "result":
+            self._backend.memory.reset(operand)
+        else:
+            self._fill(operand, self._tensors[operand.name])
+
+    def _fill(self, operand: Operand, tensor: torch.Tensor) -> None:
+        """Repeat an operand's tile along its first axis on the device, or poison it."""
+        if not operand.is_read:
+            tensor.fill_(float("nan"))
+            return
+        tile = torch.from_numpy(self.inputs.tiles[operand.name]).view(tensor.dtype).to(tensor.device)
+        for start in range(0, len(tensor), len(tile)):
+            part = tensor[start : start + len(tile)]
+            part.copy_(tile[: len(part)])
+        if self.inputs.kernel.is_reduction:
+            tensor[-1] = float(self.inputs.dtype.decode(self.inputs.last(operand.name)))
+
+
+def to_storage(tensor: torch.Tensor) -> Any:
+    """Return a tensor's elements as a NumPy array of their stored form."""
+    host = tensor.cpu()
+    return (host.view(torch.uint16) if host.dtype == torch.bfloat16 else host).numpy()
+
+
+def open_accelerator(address: str, device: Device) -> TorchBackend:
+    """Return the backend on an accelerator such as cuda:0."""
+    torch.accelerator.set_device_index(torch.device(address))
+    return TorchBackend(device, None, address)

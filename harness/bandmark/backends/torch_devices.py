@@ -1,0 +1,48 @@
+"""Which accelerators does torch see, and what does it tell about them?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from bandmark.device import Device
+
+
+def list_accelerators() -> tuple[list[tuple[str, Device]], str | None]:
+    """Return address and facts of each accelerator, and a sentence if there is none."""
+    if not torch.accelerator.is_available():
+        return [], "torch sees no accelerator"
+    kind = torch.accelerator.current_accelerator()
+    assert kind is not None
+    module = torch.get_device_module(kind)
+    return [
+        (f"{kind.type}:{index}", _device(module, kind.type, index)) for index in range(torch.accelerator.device_count())
+    ], None
+
+
+def _device(module: Any, kind: str, index: int) -> Device:
+    """Return the facts of one device; device modules differ in what their properties hold."""
+    if not hasattr(module, "get_device_properties"):
+        return Device(kind="gpu", name=f"Apple GPU ({kind})" if kind == "mps" else kind, index=index, integrated=True)
+    properties = module.get_device_properties(index)
+
+    def known(name: str) -> Any:
+        # 0 stands for unknown in several drivers.
+        return getattr(properties, name, None) or None
+
+    clock_khz = known("memory_clock_rate")
+    major, minor = known("major"), getattr(properties, "minor", None)
+    return Device(
+        kind="gpu",
+        name=str(properties.name),
+        index=index,
+        memory_bytes=known("total_memory"),
+        llc_bytes=known("L2_cache_size"),
+        bus_width_bits=known("memory_bus_width"),
+        memory_clock_mhz=clock_khz / 1e3 if clock_khz else None,
+        integrated=bool(properties.is_integrated) if hasattr(properties, "is_integrated") else None,
+        compute_capability=(major, minor or 0) if kind == "cuda" and major else None,
+        sm_count=known("multi_processor_count"),
+        mig=" MIG " in str(properties.name),
+    )

@@ -1,0 +1,101 @@
+"""What can be said on the command line? Options only: each command's work is in bandmark.commands."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from bandmark import __version__
+from bandmark.errors import EXIT_INTERRUPTED, EXIT_USAGE, BandmarkError
+
+DESCRIPTION = """\
+How much of its published memory bandwidth does this machine really give?
+
+  bandmark run              measure, show the table, and write a CSV and a JSON
+  bandmark run --quick      a first look in under 20 seconds
+  bandmark list             the kernels, and which libraries are installed
+  bandmark devices          the devices found here, their memory and their peaks
+  bandmark show FILE...     the table of stored results
+"""
+
+EXIT_CODES = "exit codes: 0 fine, 1 a result failed, 2 bad usage or bad file, 130 interrupted"
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Split a comma-separated list of names."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="bandmark",
+        description=DESCRIPTION,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"bandmark {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_run(commands.add_parser("run", help="measure this machine", epilog=EXIT_CODES))
+    listing = commands.add_parser("list", help="the kernel table and the installed backends")
+    listing.add_argument("--probe", action="store_true", help="import each backend and say what it can do here")
+    devices = commands.add_parser("devices", help="the devices found here, with their peaks and sources")
+    show = commands.add_parser("show", help="the table of stored results")
+    show.add_argument("files", nargs="+", metavar="FILE", help="result CSVs")
+    for command in (listing, devices, show):
+        command.add_argument("--json", action="store_true", help="print JSON instead of text")
+    return parser
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
+    what = run.add_argument_group("what to measure")
+    what.add_argument(
+        "--backend", type=names, metavar="NAME,...", help="numpy, torch, cupy or all (default: what fits)"
+    )
+    what.add_argument("--kernel", type=names, metavar="NAME,...", help="kernels of `bandmark list` (default: all)")
+    what.add_argument("--dtype", type=names, metavar="NAME,...", help="float64, float32, float16, bfloat16")
+    what.add_argument("--size", metavar="BYTES", help="bytes of each array (GEMV: of the matrix): 64MiB, 1e8")
+    what.add_argument(
+        "--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ... (default: the GPU with the highest peak)"
+    )
+    what.add_argument("--variant", metavar="NAME", help="run a named other variant of the GPU kernels")
+    how = run.add_argument_group("how to measure")
+    how.add_argument("--quick", action="store_true", help="a first look in under 20 seconds")
+    how.add_argument("--time-limit", type=float, metavar="S", help="seconds for all sampling (default: 90, quick 12)")
+    how.add_argument("--threads", type=int, metavar="N", help="processors to use on a CPU (default: all usable)")
+    how.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the random inputs (default: 1)")
+    how.add_argument("--data", choices=("random", "zeros"), default="random", help="contents of the inputs")
+    how.add_argument("--peak", metavar="GBS", help="peak bandwidth by hand: 76.8, or 2x5600 (channels x MT/s)")
+    out = run.add_argument_group("what to do with the results")
+    out.add_argument("--output", metavar="FILE.csv", help="where to write (default: a new file here); - for stdout")
+    out.add_argument("--force", action="store_true", help="replace existing files")
+    out.add_argument("--system", metavar="NAME", help="name of this system, as in dgx-spark")
+    out.add_argument("--fail-below", type=float, metavar="PCT", help="exit with 1 if a row is below this %% of peak")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    arguments = build_parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        command = importlib.import_module(f"bandmark.commands.{arguments.command}")
+        code: int = command.execute(arguments)
+        return code
+    except BandmarkError as error:
+        print(f"bandmark: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe went away (| head); pointing stdout elsewhere keeps Python from failing at exit.
+        sys.stdout = None
+        return EXIT_USAGE
+
+
+def _as_interrupt(signum: int, frame: FrameType | None) -> None:
+    """Treat SIGTERM as Ctrl-C: what was measured is kept."""
+    raise KeyboardInterrupt

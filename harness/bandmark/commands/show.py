@@ -1,0 +1,24 @@
+"""bandmark show: the table of stored results."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+
+from bandmark.console import show_results
+from bandmark.errors import EXIT_OK
+from bandmark.store import in_order, read_rows
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print the results of each run in the files."""
+    rows = in_order(row for file in arguments.files for row in read_rows(Path(file)))
+    if arguments.json:
+        print(json.dumps([asdict(row) for row in rows], indent=1))
+        return EXIT_OK
+    for _, run in groupby(rows, key=lambda row: row.run_id):
+        show_results(list(run))
+    return EXIT_OK

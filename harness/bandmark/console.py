@@ -1,0 +1,93 @@
+"""How does the terminal show things? Everything that rich draws: results on stdout, talk on stderr."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TextIO
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bandmark.plan import Group
+from bandmark.record import Result
+from bandmark.table import HEADER, LEFT, LEGEND, build_table, heading
+
+PIPED_WIDTH = 80
+
+
+def console(file: TextIO) -> Console:
+    """Return a console on a stream: as wide as the terminal, or 80 columns of plain text when piped."""
+    width = shutil.get_terminal_size().columns if file.isatty() else PIPED_WIDTH
+    return Console(file=file, width=max(width, PIPED_WIDTH), highlight=False, soft_wrap=False, emoji=False)
+
+
+def show_results(results: Sequence[Result], file: TextIO | None = None) -> None:
+    """Print the table of one run."""
+    out = console(file or sys.stdout)
+    if not results:
+        out.print("no rows")
+        return
+    built = build_table(results)
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column, name in enumerate(HEADER):
+        words = column < LEFT or column == len(HEADER) - 1
+        drawn.add_column(name, justify="left" if words else "right", no_wrap=True)
+    for before, row, result in zip([None, *results], built.rows, results, strict=False):
+        if before is not None and before.kernel != result.kernel:
+            drawn.add_row()
+        drawn.add_row(*map(escape, row.cells), style=None if row.plain else "yellow")
+    out.print(escape(heading(results)))
+    out.print(drawn)
+    for number, note in enumerate(built.footnotes, start=1):
+        out.print(escape(f"{number}: {note}"))
+    out.print(f"[dim]{escape(LEGEND)}[/dim]" if out.is_terminal else escape(LEGEND))
+
+
+def talk(text: str) -> None:
+    """Print a line for people on stderr."""
+    console(sys.stderr).print(escape(text))
+
+
+def warn(text: str) -> None:
+    """Print a warning on stderr."""
+    console(sys.stderr).print(f"[yellow]note:[/yellow] {escape(text)}")
+
+
+class LiveProgress:
+    """A progress bar on stderr while a run goes on; nothing at all where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total}"),
+            TimeElapsedColumn(),
+            console=console(sys.stderr),
+            transient=True,
+            auto_refresh=False,
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> LiveProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int, total: int, group: Group) -> None:
+        """Show the group that is about to be measured.
+
+        The bar is drawn once per group and not by a timer, whose thread would take a processor from the measurement.
+        """
+        self._bar.update(self._task, description=f"{group.kernel.name} {group.dtype.name}", completed=done, total=total)
+        self._bar.refresh()

@@ -1,0 +1,181 @@
+"""What does one row of a result file say? The one table of columns, from which everything else is derived.
+
+The fields of Result, in order, are the columns of the CSV; their metadata drive the header, the validator, the
+documentation and the Frictionless Table Schema. Columns are only ever appended. None is unknown and is an empty cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any, Literal, get_args, get_type_hints
+
+SCHEMA = 1
+"""Version of the row layout. History: 1, November 2026: first version."""
+
+Status = Literal["ok", "suspect", "failed_verification", "unsupported", "skipped", "error"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+MEASURED: tuple[Status, ...] = ("ok", "suspect")
+"""The statuses of rows whose bandwidth counts as a result."""
+
+Regime = Literal["dram", "mixed", "cache"]
+REGIMES: tuple[Regime, ...] = get_args(Regime)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name, type, unit and meaning."""
+
+    name: str
+    type: Literal["str", "int", "float", "bool"]
+    unit: str
+    required: bool
+    doc: str
+
+
+def _column(doc: str, unit: str = "", *, required: bool = False) -> Any:
+    meta = {"doc": doc, "unit": unit, "required": required}
+    return field(metadata=meta) if required else field(default=None, metadata=meta)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One case and what was measured of it: one row."""
+
+    schema: int = _column("version of this table's layout", required=True)
+    run_id: str = _column("start of the run in UTC and four random digits; the name of its files", required=True)
+    system: str = _column("the machine, in lower-case letters, digits and hyphens", required=True)
+    device: str = _column("whole name of the device as reported", required=True)
+    backend: str = _column("library that ran the kernel: numpy, torch or cupy", required=True)
+    kernel: str = _column("row of the kernel table", required=True)
+    dtype: str = _column("number format of the operands", required=True)
+    n_elements: int | None = _column("elements of each vector, or m x n of the matrix", "elements")
+    working_set_bytes: int | None = _column("bytes of all arrays of the case", "bytes")
+    regime: str | None = _column("working set over last-level cache: below 1 cache, below 4 mixed, else dram")
+    bytes_read: int | None = _column("bytes that one launch must read, each element once", "bytes")
+    bytes_written: int | None = _column("bytes that one launch must write, each element once", "bytes")
+    samples: int | None = _column("timed windows")
+    launches_per_sample: int | None = _column("back-to-back launches in a window")
+    time_median_s: float | None = _column("median time of a launch", "s")
+    time_min_s: float | None = _column("shortest sample", "s")
+    time_q1_s: float | None = _column("first quartile", "s")
+    time_q3_s: float | None = _column("third quartile", "s")
+    time_max_s: float | None = _column("longest sample", "s")
+    bandwidth_gbs: float | None = _column("(bytes_read + bytes_written) / time_median_s / 1e9", "GB/s")
+    bandwidth_best_gbs: float | None = _column("the same with time_min_s, as STREAM prints", "GB/s")
+    ci95_rel: float | None = _column("half-width of the median's 95 % confidence interval over the median", "1")
+    stop_reason: str | None = _column("why sampling ended: converged, noise_settled or time_limit")
+    peak_gbs: float | None = _column("peak bandwidth that percent_of_peak divides by", "GB/s")
+    peak_source: str | None = _column("where peak_gbs comes from")
+    percent_of_peak: float | None = _column("bandwidth over peak; verified dram rows only", "%")
+    percent_of_dgx_spark: float | None = _column("bandwidth over 273 GB/s; verified dram rows only", "%")
+    percent_of_rtx_pro_5000: float | None = _column("bandwidth over 1344 GB/s; verified dram rows only", "%")
+    percent_of_dgx_station: float | None = _column("bandwidth over 8000 GB/s; verified dram rows only", "%")
+    verified: bool | None = _column("whether the output agreed with the float64 reference; empty: not checked")
+    max_error: float | None = _column("largest error in units of the tolerance; above 1 has failed", "tolerances")
+    status: str = _column("ok, suspect, failed_verification, unsupported, skipped or error", required=True)
+    reason: str | None = _column("one sentence; never empty unless the status is ok")
+    suite: str = _column("set of cases that the row belongs to: stream (vectors) or gemv (matrices)", required=True)
+    m: int | None = _column("rows of the matrix", "elements")
+    n: int | None = _column("columns of the matrix, or elements of each vector", "elements")
+    weight_format: str | None = _column("format of packed GEMV weights")
+    weights_per_s: float | None = _column("matrix elements used per second", "1/s")
+    variant: str | None = _column("which of a backend's implementations of the kernel ran")
+    started_utc: str | None = _column("when sampling of the case's group began")
+    bandmark_version: str = _column("version of bandmark", required=True)
+    backend_version: str | None = _column("version of the library")
+    driver: str | None = _column("version of the device's driver")
+    percent_of_ceiling: float | None = _column("bandwidth over the best verified read of this run", "%")
+    derived_peak_gbs: float | None = _column("2 x memory clock x bus width / 8; discrete devices only", "GB/s")
+    verdict: str | None = _column("the percentage beside published measurements of such memory")
+    data: str | None = _column("contents of the inputs: random or zeros")
+    threads: int | None = _column("host threads that worked; empty on a GPU")
+    llc_bytes: int | None = _column("size of the last-level cache", "bytes")
+    clock_mhz: float | None = _column("median clock of the device's processors while sampling", "MHz")
+    temperature_c: float | None = _column("temperature of the device after sampling", "degC")
+    power_w: float | None = _column("power drawn by the device after sampling", "W")
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What identifies the case within a run."""
+        return (
+            self.device,
+            self.backend,
+            self.kernel,
+            self.dtype,
+            self.m,
+            self.n,
+            self.weight_format,
+            self.variant,
+        )
+
+    @property
+    def bytes_moved(self) -> int | None:
+        """Bytes read and written by one launch."""
+        if self.bytes_read is None or self.bytes_written is None:
+            return None
+        return self.bytes_read + self.bytes_written
+
+    @property
+    def iqr_rel(self) -> float | None:
+        """Distance of the quartiles over the median: the spread that tables show."""
+        if self.time_q1_s is None or self.time_q3_s is None or not self.time_median_s:
+            return None
+        return (self.time_q3_s - self.time_q1_s) / self.time_median_s
+
+
+@cache
+def columns() -> tuple[Column, ...]:
+    """Return the columns of a result file, in order."""
+    hints = get_type_hints(Result)
+    names = {f.name: f.metadata for f in fields(Result)}
+    return tuple(
+        Column(name, _plain(hints[name]), meta["unit"], meta["required"], meta["doc"]) for name, meta in names.items()
+    )
+
+
+def _plain(hint: Any) -> Literal["str", "int", "float", "bool"]:
+    """Return the name of a type, without its None."""
+    kinds = [k for k in get_args(hint) if k is not type(None)] or [hint]
+    name: Literal["str", "int", "float", "bool"] = kinds[0].__name__
+    return name
+
+
+def to_cells(result: Result) -> dict[str, str]:
+    """Write a row as text: nine significant figures, true and false, empty for unknown."""
+    return {c.name: _cell(getattr(result, c.name)) for c in columns()}
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.9g}" if isinstance(value, float) else str(value)
+
+
+def from_cells(cells: Mapping[str, str]) -> Result:
+    """Read a row from text; columns that it does not know are left out.
+
+    Raises ValueError that names the column, the text and what is accepted.
+    """
+    return Result(**{c.name: _parse(c, cells.get(c.name, "")) for c in columns()})
+
+
+def _parse(column: Column, text: str) -> Any:
+    if text == "":
+        if column.required:
+            raise ValueError(f"column {column.name!r} is empty, but every row must have it")
+        return None
+    if column.type == "bool":
+        if text not in ("true", "false"):
+            raise ValueError(f"column {column.name!r} holds {text!r}; it takes true, false or nothing")
+        return text == "true"
+    if column.type == "str":
+        return text
+    try:
+        return int(text) if column.type == "int" else float(text)
+    except ValueError:
+        wanted = "a whole number" if column.type == "int" else "a number with a decimal point"
+        raise ValueError(f"column {column.name!r} holds {text!r}; it takes {wanted}") from None

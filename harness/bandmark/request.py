@@ -1,0 +1,192 @@
+"""What was asked for, and the run that follows from it: the one path from options to result files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bandmark import __version__
+from bandmark.assemble import Context
+from bandmark.backends import Selection, select
+from bandmark.dimms import read_dimms
+from bandmark.errors import UsageError, unknown_name
+from bandmark.machine import Machine, read_machine
+from bandmark.measure import StopRule
+from bandmark.peaks import Peak, find_peak, parse_peak
+from bandmark.plan import Group, Sizing, plan
+from bandmark.preflight import preflight
+from bandmark.record import SCHEMA
+from bandmark.run import Measured, Procedure, Progress, new_run_id, run_groups, utc_now
+from bandmark.store import in_order
+from bandmark_kernels import DTYPES, KERNELS, DType, Kernel
+from bandmark_kernels.inputs import PATTERNS, Pattern
+
+TIME_LIMIT_S = 90.0
+QUICK_TIME_LIMIT_S = 12.0
+QUICK_RULE = StopRule(min_time_s=0.1, warmup_s=0.05, max_warmup_s=0.3)
+QUICK_GIVES_UP = "--quick takes the smallest arrays that still count as memory, one dtype and few samples: a first look"
+
+_SYSTEM = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The options of a run, as names; None is the default for the machine."""
+
+    kernels: tuple[str, ...] | None = None
+    backends: tuple[str, ...] | None = None
+    dtypes: tuple[str, ...] | None = None
+    size_bytes: int | None = None
+    device: str | None = None
+    quick: bool = False
+    seed: int = 1
+    data: Pattern = "random"
+    threads: int | None = None
+    peak: str | None = None
+    time_limit_s: float | None = None
+    system: str | None = None
+    variant: str | None = None
+
+
+@dataclass(slots=True)
+class Session:
+    """A run that is ready to start: what will be measured, and all that is known beforehand."""
+
+    request: Request
+    run_id: str
+    started: datetime
+    system: str
+    machine: Machine
+    selection: Selection
+    peak: Peak
+    groups: list[Group]
+    notes: list[str] = field(default_factory=list)
+    """What the user should know before trusting the figures."""
+
+    def measure(self, *, progress: Progress, save: Callable[[Measured], None]) -> Measured:
+        """Measure all groups; save is called after each with everything so far."""
+        request = self.request
+        context = Context(run_id=self.run_id, system=self.system, peak=self.peak, data=request.data)
+        limit = request.time_limit_s or (QUICK_TIME_LIMIT_S if request.quick else TIME_LIMIT_S)
+        procedure = Procedure(
+            rule=QUICK_RULE if request.quick else StopRule(),
+            time_limit_s=limit,
+            seed=request.seed,
+            data=request.data,
+        )
+        try:
+            return run_groups(self.groups, context, procedure, progress=progress, save=save)
+        finally:
+            self.selection.close()
+
+    def record(self, measured: Measured) -> dict[str, Any]:
+        """Return the run record: everything about the run that a row has no room for."""
+        return {
+            "schema": SCHEMA,
+            "run_id": self.run_id,
+            "bandmark_version": __version__,
+            "started_utc": f"{self.started:%Y-%m-%dT%H:%M:%SZ}",
+            "finished_utc": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}",
+            "system": self.system,
+            "complete": len({(r.kernel, r.dtype) for r in measured.rows}) == len(self.groups),
+            "settings": asdict(self.request),
+            "machine": self.machine.as_json(),
+            "device": asdict(self.selection.device),
+            "backends": {b.name: {"version": b.version, "driver": b.driver} for b in self.selection.backends},
+            "peak": asdict(self.peak),
+            "notes": self.notes,
+            "samples": measured.samples,
+        }
+
+
+def open_session(request: Request) -> Session:
+    """Resolve a request against this machine.
+
+    Raises:
+        UsageError: an unknown name, a size that does not fit, or an option that does not go with the device.
+        BackendUnavailable: a backend that was asked for can't be used.
+    """
+    kernels, dtypes = _kernels(request.kernels), _dtypes(request.dtypes)
+    if request.data not in PATTERNS:
+        raise unknown_name("data", request.data, PATTERNS)
+    if request.peak is not None:
+        parse_peak(request.peak)
+    if request.system is not None and not _SYSTEM.fullmatch(request.system):
+        raise UsageError(f"--system {request.system!r}: take lower-case letters, digits and hyphens, as in dgx-spark.")
+    machine = read_machine()
+    selection = select(machine, names=request.backends, address=request.device, threads=request.threads)
+    try:
+        return _resolve(request, kernels, dtypes, machine, selection)
+    except BaseException:
+        selection.close()
+        raise
+
+
+def _resolve(
+    request: Request,
+    kernels: list[Kernel],
+    dtypes: list[DType] | None,
+    machine: Machine,
+    selection: Selection,
+) -> Session:
+    device, on_cpu = selection.device, selection.address == "cpu"
+    peak = find_peak(device, request.peak, read_dimms() if on_cpu else None)
+    sizing = Sizing(
+        llc_bytes=device.llc_bytes,
+        peak_gbs=peak.gbs,
+        budget=selection.backends[0].budget(),
+        asked_bytes=request.size_bytes,
+        quick=request.quick,
+    )
+    groups = plan(
+        kernels, dtypes or _default_dtypes(on_cpu, request.quick), selection.backends, sizing, request.variant
+    )
+    now = utc_now()
+    notes = [*selection.notes, *preflight(machine, on_cpu=on_cpu)]
+    if peak.gbs is None:
+        notes.append(peak.explanation)
+    if request.quick:
+        notes.append(QUICK_GIVES_UP)
+    return Session(
+        request=request,
+        run_id=new_run_id(now),
+        started=now,
+        system=request.system or system_name(peak.device_id or device.name),
+        machine=machine,
+        selection=selection,
+        peak=peak,
+        groups=groups,
+        notes=notes,
+    )
+
+
+def _default_dtypes(on_cpu: bool, quick: bool) -> list[DType]:
+    names = ("float64", "float32") if on_cpu else ("float32", "float16")
+    return [DTYPES[name] for name in (names[:1] if quick else names)]
+
+
+def _kernels(names: Sequence[str] | None) -> list[Kernel]:
+    for name in names or ():
+        if name not in KERNELS:
+            raise unknown_name("kernel", name, KERNELS)
+    return [kernel for kernel in KERNELS.values() if names is None or kernel.name in names]
+
+
+def _dtypes(names: Sequence[str] | None) -> list[DType] | None:
+    for name in names or ():
+        if name not in DTYPES:
+            raise unknown_name("dtype", name, DTYPES)
+    return None if names is None else [dtype for dtype in DTYPES.values() if dtype.name in names]
+
+
+def system_name(name: str) -> str:
+    """Return a device's name as the name of a system: 'NVIDIA GB10' -> 'nvidia-gb10'."""
+    return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm|c)\)", " ", name.lower())).strip("-") or "unknown"
+
+
+def sorted_rows(measured: Measured) -> list[Any]:
+    """Return the rows of a finished run in the order of result files."""
+    return in_order(measured.rows)

@@ -1,0 +1,232 @@
+"""How does a run go, from what was asked for to its rows? Group by group, writing as it goes."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+from bandmark.assemble import Context, Outcome, assemble, with_ceiling
+from bandmark.backends.base import Workload
+from bandmark.machine import CpuUse, others_share, read_cpu_use
+from bandmark.measure import Clock, Samples, StopRule, measure_group, take
+from bandmark.plan import Case, Group
+from bandmark.record import Result
+from bandmark_kernels import Shape
+from bandmark_kernels.inputs import Inputs, Pattern, make_inputs
+
+MOST_HALVINGS = 8
+"""How often a size is halved when a device has no room for it after all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Procedure:
+    """How the groups of a run are measured."""
+
+    rule: StopRule = field(default_factory=StopRule)
+    time_limit_s: float = 90.0
+    seed: int = 1
+    data: Pattern = "random"
+    clock: Clock = perf_counter
+
+
+@dataclass(slots=True)
+class Measured:
+    """The rows of a run so far, and the raw samples behind them."""
+
+    rows: list[Result] = field(default_factory=list)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    """One entry per measured case: what identifies its row, and seconds per launch in the order of sampling."""
+
+
+Progress = Callable[[int, int, Group], None]
+"""Called before each group: how many are done, how many there are, and the next."""
+
+Save = Callable[[Measured], None]
+"""Called after each group with all that was measured so far."""
+
+
+def new_run_id(now: datetime) -> str:
+    """Return a run's name: its start in UTC and four random digits, 20261123T101500Z-3f2a."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def utc_now() -> datetime:
+    """Return the present time in UTC."""
+    return datetime.now(UTC)
+
+
+def run_groups(
+    groups: Sequence[Group], context: Context, procedure: Procedure, *, progress: Progress, save: Save
+) -> Measured:
+    """Measure every group in turn, sharing the time limit out over those that are left."""
+    measured = Measured()
+    clock = procedure.clock
+    end = clock() + procedure.time_limit_s
+    spent_after = 0.0
+    for done, group in enumerate(groups):
+        progress(done, len(groups), group)
+        share = max(0.0, end - clock()) / (len(groups) - done)
+        # Verification comes out of the group's share: the last group's tells how long it takes.
+        runner = GroupRun(group, context, procedure, clock() + max(0.0, share - spent_after))
+        runner.run()
+        spent_after = runner.verify_s
+        measured.rows += runner.rows()
+        measured.samples += runner.samples()
+        save(measured)
+    measured.rows = with_ceiling(measured.rows)
+    save(measured)
+    return measured
+
+
+@dataclass(slots=True)
+class GroupRun:
+    """One group on its way from operands to outcomes."""
+
+    group: Group
+    context: Context
+    procedure: Procedure
+    deadline: float
+    verify_s: float = 0.0
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    """By position of the case in the group."""
+
+    def run(self) -> None:
+        """Prepare, measure and verify; on a device without room, with half the size, as often as it takes."""
+        for halvings in range(MOST_HALVINGS + 1):
+            try:
+                self._attempt()
+            except MemoryError as error:
+                if halvings == MOST_HALVINGS or self.group.shape.n_elements < 2:
+                    self._fail_rest(f"out of memory: {error}")
+                    return
+                self.outcomes.clear()
+                self.group = halved(self.group)
+                continue
+            if halvings:
+                note = f"the size was halved {halvings} times for want of device memory"
+                self.outcomes = {i: replace(o, note=note) for i, o in self.outcomes.items()}
+            return
+
+    def rows(self) -> list[Result]:
+        """Return the group's rows."""
+        return [assemble(case, self.outcomes.get(i, Outcome()), self.context) for i, case in self._cases()]
+
+    def samples(self) -> list[dict[str, Any]]:
+        """Return the raw samples of the cases that have any, each with what identifies its row."""
+        return [
+            {
+                "backend": case.backend.name,
+                "kernel": case.kernel.name,
+                "dtype": case.dtype.name,
+                "variant": outcome.variant,
+                "launches_per_sample": outcome.samples.launches,
+                "seconds_per_launch": [float(f"{s:.9g}") for s in outcome.samples.seconds],
+                "clocks_mhz": outcome.samples.clocks_mhz,
+            }
+            for i, case in self._cases()
+            if (outcome := self.outcomes.get(i)) is not None and outcome.samples is not None
+        ]
+
+    def _cases(self) -> list[tuple[int, Case]]:
+        return list(enumerate(self.group.cases))
+
+    def _attempt(self) -> None:
+        """Measure the group at its present size; raises MemoryError if an operand does not fit."""
+        group, procedure = self.group, self.procedure
+        if not group.runnable:
+            return
+        inputs = make_inputs(group.kernel, group.dtype, group.shape, seed=procedure.seed, pattern=procedure.data)
+        workloads: dict[int, Workload] = {}
+        try:
+            for i, case in self._cases():
+                if case.skip_reason is None and (workload := self._prepare(i, case, inputs)):
+                    workloads[i] = workload
+            if workloads:
+                self._measure(workloads)
+        finally:
+            for workload in workloads.values():
+                workload.close()
+
+    def _prepare(self, index: int, case: Case, inputs: Inputs) -> Workload | None:
+        """Return a case's workload after a trial launch, or None with the reason kept as its outcome."""
+        workload = None
+        try:
+            workload = case.backend.prepare(inputs, case.variant)
+            error = workload.verify() if case.backend.verifies_first else None
+            take(workload, 1)
+        except MemoryError:
+            raise
+        except Exception as problem:  # a library may raise anything; the row says what, and the run goes on
+            if workload is not None:
+                workload.close()
+            self.outcomes[index] = Outcome(error=describe(problem))
+            return None
+        if error is not None and not error <= 1:
+            workload.close()
+            reason = f"before timing, the output is wrong by {error:.3g} times the tolerance"
+            self.outcomes[index] = Outcome(max_error=error, error=reason)
+            return None
+        return workload
+
+    def _measure(self, workloads: dict[int, Workload]) -> None:
+        """Sample the workloads in turns, then verify each."""
+        clock = self.procedure.clock
+        started, before = utc_now(), read_cpu_use(clock())
+        try:
+            measured = measure_group(list(workloads.values()), clock, self.procedure.rule, self.deadline)
+        except Exception as problem:  # as in _prepare
+            for i in workloads:
+                self.outcomes[i] = Outcome(error=describe(problem))
+            return
+        others = self._others_share(before, read_cpu_use(clock()))
+        begin = clock()
+        for (i, workload), samples in zip(workloads.items(), measured, strict=True):
+            self.outcomes[i] = self._verified(i, workload, samples, started, others)
+        self.verify_s = clock() - begin
+
+    def _verified(
+        self, index: int, workload: Workload, samples: Samples, started: datetime, others: float | None
+    ) -> Outcome:
+        """Return the outcome of a measured case."""
+        telemetry = self.group.cases[index].backend.telemetry()
+        try:
+            error = workload.verify()
+        except Exception as problem:  # as in _prepare; without verification there is no figure
+            return Outcome(error=f"verification failed to run: {describe(problem)}")
+        return Outcome(
+            samples=samples,
+            max_error=error,
+            variant=workload.variant,
+            telemetry=telemetry,
+            others_share=others,
+            started_utc=f"{started:%Y-%m-%dT%H:%M:%SZ}",
+        )
+
+    def _others_share(self, before: CpuUse | None, after: CpuUse | None) -> float | None:
+        """Return what other programs took of the processors, where processors are what is measured."""
+        threads = self.group.runnable[0].backend.threads
+        return None if threads is None else others_share(before, after, threads)
+
+    def _fail_rest(self, reason: str) -> None:
+        for i, case in self._cases():
+            if case.skip_reason is None and i not in self.outcomes:
+                self.outcomes[i] = Outcome(error=reason)
+
+
+def halved(group: Group) -> Group:
+    """Return a group with half its elements."""
+    shape = group.shape
+    half = Shape(shape.n // 2) if shape.m is None else Shape(shape.n, m=max(1, shape.m // 2))
+    if half == shape:
+        half = Shape(max(1, shape.n // 2), m=shape.m)
+    return replace(group, shape=half, cases=tuple(replace(case, shape=half) for case in group.cases))
+
+
+def describe(problem: BaseException) -> str:
+    """Return an exception as one line: its type and the first line of its message."""
+    lines = str(problem).strip().splitlines()
+    return f"{type(problem).__name__}: {lines[0]}" if lines else type(problem).__name__

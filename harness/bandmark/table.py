@@ -1,0 +1,125 @@
+"""How are rows shown to people? The table of results, its marks and its footnotes, as plain text cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bandmark.judge import NOISY_FROM
+from bandmark.record import MEASURED, Result
+from bandmark.references import REFERENCES
+from bandmark.units import format_bytes
+
+HEADER = ("kernel", "backend", "dtype", "GB/s", "best", "spread", "%peak", "%Spark", "%5000", "%Stn", "notes")
+"""The three named systems are DGX Spark, RTX PRO 5000 and DGX Station."""
+
+LEFT = 3
+"""So many columns hold words; the others hold figures."""
+
+SHORT_DTYPES = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16"}
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One line of the table, and whether it stands out."""
+
+    cells: tuple[str, ...]
+    plain: bool
+    """Whether the row is plainly ok."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResultTable:
+    """The lines of the table and the footnotes that its marks refer to."""
+
+    rows: tuple[TableRow, ...]
+    footnotes: tuple[str, ...]
+
+
+def build_table(results: Iterable[Result]) -> ResultTable:
+    """Return the table of some results, in their order, with numbered footnotes for whatever is not plainly ok."""
+    footnotes: list[str] = []
+    rows = []
+    for result in results:
+        marks = ",".join(_mark(note, footnotes) for note in _notes(result))
+        rows.append(TableRow((*_cells(result), marks), plain=result.status == "ok"))
+    return ResultTable(tuple(rows), tuple(footnotes))
+
+
+def _mark(note: str, footnotes: list[str]) -> str:
+    """Return the number of a footnote, adding it if it is new."""
+    if note not in footnotes:
+        footnotes.append(note)
+    return str(footnotes.index(note) + 1)
+
+
+def _notes(result: Result) -> list[str]:
+    notes = []
+    if result.reason:
+        notes.append(f"{result.status}: {result.reason}" if result.status != "ok" else result.reason)
+    if result.status in MEASURED and result.regime != "dram":
+        where = {"cache": "fits the last-level cache", "mixed": "is less than 4 last-level caches"}
+        known = where.get(result.regime or "", "can't be compared with the cache, whose size is unknown")
+        notes.append(f"the working set {known}: no percentages")
+    if result.iqr_rel is not None and result.iqr_rel >= NOISY_FROM:
+        notes.append(
+            f"noisy: the quartiles lie {100 * NOISY_FROM:.0f} % of the median apart or more; "
+            "close other programs and run again, longer with --time-limit"
+        )
+    if result.variant:
+        notes.append(f"variant {result.variant}")
+    if result.verdict:
+        notes.append(f"{result.verdict}, by published measurements")
+    return notes
+
+
+def _cells(result: Result) -> tuple[str, ...]:
+    return (
+        result.kernel,
+        result.backend,
+        SHORT_DTYPES.get(result.dtype, result.dtype),
+        _figure(result.bandwidth_gbs),
+        _figure(result.bandwidth_best_gbs),
+        "-" if result.iqr_rel is None or result.bandwidth_gbs is None else f"{100 * result.iqr_rel:.1f}%",
+        _percent(result.percent_of_peak),
+        *(_percent(getattr(result, reference.column)) for reference in REFERENCES),
+    )
+
+
+def _figure(value: float | None) -> str:
+    """Write a bandwidth with at least three figures: 1310, 231.4, 27.36."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.2f}"
+
+
+def _percent(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def heading(results: Sequence[Result]) -> str:
+    """Return the lines above the table: what was measured, on what, against which peak."""
+    first = results[0]
+    lines = [f"{first.device} ({first.system}), run {first.run_id}, bandmark {first.bandmark_version}"]
+    versions = sorted({f"{r.backend} {r.backend_version}" for r in results if r.backend_version})
+    threads = f", {first.threads} threads" if first.threads else ""
+    driver = f", driver {first.driver}" if first.driver else ""
+    lines.append(f"{', '.join(versions)}{threads}{driver}")
+    sizes = sorted({r.working_set_bytes for r in results if r.working_set_bytes})
+    if sizes:
+        span = " to ".join(dict.fromkeys(map(format_bytes, (sizes[0], sizes[-1]))))
+        cache = f", last-level cache {format_bytes(first.llc_bytes)}" if first.llc_bytes else ""
+        lines.append(f"working sets {span}{cache}")
+    peak = f"{first.peak_gbs:g} GB/s ({first.peak_source})" if first.peak_gbs else "unknown (--peak GBS sets it)"
+    lines.append(f"peak: {peak}")
+    return "\n".join(lines)
+
+
+LEGEND = (
+    "GB/s: bytes / median time; best: bytes / shortest time; spread: distance of the quartiles over the median. "
+    "GB is 10^9 bytes; each element read or written counts once. "
+    "%Spark, %5000, %Stn: of DGX Spark's 273, RTX PRO 5000's 1344 and DGX Station's announced 8000 GB/s "
+    "(it ships with 7100). STREAM-style kernels, a variant of STREAM."
+)

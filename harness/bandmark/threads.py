@@ -1,0 +1,176 @@
+"""On which CPUs may this process run, and how do several threads start one piece of work at the same moment?
+
+A team's threads live as long as the team and each stays on one CPU: a page of memory then remains on the side of the
+machine where the thread that works on it first touched it, and a launch costs two hand-offs, not a thread start.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+Call = Callable[[], object]
+
+
+def usable_cpus() -> list[int]:
+    """Return the CPUs of this process's affinity mask, or all of the machine's where the OS has no such mask."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """Return how many CPUs' worth of time the control group grants, None where it sets no limit.
+
+    Version 2 writes "quota period" or "max period" to cpu.max, version 1 uses two files and -1 for no limit
+    (Linux, Documentation/admin-guide/cgroup-v2.rst and scheduler/sched-bwc.rst).
+    """
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            words = " ".join((root / name).read_text() for name in names).split()
+            quota, period = float(words[0]), float(words[1])
+        except (OSError, ValueError, IndexError):
+            continue
+        return quota / period if quota > 0 and period > 0 else None
+    return None
+
+
+class Team:
+    """Threads that run one call each, together, as often as asked.
+
+    A lock per direction and worker hands the work over: on two CPUs a run of empty calls takes a third of the time that
+    threading.Barrier takes, and waiting burns no CPU that a worker needs.
+    """
+
+    def __init__(self, cpus: Sequence[int] | int) -> None:
+        """Start a thread per CPU given, pinned to it where the OS can; a count takes the first usable CPUs.
+
+        A team of one starts no thread: its call runs in the caller, wherever the OS has put it.
+
+        Raises:
+            ValueError: if there is no CPU, or if more are asked for than this process may use.
+        """
+        chosen = _first_cpus(cpus) if isinstance(cpus, int) else list(cpus)
+        if not chosen:
+            raise ValueError("a team of 0 threads was asked for; at least 1 is needed")
+        self._workers = [_Worker(cpu) for cpu in chosen] if len(chosen) > 1 else []
+        self._closed = False
+
+    def __len__(self) -> int:
+        """Return how many calls a run takes."""
+        return len(self._workers) or 1
+
+    def run(self, calls: Sequence[Call]) -> None:
+        """Run call i on worker i and return when all have returned.
+
+        Raises:
+            ValueError: if there are not as many calls as workers.
+            RuntimeError: if the team is closed.
+            BaseException: what a call raised; an (Base)ExceptionGroup if several did.
+        """
+        if self._closed:
+            raise RuntimeError("this team is closed; make a new one")
+        if len(calls) != len(self):
+            raise ValueError(f"{len(calls)} calls were given to a team of {len(self)}; give each worker one")
+        if not self._workers:
+            calls[0]()
+            return
+        for worker, call in zip(self._workers, calls, strict=True):
+            worker.start(call)
+        _raise(_wait(self._workers))
+
+    def close(self) -> None:
+        """End the threads; a closed team runs nothing more."""
+        if not self._closed:
+            self._closed = True
+            for worker in self._workers:
+                worker.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Worker:
+    """One thread, and the two locks that hand it a call and report its end."""
+
+    def __init__(self, cpu: int) -> None:
+        self.error: BaseException | None = None
+        self.cpu = cpu
+        self._call: Call | None = None
+        self._go, self.done = threading.Lock(), threading.Lock()
+        self._go.acquire()
+        self.done.acquire()
+        self._thread = threading.Thread(target=self._loop, name=f"bandmark-cpu{cpu}", daemon=True)
+        self._thread.start()
+
+    def start(self, call: Call) -> None:
+        self._call = call
+        self._go.release()
+
+    def stop(self) -> None:
+        self._call = None
+        self._go.release()
+        self._thread.join()
+
+    def _loop(self) -> None:
+        _pin(self.cpu)
+        while True:
+            self._go.acquire()
+            if self._call is None:
+                return
+            try:
+                self._call()
+            except BaseException as error:  # handed to the caller of run, which raises it
+                self.error = error
+            self._call = None
+            self.done.release()
+
+
+def _first_cpus(count: int) -> list[int]:
+    """Return the first so many usable CPUs."""
+    usable = usable_cpus()
+    if count > len(usable):
+        raise ValueError(f"{count} threads were asked for; this process may use {len(usable)} CPUs")
+    return usable[: max(count, 0)]
+
+
+def _pin(cpu: int) -> None:
+    """Keep the calling thread on one CPU. Where that is refused or unknown it runs wherever the OS puts it."""
+    if hasattr(os, "sched_setaffinity"):
+        try:
+            os.sched_setaffinity(0, {cpu})
+        except OSError:  # the CPU went offline or out of the mask; the work can still be done, on another
+            return
+
+
+def _wait(workers: Iterable[_Worker]) -> list[BaseException]:
+    """Wait for every worker, through interrupts too: a team is never left while its threads use the operands."""
+    errors: list[BaseException] = []
+    for worker in workers:
+        while True:
+            try:
+                worker.done.acquire()
+                break
+            except BaseException as interrupt:  # KeyboardInterrupt, or what a signal handler raises
+                errors.append(interrupt)
+        if worker.error is not None:
+            errors.append(worker.error)
+            worker.error = None
+    return errors
+
+
+def _raise(errors: list[BaseException]) -> None:
+    """Raise the only error, or all of them as a group."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise BaseExceptionGroup("several threads of a team failed", errors)

@@ -1,0 +1,39 @@
+"""How are sizes and times read from the command line and written for people?"""
+
+from __future__ import annotations
+
+import re
+
+from bandmark.errors import UsageError
+
+_FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+_SIZE = re.compile(r"(\d+(?:\.\d*)?(?:e\d+)?|\.\d+)\s*(k|m|g|ki|mi|gi)?b?", re.IGNORECASE)
+
+
+def parse_bytes(text: str) -> int:
+    """Return the bytes that a size such as 64MiB, 1.5GB, 1e8 or 4096 stands for; raises UsageError."""
+    match = _SIZE.fullmatch(text.strip())
+    size = int(float(match[1]) * _FACTORS[(match[2] or "").lower()]) if match else 0
+    if not match or size < 1:
+        raise UsageError(
+            f"--size {text!r} is not a size. Give the bytes of each array as a positive number, "
+            "with a unit if you like: 64MiB (2^20), 100MB (10^6), 1e8."
+        )
+    return size
+
+
+def format_bytes(size: float) -> str:
+    """Write bytes with a binary unit and three figures: 805306368 -> '768 MiB'."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            break
+        size /= 1024
+    return f"{size:.3g} {unit}" if size < 1000 else f"{size:.0f} {unit}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a time with the unit that reads best: 0.00352 -> '3.52 ms'."""
+    for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if seconds >= factor or unit == "us":
+            break
+    return f"{seconds / factor:.3g} {unit}"

@@ -1,0 +1,144 @@
+"""From which CUDA source is a kernel compiled, and with which macros?
+
+Nothing here needs a device or CuPy. A backend compiles `Program.source` with `Program.options`; cuda_launch.py says
+what to launch then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from bandmark_kernels.dtypes import DType
+from bandmark_kernels.spec import Kernel
+
+VARIANTS = ("v16", "v32", "v16-stream", "v16-gridstride")
+"""v16: 16 bytes a load, a tile a block. v32: 32 bytes a load. stream: with cache hints for data that is used once.
+gridstride: as many blocks as are resident at once, each of which walks over tiles."""
+
+Capability = tuple[int, int]
+
+MIN_CAPABILITY: Capability = (8, 0)
+WIDE_CAPABILITY: Capability = (10, 0)
+"""The first compute capability with 32-byte loads (PTX ISA, ld: .v8.b32 needs sm_100)."""
+
+BYTES_IN_FLIGHT = 64
+"""Bytes that a thread of an element-wise kernel loads from each array before it uses the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a kernel's work is cut: the macros of prelude.cu."""
+
+    threads: int
+    unroll: int
+    blocks_per_sm: int
+    rows: int = 1
+    groups: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One kernel's source with its compiler options: one compilation per dtype and variant."""
+
+    kernel: Kernel
+    dtype: DType
+    variant: str
+    capability: Capability
+    source: str
+    options: tuple[str, ...]
+    entries: tuple[str, ...]
+    """The names of its __global__ functions; the first is the kernel's own."""
+    layout: Layout
+    pack_bytes: int
+    """Bytes of one load, and the alignment that every operand's first element must have."""
+
+    @property
+    def lanes(self) -> int:
+        """Elements of one load."""
+        return self.pack_bytes // self.dtype.itemsize
+
+
+def variants(kernel: Kernel, capability: Capability) -> tuple[str, ...]:
+    """Return the variants that differ for a kernel on a device, the default first.
+
+    Reductions always walk over tiles and matrices are not cut into tiles, so "gridstride" is for the others.
+    """
+    wide = capability >= WIDE_CAPABILITY
+    tiled = not (kernel.is_reduction or kernel.is_matrix)
+    offered = {"v16": True, "v32": wide, "v16-stream": True, "v16-gridstride": tiled}
+    return tuple(name for name in VARIANTS if offered[name])
+
+
+def default_variant(kernel: Kernel, capability: Capability) -> str:
+    """Return the variant that is always published: the same for every kernel and device, so that figures compare."""
+    return variants(kernel, capability)[0]
+
+
+def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capability) -> Program:
+    """Return the source and options of one variant for a device.
+
+    Raises:
+        ValueError: the device is too old, or the kernel has no such variant on it.
+    """
+    offered = variants(kernel, capability)
+    if capability < MIN_CAPABILITY:
+        raise ValueError(
+            f"compute capability {_dotted(capability)}: the kernels need {_dotted(MIN_CAPABILITY)} or above"
+        )
+    if variant not in offered:
+        raise ValueError(
+            f"no variant {variant!r} of {kernel.name} on compute capability {_dotted(capability)}; "
+            f"choose one of {', '.join(offered)}"
+        )
+    pack_bytes = 32 if variant == "v32" else 16
+    layout = _layout(kernel, pack_bytes)
+    macros = {
+        "ELEMENT": dtype.name,
+        "PACK_BYTES": pack_bytes,
+        "UNROLL": layout.unroll,
+        "THREADS": layout.threads,
+        "BLOCKS_PER_SM": layout.blocks_per_sm,
+        "ROWS": layout.rows,
+        "GROUPS": layout.groups,
+        "GRID_STRIDE": int(variant == "v16-gridstride" or kernel.is_reduction),
+        "STREAMING": int(variant == "v16-stream"),
+    }
+    return Program(
+        kernel,
+        dtype,
+        variant,
+        capability,
+        source(kernel.name),
+        ("-std=c++17", *(f"-D{name}={value}" for name, value in macros.items())),
+        _entries(kernel),
+        layout,
+        pack_bytes,
+    )
+
+
+@cache
+def source(name: str, *, prelude: bool = True) -> str:
+    """Return a .cu file's text, behind prelude.cu's, with #line so that compiler messages name the right file."""
+    folder = Path(__file__).parent
+    names = ("prelude", name) if prelude else (name,)
+    return "".join(f'#line 1 "{part}.cu"\n{(folder / f"{part}.cu").read_text("utf-8")}' for part in names)
+
+
+def _layout(kernel: Kernel, pack_bytes: int) -> Layout:
+    if kernel.name == "gemv":
+        return Layout(threads=128, unroll=32 // pack_bytes, blocks_per_sm=6, rows=4)
+    if kernel.name == "gemv_t":
+        return Layout(threads=256, unroll=128 // pack_bytes, blocks_per_sm=3, groups=4)
+    return Layout(threads=256, unroll=BYTES_IN_FLIGHT // pack_bytes, blocks_per_sm=4)
+
+
+def _entries(kernel: Kernel) -> tuple[str, ...]:
+    ragged = (f"{kernel.name}_ragged",) if kernel.is_matrix else ()
+    finish = (f"{kernel.name}_finish",) if kernel.is_matrix or kernel.is_reduction else ()
+    return (kernel.name, *ragged, *finish)
+
+
+def _dotted(capability: Capability) -> str:
+    return ".".join(map(str, capability))

@@ -1,0 +1,203 @@
+"""What is launched on a CUDA device for a kernel and a size: which grids, with which arguments in which order?
+
+Nothing here needs a device or CuPy. A backend allocates the workspace of `launches` before it times anything and
+starts the steps one after the other. Arguments are checked for exact widths, because a bare Python float arrives on a
+device as a double and computes nonsense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bandmark_kernels.cuda import Program, source
+from bandmark_kernels.dtypes import DTYPES, DType
+from bandmark_kernels.spec import Kernel, Shape
+
+MIN_SPLIT_ROWS = 512
+"""Rows that a split of gemv_t has at least, so that its partial sums stay below 1 % of the matrix's bytes."""
+
+MIN_SPLIT_BYTES = 4096
+"""Bytes of a row that a split of gemv has at least: one round of its block's loads."""
+
+MAX_SPLITS = 65535
+"""CUDA's limit on gridDim.y (CUDA C++ Programming Guide, technical specifications per compute capability)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arg:
+    """One argument of a __global__ function."""
+
+    name: str
+    dtype: str
+    """NumPy's name for the argument's type; of an array, for the type of its elements."""
+    value: int | None = None
+    """The argument itself, where the geometry already says it (counts)."""
+    is_array: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GridLaunch:
+    """One launch: an entry point, its grid and block, and its arguments in order."""
+
+    entry: str
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    args: tuple[Arg, ...]
+    shared_bytes: int = 0
+    """Dynamic shared memory: none, the kernels declare what they need."""
+
+    def arguments(self, values: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
+        """Return what to launch with: arrays and scalars by name from `values`, counts as numpy.uint64.
+
+        Raises:
+            KeyError: an argument is not in `values`.
+            TypeError: a scalar is not a NumPy scalar of exactly the argument's type, or an array's elements have
+                another width.
+        """
+        return tuple(_argument(self.entry, arg, values or {}) for arg in self.args)
+
+
+@dataclass(frozen=True, slots=True)
+class Launches:
+    """All that one call of a kernel launches, in order, and the workspace they share under the name "workspace"."""
+
+    steps: tuple[GridLaunch, ...]
+    workspace_elements: int
+    workspace_dtype: str
+
+    @property
+    def workspace_bytes(self) -> int:
+        """Bytes of the workspace; its contents need no preparation."""
+        return self.workspace_elements * DTYPES[self.workspace_dtype].itemsize
+
+
+def exact_scalars(kernel: Kernel, dtype: DType, scalars: Mapping[str, float]) -> dict[str, Any]:
+    """Return a kernel's scalars in the exact type that its entry point takes: the accumulator's.
+
+    Raises:
+        KeyError: a scalar of the kernel is missing.
+    """
+    import numpy as np
+
+    return {name: np.dtype(dtype.accumulator).type(scalars[name]) for name in kernel.scalars}
+
+
+def launches(program: Program, shape: Shape, *, sm_count: int) -> Launches:
+    """Return what to launch for a problem's size on a device with so many multiprocessors.
+
+    The launches of one call run back to back on one stream; calls may follow each other without any preparation.
+    """
+    kernel = program.kernel
+    if kernel.is_matrix:
+        return _matrix(program, shape, sm_count)
+    if kernel.is_reduction:
+        return _reduction(program, shape, sm_count)
+    blocks = _tiles(program, shape)
+    if program.variant == "v16-gridstride":
+        blocks = min(blocks, sm_count * program.layout.blocks_per_sm)
+    args = (*_arrays(program, *(o.name for o in kernel.operands)), *_scalars(program), _count("n", shape.n))
+    return Launches((_step(program, kernel.name, blocks, args),), 0, program.dtype.accumulator)
+
+
+def delay(nanoseconds: int) -> tuple[str, GridLaunch]:
+    """Return source and launch of a kernel that keeps the device busy for that long, so that launches queue up."""
+    return source("delay", prelude=False), GridLaunch(
+        "delay", (1, 1, 1), (1, 1, 1), (_count("nanoseconds", nanoseconds),)
+    )
+
+
+def clock_probe(sm_count: int) -> tuple[str, GridLaunch]:
+    """Return source and launch of a kernel that reads the clocks, a block per multiprocessor.
+
+    Its argument "out" is a uint64 array of shape (sm_count, 3): multiprocessor, cycles of its clock, nanoseconds.
+    A multiprocessor can appear twice or not at all, so compare records that name the same one.
+    """
+    out = Arg("out", "uint64", is_array=True)
+    return source("clock", prelude=False), GridLaunch("clock_probe", (sm_count, 1, 1), (32, 1, 1), (out,))
+
+
+def _tiles(program: Program, shape: Shape) -> int:
+    """Blocks that take one tile each; at least one, for the elements that fill no pack."""
+    return max(1, _ceil(shape.n // program.lanes, program.layout.threads * program.layout.unroll))
+
+
+def _reduction(program: Program, shape: Shape, sm_count: int) -> Launches:
+    name = program.kernel.name
+    blocks = min(_tiles(program, shape), sm_count * program.layout.blocks_per_sm)
+    inputs = (o.name for o in program.kernel.inputs)
+    first = (*_arrays(program, *inputs), _workspace(program), _count("n", shape.n))
+    result = Arg(program.kernel.output.name, program.dtype.accumulator, is_array=True)
+    second = (_workspace(program), result, _count("count", blocks))
+    steps = (_step(program, name, blocks, first), _step(program, f"{name}_finish", 1, second))
+    return Launches(steps, blocks, program.dtype.accumulator)
+
+
+def _matrix(program: Program, shape: Shape, sm_count: int) -> Launches:
+    kernel, layout, m, n = program.kernel, program.layout, shape.count("m"), shape.n
+    whole = n % program.lanes == 0
+    resident = sm_count * layout.blocks_per_sm
+    if kernel.name == "gemv":
+        blocks = m // layout.rows + m % layout.rows if whole else m
+        wanted = 1 if 2 * blocks >= resident else _ceil(resident, blocks)
+        most = n * program.dtype.itemsize // MIN_SPLIT_BYTES
+    else:
+        strip = layout.threads // layout.groups * (program.lanes if whole else 1)
+        blocks = _ceil(n, strip)
+        wanted = _ceil(4 * resident, blocks)
+        most = m // MIN_SPLIT_ROWS
+    splits = max(1, min(wanted, most, MAX_SPLITS))
+    count = shape.count(kernel.output.extent)
+    arrays = (*_arrays(program, *(o.name for o in kernel.operands)), _workspace(program))
+    entry = kernel.name if whole else f"{kernel.name}_ragged"
+    steps = [_step(program, entry, blocks, (*arrays, _count("m", m), _count("n", n)), splits)]
+    if splits > 1:
+        y = _arrays(program, kernel.output.name)
+        args = (_workspace(program), *y, _count("count", count), _count("splits", splits))
+        steps.append(_step(program, f"{kernel.name}_finish", _ceil(count, layout.threads), args))
+    return Launches(tuple(steps), splits * count if splits > 1 else 1, program.dtype.accumulator)
+
+
+def _step(program: Program, entry: str, blocks: int, args: tuple[Arg, ...], splits: int = 1) -> GridLaunch:
+    return GridLaunch(entry, (blocks, splits, 1), (program.layout.threads, 1, 1), args)
+
+
+def _arrays(program: Program, *names: str) -> tuple[Arg, ...]:
+    return tuple(Arg(name, program.dtype.storage, is_array=True) for name in names)
+
+
+def _workspace(program: Program) -> Arg:
+    return Arg("workspace", program.dtype.accumulator, is_array=True)
+
+
+def _scalars(program: Program) -> tuple[Arg, ...]:
+    return tuple(Arg(name, program.dtype.accumulator) for name in program.kernel.scalars)
+
+
+def _count(name: str, value: int) -> Arg:
+    return Arg(name, "uint64", value)
+
+
+def _argument(entry: str, arg: Arg, values: Mapping[str, Any]) -> Any:
+    """Return one argument, after the checks that `GridLaunch.arguments` promises."""
+    import numpy as np
+
+    if arg.value is not None:
+        return np.dtype(arg.dtype).type(arg.value)
+    value = values[arg.name]
+    wanted = np.dtype(arg.dtype)
+    if arg.is_array:
+        if isinstance(value, (int, float, np.generic)) or value.dtype.itemsize != wanted.itemsize:
+            raise TypeError(f"{entry}: {arg.name} must be an array of {wanted}, not {_describe(value)}")
+    elif not isinstance(value, np.generic) or value.dtype != wanted:
+        raise TypeError(f"{entry}: {arg.name} must be a numpy.{wanted} scalar, not {_describe(value)}")
+    return value
+
+
+def _describe(value: Any) -> str:
+    return f"{type(value).__name__} of {value.dtype}" if hasattr(value, "dtype") else type(value).__name__
+
+
+def _ceil(a: int, b: int) -> int:
+    return -(-a // b)

@@ -1,0 +1,91 @@
+"""Which data does a kernel run on?
+
+Every operand is a tile of seeded random values, repeated. The tile is several MiB long, so hardware that compresses
+constant or repetitive memory finds nothing to compress, and its length is prime, so no power-of-two step lands on
+equal data. Repetition makes filling a memory-sized array as cheap as copying, and its exact expectation as cheap as
+computing one tile.
+
+The last element of each input of a reduction is far larger than the others: a reduction that drops its tail is then
+off by more than rounding can explain, however long the array.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from bandmark_kernels.dtypes import DType
+from bandmark_kernels.spec import Kernel, Operand, Shape
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+TILE_ELEMENTS = 1_048_573
+"""Elements of a vector's tile: the largest prime below 2 ** 20."""
+
+TILE_ROWS = 61
+"""Rows of a matrix's tile; prime for the same reason."""
+
+SPIKE = 4096.0
+"""How far the product of a reduction's last terms stands out. Sums of a 10 ** 9 random signs grow to about 10 ** 4.5,
+so this is visible, and no half-precision result overflows."""
+
+Pattern = Literal["random", "zeros"]
+PATTERNS: tuple[Pattern, ...] = ("random", "zeros")
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The contents of a case's operands, as tiles repeated along their first axis."""
+
+    kernel: Kernel
+    dtype: DType
+    shape: Shape
+    tiles: dict[str, NDArray[Any]]
+    """Stored (encoded) tiles by operand name: (length,) for vectors, (rows, n) for the matrix."""
+
+    @property
+    def spike(self) -> float:
+        """What the last element of each input is multiplied by: 1 unless the kernel is a reduction."""
+        return SPIKE ** (1 / len(self.kernel.inputs)) if self.kernel.is_reduction else 1.0
+
+    def last(self, name: str) -> Any:
+        """Return the stored value of the last element of an input vector of n elements."""
+        tile = self.tiles[name]
+        return self.dtype.encode(self.dtype.decode(tile[(self.shape.n - 1) % len(tile)]) * self.spike)
+
+
+def make_inputs(
+    kernel: Kernel, dtype: DType, shape: Shape, *, seed: int, pattern: Pattern = "random"
+) -> Inputs:
+    """Draw the tiles of a case: signs and fractions are random, magnitudes lie in [0.5, 1).
+
+    The same seed gives the same values to every backend. Values are centred on zero, so that sums of any length stay
+    representable in half precision.
+    """
+    values = {
+        operand.name: _draw(operand, shape, seed=[seed, index], pattern=pattern)
+        for index, operand in enumerate(kernel.operands)
+        if operand.is_read
+    }
+    rounded = {name: dtype.decode(dtype.encode(v)) for name, v in values.items()}
+    if kernel.steady is not None:
+        wanted = kernel.steady(c=rounded["c"], **kernel.scalars)
+        rounded |= {name: tile[: len(rounded[name])] for name, tile in wanted.items()}
+    return Inputs(kernel, dtype, shape, {name: dtype.encode(v) for name, v in rounded.items()})
+
+
+def _draw(operand: Operand, shape: Shape, *, seed: list[int], pattern: Pattern) -> NDArray[np.float64]:
+    """Draw one tile: as long as the operand itself where that is shorter."""
+    import numpy as np
+
+    if operand.extent == "mn":
+        assert shape.m is not None
+        size: tuple[int, ...] = (min(TILE_ROWS, shape.m), shape.n)
+    else:
+        size = (min(TILE_ELEMENTS, shape.count(operand.extent)),)
+    if pattern == "zeros":
+        return np.zeros(size)
+    values = np.random.default_rng(seed).uniform(-0.5, 0.5, size)
+    return values + np.copysign(0.5, values)

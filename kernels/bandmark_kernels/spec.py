@@ -1,0 +1,153 @@
+"""What is a kernel: its formula, the operands it moves, and its bodies side by side.
+
+The byte counts are not written down anywhere: they follow from the operands' roles and extents, so that the
+formula, the count and the code cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bandmark_kernels.dtypes import DType
+
+Role = Literal["in", "out", "inout", "result"]
+"""in: read once; out: written once; inout: both; result: the one number of a reduction, not counted."""
+
+Extent = Literal["n", "m", "mn", "1"]
+"""How many elements an operand has: n, m, m x n (row-major) or one."""
+
+Fold = Literal["sum", "max"]
+
+Launch = Callable[[], object]
+"""Runs a kernel once on the operands it was bound to; what it returns is ignored."""
+
+Bind = Callable[..., Launch]
+"""Takes the operands and scalars by name, does all that may allocate, and returns the launch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The size of a problem: vectors of n elements, or an m x n matrix with its vectors."""
+
+    n: int
+    m: int | None = None
+
+    def count(self, extent: Extent) -> int:
+        """Return how many elements an operand of this extent has."""
+        rows = 1 if self.m is None else self.m
+        return {"n": self.n, "m": rows, "mn": rows * self.n, "1": 1}[extent]
+
+    @property
+    def n_elements(self) -> int:
+        """Elements of the largest operand: n for vectors, m x n for matrices."""
+        return self.n if self.m is None else self.m * self.n
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """One array of a kernel."""
+
+    name: str
+    role: Role
+    extent: Extent = "n"
+
+    @property
+    def is_read(self) -> bool:
+        """Whether every element must be read once per launch."""
+        return self.role in ("in", "inout")
+
+    @property
+    def is_written(self) -> bool:
+        """Whether every element must be written once per launch."""
+        return self.role in ("out", "inout")
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One library's implementation of a kernel, and for which dtypes it runs at memory speed."""
+
+    bind: Bind
+    dtypes: tuple[str, ...]
+    why_not: str = ""
+    """Why the other dtypes are unsupported: one sentence."""
+    cpu_dtypes: tuple[str, ...] | None = None
+    """The dtypes on a CPU, where they are fewer than on an accelerator."""
+    folds: Mapping[str, Fold] = field(default_factory=dict)
+    """For reductions: which fold this body computes, by dtype; a sum where nothing is said."""
+
+    def runs(self, dtype: DType, *, on_cpu: bool) -> bool:
+        """Whether this body runs a dtype at memory speed."""
+        return dtype.name in (self.dtypes if self.cpu_dtypes is None or not on_cpu else self.cpu_dtypes)
+
+    def fold(self, dtype: DType) -> Fold:
+        """Return how this body folds its terms into the result."""
+        return self.folds.get(dtype.name, "sum")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """One row of the kernel table."""
+
+    name: str
+    formula: str
+    operands: tuple[Operand, ...]
+    flops: int
+    """Floating-point operations per element of the largest operand."""
+    reference: Callable[..., Any]
+    """float64 arrays of the read operands and the scalars by name -> the output (of a reduction: its terms)."""
+    numpy: Body
+    torch: Body
+    scalars: Mapping[str, float] = field(default_factory=dict)
+    check_scalars: Mapping[str, float] = field(default_factory=dict)
+    """Scalars of the launch that is verified, where they differ from the timed ones."""
+    split: Literal["n", "m"] = "n"
+    """The axis along which the work is shared out to threads."""
+    steady: Callable[..., Mapping[str, Any]] | None = None
+    """For kernels that work in place: float64 tiles -> those to replace, so that repeated launches stay bounded."""
+    rounding: float = 1.0
+    """Allowed error of an output in units of half an epsilon of the sum of its terms' magnitudes."""
+
+    def bytes_read(self, shape: Shape, dtype: DType) -> int:
+        """Return the bytes that one launch must read: each element of each operand read, once."""
+        return sum(shape.count(o.extent) for o in self.operands if o.is_read) * dtype.itemsize
+
+    def bytes_written(self, shape: Shape, dtype: DType) -> int:
+        """Return the bytes that one launch must write: each element of each operand written, once."""
+        return sum(shape.count(o.extent) for o in self.operands if o.is_written) * dtype.itemsize
+
+    def working_set(self, shape: Shape, dtype: DType) -> int:
+        """Return the bytes of all arrays of one case."""
+        return sum(shape.count(o.extent) for o in self.operands if o.role != "result") * dtype.itemsize
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether the largest operand is a matrix."""
+        return any(o.extent == "mn" for o in self.operands)
+
+    @property
+    def is_reduction(self) -> bool:
+        """Whether a launch yields one number."""
+        return any(o.role == "result" for o in self.operands)
+
+    @property
+    def inputs(self) -> tuple[Operand, ...]:
+        """The operands that a launch reads."""
+        return tuple(o for o in self.operands if o.is_read)
+
+    @property
+    def output(self) -> Operand:
+        """The operand that a launch writes: every kernel of the table has exactly one."""
+        return next(o for o in self.operands if o.role != "in")
+
+    @property
+    def large(self) -> tuple[Operand, ...]:
+        """The operands whose size is the size asked for: all vectors, or the matrix."""
+        extent = "mn" if self.is_matrix else "n"
+        return tuple(o for o in self.operands if o.extent == extent)
+
+    @property
+    def words(self) -> tuple[int, int]:
+        """Elements read and written per element of the largest operand (a GEMV's vectors left out)."""
+        return sum(o.is_read for o in self.large), sum(o.is_written for o in self.large)

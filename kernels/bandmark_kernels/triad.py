@@ -1,0 +1,50 @@
+"""triad: a[i] = b[i] + s * c[i]. STREAM's headline kernel: two words read, one written."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from bandmark_kernels.blocks import cache_blocks
+from bandmark_kernels.reasons import NUMPY_HALF
+from bandmark_kernels.spec import Body, Kernel, Launch, Operand
+
+
+def reference(b: Any, c: Any, s: float) -> Any:
+    """Return a for float64 b and c."""
+    return b + s * c
+
+
+def bind_numpy(a: Any, b: Any, c: Any, s: Any) -> Launch:
+    """Two ufunc calls per block: the block of a is still in cache when b is added, so DRAM sees one pass."""
+    import numpy as np
+
+    blocks = cache_blocks(a, b, c)
+    multiply, add = np.multiply, np.add
+
+    def launch() -> None:
+        for a_block, b_block, c_block in blocks:
+            multiply(c_block, s, a_block)
+            add(a_block, b_block, a_block)
+
+    return launch
+
+
+def bind_torch(a: Any, b: Any, c: Any, s: float) -> Launch:
+    """One fused kernel: `b + s * c` would be two passes and a temporary."""
+    import torch
+
+    return partial(torch.add, b, c, alpha=s, out=a)
+
+
+KERNEL = Kernel(
+    name="triad",
+    formula="a[i] = b[i] + s * c[i]",
+    operands=(Operand("a", "out"), Operand("b", "in"), Operand("c", "in")),
+    flops=2,
+    scalars={"s": 0.5},
+    reference=reference,
+    numpy=Body(bind_numpy, ("float64", "float32"), NUMPY_HALF),
+    torch=Body(bind_torch, ("float64", "float32", "float16", "bfloat16")),
+    rounding=2.0,
+)
