@@ -35,11 +35,14 @@ class Outcome:
     max_error: float | None = None
     """Error in units of the tolerance; None if the case was not verified."""
     variant: str | None = None
+    copies: int | None = None
     telemetry: Telemetry = field(default_factory=Telemetry)
     others_share: float | None = None
     started_utc: str | None = None
     error: str | None = None
     """Why there are no samples, if something went wrong."""
+    skipped: str | None = None
+    """Why the case was left out, if it was."""
     note: str | None = None
     """What the row must say although the figure is sound: a halved size, rotated buffers."""
 
@@ -49,6 +52,8 @@ def assemble(case: Case, outcome: Outcome, context: Context) -> Result:
     row = _identity(case, outcome, context)
     if case.skip_reason is not None:
         return replace(row, status="unsupported", reason=case.skip_reason)
+    if outcome.skipped is not None:
+        return replace(row, status="skipped", reason=outcome.skipped)
     if outcome.samples is None:
         return replace(row, status="error", reason=outcome.error or "no samples were taken")
     summary = summarize(outcome.samples.seconds)
@@ -73,7 +78,7 @@ def _identity(case: Case, outcome: Outcome, context: Context) -> Result:
         dtype=dtype.name,
         n_elements=shape.n_elements,
         working_set_bytes=working_set,
-        regime=judge.regime(working_set, backend.device.llc_bytes),
+        regime=judge.regime(working_set * (outcome.copies or 1), backend.device.llc_bytes),
         bytes_read=kernel.bytes_read(shape, dtype),
         bytes_written=kernel.bytes_written(shape, dtype),
         peak_gbs=context.peak.gbs,
@@ -91,6 +96,7 @@ def _identity(case: Case, outcome: Outcome, context: Context) -> Result:
         data=context.data,
         threads=backend.threads,
         llc_bytes=backend.device.llc_bytes,
+        copies=outcome.copies,
     )
 
 
@@ -119,7 +125,7 @@ def _judged(row: Result, case: Case, summary: Summary, outcome: Outcome, context
         outcome.samples.seconds,
         bandwidth_gbs=bandwidth,
         peak_gbs=context.peak.gbs,
-        regime=judge.regime(row.working_set_bytes or 0, row.llc_bytes),
+        regime=row.regime,
         data=context.data,
         clocks_mhz=clocks or [c for c in [outcome.telemetry.clock_mhz] if c],
         max_clock_mhz=outcome.telemetry.max_clock_mhz,
@@ -136,12 +142,21 @@ def _judged(row: Result, case: Case, summary: Summary, outcome: Outcome, context
         max_error=outcome.max_error,
         weights_per_s=row.n_elements / summary.median_s if case.kernel.is_matrix and row.n_elements else None,
         status="suspect" if found else "ok",
-        reason="; ".join([*found, *([outcome.note] if outcome.note else [])]) or None,
+        reason="; ".join([*found, *_remarks(outcome)]) or None,
         clock_mhz=sorted(clocks)[len(clocks) // 2] if clocks else outcome.telemetry.clock_mhz,
         temperature_c=outcome.telemetry.temperature_c,
         power_w=outcome.telemetry.power_w,
     )
     return replace(row, **_percentages(row, context.peak, case))
+
+
+def _remarks(outcome: Outcome) -> list[str]:
+    """Return what the row must say although the figure is sound."""
+    rotated = outcome.copies is not None and outcome.copies > 1
+    return [
+        *([f"launches rotate over {outcome.copies} sets of the arrays"] if rotated else []),
+        *([outcome.note] if outcome.note else []),
+    ]
 
 
 def _percentages(row: Result, peak: Peak, case: Case) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TextIO
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -34,7 +33,7 @@ def show_results(results: Sequence[Result], file: TextIO | None = None) -> None:
         out.print("no rows")
         return
     built = build_table(results)
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    drawn = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for column, name in enumerate(HEADER):
         words = column < LEFT or column == len(HEADER) - 1
         drawn.add_column(name, justify="left" if words else "right", no_wrap=True)
@@ -42,8 +41,9 @@ def show_results(results: Sequence[Result], file: TextIO | None = None) -> None:
         if before is not None and before.kernel != result.kernel:
             drawn.add_row()
         drawn.add_row(*map(escape, row.cells), style=None if row.plain else "yellow")
-    out.print(escape(heading(results)))
+    out.print(escape(heading(results)) + "\n")
     out.print(drawn)
+    out.print()
     for number, note in enumerate(built.footnotes, start=1):
         out.print(escape(f"{number}: {note}"))
     out.print(f"[dim]{escape(LEGEND)}[/dim]" if out.is_terminal else escape(LEGEND))

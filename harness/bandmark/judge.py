@@ -53,7 +53,7 @@ def doubts(
     *,
     bandwidth_gbs: float,
     peak_gbs: float | None,
-    regime: Regime | None,
+    regime: str | None,
     data: str,
     clocks_mhz: Sequence[float] = (),
     max_clock_mhz: float | None = None,
@@ -80,7 +80,7 @@ def doubts(
     return [clause for clause in found if clause]
 
 
-def _above_peak(bandwidth_gbs: float, peak_gbs: float | None, regime: Regime | None) -> str | None:
+def _above_peak(bandwidth_gbs: float, peak_gbs: float | None, regime: str | None) -> str | None:
     if peak_gbs is None or regime != "dram" or bandwidth_gbs <= PLAUSIBLE * peak_gbs:
         return None
     return (

@@ -52,7 +52,7 @@ class Result:
     dtype: str = _column("number format of the operands", required=True)
     n_elements: int | None = _column("elements of each vector, or m x n of the matrix", "elements")
     working_set_bytes: int | None = _column("bytes of all arrays of the case", "bytes")
-    regime: str | None = _column("working set over last-level cache: below 1 cache, below 4 mixed, else dram")
+    regime: str | None = _column("working_set_bytes x copies over llc_bytes: below 1 cache, below 4 mixed, else dram")
     bytes_read: int | None = _column("bytes that one launch must read, each element once", "bytes")
     bytes_written: int | None = _column("bytes that one launch must write, each element once", "bytes")
     samples: int | None = _column("timed windows")
@@ -95,6 +95,7 @@ class Result:
     clock_mhz: float | None = _column("median clock of the device's processors while sampling", "MHz")
     temperature_c: float | None = _column("temperature of the device after sampling", "degC")
     power_w: float | None = _column("power drawn by the device after sampling", "W")
+    copies: int | None = _column("sets of the arrays that launches rotate over, so that the cache holds none")
 
     @property
     def key(self) -> tuple[Any, ...]:

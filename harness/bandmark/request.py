@@ -63,6 +63,8 @@ class Session:
     selection: Selection
     peak: Peak
     groups: list[Group]
+    libraries: dict[str, dict[str, Any]]
+    """Version, driver and build of each backend, by name."""
     notes: list[str] = field(default_factory=list)
     """What the user should know before trusting the figures."""
 
@@ -95,7 +97,7 @@ class Session:
             "settings": asdict(self.request),
             "machine": self.machine.as_json(),
             "device": asdict(self.selection.device),
-            "backends": {b.name: {"version": b.version, "driver": b.driver} for b in self.selection.backends},
+            "backends": self.libraries,
             "peak": asdict(self.peak),
             "notes": self.notes,
             "samples": measured.samples,
@@ -159,6 +161,7 @@ def _resolve(
         selection=selection,
         peak=peak,
         groups=groups,
+        libraries={b.name: {"version": b.version, "driver": b.driver, **b.facts()} for b in selection.backends},
         notes=notes,
     )
 

@@ -18,6 +18,9 @@ from bandmark.record import Result
 from bandmark_kernels import Shape
 from bandmark_kernels.inputs import Inputs, Pattern, make_inputs
 
+OVERTIME = 1.25
+"""How far past the time limit a group may still begin; later ones are skipped, and their rows say so."""
+
 MOST_HALVINGS = 8
 """How often a size is halved when a device has no room for it after all."""
 
@@ -65,11 +68,16 @@ def run_groups(
     """Measure every group in turn, sharing the time limit out over those that are left."""
     measured = Measured()
     clock = procedure.clock
-    end = clock() + procedure.time_limit_s
+    begin = clock()
     spent_after = 0.0
     for done, group in enumerate(groups):
         progress(done, len(groups), group)
-        share = max(0.0, end - clock()) / (len(groups) - done)
+        if clock() > begin + OVERTIME * procedure.time_limit_s:
+            reason = f"the time limit of {procedure.time_limit_s:g} s had passed; --time-limit S gives more"
+            measured.rows += skipped(group, reason, context)
+            save(measured)
+            continue
+        share = max(0.0, begin + procedure.time_limit_s - clock()) / (len(groups) - done)
         # Verification comes out of the group's share: the last group's tells how long it takes.
         runner = GroupRun(group, context, procedure, clock() + max(0.0, share - spent_after))
         runner.run()
@@ -80,6 +88,11 @@ def run_groups(
     measured.rows = with_ceiling(measured.rows)
     save(measured)
     return measured
+
+
+def skipped(group: Group, reason: str, context: Context) -> list[Result]:
+    """Return the rows of a group that is left out."""
+    return [assemble(case, Outcome(skipped=reason), context) for case in group.cases]
 
 
 @dataclass(slots=True)
@@ -201,6 +214,7 @@ class GroupRun:
             samples=samples,
             max_error=error,
             variant=workload.variant,
+            copies=workload.copies,
             telemetry=telemetry,
             others_share=others,
             started_utc=f"{started:%Y-%m-%dT%H:%M:%SZ}",

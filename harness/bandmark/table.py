@@ -40,8 +40,11 @@ def build_table(results: Iterable[Result]) -> ResultTable:
     """Return the table of some results, in their order, with numbered footnotes for whatever is not plainly ok."""
     footnotes: list[str] = []
     rows = []
-    for result in results:
-        marks = ",".join(_mark(note, footnotes) for note in _notes(result))
+    shown = list(results)
+    mixed = {r.backend for r in shown if len({s.variant for s in shown if s.backend == r.backend}) > 1}
+    for result in shown:
+        notes = _notes(result, name_variant=result.backend in mixed)
+        marks = ",".join(_mark(note, footnotes) for note in notes)
         rows.append(TableRow((*_cells(result), marks), plain=result.status == "ok"))
     return ResultTable(tuple(rows), tuple(footnotes))
 
@@ -53,7 +56,8 @@ def _mark(note: str, footnotes: list[str]) -> str:
     return str(footnotes.index(note) + 1)
 
 
-def _notes(result: Result) -> list[str]:
+def _notes(result: Result, *, name_variant: bool) -> list[str]:
+    """Return what the reader of a row should know; variants are named where a backend's rows differ in them."""
     notes = []
     if result.reason:
         notes.append(f"{result.status}: {result.reason}" if result.status != "ok" else result.reason)
@@ -66,7 +70,7 @@ def _notes(result: Result) -> list[str]:
             f"noisy: the quartiles lie {100 * NOISY_FROM:.0f} % of the median apart or more; "
             "close other programs and run again, longer with --time-limit"
         )
-    if result.variant:
+    if result.variant and name_variant:
         notes.append(f"variant {result.variant}")
     if result.verdict:
         notes.append(f"{result.verdict}, by published measurements")
@@ -87,9 +91,11 @@ def _cells(result: Result) -> tuple[str, ...]:
 
 
 def _figure(value: float | None) -> str:
-    """Write a bandwidth with at least three figures: 1310, 231.4, 27.36."""
+    """Write a bandwidth with at least three figures: 1310, 231.4, 27.36, 0.00524."""
     if value is None:
         return "-"
+    if value < 1:
+        return f"{value:.3g}"
     return f"{value:.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.2f}"
 
 
@@ -112,9 +118,17 @@ def heading(results: Sequence[Result]) -> str:
         span = " to ".join(dict.fromkeys(map(format_bytes, (sizes[0], sizes[-1]))))
         cache = f", last-level cache {format_bytes(first.llc_bytes)}" if first.llc_bytes else ""
         lines.append(f"working sets {span}{cache}")
-    peak = f"{first.peak_gbs:g} GB/s ({first.peak_source})" if first.peak_gbs else "unknown (--peak GBS sets it)"
-    lines.append(f"peak: {peak}")
+    lines.append(f"peak: {_peak(first)}")
     return "\n".join(lines)
+
+
+def _peak(result: Result) -> str:
+    """Return the peak and what kind of source it has; the sources themselves are too long for a heading."""
+    if not result.peak_gbs:
+        return "unknown (--peak GBS sets it)"
+    source = result.peak_source or "of unknown source"
+    short = "published, `bandmark devices` names the sources" if source.startswith("published") else source
+    return f"{result.peak_gbs:g} GB/s ({short})"
 
 
 LEGEND = (

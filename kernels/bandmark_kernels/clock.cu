@@ -1,8 +1,8 @@
-// clock_probe: what do the clocks say? Each block writes (multiprocessor, its clock's cycles, nanoseconds) to out[3 * block].
+// clock: what do the clocks say? Each block writes (multiprocessor, its clock's cycles, nanoseconds) to out[3 * block].
 // Two launches give a multiprocessor's mean frequency between them: cycles over nanoseconds, on records that name the
 // same multiprocessor. Without a device's clock all three are 0.
 
-extern "C" __global__ void __launch_bounds__(32) clock_probe(unsigned long long* out)
+extern "C" __global__ void __launch_bounds__(32) bandmark_clock(unsigned long long* out)
 {
     unsigned long long cycles = 0, nanoseconds = 0;
     unsigned int multiprocessor = 0;

@@ -1,7 +1,7 @@
 // copy: b[i] = a[i], bit by bit.
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-copy(const element* __restrict__ a, element* __restrict__ b, u64 n)
+bandmark_copy(const element* __restrict__ a, element* __restrict__ b, u64 n)
 {
     each_tile(n, [&](auto tile) {
         Pack x[UNROLL];

@@ -49,7 +49,7 @@ class Program:
     source: str
     options: tuple[str, ...]
     entries: tuple[str, ...]
-    """The names of its __global__ functions; the first is the kernel's own."""
+    """The names of its __global__ functions."""
     layout: Layout
     pack_bytes: int
     """Bytes of one load, and the alignment that every operand's first element must have."""
@@ -72,7 +72,7 @@ def variants(kernel: Kernel, capability: Capability) -> tuple[str, ...]:
 
 
 def default_variant(kernel: Kernel, capability: Capability) -> str:
-    """Return the variant that is always published: the same for every kernel and device, so that figures compare."""
+    """Return the variant that is always published: the same everywhere, so that figures compare."""
     return variants(kernel, capability)[0]
 
 
@@ -134,10 +134,18 @@ def _layout(kernel: Kernel, pack_bytes: int) -> Layout:
     return Layout(threads=256, unroll=BYTES_IN_FLIGHT // pack_bytes, blocks_per_sm=4)
 
 
+def entry(kernel: Kernel, part: str = "") -> str:
+    """Return the name of a __global__ function: the kernel's own, or that of a part ("ragged", "finish").
+
+    The prefix keeps `read` and `write` apart from the C library's, and names the suite in a profiler's list.
+    """
+    return "_".join(filter(None, ("bandmark", kernel.name, part)))
+
+
 def _entries(kernel: Kernel) -> tuple[str, ...]:
-    ragged = (f"{kernel.name}_ragged",) if kernel.is_matrix else ()
-    finish = (f"{kernel.name}_finish",) if kernel.is_matrix or kernel.is_reduction else ()
-    return (kernel.name, *ragged, *finish)
+    ragged = (entry(kernel, "ragged"),) if kernel.is_matrix else ()
+    finish = (entry(kernel, "finish"),) if kernel.is_matrix or kernel.is_reduction else ()
+    return (entry(kernel), *ragged, *finish)
 
 
 def _dotted(capability: Capability) -> str:

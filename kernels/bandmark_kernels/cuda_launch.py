@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bandmark_kernels.cuda import Program, source
+from bandmark_kernels.cuda import Program, entry, source
 from bandmark_kernels.dtypes import DTYPES, DType
 from bandmark_kernels.spec import Kernel, Shape
 
@@ -61,7 +61,7 @@ class GridLaunch:
 
 @dataclass(frozen=True, slots=True)
 class Launches:
-    """All that one call of a kernel launches, in order, and the workspace they share under the name "workspace"."""
+    """All that one call of a kernel launches, in order, and the array "workspace" that they share."""
 
     steps: tuple[GridLaunch, ...]
     workspace_elements: int
@@ -87,7 +87,7 @@ def exact_scalars(kernel: Kernel, dtype: DType, scalars: Mapping[str, float]) ->
 def launches(program: Program, shape: Shape, *, sm_count: int) -> Launches:
     """Return what to launch for a problem's size on a device with so many multiprocessors.
 
-    The launches of one call run back to back on one stream; calls may follow each other without any preparation.
+    The steps of a call run on one stream; calls may follow each other without any preparation.
     """
     kernel = program.kernel
     if kernel.is_matrix:
@@ -98,24 +98,24 @@ def launches(program: Program, shape: Shape, *, sm_count: int) -> Launches:
     if program.variant == "v16-gridstride":
         blocks = min(blocks, sm_count * program.layout.blocks_per_sm)
     args = (*_arrays(program, *(o.name for o in kernel.operands)), *_scalars(program), _count("n", shape.n))
-    return Launches((_step(program, kernel.name, blocks, args),), 0, program.dtype.accumulator)
+    return Launches((_step(program, entry(kernel), blocks, args),), 0, program.dtype.accumulator)
 
 
 def delay(nanoseconds: int) -> tuple[str, GridLaunch]:
-    """Return source and launch of a kernel that keeps the device busy for that long, so that launches queue up."""
+    """Return source and launch of a kernel that keeps the device busy so long that launches queue up."""
     return source("delay", prelude=False), GridLaunch(
-        "delay", (1, 1, 1), (1, 1, 1), (_count("nanoseconds", nanoseconds),)
+        "bandmark_delay", (1, 1, 1), (1, 1, 1), (_count("nanoseconds", nanoseconds),)
     )
 
 
 def clock_probe(sm_count: int) -> tuple[str, GridLaunch]:
     """Return source and launch of a kernel that reads the clocks, a block per multiprocessor.
 
-    Its argument "out" is a uint64 array of shape (sm_count, 3): multiprocessor, cycles of its clock, nanoseconds.
+    Its array "out", uint64 of shape (sm_count, 3), gets multiprocessor, cycles of its clock, and nanoseconds.
     A multiprocessor can appear twice or not at all, so compare records that name the same one.
     """
     out = Arg("out", "uint64", is_array=True)
-    return source("clock", prelude=False), GridLaunch("clock_probe", (sm_count, 1, 1), (32, 1, 1), (out,))
+    return source("clock", prelude=False), GridLaunch("bandmark_clock", (sm_count, 1, 1), (32, 1, 1), (out,))
 
 
 def _tiles(program: Program, shape: Shape) -> int:
@@ -124,13 +124,13 @@ def _tiles(program: Program, shape: Shape) -> int:
 
 
 def _reduction(program: Program, shape: Shape, sm_count: int) -> Launches:
-    name = program.kernel.name
+    kernel = program.kernel
     blocks = min(_tiles(program, shape), sm_count * program.layout.blocks_per_sm)
-    inputs = (o.name for o in program.kernel.inputs)
+    inputs = (o.name for o in kernel.inputs)
     first = (*_arrays(program, *inputs), _workspace(program), _count("n", shape.n))
-    result = Arg(program.kernel.output.name, program.dtype.accumulator, is_array=True)
+    result = Arg(kernel.output.name, program.dtype.accumulator, is_array=True)
     second = (_workspace(program), result, _count("count", blocks))
-    steps = (_step(program, name, blocks, first), _step(program, f"{name}_finish", 1, second))
+    steps = (_step(program, entry(kernel), blocks, first), _step(program, entry(kernel, "finish"), 1, second))
     return Launches(steps, blocks, program.dtype.accumulator)
 
 
@@ -139,7 +139,7 @@ def _matrix(program: Program, shape: Shape, sm_count: int) -> Launches:
     whole = n % program.lanes == 0
     resident = sm_count * layout.blocks_per_sm
     if kernel.name == "gemv":
-        blocks = m // layout.rows + m % layout.rows if whole else m
+        blocks = _ceil(m, layout.rows)
         wanted = 1 if 2 * blocks >= resident else _ceil(resident, blocks)
         most = n * program.dtype.itemsize // MIN_SPLIT_BYTES
     else:
@@ -150,17 +150,17 @@ def _matrix(program: Program, shape: Shape, sm_count: int) -> Launches:
     splits = max(1, min(wanted, most, MAX_SPLITS))
     count = shape.count(kernel.output.extent)
     arrays = (*_arrays(program, *(o.name for o in kernel.operands)), _workspace(program))
-    entry = kernel.name if whole else f"{kernel.name}_ragged"
-    steps = [_step(program, entry, blocks, (*arrays, _count("m", m), _count("n", n)), splits)]
+    name = entry(kernel, "" if whole else "ragged")
+    steps = [_step(program, name, blocks, (*arrays, _count("m", m), _count("n", n)), splits)]
     if splits > 1:
-        y = _arrays(program, kernel.output.name)
+        y, words = _arrays(program, kernel.output.name), max(1, 4 // program.dtype.itemsize)
         args = (_workspace(program), *y, _count("count", count), _count("splits", splits))
-        steps.append(_step(program, f"{kernel.name}_finish", _ceil(count, layout.threads), args))
+        steps.append(_step(program, entry(kernel, "finish"), _ceil(count, layout.threads * words), args))
     return Launches(tuple(steps), splits * count if splits > 1 else 1, program.dtype.accumulator)
 
 
-def _step(program: Program, entry: str, blocks: int, args: tuple[Arg, ...], splits: int = 1) -> GridLaunch:
-    return GridLaunch(entry, (blocks, splits, 1), (program.layout.threads, 1, 1), args)
+def _step(program: Program, name: str, blocks: int, args: tuple[Arg, ...], splits: int = 1) -> GridLaunch:
+    return GridLaunch(name, (blocks, splits, 1), (program.layout.threads, 1, 1), args)
 
 
 def _arrays(program: Program, *names: str) -> tuple[Arg, ...]:

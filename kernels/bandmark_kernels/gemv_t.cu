@@ -2,7 +2,7 @@
 //
 // A block takes a strip of columns, one pack a thread, and one of gridDim.y ranges of rows. Its GROUPS groups of
 // threads take turns of UNROLL rows and add up through shared memory. With several ranges the sums go to the
-// workspace, and gemv_t_finish adds those up.
+// workspace, and bandmark_gemv_t_finish adds those up.
 
 constexpr int STRIP = THREADS / GROUPS;  // threads side by side
 
@@ -38,31 +38,33 @@ __device__ __forceinline__ void columns(
     }
     UNROLLED for (int k = 0; k < WIDTH; ++k) groups[group][thread * WIDTH + k] = sums[k];
     __syncthreads();
-    for (int c = threadIdx.x; c < STRIP * WIDTH && first + c < n; c += THREADS) {
-        accumulator sum = 0;
-        UNROLLED for (int g = 0; g < GROUPS; ++g) sum += groups[g][c];
-        put(y, partials, n, first + c, sum);
-    }
+    for (int c = threadIdx.x * WORD; c < STRIP * WIDTH; c += THREADS * WORD)
+        UNROLLED for (int k = c; k < c + WORD; ++k) {
+            if (first + k >= n) return;
+            accumulator sum = 0;
+            UNROLLED for (int g = 0; g < GROUPS; ++g) sum += groups[g][k];
+            put(y, partials, n, first + k, sum);
+        }
 }
 
 // Rows that start on a pack boundary: n is a multiple of LANES.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM)
-gemv_t(const element* __restrict__ A, const element* __restrict__ x, element* __restrict__ y,
-       accumulator* __restrict__ partials, u64 m, u64 n)
+bandmark_gemv_t(const element* __restrict__ A, const element* __restrict__ x, element* __restrict__ y,
+                accumulator* __restrict__ partials, u64 m, u64 n)
 {
     columns<LANES, UNROLL>(A, x, y, partials, m, n);
 }
 
 // Any n: one column a thread.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM)
-gemv_t_ragged(const element* __restrict__ A, const element* __restrict__ x, element* __restrict__ y,
-              accumulator* __restrict__ partials, u64 m, u64 n)
+bandmark_gemv_t_ragged(const element* __restrict__ A, const element* __restrict__ x, element* __restrict__ y,
+                       accumulator* __restrict__ partials, u64 m, u64 n)
 {
     columns<1, 64 / sizeof(element)>(A, x, y, partials, m, n);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-gemv_t_finish(const accumulator* __restrict__ partials, element* __restrict__ y, u64 n, u64 splits)
+bandmark_gemv_t_finish(const accumulator* __restrict__ partials, element* __restrict__ y, u64 n, u64 splits)
 {
     sum_splits(partials, y, n, splits);
 }

@@ -1,7 +1,7 @@
 // nstream: a[i] += b[i] + s * c[i].
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM)
-nstream(element* __restrict__ a, const element* __restrict__ b, const element* __restrict__ c, accumulator s, u64 n)
+bandmark_nstream(element* __restrict__ a, const element* __restrict__ b, const element* __restrict__ c, accumulator s, u64 n)
 {
     const auto one = [s](element x, element y, element z) {
         return narrow<element>(widen(x) + (widen(y) + s * widen(z)));

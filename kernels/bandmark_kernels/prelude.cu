@@ -181,28 +181,31 @@ template <class Do> __device__ __forceinline__ void each_tile(u64 n, Do do_)
 #endif
 }
 
-// Calls do_(i) for the elements behind the last whole pack: fewer than LANES, one a thread of the last block.
+// Calls do_(i) for the elements behind the last whole pack: fewer than LANES, all in one thread of the last block.
 template <class Do> __device__ __forceinline__ void each_rest(u64 n, Do do_)
 {
-    const u64 i = n / LANES * LANES + threadIdx.x;
-    if (blockIdx.x == gridDim.x - 1 && i < n) do_(i);
+    if (blockIdx.x == gridDim.x - 1 && threadIdx.x == 0)
+        for (u64 i = n / LANES * LANES; i < n; ++i) do_(i);
 }
+
+// Elements that a thread writes side by side, so that no 4-byte word has two writers: their stores would be partial.
+constexpr int WORD = sizeof(element) < 4 ? 4 / sizeof(element) : 1;
 
 // ---- sums in a fixed order, so that a result has the same bits in every launch
 
-// Adds up each of COUNT sums over the block: thread r < COUNT gets the r-th. Every thread must call it, once per kernel.
-template <int COUNT> __device__ __forceinline__ accumulator block_sums(accumulator (&sums)[COUNT])
+// Replaces thread 0's COUNT sums by the block's. Every thread of the block must call it.
+template <int COUNT> __device__ __forceinline__ void block_sums(accumulator (&sums)[COUNT])
 {
     __shared__ accumulator warps[COUNT][THREADS / 32];
+    __syncthreads();
     UNROLLED for (int r = 0; r < COUNT; ++r) {
         for (int offset = 16; offset > 0; offset /= 2) sums[r] += __shfl_down_sync(0xffffffffu, sums[r], offset);
         if (threadIdx.x % 32 == 0) warps[r][threadIdx.x / 32] = sums[r];
     }
     __syncthreads();
-    accumulator total = 0;
-    if (threadIdx.x < COUNT)
-        for (int w = 0; w < THREADS / 32; ++w) total += warps[threadIdx.x][w];
-    return total;
+    if (threadIdx.x == 0)
+        UNROLLED for (int r = 0; r < COUNT; ++r)
+            for (int w = 1; w < THREADS / 32; ++w) sums[r] += warps[r][w];
 }
 
 // result = sum of the workspace's first `count` numbers; one block.
@@ -210,8 +213,8 @@ __device__ __forceinline__ void sum_partials(const accumulator* partials, accumu
 {
     accumulator sum[1] = {};
     for (u64 i = threadIdx.x; i < count; i += THREADS) sum[0] += partials[i];
-    const accumulator total = block_sums(sum);
-    if (threadIdx.x == 0) *result = total;
+    block_sums(sum);
+    if (threadIdx.x == 0) *result = sum[0];
 }
 
 // A matrix kernel whose grid has several splits (gridDim.y) leaves a partial of each y[i] in the workspace.
@@ -221,12 +224,14 @@ __device__ __forceinline__ void put(element* y, accumulator* partials, u64 count
     else partials[blockIdx.y * count + i] = sum;
 }
 
-// y[i] = sum over s of partials[s, i], an i a thread.
+// y[i] = sum over s of partials[s, i].
 __device__ __forceinline__ void sum_splits(const accumulator* partials, element* y, u64 count, u64 splits)
 {
-    const u64 i = (u64)blockIdx.x * THREADS + threadIdx.x;
-    if (i >= count) return;
-    accumulator sum = 0;
-    for (u64 s = 0; s < splits; ++s) sum += partials[s * count + i];
-    y[i] = narrow<element>(sum);
+    const u64 first = ((u64)blockIdx.x * THREADS + threadIdx.x) * WORD;
+    UNROLLED for (int k = 0; k < WORD; ++k) {
+        if (first + k >= count) return;
+        accumulator sum = 0;
+        for (u64 s = 0; s < splits; ++s) sum += partials[s * count + first + k];
+        y[first + k] = narrow<element>(sum);
+    }
 }

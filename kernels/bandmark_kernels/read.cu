@@ -1,7 +1,7 @@
-// read: r = sum of a[i]. Each block adds up its tiles into a number of the workspace; read_finish adds those up.
+// read: r = sum of a[i]. Each block adds up its tiles into a number of the workspace; bandmark_read_finish adds those up.
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM)
-read(const element* __restrict__ a, accumulator* __restrict__ partials, u64 n)
+bandmark_read(const element* __restrict__ a, accumulator* __restrict__ partials, u64 n)
 {
     accumulator sum[UNROLL] = {};
     each_tile(n, [&](auto tile) {
@@ -12,12 +12,12 @@ read(const element* __restrict__ a, accumulator* __restrict__ partials, u64 n)
     each_rest(n, [&](u64 i) { sum[0] += widen(a[i]); });
     accumulator thread_sum[1] = {};
     UNROLLED for (int u = 0; u < UNROLL; ++u) thread_sum[0] += sum[u];
-    const accumulator total = block_sums(thread_sum);
-    if (threadIdx.x == 0) partials[blockIdx.x] = total;
+    block_sums(thread_sum);
+    if (threadIdx.x == 0) partials[blockIdx.x] = thread_sum[0];
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-read_finish(const accumulator* __restrict__ partials, accumulator* __restrict__ r, u64 count)
+bandmark_read_finish(const accumulator* __restrict__ partials, accumulator* __restrict__ r, u64 count)
 {
     sum_partials(partials, r, count);
 }

@@ -1,7 +1,7 @@
 // scale: b[i] = s * a[i].
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-scale(const element* __restrict__ a, element* __restrict__ b, accumulator s, u64 n)
+bandmark_scale(const element* __restrict__ a, element* __restrict__ b, accumulator s, u64 n)
 {
     const auto one = [s](element x) { return narrow<element>(s * widen(x)); };
     each_tile(n, [&](auto tile) {

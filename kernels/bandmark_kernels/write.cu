@@ -1,7 +1,7 @@
 // write: a[i] = s.
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-write(element* __restrict__ a, accumulator s, u64 n)
+bandmark_write(element* __restrict__ a, accumulator s, u64 n)
 {
     const element one = narrow<element>(s);
     Pack x;

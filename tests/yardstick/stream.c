@@ -31,6 +31,8 @@ int pin(int count, const int *cpus) {
     size_t threads = omp_get_num_threads(), id = omp_get_thread_num();        \
     size_t begin = (n) * id / threads, count = (n) * (id + 1) / threads - begin
 
+#define LANES 64
+
 #define KERNELS(T, S)                                                                                                  \
     static void loop_copy_##S(size_t n, const T *restrict a, T *restrict b) {                                          \
         for (size_t i = 0; i < n; i++) b[i] = a[i];                                                                    \
@@ -51,13 +53,21 @@ int pin(int count, const int *cpus) {
         for (size_t i = 0; i < n; i++) a[i] = s;                                                                       \
     }                                                                                                                  \
     static T loop_dot_##S(size_t n, const T *restrict a, const T *restrict b) {                                        \
-        T r = 0;                                                                                                       \
-        _Pragma("omp simd reduction(+ : r)") for (size_t i = 0; i < n; i++) r += a[i] * b[i];                          \
+        T lanes[LANES] = {0}, r = 0;                                                                                   \
+        size_t i = 0;                                                                                                  \
+        for (; i + LANES <= n; i += LANES)                                                                             \
+            _Pragma("omp simd") for (size_t j = 0; j < LANES; j++) lanes[j] += a[i + j] * b[i + j];                    \
+        for (; i < n; i++) r += a[i] * b[i];                                                                           \
+        _Pragma("omp simd reduction(+ : r)") for (size_t j = 0; j < LANES; j++) r += lanes[j];                         \
         return r;                                                                                                      \
     }                                                                                                                  \
     static T loop_read_##S(size_t n, const T *restrict a) {                                                            \
-        T r = 0;                                                                                                       \
-        _Pragma("omp simd reduction(+ : r)") for (size_t i = 0; i < n; i++) r += a[i];                                 \
+        T lanes[LANES] = {0}, r = 0;                                                                                   \
+        size_t i = 0;                                                                                                  \
+        for (; i + LANES <= n; i += LANES)                                                                             \
+            _Pragma("omp simd") for (size_t j = 0; j < LANES; j++) lanes[j] += a[i + j];                               \
+        for (; i < n; i++) r += a[i];                                                                                  \
+        _Pragma("omp simd reduction(+ : r)") for (size_t j = 0; j < LANES; j++) r += lanes[j];                         \
         return r;                                                                                                      \
     }                                                                                                                  \
     static void loop_rows_##S(size_t n, const T *restrict A, size_t row, const T *restrict x, T *restrict y) {         \

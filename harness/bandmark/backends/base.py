@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from bandmark.device import Device
 from bandmark.measure import Launcher
@@ -17,6 +17,8 @@ class Workload(Launcher, Protocol):
 
     variant: str | None
     """Which of the backend's implementations runs, where there are several."""
+    copies: int
+    """How many sets of the arrays launches rotate over, so that a small set is not served by the cache."""
 
     def verify(self) -> float:
         """Launch once more into a poisoned output and return the largest error in units of the tolerance."""
@@ -50,6 +52,9 @@ class Backend(Protocol):
 
     def telemetry(self) -> Telemetry:
         """Read the device's present clocks, temperature and power, as far as it tells."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the run record says of the library and what it was built with."""
 
     def close(self) -> None:
         """Let go of threads and devices."""

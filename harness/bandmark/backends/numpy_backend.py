@@ -54,6 +54,11 @@ class NumpyBackend:
         """Return nothing: a CPU's sensors are not read."""
         return Telemetry()
 
+    def facts(self) -> dict[str, Any]:
+        """Return the BLAS that NumPy's products use."""
+        named = ("internal_api", "version", "architecture")
+        return {"blas": [{name: lib.get(name) for name in named} for lib in self.blas.info()]}
+
     def close(self) -> None:
         """Let go of the arena; the team belongs to whoever made it."""
         self.memory.close()
@@ -61,6 +66,8 @@ class NumpyBackend:
 
 class NumpyWorkload:
     """A kernel bound to the parts of its operands, one part per thread."""
+
+    copies = 1
 
     def __init__(self, backend: NumpyBackend, inputs: Inputs) -> None:
         self.inputs = inputs

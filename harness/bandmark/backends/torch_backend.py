@@ -67,6 +67,10 @@ class TorchBackend:
         """Return nothing: sensors are read by NVML where the CuPy backend has it."""
         return Telemetry()
 
+    def facts(self) -> dict[str, Any]:
+        """Return what torch was built for."""
+        return {"cuda": torch.version.cuda, "git": torch.version.git_version, "threads": torch.get_num_threads()}
+
     def release(self) -> None:
         """Give cached device memory back."""
         if self.memory is None:
@@ -81,6 +85,7 @@ class TorchWorkload:
     """An op bound to its tensors."""
 
     variant = None
+    copies = 1
 
     def __init__(self, backend: TorchBackend, inputs: Inputs) -> None:
         self.inputs = inputs

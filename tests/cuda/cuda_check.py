@@ -1,0 +1,144 @@
+"""Does a CUDA kernel, executed on the CPU, compute its formula and move just the bytes that the kernel table counts?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from cuda_host import Host, Source, Traffic, allocate
+from numpy.typing import NDArray
+
+from bandmark_kernels import DTYPES, KERNELS, DType, Kernel, Shape
+from bandmark_kernels.cuda import Program, program, variants
+from bandmark_kernels.cuda_launch import MIN_SPLIT_ROWS, exact_scalars, launches
+from bandmark_kernels.inputs import Inputs, make_inputs
+from bandmark_kernels.verify import max_error
+
+CAPABILITY = (12, 1)
+"""That of a device which offers every variant."""
+
+ALL_CASES = [(k, d, v) for k, kernel in KERNELS.items() for d in DTYPES for v in variants(kernel, CAPABILITY)]
+"""Every kernel, dtype and variant, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one call of a kernel has done."""
+
+    output: NDArray[Any]
+    findings: tuple[str, ...]
+    """What is wrong: one sentence each."""
+    workspace_traffic: int
+    """Bytes of the workspace read and written."""
+
+
+def host_source(prog: Program, text: str | None = None) -> Source:
+    """Return what the host compiles for a program, or for another text with the program's options."""
+    return Source(prog.source if text is None else text, prog.options, prog.entries)
+
+
+def call(
+    host: Host,
+    prog: Program,
+    shape: Shape,
+    *,
+    sm_count: int,
+    text: str | None = None,
+    backwards: bool = False,
+    calls: int = 1,
+) -> Outcome:
+    """Run a kernel on fresh random operands and judge the result, the accesses and the bytes of the last call."""
+    kernel, dtype = prog.kernel, prog.dtype
+    inputs = make_inputs(kernel, dtype, shape, seed=7)
+    plan = launches(prog, shape, sm_count=sm_count)
+    counts = {o.name: (shape.count(o.extent), _storage(prog, o.role)) for o in kernel.operands}
+    if plan.workspace_elements:
+        counts["workspace"] = (plan.workspace_elements, plan.workspace_dtype)
+    arrays = allocate(counts)
+    scalars = exact_scalars(kernel, dtype, {**kernel.scalars, **kernel.check_scalars})
+    for _ in range(calls):
+        fill(arrays, inputs)
+        error, traffic = host.run(host_source(prog, text), plan.steps, arrays | scalars, backwards=backwards)
+        if error:
+            break
+    output = arrays[kernel.output.name]
+    workspace = traffic.pop("workspace", Traffic())
+    findings = (
+        [error] if error else [*_wrong_values(prog, inputs, output), *_wrong_bytes(prog, shape, traffic)]
+    )
+    return Outcome(output, tuple(findings), workspace.read + workspace.written)
+
+
+def fill(arrays: dict[str, NDArray[Any]], inputs: Inputs) -> None:
+    """Give every operand that a launch reads its contents."""
+    for operand in inputs.kernel.inputs:
+        tile = inputs.tiles[operand.name]
+        count = inputs.shape.count(operand.extent)
+        arrays[operand.name][:] = np.resize(tile.ravel(), count)
+        if inputs.kernel.is_reduction:
+            arrays[operand.name][-1] = inputs.last(operand.name)
+
+
+def make_program(kernel: Kernel, dtype: DType, variant: str = "v16") -> Program:
+    """Return a program as a device of CAPABILITY runs it."""
+    return program(kernel, dtype, variant, capability=CAPABILITY)
+
+
+def _storage(prog: Program, role: str) -> str:
+    return prog.dtype.accumulator if role == "result" else prog.dtype.storage
+
+
+def _wrong_values(prog: Program, inputs: Inputs, output: NDArray[Any]) -> list[str]:
+    result = DTYPES[prog.dtype.accumulator] if prog.kernel.is_reduction else prog.dtype
+    error = max_error(inputs, lambda start, stop: output[start:stop], result=result)
+    return [] if error <= 1 else [f"wrong: {error:.3g} times the allowed error"]
+
+
+def _wrong_bytes(prog: Program, shape: Shape, traffic: dict[str, Traffic]) -> list[str]:
+    """Compare each operand's bytes with the kernel table; only a GEMV's x may be read more than once."""
+    kernel, found = prog.kernel, []
+    for operand in kernel.operands:
+        seen = traffic[operand.name]
+        size = shape.count(operand.extent) * prog.dtype.itemsize
+        if operand.role == "result":
+            continue
+        expected = (size if operand.is_read else 0, size if operand.is_written else 0)
+        if (seen.read_once, seen.written_once) != expected:
+            found.append(f"bytes: {operand.name} {seen} instead of {expected}")
+        elif not (kernel.is_matrix and operand.name == "x") and (seen.read, seen.written) != expected:
+            found.append(f"touched twice: {operand.name} {seen}")
+    counted = {o.name for o in kernel.operands if o.role != "result"}
+    total = (
+        sum(t.read_once for name, t in traffic.items() if name in counted),
+        sum(t.written_once for name, t in traffic.items() if name in counted),
+    )
+    table = (kernel.bytes_read(shape, prog.dtype), kernel.bytes_written(shape, prog.dtype))
+    if not found and total != table:
+        found.append(f"bytes: {total} in total, the kernel table says {table}")
+    return found
+
+
+def awkward_shapes(prog: Program) -> list[Shape]:
+    """Return the sizes at which kernels go wrong: around a warp, a pack, a tile, a strip and a split."""
+    lanes, layout = prog.lanes, prog.layout
+    if prog.kernel.name == "gemv":
+        round_ = layout.threads * layout.unroll * lanes
+        whole = [(lanes, 1), (3 * lanes, 5), (round_ + 7 * lanes, 2 * layout.rows + 3), (4 * round_, 1)]
+        ragged = [(1, 1), (1, 33), (7, 3), (31, 2), (33, 4), (lanes + 1, 9), (round_ + 37, 5), (3 * round_ + 1, 2)]
+    elif prog.kernel.name == "gemv_t":
+        strip, turn = layout.threads // layout.groups, layout.groups * layout.unroll
+        whole = [(lanes, 1), (3 * lanes, 33), ((strip + 3) * lanes, 2 * turn + 5), (2 * lanes, 2 * MIN_SPLIT_ROWS + 1)]
+        ragged = [(1, 1), (33, 1), (3, 7), (2, 31), (9, 33), (strip + 1, turn - 1), (5, 3 * MIN_SPLIT_ROWS - 1)]
+    else:
+        tile = layout.threads * layout.unroll * lanes
+        return [Shape(n) for n in (1, 31, 32, 33, lanes, tile - 1, tile, tile + 1, prime_above(tile))]
+    return [Shape(n, m) for n, m in (*whole, *ragged)]
+
+
+def prime_above(number: int) -> int:
+    """Return the smallest prime above a number."""
+    candidate = number + 1
+    while any(candidate % d == 0 for d in range(2, int(candidate**0.5) + 1)):
+        candidate += 1
+    return candidate

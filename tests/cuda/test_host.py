@@ -1,0 +1,130 @@
+"""The CUDA sources, executed on the CPU thread by thread, do what the kernel table says, access by access."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cuda_check import ALL_CASES, awkward_shapes, call, fill, host_source, make_program, prime_above
+from cuda_host import Host, Source, allocate
+
+from bandmark_kernels import DTYPES, KERNELS, Shape
+from bandmark_kernels.cuda_launch import clock_probe, delay, exact_scalars, launches
+from bandmark_kernels.inputs import make_inputs
+
+SUMS = [name for name, kernel in KERNELS.items() if kernel.is_reduction or kernel.is_matrix]
+HALVES = ["float16", "bfloat16"]
+CASES = [(k, d) for k in KERNELS for d in DTYPES]
+
+
+@pytest.mark.parametrize(("kernel", "dtype", "variant"), ALL_CASES)
+def test_right_and_exact_at_awkward_sizes(host: Host, kernel: str, dtype: str, variant: str) -> None:
+    """Every variant computes its formula and moves exactly the counted bytes at every awkward size."""
+    prog = make_program(KERNELS[kernel], DTYPES[dtype], variant)
+    for shape in awkward_shapes(prog):
+        outcome = call(host, prog, shape, sm_count=48)
+        assert outcome.findings == (), f"{shape}"
+
+
+@pytest.mark.parametrize(("kernel", "dtype", "variant"), [c for c in ALL_CASES if KERNELS[c[0]].is_reduction or "grid" in c[2]])
+def test_blocks_walk_over_many_tiles(host: Host, kernel: str, dtype: str, variant: str) -> None:
+    """With fewer blocks than tiles each tile is still taken exactly once."""
+    prog = make_program(KERNELS[kernel], DTYPES[dtype], variant)
+    tile = prog.layout.threads * prog.layout.unroll * prog.lanes
+    shape = Shape(prime_above(9 * tile))
+    assert launches(prog, shape, sm_count=1).steps[0].grid[0] < 10
+    assert call(host, prog, shape, sm_count=1).findings == ()
+
+
+@pytest.mark.parametrize(("kernel", "dtype"), [(k, d) for k, d in CASES if k in SUMS])
+def test_sums_have_the_same_bits_whatever_the_order_of_threads(host: Host, kernel: str, dtype: str) -> None:
+    """A sum does not depend on which thread comes first, and needs no reset between calls."""
+    prog = make_program(KERNELS[kernel], DTYPES[dtype])
+    shape = Shape(5 * 1024, 1030) if KERNELS[kernel].is_matrix else Shape(70_001)
+    shape = Shape(131, 1030) if kernel == "gemv_t" else Shape(9001, 3) if kernel == "gemv" else shape
+    outcomes = [
+        call(host, prog, shape, sm_count=4),
+        call(host, prog, shape, sm_count=4, backwards=True),
+        call(host, prog, shape, sm_count=4, calls=2),
+    ]
+    assert [o.findings for o in outcomes] == [(), (), ()]
+    assert len({o.output.tobytes() for o in outcomes}) == 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_copy_keeps_every_bit(host: Host, dtype: str) -> None:
+    """Copy moves NaN payloads, signalling NaNs and subnormals unchanged."""
+    prog = make_program(KERNELS["copy"], DTYPES[dtype])
+    shape = Shape(65_536 + 3)
+    arrays = allocate({name: (shape.n, DTYPES[dtype].storage) for name in ("a", "b")})
+    bits = np.random.default_rng(5).integers(0, 256, arrays["a"].nbytes, np.uint8)
+    arrays["a"].view(np.uint8)[:] = bits
+    error, _ = host.run(host_source(prog), launches(prog, shape, sm_count=2).steps, arrays)
+    assert error == ""
+    assert arrays["b"].tobytes() == bits.tobytes()
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("float32", 0x7FA0_1234), ("float64", 0xFFF4_0000_DEAD_BEEF)])
+def test_write_keeps_every_bit(host: Host, dtype: str, bits: int) -> None:
+    """Write stores its scalar bit by bit, a signalling NaN too, where the scalar has the operands' width."""
+    prog = make_program(KERNELS["write"], DTYPES[dtype])
+    shape = Shape(1003)
+    scalar = np.array([bits], f"u{DTYPES[dtype].itemsize}").view(dtype)[0]
+    arrays = allocate({"a": (shape.n, dtype)})
+    error, _ = host.run(host_source(prog), launches(prog, shape, sm_count=2).steps, {**arrays, "s": scalar})
+    assert error == ""
+    assert set(arrays["a"].view(f"u{DTYPES[dtype].itemsize}").tolist()) == {bits}
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("s", [1.0, 1 / 3, 1 + 2**-12, 2.0**-13, 7.0])
+def test_halves_round_like_the_reference(host: Host, dtype: str, s: float) -> None:
+    """Conversions from and to half precision are right for every finite bit pattern, ties and subnormals included."""
+    number, prog = DTYPES[dtype], make_program(KERNELS["scale"], DTYPES[dtype])
+    shape = Shape(1 << 16)
+    arrays = allocate({name: (shape.n, number.storage) for name in ("a", "b")})
+    arrays["a"].view(np.uint16)[:] = np.arange(1 << 16)
+    scalars = exact_scalars(prog.kernel, number, {"s": s})
+    error, _ = host.run(host_source(prog), launches(prog, shape, sm_count=2).steps, arrays | scalars)
+    assert error == ""
+    with np.errstate(over="ignore", invalid="ignore"):
+        product = np.float32(s) * number.decode(arrays["a"]).astype(np.float32)
+        expected = number.encode(product.astype(np.float64)).view(np.uint16)
+    finite = np.isfinite(number.decode(arrays["a"]))
+    np.testing.assert_array_equal(arrays["b"].view(np.uint16)[finite], expected[finite])
+    assert np.isnan(number.decode(arrays["b"])[np.isnan(number.decode(arrays["a"]))]).all()
+
+
+@pytest.mark.parametrize("kernel", SUMS)
+def test_workspace_traffic_is_what_the_plan_says(host: Host, kernel: str) -> None:
+    """The workspace is written once and read once: its real traffic is twice its size."""
+    prog = make_program(KERNELS[kernel], DTYPES["float32"])
+    shape = {"gemv": Shape(16_384, 2), "gemv_t": Shape(64, 1030)}.get(kernel, Shape(70_001))
+    plan = launches(prog, shape, sm_count=2)
+    assert len(plan.steps) == 2
+    assert call(host, prog, shape, sm_count=2).workspace_traffic == 2 * plan.workspace_bytes
+
+
+def test_delay_returns_at_once_without_a_device_clock(host: Host) -> None:
+    """Compiled without a device, the delay kernel ends, however long it is asked to wait."""
+    text, step = delay(10**18)
+    error, _ = host.run(Source(text, (), (step.entry,)), [step], {})
+    assert error == ""
+
+
+def test_clock_probe_fills_its_records(host: Host) -> None:
+    """Compiled without a device, the probe writes 0 to each field of each record, once."""
+    text, step = clock_probe(5)
+    arrays = allocate({"out": (15, "uint64")})
+    error, traffic = host.run(Source(text, (), (step.entry,)), [step], arrays)
+    assert error == ""
+    assert not arrays["out"].any()
+    assert (traffic["out"].written, traffic["out"].written_once) == (120, 120)
+
+
+def test_inputs_reach_the_last_element(host: Host) -> None:
+    """The operands of a check are filled to their ends, with a reduction's outstanding last element in place."""
+    inputs = make_inputs(KERNELS["dot"], DTYPES["float32"], Shape(5), seed=1)
+    arrays = allocate({"a": (5, "float32"), "b": (5, "float32")})
+    fill(arrays, inputs)
+    assert np.isfinite(arrays["a"]).all()
+    assert arrays["a"][-1] == inputs.last("a")
