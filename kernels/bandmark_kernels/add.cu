@@ -1,6 +1,6 @@
 // add: c[i] = a[i] + b[i].
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM)
 bandmark_add(const element* __restrict__ a, const element* __restrict__ b, element* __restrict__ c, u64 n)
 {
     const auto one = [](element x, element y) { return narrow<element>(widen(x) + widen(y)); };

@@ -15,8 +15,11 @@ from bandmark_kernels.cuda import Program, entry, source
 from bandmark_kernels.dtypes import DTYPES, DType
 from bandmark_kernels.spec import Kernel, Shape
 
-MIN_SPLIT_ROWS = 512
-"""Rows that a split of gemv_t has at least, so that its partial sums stay below 1 % of the matrix's bytes."""
+MIN_SPLIT_ROWS = 128
+"""Rows that a split of gemv_t has at least: a few rounds of its block's loads."""
+
+MANY_SPLIT_ROWS = 512
+"""Rows that a split of gemv_t keeps where there are blocks enough, so that partial sums stay below 1 % of the bytes."""
 
 MIN_SPLIT_BYTES = 4096
 """Bytes of a row that a split of gemv has at least: one round of its block's loads."""
@@ -145,8 +148,8 @@ def _matrix(program: Program, shape: Shape, sm_count: int) -> Launches:
     else:
         strip = layout.threads // layout.groups * (program.lanes if whole else 1)
         blocks = _ceil(n, strip)
-        wanted = _ceil(4 * resident, blocks)
-        most = m // MIN_SPLIT_ROWS
+        wanted = max(min(_ceil(resident, blocks), m // MIN_SPLIT_ROWS), min(_ceil(4 * resident, blocks), m // MANY_SPLIT_ROWS))
+        most = MAX_SPLITS
     splits = max(1, min(wanted, most, MAX_SPLITS))
     count = shape.count(kernel.output.extent)
     arrays = (*_arrays(program, *(o.name for o in kernel.operands)), _workspace(program))

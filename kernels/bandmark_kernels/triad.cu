@@ -1,6 +1,6 @@
 // triad: a[i] = b[i] + s * c[i].
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM)
 bandmark_triad(element* __restrict__ a, const element* __restrict__ b, const element* __restrict__ c, accumulator s, u64 n)
 {
     const auto one = [s](element x, element y) { return narrow<element>(widen(x) + s * widen(y)); };

@@ -55,7 +55,7 @@ def test_copy_keeps_every_bit(host: Host, dtype: str) -> None:
     """Copy moves NaN payloads, signalling NaNs and subnormals unchanged."""
     prog = make_program(KERNELS["copy"], DTYPES[dtype])
     shape = Shape(65_536 + 3)
-    arrays = allocate({name: (shape.n, DTYPES[dtype].storage) for name in ("a", "b")})
+    arrays = allocate(dict.fromkeys(("a", "b"), (shape.n, DTYPES[dtype].storage)))
     bits = np.random.default_rng(5).integers(0, 256, arrays["a"].nbytes, np.uint8)
     arrays["a"].view(np.uint8)[:] = bits
     error, _ = host.run(host_source(prog), launches(prog, shape, sm_count=2).steps, arrays)
@@ -81,7 +81,7 @@ def test_halves_round_like_the_reference(host: Host, dtype: str, s: float) -> No
     """Conversions from and to half precision are right for every finite bit pattern, ties and subnormals included."""
     number, prog = DTYPES[dtype], make_program(KERNELS["scale"], DTYPES[dtype])
     shape = Shape(1 << 16)
-    arrays = allocate({name: (shape.n, number.storage) for name in ("a", "b")})
+    arrays = allocate(dict.fromkeys(("a", "b"), (shape.n, number.storage)))
     arrays["a"].view(np.uint16)[:] = np.arange(1 << 16)
     scalars = exact_scalars(prog.kernel, number, {"s": s})
     error, _ = host.run(host_source(prog), launches(prog, shape, sm_count=2).steps, arrays | scalars)

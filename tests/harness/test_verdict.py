@@ -51,7 +51,6 @@ def test_every_measurement_has_a_source_and_a_known_device() -> None:
 
 def test_the_percentages_are_of_the_catalogues_peaks() -> None:
     """percent_of_peak is bandwidth over the published peak of data/devices.csv, to a tenth."""
-
     text = files("bandmark").joinpath("data", "measurements.csv").read_text(encoding="utf-8")
     for cells in csv.DictReader(text.splitlines()):
         peak = CATALOG[cells["device_id"]].published_gbs

@@ -11,11 +11,6 @@ from typing import Any
 
 import cupy
 import numpy as np
-from bandmark_kernels import DTYPES, DType, Kernel, Operand
-from bandmark_kernels.cuda import Program, default_variant, program, variants
-from bandmark_kernels.cuda_launch import Launches, clock_probe, delay, exact_scalars, launches
-from bandmark_kernels.inputs import Inputs
-from bandmark_kernels.verify import max_error
 
 from bandmark.backends.cupy_devices import max_clock_mhz
 from bandmark.backends.events import delay_seconds
@@ -26,6 +21,11 @@ from bandmark.measure import Reading
 from bandmark.memory import MemoryBudget, available_bytes, device_budget, unified_budget
 from bandmark.nvml import Nvml
 from bandmark.telemetry import Telemetry
+from bandmark_kernels import DTYPES, DType, Kernel, Operand
+from bandmark_kernels.cuda import Program, default_variant, program, variants
+from bandmark_kernels.cuda_launch import Launches, clock_probe, delay, exact_scalars, launches
+from bandmark_kernels.inputs import Inputs
+from bandmark_kernels.verify import max_error
 
 ROTATE_OVER = 5
 """A case smaller than the dram regime rotates over copies that fill this many L2 caches, so that none is re-read."""
