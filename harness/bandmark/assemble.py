@@ -55,7 +55,10 @@ def assemble(case: Case, outcome: Outcome, context: Context) -> Result:
     if outcome.skipped is not None:
         return replace(row, status="skipped", reason=outcome.skipped)
     if outcome.samples is None:
-        return replace(row, status="error", reason=outcome.error or "no samples were taken")
+        row = replace(row, status="error", reason=outcome.error or "no samples were taken")
+        if outcome.max_error is None:
+            return row
+        return replace(row, verified=False, max_error=outcome.max_error, status="failed_verification")
     summary = summarize(outcome.samples.seconds)
     row = replace(row, **_times(summary, outcome.samples))
     if outcome.max_error is not None and not outcome.max_error <= 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import signal
 import sys
@@ -26,8 +27,11 @@ EXIT_CODES = "exit codes: 0 fine, 1 a result failed, 2 bad usage or bad file, 13
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Split a comma-separated list of names."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    """Split a comma-separated list of names, at least one."""
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} holds no name")
+    return found
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -84,6 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command = importlib.import_module(f"bandmark.commands.{arguments.command}")
         code: int = command.execute(arguments)
+        sys.stdout.flush()  # what a full disk or a closed pipe refuses shows here, not after the exit code
         return code
     except BandmarkError as error:
         print(f"bandmark: {error}", file=sys.stderr)
@@ -92,6 +97,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe went away (| head); pointing stdout elsewhere keeps Python from failing at exit.
+        sys.stdout = None
+        return EXIT_USAGE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print("bandmark: can't write the output: no space left. Free some, or choose another place.", file=sys.stderr)
         sys.stdout = None
         return EXIT_USAGE
 

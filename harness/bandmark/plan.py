@@ -111,8 +111,13 @@ def _check_fits(kernel: Kernel, size: int, arrays: int, budget: MemoryBudget) ->
     raise UsageError(
         f"--size {format_bytes(size)} needs {format_bytes(size * arrays)} for the {arrays} arrays of {kernel.name}, "
         f"but {budget.explanation}: {format_bytes(budget.limit_bytes)}. "
-        f"Give --size {format_bytes(budget.limit_bytes // arrays).replace(' ', '')} or less."
+        f"Give --size {_floor(budget.limit_bytes // arrays)} or less."
     )
+
+
+def _floor(size: int) -> str:
+    """Write a size for the command line, rounded down, so that it is accepted."""
+    return f"{size >> 20}MiB" if size >= 1 << 20 else str(size)
 
 
 def shape_for(kernel: Kernel, dtype: DType, size: int) -> Shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -116,6 +117,10 @@ def open_session(request: Request) -> Session:
         raise unknown_name("data", request.data, PATTERNS)
     if request.peak is not None:
         parse_peak(request.peak)
+    if request.seed < 0:
+        raise UsageError(f"--seed {request.seed} is not a seed: take 0 or a positive number.")
+    if request.time_limit_s is not None and not 0 < request.time_limit_s < math.inf:
+        raise UsageError(f"--time-limit {request.time_limit_s:g} must be a positive number of seconds.")
     if request.system is not None and not _SYSTEM.fullmatch(request.system):
         raise UsageError(f"--system {request.system!r}: take lower-case letters, digits and hyphens, as in dgx-spark.")
     machine = read_machine()

@@ -120,7 +120,8 @@ class GroupRun:
                 self.group = halved(self.group)
                 continue
             if halvings:
-                note = f"the size was halved {halvings} times for want of device memory"
+                times = "once" if halvings == 1 else f"{halvings} times"
+                note = f"the size was halved {times} for want of device memory"
                 self.outcomes = {i: replace(o, note=note) for i, o in self.outcomes.items()}
             return
 
@@ -172,6 +173,8 @@ class GroupRun:
             error = workload.verify() if case.backend.verifies_first else None
             take(workload, 1)
         except MemoryError:
+            if workload is not None:
+                workload.close()
             raise
         except Exception as problem:  # a library may raise anything; the row says what, and the run goes on
             if workload is not None:

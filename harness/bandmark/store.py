@@ -13,6 +13,7 @@ from typing import Any
 
 from bandmark.errors import FileError
 from bandmark.record import SCHEMA, Result, columns, from_cells, to_cells
+from bandmark.sheet import read_sheet
 from bandmark_kernels import DTYPES, KERNELS
 
 
@@ -53,19 +54,23 @@ class RunFiles:
         for file in (self.csv, self.json):
             if file.exists() and not force:
                 raise FileError(f"{file} exists. Choose another --output, or add --force to replace it.")
-        self._write(self.csv, to_csv([]))
+        # Files that --force replaces stay as they are until there is something to replace them with.
+        self._claimed = not self.csv.exists()
+        self._write(self.csv, to_csv([]), replace=self._claimed)
 
     def save(self, rows: Sequence[Result], record: dict[str, Any]) -> None:
         """Replace both files by these contents, each in one step; raises FileError, leaving the old contents."""
         self._write(self.csv, to_csv(rows))
+        self._claimed = False
         self._write(self.json, json.dumps(record, indent=1, allow_nan=False) + "\n")
 
     def discard_if_empty(self) -> None:
-        """Remove the claimed files of a run that never measured anything."""
-        if not self.json.exists():
+        """Remove the claimed file of a run that never measured anything."""
+        if self._claimed:
             self.csv.unlink(missing_ok=True)
 
-    def _write(self, file: Path, text: str) -> None:
+    def _write(self, file: Path, text: str, *, replace: bool = True) -> None:
+        """Write a file in one step; without replace, only find out that this would work."""
         temporary = ""
         try:
             with tempfile.NamedTemporaryFile(
@@ -76,13 +81,15 @@ class RunFiles:
                 out.flush()
                 os.fsync(out.fileno())
             os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, file)
+            if replace:
+                os.replace(temporary, file)
         except OSError as error:
-            if temporary:
-                Path(temporary).unlink(missing_ok=True)
             raise FileError(
                 f"can't write {file}: {error.strerror}. Free some space or choose another --output."
             ) from error
+        finally:
+            if temporary:
+                Path(temporary).unlink(missing_ok=True)
 
 
 def _umask() -> int:
@@ -98,27 +105,15 @@ def read_rows(path: Path) -> list[Result]:
     Raises:
         FileError: the file is missing, is not a bandmark result, is truncated or comes from a newer version.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise FileError(f"{path} is not UTF-8 text (byte {error.start}); it is no bandmark result.") from error
-    except OSError as error:
-        raise FileError(f"can't read {path}: {error.strerror}.") from error
-    rows = list(csv.reader(io.StringIO(text)))
-    header = rows[0] if rows else []
-    required = [c.name for c in columns() if c.required]
-    if missing := [name for name in required if name not in header]:
-        raise FileError(f"{path} is not a bandmark result: its first line lacks the columns {', '.join(missing[:4])}.")
-    if not text.endswith("\n"):
-        raise FileError(f"{path} is truncated: its last line has no end.")
-    return [_row(path, number, header, cells) for number, cells in enumerate(rows[1:], start=2)]
+    sheet = read_sheet(path)
+    return [_row(path, number, sheet.header, cells) for number, cells in sheet.lines]
 
 
 def _row(path: Path, number: int, header: list[str], cells: list[str]) -> Result:
     if len(cells) != len(header):
         raise FileError(f"{path}, line {number}: {len(cells)} cells, but the header has {len(header)}.")
     named = dict(zip(header, cells, strict=True))
-    if named["schema"].isdigit() and int(named["schema"]) > SCHEMA:
+    if named["schema"].isdecimal() and int(named["schema"]) > SCHEMA:
         raise FileError(
             f"{path}, line {number}: schema {named['schema']} is newer than this version's {SCHEMA}; update bandmark."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from bandmark.errors import UsageError
@@ -13,13 +14,13 @@ _SIZE = re.compile(r"(\d+(?:\.\d*)?(?:e\d+)?|\.\d+)\s*(k|m|g|ki|mi|gi)?b?", re.I
 def parse_bytes(text: str) -> int:
     """Return the bytes that a size such as 64MiB, 1.5GB, 1e8 or 4096 stands for; raises UsageError."""
     match = _SIZE.fullmatch(text.strip())
-    size = int(float(match[1]) * _FACTORS[(match[2] or "").lower()]) if match else 0
-    if not match or size < 1:
+    size = float(match[1]) * _FACTORS[(match[2] or "").lower()] if match else 0.0
+    if not 1 <= size < math.inf:
         raise UsageError(
             f"--size {text!r} is not a size. Give the bytes of each array as a positive number, "
             "with a unit if you like: 64MiB (2^20), 100MB (10^6), 1e8."
         )
-    return size
+    return int(size)
 
 
 def format_bytes(size: float) -> str:

@@ -1,15 +1,74 @@
-"""How are arrays cut so that a second pass over a block finds it in cache?"""
+"""How are arrays cut so that a second pass over a block finds it in cache, or so that one BLAS call needs no second pass?"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 BLOCK_BYTES = 512 * 1024
 """Bytes per array and block: three such blocks fit the 2 MiB of second-level cache of current server cores, and a
-call on one lasts long enough that Python's own cost, and its global lock, stay under a tenth."""
+call on one lasts long enough that Python's own cost, and its global lock, stay small."""
+
+ROW_BYTES = 48 * 1024
+"""Bytes per row of a block of a stack: long enough to hide what a BLAS call costs, short enough for all rows of a block
+to stay in cache, and below the size up to which OpenBLAS multiplies in place, without packing its operands first."""
+
+ROW_COUNTS = (3, 4)
+"""Rows per array in a stack, the better first. With one or two the product is slower; with more it only multiplies
+more zeros."""
+
+MIN_BLOCKS = 16
+"""Blocks per thread below which a stack is not worth its uneven ends."""
 
 
 def cache_blocks(*arrays: Any) -> list[tuple[Any, ...]]:
     """Cut equally long vectors into blocks of BLOCK_BYTES, made once so that a launch allocates nothing."""
     step = max(1, BLOCK_BYTES // arrays[0].itemsize)
     return [tuple(x[k : k + step] for x in arrays) for k in range(0, len(arrays[0]), step)]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Two vectors x and y that lie one behind the other, as `rows` rows each, all of them `pitch` elements apart.
+
+    Row r of x starts at x[r * pitch] and the next row after x's last is y's first, so that BLAS can take all rows for
+    one matrix. Blocks of `width` columns cover the vectors but for a rest at the end of each row.
+    """
+
+    length: int
+    rows: int
+    pitch: int
+    width: int
+    blocks: int
+
+    def share(self, part: int, parts: int) -> range:
+        """Return the blocks of one of several threads."""
+        return range(self.blocks * part // parts, self.blocks * (part + 1) // parts)
+
+    def view(self, x: Any, rows: int, blocks: range) -> Any:
+        """Return (blocks, rows, width) elements of memory from x on, without a copy."""
+        from numpy.lib.stride_tricks import as_strided
+
+        strides = (self.width * x.itemsize, self.pitch * x.itemsize, x.itemsize)
+        return as_strided(x[blocks.start * self.width :], (len(blocks), rows, self.width), strides)
+
+    def rest(self) -> list[slice]:
+        """Return what the blocks leave of each row."""
+        starts = range(0, self.length, self.pitch)
+        ends = [slice(k + self.blocks * self.width, min(k + self.pitch, self.length)) for k in starts]
+        return [end for end in ends if end.start < end.stop]
+
+
+def stack(x: Any, y: Any, parts: int) -> Stack | None:
+    """Return how x and y, contiguous and of one dtype, stack up; None if they are too short or do not lie so.
+
+    The distance from x to y must be a multiple of a row count and at most a block longer than x.
+    """
+    distance, offset = divmod(y.ctypes.data - x.ctypes.data, x.itemsize)
+    rows = next((r for r in ROW_COUNTS if distance % r == 0), 0)
+    width = ROW_BYTES // x.itemsize
+    if offset or not rows or not len(x) <= distance <= len(x) + width:
+        return None
+    pitch = distance // rows
+    blocks = (len(x) - (rows - 1) * pitch) // width
+    return Stack(len(x), rows, pitch, width, blocks) if blocks >= MIN_BLOCKS * parts else None

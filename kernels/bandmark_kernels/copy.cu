@@ -1,6 +1,6 @@
 // copy: b[i] = a[i], bit by bit.
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM)
 bandmark_copy(const element* __restrict__ a, element* __restrict__ b, u64 n)
 {
     each_tile(n, [&](auto tile) {

@@ -23,9 +23,6 @@ MIN_CAPABILITY: Capability = (8, 0)
 WIDE_CAPABILITY: Capability = (10, 0)
 """The first compute capability with 32-byte loads (PTX ISA, ld: .v8.b32 needs sm_100)."""
 
-BYTES_IN_FLIGHT = 64
-"""Bytes that a thread of an element-wise kernel loads from each array before it uses the first."""
-
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -127,11 +124,14 @@ def source(name: str, *, prelude: bool = True) -> str:
 
 
 def _layout(kernel: Kernel, pack_bytes: int) -> Layout:
+    """Return what keeps enough loads in flight without spilling registers: docs/sass.md has the figures."""
     if kernel.name == "gemv":
         return Layout(threads=128, unroll=32 // pack_bytes, blocks_per_sm=6, rows=4)
     if kernel.name == "gemv_t":
-        return Layout(threads=256, unroll=128 // pack_bytes, blocks_per_sm=3, groups=4)
-    return Layout(threads=256, unroll=BYTES_IN_FLIGHT // pack_bytes, blocks_per_sm=4)
+        return Layout(threads=256, unroll=128 // pack_bytes, blocks_per_sm=3 if pack_bytes == 16 else 2, groups=4)
+    unroll = (128 if kernel.name == "read" else 64) // pack_bytes
+    blocks = {"copy": 6, "scale": 6, "write": 6, "dot": 4}.get(kernel.name, 3)
+    return Layout(threads=256, unroll=unroll, blocks_per_sm=blocks)
 
 
 def entry(kernel: Kernel, part: str = "") -> str:

@@ -138,28 +138,38 @@ def _reduction(program: Program, shape: Shape, sm_count: int) -> Launches:
 
 
 def _matrix(program: Program, shape: Shape, sm_count: int) -> Launches:
-    kernel, layout, m, n = program.kernel, program.layout, shape.count("m"), shape.n
+    kernel, m, n = program.kernel, shape.count("m"), shape.n
     whole = n % program.lanes == 0
-    resident = sm_count * layout.blocks_per_sm
-    if kernel.name == "gemv":
-        blocks = _ceil(m, layout.rows)
-        wanted = 1 if 2 * blocks >= resident else _ceil(resident, blocks)
-        most = n * program.dtype.itemsize // MIN_SPLIT_BYTES
-    else:
-        strip = layout.threads // layout.groups * (program.lanes if whole else 1)
-        blocks = _ceil(n, strip)
-        wanted = max(min(_ceil(resident, blocks), m // MIN_SPLIT_ROWS), min(_ceil(4 * resident, blocks), m // MANY_SPLIT_ROWS))
-        most = MAX_SPLITS
-    splits = max(1, min(wanted, most, MAX_SPLITS))
-    count = shape.count(kernel.output.extent)
+    blocks, splits = (_gemv_grid if kernel.name == "gemv" else _gemv_t_grid)(program, m, n, sm_count)
     arrays = (*_arrays(program, *(o.name for o in kernel.operands)), _workspace(program))
     name = entry(kernel, "" if whole else "ragged")
-    steps = [_step(program, name, blocks, (*arrays, _count("m", m), _count("n", n)), splits)]
-    if splits > 1:
-        y, words = _arrays(program, kernel.output.name), max(1, 4 // program.dtype.itemsize)
-        args = (_workspace(program), *y, _count("count", count), _count("splits", splits))
-        steps.append(_step(program, entry(kernel, "finish"), _ceil(count, layout.threads * words), args))
-    return Launches(tuple(steps), splits * count if splits > 1 else 1, program.dtype.accumulator)
+    first = _step(program, name, blocks, (*arrays, _count("m", m), _count("n", n)), splits)
+    if splits == 1:
+        return Launches((first,), 1, program.dtype.accumulator)
+    count = shape.count(kernel.output.extent)
+    y, words = _arrays(program, kernel.output.name), max(1, 4 // program.dtype.itemsize)
+    args = (_workspace(program), *y, _count("count", count), _count("splits", splits))
+    second = _step(program, entry(kernel, "finish"), _ceil(count, program.layout.threads * words), args)
+    return Launches((first, second), splits * count, program.dtype.accumulator)
+
+
+def _gemv_grid(program: Program, m: int, n: int, sm_count: int) -> tuple[int, int]:
+    """Return blocks and splits: rows are split only where they are too few to occupy half the device."""
+    resident = sm_count * program.layout.blocks_per_sm
+    blocks = _ceil(m, program.layout.rows)
+    wanted = 1 if 2 * blocks >= resident else _ceil(resident, blocks)
+    return blocks, max(1, min(wanted, n * program.dtype.itemsize // MIN_SPLIT_BYTES, MAX_SPLITS))
+
+
+def _gemv_t_grid(program: Program, m: int, n: int, sm_count: int) -> tuple[int, int]:
+    """Return blocks and splits: enough to fill the device, and four times as many where the rows allow it."""
+    layout = program.layout
+    resident = sm_count * layout.blocks_per_sm
+    strip = layout.threads // layout.groups * (program.lanes if n % program.lanes == 0 else 1)
+    blocks = _ceil(n, strip)
+    few = min(resident // blocks, m // MIN_SPLIT_ROWS)
+    many = min(_ceil(4 * resident, blocks), m // MANY_SPLIT_ROWS)
+    return blocks, max(1, min(max(few, many), MAX_SPLITS))
 
 
 def _step(program: Program, name: str, blocks: int, args: tuple[Arg, ...], splits: int = 1) -> GridLaunch:

@@ -9,7 +9,7 @@ __device__ __forceinline__ void add_products(const element* A, const element* x,
     Pack a[R][U], b[U];
     UNROLLED for (int u = 0; u < U; ++u) {
         UNROLLED for (int r = 0; r < R; ++r) a[r][u] = load(A, r * pitch + v + u * THREADS);
-        b[u] = load_shared(x, v + u * THREADS);
+        b[u] = load_cached(x, v + u * THREADS);
     }
     UNROLLED for (int u = 0; u < U; ++u)
         UNROLLED for (int k = 0; k < LANES; ++k)

@@ -15,10 +15,10 @@ def reference(A: Any, x: Any) -> Any:
 
 
 def bind_numpy(A: Any, x: Any, y: Any) -> Launch:
-    """BLAS transposed GEMV on this thread's columns."""
+    """BLAS transposed GEMV on this thread's columns: matmul hands them on as they lie, np.dot would copy them first."""
     import numpy as np
 
-    return partial(np.dot, A.T, x, out=y)
+    return partial(np.matmul, x, A, out=y)
 
 
 def bind_torch(A: Any, x: Any, y: Any) -> Launch:

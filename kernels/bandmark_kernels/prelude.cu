@@ -7,6 +7,7 @@
 //   THREADS      threads of a block
 //   BLOCKS_PER_SM  blocks that must fit a multiprocessor: it bounds the registers, and without it the compiler spreads
 //                the loads out to save registers
+//   ROWS, GROUPS  see gemv.cu and gemv_t.cu
 //   GRID_STRIDE  1: a block takes every gridDim.x-th tile; 0: one tile a block
 //   STREAMING    1: loads leave no copy in L1 and stores are marked as read by nobody soon; 0: no cache hint
 //
@@ -107,7 +108,7 @@ __device__ __forceinline__ Pack load(const element* array, u64 v)
 }
 
 // Loads pack v of an array that no thread writes and that other blocks read too: it may stay in cache.
-__device__ __forceinline__ Pack load_shared(const element* array, u64 v)
+__device__ __forceinline__ Pack load_cached(const element* array, u64 v)
 {
     return reinterpret_cast<const Pack*>(array)[v];
 }
@@ -181,15 +182,17 @@ template <class Do> __device__ __forceinline__ void each_tile(u64 n, Do do_)
 #endif
 }
 
-// Calls do_(i) for the elements behind the last whole pack: fewer than LANES, all in one thread of the last block.
-template <class Do> __device__ __forceinline__ void each_rest(u64 n, Do do_)
-{
-    if (blockIdx.x == gridDim.x - 1 && threadIdx.x == 0)
-        for (u64 i = n / LANES * LANES; i < n; ++i) do_(i);
-}
-
 // Elements that a thread writes side by side, so that no 4-byte word has two writers: their stores would be partial.
 constexpr int WORD = sizeof(element) < 4 ? 4 / sizeof(element) : 1;
+
+// Calls do_(i) for the elements behind the last whole pack, a word a thread of the last block.
+template <class Do> __device__ __forceinline__ void each_rest(u64 n, Do do_)
+{
+    const u64 first = n / LANES * LANES + threadIdx.x * WORD;
+    if (blockIdx.x == gridDim.x - 1)
+        UNROLLED for (int k = 0; k < WORD; ++k)
+            if (first + k < n) do_(first + k);
+}
 
 // ---- sums in a fixed order, so that a result has the same bits in every launch
 

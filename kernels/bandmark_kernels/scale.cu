@@ -1,6 +1,6 @@
 // scale: b[i] = s * a[i].
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM)
 bandmark_scale(const element* __restrict__ a, element* __restrict__ b, accumulator s, u64 n)
 {
     const auto one = [s](element x) { return narrow<element>(s * widen(x)); };

@@ -6,7 +6,7 @@ formula, the count and the code cannot drift apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -25,6 +25,10 @@ Launch = Callable[[], object]
 
 Bind = Callable[..., Launch]
 """Takes the operands and scalars by name, does all that may allocate, and returns the launch."""
+
+TeamBind = Callable[..., Sequence[Launch] | None]
+"""Takes `parts`, the number of threads, and the whole operands and scalars by name; returns a launch per thread, or
+None where the operands are too short for it or do not lie as it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,10 @@ class Body:
     """The dtypes on a CPU, where they are fewer than on an accelerator."""
     folds: Mapping[str, Fold] = field(default_factory=dict)
     """For reductions: which fold this body computes, by dtype; a sum where nothing is said."""
+    variant: str | None = None
+    """What `bind` is called where the body has other forms."""
+    variants: Mapping[str, TeamBind] = field(default_factory=dict)
+    """Other forms by name, equal in result and bytes; which is fastest depends on the machine and its libraries."""
 
     def runs(self, dtype: DType, *, on_cpu: bool) -> bool:
         """Whether this body runs a dtype at memory speed."""

@@ -1,6 +1,6 @@
 // write: a[i] = s.
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM)
 bandmark_write(element* __restrict__ a, accumulator s, u64 n)
 {
     const element one = narrow<element>(s);

@@ -7,6 +7,9 @@ from typing import Any
 
 from bandmark_kernels.spec import Body, Kernel, Launch, Operand
 
+BLOCK_BYTES = 64 * 1024
+"""Bytes that are copied over and over: they stay in the first or second level of the cache."""
+
 
 def reference(s: float) -> Any:
     """Return the value of every element of a."""
@@ -14,8 +17,22 @@ def reference(s: float) -> Any:
 
 
 def bind_numpy(a: Any, s: Any) -> Launch:
-    """One fill of the whole slice."""
-    return partial(a.fill, s)
+    """Copies of one cached block: libc's memcpy writes memory faster than NumPy's fill loop does."""
+    import numpy as np
+
+    width = BLOCK_BYTES // a.itemsize
+    if len(a) < width:
+        return partial(a.fill, s)
+    block = np.full(width, s, a.dtype)
+    whole = len(a) - len(a) % width
+    rows, rest, start = a[:whole].reshape(-1, width), a[whole:], block[: len(a) - whole]
+    copyto = np.copyto
+
+    def launch() -> None:
+        copyto(rows, block)
+        copyto(rest, start)
+
+    return launch
 
 
 def bind_torch(a: Any, s: float) -> Launch:

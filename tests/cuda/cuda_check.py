@@ -64,10 +64,26 @@ def call(
             break
     output = arrays[kernel.output.name]
     workspace = traffic.pop("workspace", Traffic())
-    findings = (
-        [error] if error else [*_wrong_values(prog, inputs, output), *_wrong_bytes(prog, shape, traffic)]
-    )
+    findings = [error] if error else [*_wrong_values(prog, inputs, output), *_wrong_bytes(prog, shape, traffic)]
     return Outcome(output, tuple(findings), workspace.read + workspace.written)
+
+
+def wrong_roundings(host: Host, prog: Program, s: float) -> int:
+    """Return for how many of all finite 16-bit patterns the scale kernel rounds s * a unlike the reference.
+
+    NaNs must stay NaNs.
+    """
+    number, shape = prog.dtype, Shape(1 << 16)
+    arrays = allocate(dict.fromkeys(("a", "b"), (shape.n, number.storage)))
+    arrays["a"].view(np.uint16)[:] = np.arange(1 << 16)
+    scalars = exact_scalars(prog.kernel, number, {"s": s})
+    error, _ = host.run(host_source(prog), launches(prog, shape, sm_count=2).steps, arrays | scalars)
+    assert error == ""
+    with np.errstate(over="ignore", invalid="ignore"):
+        a, b = number.decode(arrays["a"]), number.decode(arrays["b"])
+        exact = (np.float32(s) * a.astype(np.float32)).astype(np.float64)
+        wrong = arrays["b"].view(np.uint16) != number.encode(exact).view(np.uint16)
+    return int(np.sum(np.where(np.isnan(a), ~np.isnan(b), wrong)))
 
 
 def fill(arrays: dict[str, NDArray[Any]], inputs: Inputs) -> None:
@@ -132,7 +148,9 @@ def awkward_shapes(prog: Program) -> list[Shape]:
         ragged = [(1, 1), (33, 1), (3, 7), (2, 31), (9, 33), (strip + 1, turn - 1), (5, 3 * MIN_SPLIT_ROWS - 1)]
     else:
         tile = layout.threads * layout.unroll * lanes
-        return [Shape(n) for n in (1, 31, 32, 33, lanes, tile - 1, tile, tile + 1, prime_above(tile))]
+        return [Shape(n) for n in (1, 31, 32, 33, lanes, tile - 1, tile, tile + 1)] + [
+            Shape(prime_above(n)) for n in (tile, 5 * tile // 2)
+        ]
     return [Shape(n, m) for n, m in (*whole, *ragged)]
 
 

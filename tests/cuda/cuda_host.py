@@ -1,7 +1,7 @@
 """What does a CUDA kernel compute and touch, executed on this machine's CPU?
 
-Each .cu source is compiled unmodified by g++ behind shim/cuda_host.h; shim/host.cpp runs it thread by thread and sees
-every load and store. Nothing here needs CUDA.
+Each .cu source is compiled unmodified by g++ behind shim/cuda_host.h; shim/host.cpp runs it thread by thread, and
+shim/memory.cpp sees every load and store. Nothing here needs CUDA.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Host:
     def _load_runtime(self) -> ctypes.CDLL:
         if self._runtime is None:
             path = self.folder / "libhost.so"
-            _gxx("-O2", *WARNINGS, "-fPIC", "-shared", str(SHIM / "host.cpp"), "-o", str(path))
+            _gxx("-O2", *WARNINGS, "-fPIC", "-shared", *map(str, SHIM.glob("*.cpp")), "-o", str(path))
             self._runtime = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
             self._runtime.host_launch.restype = ctypes.c_char_p
         return self._runtime

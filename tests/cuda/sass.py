@@ -9,25 +9,20 @@ Each row is judged by the promises of `faults`; the exit status is 1 if any is b
 from __future__ import annotations
 
 import argparse
-import ctypes
-import importlib.util
 import re
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from multiprocessing import get_context
+
+from cubin import Function, compile_cubin, functions, require_tools
 
 from bandmark_kernels import DTYPES, KERNELS
 from bandmark_kernels.cuda import Program, program, variants
 
 ARCHITECTURES = (80, 86, 89, 90, 100, 103, 120, 121)
-CUPY_OPTIONS = ("-ftz=true", "--device-as-default-execution-space")
-"""What CuPy 14.2 adds to a RawModule's own options, beside -arch=sm_NN and include folders that the kernels do not
-use (cupy/cuda/compiler.py)."""
+"""NVIDIA's architectures since Ampere, but for the Jetson boards'."""
 
 MIN_KIB_IN_FLIGHT = {90: 48, 100: 64, 103: 64}
 """KiB per multiprocessor that must be in flight to hide the memory's latency; 16 elsewhere (NVIDIA CUB,
@@ -35,20 +30,6 @@ tuning_transform.cuh, cc_to_min_bytes_in_flight)."""
 
 MAX_WARPS = {86: 48, 89: 48, 120: 48, 121: 48}
 """Warps that a multiprocessor holds; 64 elsewhere (CUDA C++ Programming Guide, technical specifications)."""
-
-WHEELS = "nvidia-cuda-nvrtc, nvidia-cuda-nvdisasm and nvidia-cuda-cuobjdump 13.x"
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """What one __global__ function has become."""
-
-    name: str
-    registers: int
-    stack: int
-    local: int
-    instructions: tuple[str, ...]
-    """SASS in order; a label is an instruction that starts with a dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,51 +47,6 @@ class Measured:
     warps: int
     kib_in_flight: float
     instructions: int
-
-
-class MissingWheel(RuntimeError):
-    """A wheel with NVIDIA's compiler or disassembler is not installed."""
-
-
-def compile_cubin(text: str, options: tuple[str, ...], arch: int) -> bytes:
-    """Compile as CuPy does.
-
-    Raises:
-        MissingWheel: NVRTC is not installed.
-        ValueError: NVRTC refuses the source; the message is the compiler's.
-    """
-    nvrtc, handle, size = _nvrtc(), ctypes.c_void_p(), ctypes.c_size_t()
-    flags = [o.encode() for o in (*options, *CUPY_OPTIONS, f"-arch=sm_{arch}")]
-    nvrtc.nvrtcCreateProgram(ctypes.byref(handle), text.encode(), b"kernel.cu", 0, None, None)
-    failed = nvrtc.nvrtcCompileProgram(handle, len(flags), (ctypes.c_char_p * len(flags))(*flags))
-    nvrtc.nvrtcGetProgramLogSize(handle, ctypes.byref(size))
-    log = ctypes.create_string_buffer(size.value)
-    nvrtc.nvrtcGetProgramLog(handle, log)
-    if failed or log.value.strip():
-        raise ValueError(f"sm_{arch} {' '.join(options)}\n{log.value.decode()}")
-    nvrtc.nvrtcGetCUBINSize(handle, ctypes.byref(size))
-    cubin = ctypes.create_string_buffer(size.value)
-    nvrtc.nvrtcGetCUBIN(handle, cubin)
-    nvrtc.nvrtcDestroyProgram(ctypes.byref(handle))
-    return cubin.raw
-
-
-def functions(cubin: bytes) -> dict[str, Function]:
-    """Disassemble a cubin.
-
-    Raises:
-        MissingWheel: a disassembler is not installed.
-    """
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(cubin)
-        file.flush()
-        usage = _tool("cuobjdump", "-res-usage", file.name)
-        listing = _tool("nvdisasm", "-c", file.name)
-    found = {}
-    for match in re.finditer(r"Function (\w+):\s+REG:(\d+) STACK:(\d+) SHARED:\d+ LOCAL:(\d+)", usage):
-        name, registers, stack, local = match[1], *(int(match[i]) for i in (2, 3, 4))
-        found[name] = Function(name, registers, stack, local, _instructions(listing, name))
-    return found
 
 
 def measure(function: Function, prog: Program, arch: int) -> Measured:
@@ -188,66 +124,103 @@ class Row:
 
 def row(kernel: str, dtype: str, variant: str, arch: int) -> Row:
     """Compile, disassemble, measure and judge one case."""
-    prog = program(KERNELS[kernel], DTYPES[dtype], variant, capability=divmod(arch, 10))
+    return judge(program(KERNELS[kernel], DTYPES[dtype], variant, capability=divmod(arch, 10)), arch)
+
+
+def judge(prog: Program, arch: int) -> Row:
+    """Compile, disassemble, measure and judge a program."""
     parts = functions(compile_cubin(prog.source, prog.options, arch))
     main, *others = (measure(parts[name], prog, arch) for name in prog.entries)
-    found = [*faults(main, prog, arch), *(f"{n} spills" for n, m in zip(prog.entries[1:], others, strict=True) if m.spills)]
-    return Row(kernel, dtype, variant, arch, main, tuple(found))
+    found = [
+        *faults(main, prog, arch),
+        *(f"{n} spills" for n, m in zip(prog.entries[1:], others, strict=True) if m.spills),
+    ]
+    return Row(prog.kernel.name, prog.dtype.name, prog.variant, arch, main, tuple(found))
 
 
-def cases(architectures: tuple[int, ...]) -> list[tuple[str, str, str, int]]:
+def cases(architectures: Iterable[int]) -> list[tuple[str, str, str, int]]:
     """Return every kernel, dtype and variant on those architectures."""
     return [
         (name, dtype, variant, arch)
         for name, kernel in KERNELS.items()
-        for dtype in DTYPES
         for arch in architectures
         for variant in variants(kernel, divmod(arch, 10))
+        for dtype in DTYPES
     ]
 
 
-def markdown(rows: list[Row]) -> str:
-    """Return the tables: one per kernel, a line per dtype, variant and architecture."""
-    lines = []
+def rows(wanted: list[tuple[str, str, str, int]]) -> list[Row]:
+    """Compile and judge many cases, two at a time.
+
+    Raises:
+        MissingWheel: the compiler or a disassembler is not installed.
+    """
+    require_tools()
+    # processes, because the compiler takes one source at a time; not forked, because the caller may have threads
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(row, *zip(*wanted, strict=True), chunksize=8))
+
+
+def markdown(found: list[Row]) -> str:
+    """Return the document: a table per kernel, a line per variant and architecture, the dtypes together."""
+    lines = list(_INTRODUCTION)
     for name, kernel in KERNELS.items():
         lines += ["", f"## {name}: {kernel.formula}", "", *_TABLE_HEAD]
-        for r in (r for r in rows if r.kernel == name):
-            m = r.measured
-            in_flight = f"{m.kib_in_flight:.0f}" if m.loads else ""
-            verdict = "; ".join(r.faults) or "ok"
-            lines.append(
-                f"| {r.dtype} | {r.variant} | sm_{r.arch} | {m.registers} | {m.warps} | {m.loads} | {m.constant} "
-                f"| {m.stores} | {in_flight} | {m.instructions} | {verdict} |"
-            )
-    return "\n".join([*_INTRODUCTION, *lines, ""])
+        groups: dict[tuple[str, int], list[Row]] = {}
+        for r in found:
+            if r.kernel == name:
+                groups.setdefault((r.variant, r.arch), []).append(r)
+        lines += [_line(variant, arch, group) for (variant, arch), group in groups.items()]
+    return "\n".join(lines)
+
+
+def _line(variant: str, arch: int, group: list[Row]) -> str:
+    seen = [r.measured for r in group]
+    broken = [f"{r.dtype}: {'; '.join(r.faults)}" for r in group if r.faults]
+    cells = (
+        variant,
+        f"sm_{arch}",
+        _span(m.registers for m in seen),
+        _span(m.warps for m in seen),
+        _span(m.loads for m in seen),
+        _span(m.constant for m in seen),
+        _span(m.stores for m in seen),
+        _span(round(m.kib_in_flight) for m in seen),
+        _span(m.instructions for m in seen),
+        ", ".join(broken) or "ok",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _span(values: Iterable[int]) -> str:
+    low, *_, high = sorted(values) * 2
+    return str(low) if low == high else f"{low}-{high}"
 
 
 _TABLE_HEAD = (
-    "| dtype | variant | arch | registers | warps/SM | loads in a run | read-only | wide stores | KiB in flight/SM "
+    "| variant | arch | registers | warps/SM | loads in a run | read-only | wide stores | KiB in flight/SM "
     "| instructions | verdict |",
-    "|---|---|---|--:|--:|--:|--:|--:|--:|--:|---|",
+    "|---|---|--:|--:|--:|--:|--:|--:|--:|---|",
 )
 
 _INTRODUCTION = (
     "# What the CUDA kernels compile to",
     "",
-    "Generated by `python tests/cuda/sass.py --all`, without a GPU: NVRTC compiles each kernel with CuPy's options, and",
-    "these are the figures of its main function's machine code. They show that the loads are wide and early; they say",
-    "nothing about speed.",
+    "Generated by `make sass` without a GPU: NVRTC compiles every kernel with CuPy's options, and these are the",
+    "figures of its main function's machine code, over the four dtypes (low-high where they differ). They show",
+    "that the loads are wide and early; they say nothing about speed.",
     "",
-    "- loads in a run: loads of the variant's width (128 or 256 bits) before the first instruction that needs one of",
-    "  them; read-only: those through the read-only path; wide stores: of that width, the guarded last tile's included.",
-    "- KiB in flight per multiprocessor: warps that fit x 32 x bytes of such a run (of a gemv without x). NVIDIA CUB",
-    "  asks for 64 on sm_100 and sm_103, 48 on sm_90, 16 elsewhere.",
-    "- Every function, the finishing ones too, must do without stack and local memory: no spills.",
+    "- loads in a run: loads of the variant's width (16 or 32 bytes) before the first instruction that needs one",
+    "  of them; read-only: those through the read-only path; wide stores: of that width, the guarded last tile's",
+    "  included.",
+    "- warps/SM: what fits a multiprocessor, or what the grid brings there where it is sized to the device.",
+    "- KiB in flight per multiprocessor: warps x 32 threads x bytes of such a run (of a gemv without x). NVIDIA",
+    "  CUB asks for 64 on sm_100 and sm_103, 48 on sm_90, 16 elsewhere.",
+    "- v32 is for sm_100 and above, the first with 32-byte loads. A write loads nothing; a sum stores no pack.",
+    "- The verdict is ok where all loads of a round stand in one run, at full width and read-only unless the",
+    "  kernel writes the array, stores have full width, enough is in flight, and no function spills, the",
+    "  finishing ones included.",
 )
-
-
-def _instructions(listing: str, name: str) -> tuple[str, ...]:
-    section = re.search(rf"\.section\s+\.text\.{name},.*?(?=\.section\s+\.text\.|\Z)", listing, re.DOTALL)
-    assert section is not None
-    lines = (re.match(r"\s*/\*[0-9a-f]+\*/\s+(.*?)\s*;|(\.L_\w+):", line) for line in section[0].splitlines())
-    return tuple(m[1] or m[2] for m in lines if m)
 
 
 def _registers(instruction: str) -> tuple[set[int], set[int]]:
@@ -273,31 +246,6 @@ def _resident_warps(registers: int, prog: Program, arch: int) -> int:
     return blocks * per_block
 
 
-def _folder(part: str) -> Path:
-    spec = importlib.util.find_spec("nvidia")
-    for root in (spec.submodule_search_locations or []) if spec else []:
-        if (Path(root) / "cu13" / part).is_dir():
-            return Path(root) / "cu13" / part
-    raise MissingWheel(f"the SASS checks need {WHEELS}: pip install 'bandmark[test]'")
-
-
-@cache
-def _nvrtc() -> ctypes.CDLL:
-    folder = _folder("lib")
-    names = (*folder.glob("libnvrtc-builtins.so.*"), *folder.glob("libnvrtc.so.*"))
-    if len(names) < 2:
-        raise MissingWheel(f"no NVRTC in {folder.name}: the SASS checks need {WHEELS}: pip install 'bandmark[test]'")
-    # NVRTC looks for its builtins by name: they must be loaded first
-    return [ctypes.CDLL(str(name), mode=ctypes.RTLD_GLOBAL) for name in names][-1]
-
-
-def _tool(name: str, *arguments: str) -> str:
-    path = _folder("bin") / name
-    if not path.exists():
-        raise MissingWheel(f"no {name}: the SASS checks need {WHEELS}: pip install 'bandmark[test]'")
-    return subprocess.run((str(path), *arguments), capture_output=True, text=True, check=True).stdout
-
-
 def main() -> int:
     """Print the document for the architectures asked for."""
     parser = argparse.ArgumentParser(description="What do the CUDA sources compile to?")
@@ -305,10 +253,9 @@ def main() -> int:
     which.add_argument("--all", action="store_true", help="all architectures")
     which.add_argument("--arch", type=int, nargs="+", choices=ARCHITECTURES, help="these architectures")
     options = parser.parse_args()
-    with ProcessPoolExecutor(2) as pool:
-        rows = list(pool.map(row, *zip(*cases(ARCHITECTURES if options.all else tuple(options.arch)), strict=True), chunksize=8))
-    print(markdown(rows))
-    return int(any(r.faults for r in rows))
+    found = rows(cases(ARCHITECTURES if options.all else options.arch))
+    print(markdown(found))
+    return int(any(r.faults for r in found))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from cuda_check import ALL_CASES, awkward_shapes, call, fill, host_source, make_program, prime_above
+from cuda_check import ALL_CASES, awkward_shapes, call, fill, host_source, make_program, prime_above, wrong_roundings
 from cuda_host import Host, Source, allocate
 
 from bandmark_kernels import DTYPES, KERNELS, Shape
@@ -25,7 +27,9 @@ def test_right_and_exact_at_awkward_sizes(host: Host, kernel: str, dtype: str, v
         assert outcome.findings == (), f"{shape}"
 
 
-@pytest.mark.parametrize(("kernel", "dtype", "variant"), [c for c in ALL_CASES if KERNELS[c[0]].is_reduction or "grid" in c[2]])
+@pytest.mark.parametrize(
+    ("kernel", "dtype", "variant"), [c for c in ALL_CASES if KERNELS[c[0]].is_reduction or "grid" in c[2]]
+)
 def test_blocks_walk_over_many_tiles(host: Host, kernel: str, dtype: str, variant: str) -> None:
     """With fewer blocks than tiles each tile is still taken exactly once."""
     prog = make_program(KERNELS[kernel], DTYPES[dtype], variant)
@@ -78,20 +82,8 @@ def test_write_keeps_every_bit(host: Host, dtype: str, bits: int) -> None:
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("s", [1.0, 1 / 3, 1 + 2**-12, 2.0**-13, 7.0])
 def test_halves_round_like_the_reference(host: Host, dtype: str, s: float) -> None:
-    """Conversions from and to half precision are right for every finite bit pattern, ties and subnormals included."""
-    number, prog = DTYPES[dtype], make_program(KERNELS["scale"], DTYPES[dtype])
-    shape = Shape(1 << 16)
-    arrays = allocate(dict.fromkeys(("a", "b"), (shape.n, number.storage)))
-    arrays["a"].view(np.uint16)[:] = np.arange(1 << 16)
-    scalars = exact_scalars(prog.kernel, number, {"s": s})
-    error, _ = host.run(host_source(prog), launches(prog, shape, sm_count=2).steps, arrays | scalars)
-    assert error == ""
-    with np.errstate(over="ignore", invalid="ignore"):
-        product = np.float32(s) * number.decode(arrays["a"]).astype(np.float32)
-        expected = number.encode(product.astype(np.float64)).view(np.uint16)
-    finite = np.isfinite(number.decode(arrays["a"]))
-    np.testing.assert_array_equal(arrays["b"].view(np.uint16)[finite], expected[finite])
-    assert np.isnan(number.decode(arrays["b"])[np.isnan(number.decode(arrays["a"]))]).all()
+    """Conversions from and to half precision are right for every bit pattern, ties and subnormals included."""
+    assert wrong_roundings(host, make_program(KERNELS["scale"], DTYPES[dtype]), s) == 0
 
 
 @pytest.mark.parametrize("kernel", SUMS)
@@ -119,6 +111,16 @@ def test_clock_probe_fills_its_records(host: Host) -> None:
     assert error == ""
     assert not arrays["out"].any()
     assert (traffic["out"].written, traffic["out"].written_once) == (120, 120)
+
+
+def test_arguments_in_another_order_are_found(host: Host) -> None:
+    """A launch whose arguments have other types than the kernel's parameters does not run."""
+    prog = make_program(KERNELS["triad"], DTYPES["float32"])
+    step = launches(prog, Shape(5), sm_count=1).steps[0]
+    swapped = replace(step, args=(*step.args[:3], step.args[4], step.args[3]))
+    arrays = allocate(dict.fromkeys("abc", (5, "float32")))
+    error, _ = host.run(host_source(prog), [swapped], arrays | exact_scalars(prog.kernel, prog.dtype, {"s": 1}))
+    assert error == "signature: bandmark_triad takes pppfu, the launch passes pppuf"
 
 
 def test_inputs_reach_the_last_element(host: Host) -> None:

@@ -17,6 +17,7 @@ from bandmark.errors import BackendUnavailable, UsageError, unknown_name
 if TYPE_CHECKING:
     from bandmark.backends.base import Backend
     from bandmark.machine import Machine
+    from bandmark.threads import Team
 
 BACKENDS = ("numpy", "torch", "cupy")
 """The libraries that kernels have bodies for."""
@@ -95,11 +96,15 @@ class Selection:
     device: Device
     backends: list[Backend]
     notes: list[str]
+    team: Team | None = None
+    """The threads of a CPU's backends."""
 
     def close(self) -> None:
-        """Let go of all backends."""
+        """Let go of all backends and end the threads."""
         for backend in self.backends:
             backend.close()
+        if self.team is not None:
+            self.team.close()
 
 
 def select(
@@ -108,7 +113,7 @@ def select(
     """Choose the device and open its backends.
 
     Args:
-        names: the backends asked for; None or ["all"] for all that the device has.
+        names: the backends asked for; None or "all" among them for all that the device has.
         address: cpu, cuda, cuda:1 or another of torch's; None for the GPU with the highest published peak, else the
             CPU.
 
@@ -116,10 +121,11 @@ def select(
         UsageError: an unknown name, or a device that is not there.
         BackendUnavailable: a backend that was asked for is missing, broken or can't use the device.
     """
-    wanted = [] if names is None or list(names) == ["all"] else list(names)
+    wanted = list(dict.fromkeys(names or ()))
     for name in wanted:
-        if name not in BACKENDS:
+        if name not in (*BACKENDS, "all"):
             raise unknown_name("backend", name, (*BACKENDS, "all"))
+    wanted = [] if "all" in wanted else wanted
     if address == "cpu" or (address is None and wanted == ["numpy"]):
         return _select_cpu(machine, wanted, threads, {})
     found = discover([n for n in ("cupy", "torch") if not wanted or n in wanted])
@@ -154,17 +160,19 @@ def _select_cpu(machine: Machine, wanted: list[str], threads: int | None, proble
         raise UsageError(f"--threads {threads} is not possible: this process may use 1 to {len(cpus)} processors.")
     notes: list[str] = []
     opened: list[Any] = []
-    memory = HostMemory(Team(cpus[:threads]), machine.numa_nodes or 1)
+    team = Team(cpus[:threads])
+    memory = HostMemory(team, machine.numa_nodes or 1)
     for name in wanted or ("numpy", *(["torch"] if is_installed("torch") else [])):
         try:
             opened.append(_open_on_cpu(name, machine, memory, problems))
         except BackendUnavailable as error:
             if wanted:
+                team.close()
                 raise
             notes.append(f"{error} Going on without it.")
     if problems.get("cupy") and is_installed("cupy"):
         notes.append(f"No GPU is measured: {problems['cupy']}.")
-    return Selection("cpu", machine.as_device(), opened, notes)
+    return Selection("cpu", machine.as_device(), opened, notes, team)
 
 
 def _open_on_cpu(name: str, machine: Machine, memory: Any, problems: dict[str, str]) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bandmark.backends.host import HostMemory, bounds, for_each, part_slices
 from bandmark.device import Device
+from bandmark.errors import unknown_name
 from bandmark.measure import Reading
 from bandmark.memory import MemoryBudget, available_bytes, host_budget
 from bandmark.telemetry import Telemetry
@@ -18,6 +19,10 @@ from bandmark_kernels.verify import max_error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+TRIALS = 2
+"""Launches per form that decide which form of a kernel is timed."""
 
 
 class NumpyBackend:
@@ -44,7 +49,7 @@ class NumpyBackend:
 
     def prepare(self, inputs: Inputs, variant: str | None = None) -> NumpyWorkload:
         """Place the operands and bind the kernel to each thread's part of them."""
-        return NumpyWorkload(self, inputs)
+        return NumpyWorkload(self, inputs, variant)
 
     def budget(self) -> MemoryBudget:
         """Return the budget of the system's memory."""
@@ -69,14 +74,17 @@ class NumpyWorkload:
 
     copies = 1
 
-    def __init__(self, backend: NumpyBackend, inputs: Inputs) -> None:
+    def __init__(self, backend: NumpyBackend, inputs: Inputs, variant: str | None = None) -> None:
         self.inputs = inputs
         self._backend = backend
         self._operands = backend.memory.operands(inputs)
         self._partials: NDArray[Any] | None = None
         with backend.blas.limit(limits=1):
-            self._calls = self._bind(inputs.kernel.scalars)
-        self.variant: str | None = getattr(self._calls[0], "variant", None)
+            forms = self._forms(inputs.kernel.scalars)
+            if variant is not None and variant not in forms:
+                raise unknown_name("variant", variant, [name for name in forms if name])
+            self.variant: str | None = variant or self._fastest(forms)
+        self._calls = forms[self.variant]
 
     def start(self, launches: int) -> None:
         """Hold BLAS to one thread per call, then start the host's clock."""
@@ -103,7 +111,7 @@ class NumpyWorkload:
         timed = self._calls
         with self._backend.blas.limit(limits=1):
             if kernel.check_scalars:
-                self._calls = self._bind(kernel.check_scalars)
+                self._calls = self._forms(kernel.check_scalars)[self.variant]
             self.launch()
         self._calls = timed
         out = self._operands[kernel.output.name].reshape(-1)
@@ -123,19 +131,41 @@ class NumpyWorkload:
         self._calls = []
         self._operands = {}
 
-    def _bind(self, scalars: Any) -> list[Launch]:
+    def _forms(self, scalars: Any) -> dict[str | None, list[Launch]]:
+        """Return the calls of each form of the kernel that goes with these operands, by variant."""
+        inputs, body, team = self.inputs, self.inputs.kernel.numpy, self._backend.memory.team
+        encoded = {name: inputs.dtype.encode(np.array(value))[()] for name, value in scalars.items()}
+        forms = {body.variant: for_each(team, self._bind(encoded))}
+        for name, bind in body.variants.items():
+            calls = bind(len(team), **self._operands, **encoded)
+            if calls is not None:
+                forms[name] = for_each(team, calls)
+        return forms
+
+    def _fastest(self, forms: dict[str | None, list[Launch]]) -> str | None:
+        """Return the form that is fastest here, by its better of two launches taken in turns after one to warm up."""
+        if len(forms) == 1:
+            return next(iter(forms))
+        times: dict[str | None, list[float]] = {name: [] for name in forms}
+        for _ in range(1 + TRIALS):
+            for name, calls in forms.items():
+                begin = perf_counter()
+                self._backend.memory.team.run(calls)
+                times[name].append(perf_counter() - begin)
+        return min(times, key=lambda name: min(times[name][1:]))
+
+    def _bind(self, scalars: dict[str, Any]) -> list[Launch]:
         """Bind the kernel to each thread's part; results of a reduction go to one partial per thread."""
         inputs, kernel = self.inputs, self.inputs.kernel
         axis = inputs.shape.count(kernel.split)
         parts = len(bounds(axis, len(self._backend.memory.team)))
-        encoded = {name: inputs.dtype.encode(np.array(value))[()] for name, value in scalars.items()}
         if kernel.is_reduction:
             self._partials = np.full(parts, np.nan, inputs.dtype.accumulator)
         calls = []
         for part in range(parts):
             views = {operand.name: self._view(operand, part, parts) for operand in kernel.operands}
-            calls.append(kernel.numpy.bind(**views, **encoded))
-        return for_each(self._backend.memory.team, calls)
+            calls.append(kernel.numpy.bind(**views, **scalars))
+        return calls
 
     def _view(self, operand: Any, part: int, parts: int) -> NDArray[Any]:
         """Return a thread's view of an operand: its part, its partial, or the whole of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -46,8 +47,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def to_request(arguments: argparse.Namespace) -> Request:
     """Return the options as a request; raises UsageError for values that make no sense."""
-    if arguments.time_limit is not None and not arguments.time_limit > 0:
-        raise UsageError(f"--time-limit {arguments.time_limit:g} must be a positive number of seconds.")
+    if arguments.fail_below is not None and not math.isfinite(arguments.fail_below):
+        raise UsageError(f"--fail-below {arguments.fail_below:g} is no percentage.")
     return Request(
         kernels=arguments.kernel,
         backends=arguments.backend,

@@ -1,0 +1,71 @@
+"""What is wrong with a file? Each fault with its place, what stands there and what should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bandmark.errors import FileError
+
+MOST_SHOWN = 60
+"""Characters of a cell that a message quotes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing that is wrong with a result file."""
+
+    file: Path
+    found: str
+    """What stands there, as quote() writes it, or in words."""
+    wanted: str
+    """What should stand there, or what to do."""
+    line: int | None = None
+    """Line of the file, the first being 1."""
+    column: str | None = None
+    """Column of the CSV, or place in the JSON: samples[3].seconds_per_launch."""
+    case: str | None = None
+    """The case of the row, in words: numpy triad float64."""
+
+    def __str__(self) -> str:
+        place = f"{printable(str(self.file))}:" + (f"{self.line}:" if self.line is not None else "")
+        what = self.column or ""
+        if self.case:
+            what += f" of {self.case}" if what else self.case
+        return f"{place} {what}: {self.found}; {self.wanted}" if what else f"{place} {self.found}; {self.wanted}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fault for programs."""
+        return {
+            "file": str(self.file),
+            "line": self.line,
+            "column": self.column,
+            "case": self.case,
+            "found": self.found,
+            "wanted": self.wanted,
+        }
+
+
+class FaultyFile(FileError):
+    """A file whose very form is wrong, so that nothing in it can be read."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+Report = Callable[[str, Any, str], None]
+"""Takes what is wrong in one row: the column, what stands there and what should."""
+
+
+def quote(value: Any) -> str:
+    """Write a value as a message shows it: short, on one line, and harmless to a terminal."""
+    text = repr(value) if isinstance(value, str) else printable(str(value))
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}... ({len(text)} characters)"
+
+
+def printable(text: str) -> str:
+    """Return text with what a terminal would obey, or not show, as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

@@ -1,0 +1,148 @@
+"""Programs and launches follow from kernel, size and device, and refuse what a device would misread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bandmark_kernels import DTYPES, KERNELS, Kernel, Shape
+from bandmark_kernels.cuda import VARIANTS, default_variant, program, variants
+from bandmark_kernels.cuda_launch import clock_probe, delay, exact_scalars, launches
+
+MIB = 1 << 20
+kernels = st.sampled_from(list(KERNELS.values()))
+dtypes = st.sampled_from(list(DTYPES.values()))
+sm_counts = st.integers(1, 200)
+MATRICES = [k for k in KERNELS.values() if k.is_matrix]
+
+
+def values(kernel: Kernel, dtype: str) -> dict[str, Any]:
+    """Return one valid argument per name of a kernel."""
+    number = DTYPES[dtype]
+    arrays = {
+        o.name: np.zeros(4, number.accumulator if o.role == "result" else number.storage) for o in kernel.operands
+    }
+    return {**arrays, "workspace": np.zeros(4, number.accumulator), **exact_scalars(kernel, number, kernel.scalars)}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+def test_arguments_have_exact_widths(kernel: Kernel, dtype: str) -> None:
+    """Scalars arrive in the accumulator's type and counts as unsigned 64-bit numbers, whatever the kernel."""
+    prog = program(kernel, DTYPES[dtype], "v16", capability=(9, 0))
+    for step in launches(prog, Shape(4096, 4096 if kernel.is_matrix else None), sm_count=48).steps:
+        scalars = [a.dtype.name for a in step.arguments(values(kernel, dtype)) if isinstance(a, np.generic)]
+        assert set(scalars) <= {DTYPES[dtype].accumulator, "uint64"}
+        assert scalars[-1] == "uint64"
+
+
+@pytest.mark.parametrize("wrong", [0.5, 1, np.float64(0.5), np.float16(0.5), np.array(0.5, np.float32)])
+def test_scalar_of_another_width_is_refused(wrong: object) -> None:
+    """A bare Python number or a NumPy scalar of another type is refused with both types' names."""
+    step = launches(program(KERNELS["triad"], DTYPES["float32"], "v16", capability=(9, 0)), Shape(9), sm_count=1).steps[
+        0
+    ]
+    with pytest.raises(TypeError, match=r"bandmark_triad: s must be a numpy.float32 scalar, not "):
+        step.arguments(values(KERNELS["triad"], "float32") | {"s": wrong})
+
+
+@pytest.mark.parametrize("wrong", [0, np.float32(0), np.zeros(3, np.float64), np.zeros(3, np.uint16)])
+def test_array_of_another_width_is_refused(wrong: object) -> None:
+    """An address or an array with elements of another width is refused."""
+    step = launches(program(KERNELS["triad"], DTYPES["float32"], "v16", capability=(9, 0)), Shape(9), sm_count=1).steps[
+        0
+    ]
+    with pytest.raises(TypeError, match=r"bandmark_triad: c must be an array of float32, not "):
+        step.arguments(values(KERNELS["triad"], "float32") | {"c": wrong})
+
+
+def test_missing_argument_is_named() -> None:
+    """An argument that was left out is named."""
+    step = launches(program(KERNELS["copy"], DTYPES["float32"], "v16", capability=(9, 0)), Shape(9), sm_count=1).steps[
+        0
+    ]
+    with pytest.raises(KeyError, match="b"):
+        step.arguments({"a": np.zeros(9, np.float32)})
+
+
+def test_wide_loads_need_a_device_that_has_them() -> None:
+    """v32 is offered from compute capability 10.0 on, and refused by name below."""
+    for kernel in KERNELS.values():
+        assert "v32" not in variants(kernel, (9, 0))
+        assert "v32" in variants(kernel, (10, 0))
+    with pytest.raises(ValueError, match=r"no variant 'v32' of copy on compute capability 9\.0; choose one of v16, "):
+        program(KERNELS["copy"], DTYPES["float32"], "v32", capability=(9, 0))
+
+
+def test_old_devices_are_refused() -> None:
+    """A device before Ampere is refused with what is needed."""
+    with pytest.raises(ValueError, match=r"compute capability 7\.5: the kernels need 8\.0 or above"):
+        program(KERNELS["copy"], DTYPES["float32"], "v16", capability=(7, 5))
+
+
+@given(kernels, st.sampled_from([(8, 0), (8, 9), (9, 0), (10, 3), (12, 1)]))
+def test_default_variant_is_the_same_everywhere(kernel: Kernel, capability: tuple[int, int]) -> None:
+    """The default is one of the offered variants, and the same for every kernel and device."""
+    assert default_variant(kernel, capability) == VARIANTS[0] == variants(kernel, capability)[0]
+
+
+@given(kernels, dtypes, sm_counts, st.integers(1, 1 << 33), st.data())
+def test_grids_are_legal(kernel: Kernel, dtype: Any, sm_count: int, n: int, data: st.DataObject) -> None:
+    """No grid is empty or beyond CUDA's limits, for any size up to 2 ** 33 elements."""
+    shape = Shape(n // (m := data.draw(st.integers(1, n))), m) if kernel.is_matrix else Shape(n)
+    for variant in variants(kernel, (12, 0)):
+        plan = launches(program(kernel, dtype, variant, capability=(12, 0)), shape, sm_count=sm_count)
+        assert all(0 < step.grid[0] < 2**31 and 0 < step.grid[1] < 2**16 for step in plan.steps)
+        assert plan.workspace_elements > 0 or len(plan.steps) == 1
+
+
+@given(kernels, dtypes, st.integers(1, 200), st.integers(0, 20), st.integers(0, 10**6))
+def test_workspace_is_below_one_percent_at_memory_size(
+    kernel: Kernel, dtype: Any, sm_count: int, shift: int, more: int
+) -> None:
+    """From 256 MiB on, writing and reading the workspace moves less than 1 % of the counted bytes."""
+    elements = 256 * MIB // dtype.itemsize
+    m = (1 << shift) + more % (1 << shift)
+    shape = Shape(-(-elements // m), m) if kernel.is_matrix else Shape(elements + more)
+    prog = program(kernel, dtype, "v16", capability=(12, 0))
+    plan = launches(prog, shape, sm_count=sm_count)
+    counted = kernel.bytes_read(shape, dtype) + kernel.bytes_written(shape, dtype)
+    assert 2 * plan.workspace_bytes < counted / 100
+
+
+@given(dtypes, st.integers(4096, 1 << 15), st.integers(4096, 1 << 15), sm_counts)
+def test_matrices_occupy_the_device(dtype: Any, m: int, n: int, sm_count: int) -> None:
+    """A matrix of a model's size has at least half as many blocks as fit the device at once."""
+    for kernel in MATRICES:
+        prog = program(kernel, dtype, "v16", capability=(10, 3))
+        grid = launches(prog, Shape(n, m), sm_count=sm_count).steps[0].grid
+        assert 2 * grid[0] * grid[1] >= sm_count * prog.layout.blocks_per_sm or grid[1] == m // 128
+
+
+def test_reductions_fit_the_device_at_once() -> None:
+    """A large reduction has as many blocks as are resident, so its workspace does not grow with the array."""
+    prog = program(KERNELS["dot"], DTYPES["float32"], "v16", capability=(10, 3))
+    plan = launches(prog, Shape(1 << 30), sm_count=148)
+    assert plan.steps[0].grid == (148 * prog.layout.blocks_per_sm, 1, 1)
+    assert plan.workspace_elements == plan.steps[0].grid[0]
+
+
+def test_compiler_messages_name_the_right_file() -> None:
+    """The text says where prelude.cu ends and the kernel's own file begins."""
+    prog = program(KERNELS["gemv_t"], DTYPES["float16"], "v16", capability=(9, 0))
+    assert prog.source.startswith('#line 1 "prelude.cu"\n')
+    assert prog.source.count('#line 1 "gemv_t.cu"\n') == 1
+    assert "#include" not in prog.source
+
+
+def test_probes_take_their_arguments_in_exact_widths() -> None:
+    """The delay's duration and the clock's array are 64 bits wide."""
+    assert delay(1500)[1].arguments() == (np.uint64(1500),)
+    step = clock_probe(7)[1]
+    assert step.grid == (7, 1, 1)
+    with pytest.raises(TypeError, match="out must be an array of uint64, not ndarray of float32"):
+        step.arguments({"out": np.zeros(21, np.float32)})

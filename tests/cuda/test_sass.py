@@ -1,0 +1,116 @@
+"""NVIDIA's compiler makes of the CUDA sources what their design promises, on architectures of three generations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cubin
+import pytest
+from sass import MIN_KIB_IN_FLIGHT, Row, cases, faults, judge, load_runs, rows
+
+from bandmark_kernels import DTYPES, KERNELS
+from bandmark_kernels.cuda import Program, program, source
+from bandmark_kernels.cuda_launch import clock_probe, delay
+
+ARCHITECTURES = (90, 103, 121)
+SLICE = [(k, d, v, a) for k, d, v, a in cases(ARCHITECTURES) if v == "v16" or d == "float32"]
+"""The default variant in every dtype, the others in float32; `make sass` has them all."""
+
+
+@pytest.fixture(scope="session")
+def table() -> dict[tuple[str, str, str, int], Row]:
+    """Every row of the slice."""
+    return dict(zip(SLICE, rows(SLICE), strict=True))
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_machine_code_keeps_its_promises(table: dict[tuple[str, str, str, int], Row], kernel: str, arch: int) -> None:
+    """Loads are wide, early, read-only and enough, stores wide, and nothing spills, in every dtype and variant."""
+    broken = {key: r.faults for key, r in table.items() if (key[0], key[3]) == (kernel, arch) and r.faults}
+    assert broken == {}
+
+
+def _triad(arch: int) -> Program:
+    return program(KERNELS["triad"], DTYPES["float32"], "v16", capability=divmod(arch, 10))
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_triad_without_restrict_fails(arch: int) -> None:
+    """Without __restrict__ the compiler may not take the read-only path, and the check says so."""
+    prog = _triad(arch)
+    plain = prog.source.replace("__restrict__", "")
+    assert plain != prog.source
+    assert any("read-only" in fault for fault in judge(replace(prog, source=plain), arch).faults)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_scalar_copy_fails(arch: int) -> None:
+    """A copy of one element a thread has no wide access, and the check says so for loads, stores and bytes."""
+    prog = program(KERNELS["copy"], DTYPES["float32"], "v16", capability=divmod(arch, 10))
+    scalar = """
+extern "C" __global__ void bandmark_copy(const element* __restrict__ a, element* __restrict__ b, u64 n)
+{
+    const u64 i = (u64)blockIdx.x * THREADS + threadIdx.x;
+    if (i < n) b[i] = a[i];
+}
+"""
+    found = judge(replace(prog, source=source("prelude", prelude=False) + scalar), arch).faults
+    assert [word for word in ("loads of 16 bytes", "stores of 16 bytes", "KiB in flight") if word in str(found)] == [
+        "loads of 16 bytes",
+        "stores of 16 bytes",
+        "KiB in flight",
+    ]
+
+
+def test_spills_are_found() -> None:
+    """A kernel that is given too few registers spills, and the check says so."""
+    prog = _triad(90)
+    crowded = prog.source.replace("__launch_bounds__(THREADS, BLOCKS_PER_SM)", "__launch_bounds__(1024, 2)")
+    starved = replace(prog, source=crowded, options=(*prog.options, "-maxrregcount=24"))
+    assert any("stack and local memory" in fault for fault in judge(starved, 90).faults)
+
+
+def test_too_few_bytes_in_flight_are_found(table: dict[tuple[str, str, str, int], Row]) -> None:
+    """A kernel that keeps less in flight than its architecture needs is named with both figures."""
+    measured = replace(table["copy", "float32", "v16", 103].measured, kib_in_flight=MIN_KIB_IN_FLIGHT[103] - 1)
+    prog = program(KERNELS["copy"], DTYPES["float32"], "v16", capability=(10, 3))
+    assert faults(measured, prog, 103) == ["63 KiB in flight per multiprocessor, not 64"]
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_probes_compile(arch: int) -> None:
+    """The delay and clock kernels compile and read the device's clocks."""
+    for (text, step), register in ((delay(1), "GLOBALTIMER"), (clock_probe(1), "CLOCK")):
+        function = cubin.functions(cubin.compile_cubin(text, (), arch))[step.entry]
+        assert any(register in instruction for instruction in function.instructions)
+
+
+def test_run_ends_at_the_first_use() -> None:
+    """A run of loads ends where a loaded register is read, also in the middle of a wide one, and at a branch."""
+    listing = (
+        "LDG.E.128.CONSTANT R4, desc[UR4][R2.64]",
+        "@P0 LDG.E.128.CONSTANT R8, desc[UR4][R2.64+0x1000]",
+        "IADD3 R2, P0, R2, 0x10, RZ",
+        "FADD R0, R7, R1",
+        "LDG.E.128.CONSTANT R4, desc[UR4][R2.64]",
+        "@P1 BRA `(.L_x_1)",
+        "LDG.E.ENL2.256.CONSTANT R12, R16, desc[UR4][R2.64]",
+        "LDG.E.64 R20, desc[UR4][R2.64]",
+    )
+    assert [len(run) for run in load_runs(listing, r"\.128\b") if run] == [2, 1]
+    assert [len(run) for run in load_runs(listing, r"\.256\b") if run] == [1]
+
+
+def test_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without NVIDIA's wheels the checks fail with the extra that brings them."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(cubin.MissingWheel, match=r"nvdisasm is missing.*pip install -e '\.\[test\]'"):
+        cubin._find("bin", "nvdisasm")
+
+
+def test_rejected_source_shows_the_compiler_message() -> None:
+    """A source that does not compile fails with the compiler's words and the right file and line."""
+    prog = _triad(90)
+    with pytest.raises(ValueError, match=r'triad\.cu\(6\): error: identifier "nonsense" is undefined'):
+        cubin.compile_cubin(prog.source.replace("    const auto one", "    nonsense; const auto one"), prog.options, 90)

@@ -1,0 +1,209 @@
+"""Which cases a run has and how large they are, for the systems that people have."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+import pytest
+from fakes import PLENTY, FakeBackend
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from bandmark.errors import UsageError
+from bandmark.judge import regime
+from bandmark.memory import MemoryBudget, device_budget, host_budget, unified_budget
+from bandmark.plan import LEAST_BYTES, QUICK_LEAST_BYTES, Sizing, array_bytes, plan, shape_for
+from bandmark.units import parse_bytes
+from bandmark_kernels import DTYPES, KERNELS, Kernel, Shape
+
+GIB, MIB = 2**30, 2**20
+ALL_KERNELS = list(KERNELS.values())
+
+# Last-level cache, peak and budget as such machines report them.
+SYSTEMS = {
+    "DGX Spark": Sizing(llc_bytes=24 * MIB, peak_gbs=273.0, budget=unified_budget(110 * GIB)),
+    "RTX PRO 5000": Sizing(llc_bytes=96 * MIB, peak_gbs=1344.0, budget=device_budget(47 * GIB)),
+    "DGX Station": Sizing(llc_bytes=126 * MIB, peak_gbs=7100.0, budget=device_budget(250 * GIB)),
+    "DGX Station, announced": Sizing(llc_bytes=126 * MIB, peak_gbs=8000.0, budget=device_budget(270 * GIB)),
+    "laptop": Sizing(llc_bytes=12 * MIB, peak_gbs=76.8, budget=host_budget(10 * GIB)),
+    "laptop, peak unknown": Sizing(llc_bytes=16 * MIB, peak_gbs=None, budget=host_budget(12 * GIB)),
+    "Apple, cache unknown": Sizing(llc_bytes=None, peak_gbs=None, budget=host_budget(8 * GIB)),
+}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("copies", [1, 2])
+@pytest.mark.parametrize("kernel", ALL_KERNELS, ids=lambda k: k.name)
+def test_sizes_measure_memory_and_fit(name: str, quick: bool, copies: int, kernel: Kernel) -> None:
+    """On each named system and on laptops every case is in the dram regime, lasts a millisecond at the peak, and fits."""
+    sizing = replace(SYSTEMS[name], quick=quick)
+    size = array_bytes(kernel, sizing, copies)
+    shape = shape_for(kernel, DTYPES["float32"], size)
+    held = kernel.working_set(shape, DTYPES["float32"])
+    vectors = held - len(kernel.large) * shape.n_elements * 4
+    assert (held - vectors) * copies <= sizing.budget.default_bytes
+    assert sizing.llc_bytes is None or regime(held, sizing.llc_bytes) == "dram"
+    moved = kernel.bytes_read(shape, DTYPES["float32"]) + kernel.bytes_written(shape, DTYPES["float32"])
+    if sizing.peak_gbs:
+        assert moved / (sizing.peak_gbs * 1e9) >= 0.99e-3
+    if not quick:
+        assert size >= max(8 * (sizing.llc_bytes or 0), 256 * MIB)
+
+
+@pytest.mark.parametrize(
+    ("name", "triad", "quick"),
+    [
+        # Eight caches below 256 MiB; a millisecond of 273 GB/s is less.
+        ("DGX Spark", LEAST_BYTES, math.ceil(273e6 / 3)),
+        ("RTX PRO 5000", 8 * 96 * MIB, math.ceil(1344e6 / 3)),
+        # A millisecond of 7.1 TB/s in three words.
+        ("DGX Station", math.ceil(7100e6 / 3), math.ceil(7100e6 / 3)),
+        ("laptop", LEAST_BYTES, QUICK_LEAST_BYTES),
+        ("Apple, cache unknown", LEAST_BYTES, QUICK_LEAST_BYTES),
+    ],
+)
+def test_sizes_of_triad(name: str, triad: int, quick: int) -> None:
+    """The size is the largest of eight caches (quick: the border of the dram regime), the least, and 1 ms of traffic."""
+    sizing = SYSTEMS[name]
+    assert array_bytes(KERNELS["triad"], sizing) == triad
+    assert array_bytes(KERNELS["triad"], replace(sizing, quick=True)) == quick
+
+
+def test_quick_cases_stay_just_in_the_dram_regime() -> None:
+    """A quick case on a large cache has the smallest working set that still counts as memory, with 5 % to spare."""
+    sizing = Sizing(llc_bytes=480 * MIB, peak_gbs=None, budget=host_budget(32 * GIB), quick=True)
+    for kernel in ALL_KERNELS:
+        total = array_bytes(kernel, sizing) * len(kernel.large)
+        assert 4.0 * 480 * MIB < total < 4.3 * 480 * MIB
+
+
+@given(
+    st.sampled_from(ALL_KERNELS),
+    st.integers(0, 2 * GIB),
+    st.floats(0, 1e4),
+    st.integers(1000, 2**36),
+    st.integers(1, 3),
+    st.booleans(),
+)
+def test_no_default_size_exceeds_the_budget(
+    kernel: Kernel, llc: int, peak: float, budget: int, copies: int, quick: bool
+) -> None:
+    """Whatever cache and peak ask for, all large arrays together stay within the budget."""
+    sizing = Sizing(llc_bytes=llc, peak_gbs=peak, budget=MemoryBudget(budget, budget, ""), quick=quick)
+    assert array_bytes(kernel, sizing, copies) * len(kernel.large) * copies <= budget
+
+
+def test_a_size_asked_for_is_taken_as_it_is() -> None:
+    """--size within the limit is used, below the default sizes too and above the default budget."""
+    budget = MemoryBudget(100, 10 * GIB, "")
+    for size in (8, 5 * MIB, 3 * GIB):
+        sizing = Sizing(llc_bytes=GIB, peak_gbs=None, budget=budget, asked_bytes=size)
+        assert array_bytes(KERNELS["triad"], sizing) == size
+
+
+@given(st.sampled_from(ALL_KERNELS), st.integers(100, 2**40), st.integers(1, 2**42), st.integers(1, 2))
+def test_a_size_that_does_not_fit_is_refused_with_one_that_does(
+    kernel: Kernel, limit: int, asked: int, copies: int
+) -> None:
+    """The message has the size, the need, the limit and a size; that size, given in turn, is accepted."""
+    arrays = len(kernel.large) * copies
+    assume(asked * arrays > limit)
+    sizing = Sizing(
+        llc_bytes=None, peak_gbs=None, budget=MemoryBudget(10, limit, "so much is available"), asked_bytes=asked
+    )
+    with pytest.raises(UsageError) as refused:
+        array_bytes(kernel, sizing, copies)
+    advice = re.search(r"Give --size (\S+) or less", str(refused.value))
+    assert advice is not None
+    better = replace(sizing, asked_bytes=parse_bytes(advice[1]))
+    assert array_bytes(kernel, better, copies) * arrays <= limit
+
+
+def test_the_message_of_a_size_that_does_not_fit() -> None:
+    """The sentence as a user reads it."""
+    sizing = Sizing(llc_bytes=None, peak_gbs=None, budget=host_budget(16 * GIB), asked_bytes=4 * GIB)
+    with pytest.raises(UsageError) as refused:
+        array_bytes(KERNELS["triad"], sizing)
+    assert str(refused.value) == (
+        "--size 4 GiB needs 12 GiB for the 3 arrays of triad, but 16 GiB of system memory are available, and half of "
+        "that may be used: 8 GiB. Give --size 2730MiB or less."
+    )
+
+
+@given(st.sampled_from(ALL_KERNELS), st.sampled_from(list(DTYPES.values())), st.integers(1, 2**36))
+def test_shapes_hold_whole_elements_and_no_more_than_asked(kernel: Kernel, dtype: object, size: int) -> None:
+    """Large arrays have at most the bytes asked for, and lose less than one element, or one row and a cache line."""
+    shape = shape_for(kernel, dtype, size)  # type: ignore[arg-type]
+    itemsize = dtype.itemsize  # type: ignore[attr-defined]
+    assert shape.n >= 1
+    assert shape.n_elements * itemsize <= max(size, itemsize)
+    lost = max(1, size // itemsize) - shape.n_elements
+    assert lost == 0 if shape.m is None else 0 <= lost < shape.n
+
+
+@given(st.integers(1, 2**36))
+def test_matrices_are_nearly_square(size: int) -> None:
+    """Rows and columns differ by little, and rows of 64 elements and more are a multiple of 64 long."""
+    shape = shape_for(KERNELS["gemv"], DTYPES["float32"], size)
+    assert shape.m is not None
+    assert shape.n < 64 or shape.n % 64 == 0
+    assert shape.n <= shape.m
+    # Rounding n down to a multiple of 64 costs at most half of it.
+    assert shape.m <= 4 * shape.n + 3
+    assert size < 10**8 or shape.m <= 1.04 * shape.n
+
+
+def numpy_like(**changes: object) -> FakeBackend:
+    """A backend of the host's memory."""
+    return FakeBackend(name="one", memory_name="host", **changes)  # type: ignore[arg-type]
+
+
+SIZING = Sizing(llc_bytes=MIB, peak_gbs=None, budget=PLENTY)
+
+
+def test_a_group_has_every_backend_in_turn() -> None:
+    """Kernels outside, dtypes within: a group per pair, a case per backend, all of one shape."""
+    one, two = numpy_like(), FakeBackend(name="two", memory_name="host")
+    kernels = [KERNELS[name] for name in ("copy", "gemv")]
+    dtypes = [DTYPES["float64"], DTYPES["float32"]]
+    groups = plan(kernels, dtypes, [one, two], SIZING, variant="wide")
+    assert [(g.kernel.name, g.dtype.name) for g in groups] == [
+        ("copy", "float64"),
+        ("copy", "float32"),
+        ("gemv", "float64"),
+        ("gemv", "float32"),
+    ]
+    for group in groups:
+        assert [case.backend.name for case in group.cases] == ["one", "two"]
+        assert {(case.shape, case.variant, case.skip_reason) for case in group.cases} == {(group.shape, "wide", None)}
+        assert group.runnable == group.cases
+
+
+def test_arrays_are_shared_or_counted_twice() -> None:
+    """Backends of the same memory share a set of arrays; of different memories each has its own within the budget."""
+    shared = [numpy_like(), FakeBackend(name="two", memory_name="host")]
+    apart = [numpy_like(), FakeBackend(name="two", memory_name="device")]
+    sizing = Sizing(llc_bytes=GIB, peak_gbs=None, budget=PLENTY)
+    (one,) = plan([KERNELS["copy"]], [DTYPES["float32"]], shared, sizing)
+    (two,) = plan([KERNELS["copy"]], [DTYPES["float32"]], apart, sizing)
+    assert one.shape.n * 4 * 2 == GIB
+    assert two.shape == Shape(one.shape.n // 2)
+
+
+def test_a_backend_that_does_not_run_a_case_takes_no_room() -> None:
+    """An unsupported case stays in the group with its reason, is not measured, and needs no arrays."""
+    backends = [numpy_like(), FakeBackend(name="two", memory_name="device", unsupported={"copy": "two passes"})]
+    sizing = Sizing(llc_bytes=GIB, peak_gbs=None, budget=PLENTY)
+    (group,) = plan([KERNELS["copy"]], [DTYPES["float32"]], backends, sizing)
+    assert group.shape.n * 4 * 2 == GIB
+    assert [case.skip_reason for case in group.cases] == [None, "two passes"]
+    assert [case.backend.name for case in group.runnable] == ["one"]
+
+
+def test_a_group_that_nobody_runs_still_has_a_shape() -> None:
+    """With every case unsupported the group stays, so that its rows can say why."""
+    (group,) = plan([KERNELS["dot"]], [DTYPES["float16"]], [numpy_like(unsupported={"dot": "no"})], SIZING)
+    assert group.runnable == () and group.shape.n > 0

@@ -1,0 +1,74 @@
+"""Sizes and times as people write and read them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bandmark.errors import UsageError
+from bandmark.units import format_bytes, format_seconds, parse_bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("64MiB", 64 * 2**20),
+        ("64 mib", 64 * 2**20),
+        ("1e8", 10**8),
+        ("100MB", 10**8),
+        ("1.5GB", 1_500_000_000),
+        ("1.5GiB", 3 * 2**29),
+        ("2K", 2000),
+        ("2Ki", 2048),
+        ("4096", 4096),
+        (" 8 B ", 8),
+        (".5k", 500),
+        ("1", 1),
+    ],
+)
+def test_sizes_are_read(text: str, size: int) -> None:
+    """Plain numbers, decimal and binary units, in any case, with or without the B."""
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "0", "0MiB", "0.5", "-1", "-64MiB", "64TiBs", "64XB", "MiB", "1e", "1e-3", "0x10", "1,000", "nan", "inf"]
+    + ["1e999", "9e400GiB", "64 MiB x", "1 2"],
+)
+def test_what_is_no_size_is_refused(text: str) -> None:
+    """Zero, negative, endless and unparsable sizes are refused, with the text and examples of what is accepted."""
+    with pytest.raises(UsageError, match="is not a size") as refused:
+        parse_bytes(text)
+    assert repr(text) in str(refused.value)
+    assert "64MiB" in str(refused.value)
+
+
+@given(st.integers(1, 2**45))
+def test_whole_numbers_of_bytes_are_exact(size: int) -> None:
+    """A number of bytes without a unit is read as it stands."""
+    assert parse_bytes(str(size)) == size
+
+
+@given(st.integers(1, 2**45))
+def test_written_sizes_can_be_read_back(size: int) -> None:
+    """What is shown reads back to within its three figures."""
+    assert parse_bytes(format_bytes(size)) == pytest.approx(size, rel=0.006)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (1, "1 B"), (1023, "1023 B"), (1024, "1 KiB"), (805306368, "768 MiB"), (2**40, "1024 GiB")],
+)
+def test_sizes_are_written_with_a_binary_unit(size: int, text: str) -> None:
+    """The largest unit that leaves at least one, with three figures."""
+    assert format_bytes(size) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(1.5, "1.5 s"), (0.00352, "3.52 ms"), (1e-3, "1 ms"), (2.5e-5, "25 us"), (1e-9, "0.001 us")]
+)
+def test_times_are_written_with_the_unit_that_reads_best(seconds: float, text: str) -> None:
+    """Seconds, milliseconds or microseconds, with three figures."""
+    assert format_seconds(seconds) == text
