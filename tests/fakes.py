@@ -178,6 +178,8 @@ class FakeBackend:
     raises: dict[tuple[str, str], BaseException] = field(default_factory=dict)
     """What is raised, by kernel and stage: prepare, launch, timed (a launch after the first few), verify."""
     unsupported: Mapping[str, str] = field(default_factory=dict)
+    forms: tuple[str, ...] = ()
+    """Variants of every kernel; the first is the default."""
     room_bytes: int = GIB
     """A larger working set raises MemoryError."""
     verify_s: float = 0.0
@@ -195,6 +197,10 @@ class FakeBackend:
         """Return what a test says of a kernel."""
         return self.unsupported.get(kernel.name)
 
+    def variants(self, kernel: Kernel) -> tuple[str, ...]:
+        """Return what the test says, for every kernel."""
+        return self.forms
+
     def prepare(self, inputs: Inputs, variant: str | None = None) -> FakeWorkload:
         """Return a workload, if there is room for it."""
         kernel, shape = inputs.kernel, inputs.shape
@@ -202,7 +208,7 @@ class FakeBackend:
         self.fail(kernel.name, "prepare")
         if kernel.working_set(shape, inputs.dtype) > self.room_bytes:
             raise MemoryError("the fake device is full")
-        return FakeWorkload(self, inputs, variant)
+        return FakeWorkload(self, inputs, variant or next(iter(self.forms), None))
 
     def fail(self, kernel: str, stage: str) -> None:
         """Raise what the test wants at this stage."""

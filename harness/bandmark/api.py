@@ -22,7 +22,7 @@ def run(**options: Any) -> pd.DataFrame:
 
     Args:
         options: the fields of bandmark.request.Request: kernels, backends, dtypes (tuples of names), size_bytes,
-            device, quick, seed, data, threads, peak, time_limit_s, system, variant.
+            device, quick, seed, data, threads, peak, time_limit_s, system, variants.
 
     Raises:
         BandmarkError: an option that is not accepted; the message says what is.

@@ -21,6 +21,9 @@ How much of its published memory bandwidth does this machine really give?
   bandmark list             the kernels, and which libraries are installed
   bandmark devices          the devices found here, their memory and their peaks
   bandmark show FILE...     the table of stored results
+  bandmark validate FILE... whether result files are sound, and what is wrong with them
+  bandmark merge FILE...    many runs in one CSV
+  bandmark publish FILE     put a run among the published results
 """
 
 EXIT_CODES = "exit codes: 0 fine, 1 a result failed, 2 bad usage or bad file, 130 interrupted"
@@ -50,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     devices = commands.add_parser("devices", help="the devices found here, with their peaks and sources")
     show = commands.add_parser("show", help="the table of stored results")
     show.add_argument("files", nargs="+", metavar="FILE", help="result CSVs")
+    _add_results(commands)
     for command in (listing, devices, show):
         command.add_argument("--json", action="store_true", help="print JSON instead of text")
     return parser
@@ -66,7 +70,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ... (default: the GPU with the highest peak)"
     )
-    what.add_argument("--variant", metavar="NAME", help="run a named other variant of the GPU kernels")
+    what.add_argument("--variant", type=names, metavar="NAME,...", help="also run other forms of the kernels, or all")
     how = run.add_argument_group("how to measure")
     how.add_argument("--quick", action="store_true", help="a first look in under 20 seconds")
     how.add_argument("--time-limit", type=float, metavar="S", help="seconds for all sampling (default: 90, quick 12)")
@@ -79,6 +83,21 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     out.add_argument("--force", action="store_true", help="replace existing files")
     out.add_argument("--system", metavar="NAME", help="name of this system, as in dgx-spark")
     out.add_argument("--fail-below", type=float, metavar="PCT", help="exit with 1 if a row is below this %% of peak")
+
+
+def _add_results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    validate = commands.add_parser("validate", help="whether result files are sound, and what is wrong with them")
+    validate.add_argument("files", nargs="+", metavar="FILE|FOLDER", help="result CSVs, or folders of them")
+    validate.add_argument("--json", action="store_true", help="print the faults as JSON")
+    merge = commands.add_parser("merge", help="many runs in one CSV")
+    merge.add_argument("files", nargs="+", metavar="FILE|FOLDER", help="result CSVs, or folders of them")
+    merge.add_argument("--output", required=True, metavar="FILE.csv", help="where to write; - for stdout")
+    merge.add_argument("--force", action="store_true", help="replace an existing file")
+    publish = commands.add_parser("publish", help="put a run among the published results")
+    publish.add_argument("file", metavar="FILE", help="a result CSV with its JSON")
+    publish.add_argument("--system", metavar="NAME", help="name of the system, as in dgx-spark")
+    publish.add_argument("--results", default="results", metavar="DIR", help="folder of published results")
+    publish.add_argument("--dry-run", action="store_true", help="show what would become public and write nothing")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

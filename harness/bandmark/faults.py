@@ -21,7 +21,7 @@ class Fault:
     found: str
     """What stands there, as quote() writes it, or in words."""
     wanted: str
-    """What should stand there, or what to do."""
+    """What should stand there; without column and case, a sentence that says what to do."""
     line: int | None = None
     """Line of the file, the first being 1."""
     column: str | None = None
@@ -34,7 +34,8 @@ class Fault:
         what = self.column or ""
         if self.case:
             what += f" of {self.case}" if what else self.case
-        return f"{place} {what}: {self.found}; {self.wanted}" if what else f"{place} {self.found}; {self.wanted}"
+        said = f"{what}: found {self.found}, wanted" if what else f"{self.found};"
+        return f"{place} {said} {self.wanted}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the fault for programs."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bandmark.backends.base import Backend
-from bandmark.errors import UsageError
+from bandmark.errors import UsageError, unknown_name
 from bandmark.judge import DRAM_FROM
 from bandmark.memory import MemoryBudget
 from bandmark.units import format_bytes
@@ -35,6 +35,7 @@ class Case:
     shape: Shape
     backend: Backend
     variant: str | None = None
+    """A form of the kernel that was asked for by name; None is the backend's default, which is always there."""
     skip_reason: str | None = None
     """Why the backend does not run it; such a case becomes an `unsupported` row."""
 
@@ -71,19 +72,48 @@ def plan(
     dtypes: Sequence[DType],
     backends: Sequence[Backend],
     sizing: Sizing,
-    variant: str | None = None,
+    variants: Sequence[str] = (),
 ) -> list[Group]:
-    """Return the groups of a run, kernel by kernel; raises UsageError if a size asked for does not fit."""
+    """Return the groups of a run, kernel by kernel.
+
+    Args:
+        variants: other forms of the kernels to run as rows of their own, beside the default; "all" for every one.
+
+    Raises:
+        UsageError: a size asked for does not fit, or no backend has a variant of that name.
+    """
+    _check_variants(variants, kernels, backends)
     groups = []
     for kernel in kernels:
         for dtype in dtypes:
-            why_not = [backend.why_not(kernel, dtype) for backend in backends]
-            running = [b for b, reason in zip(backends, why_not, strict=True) if reason is None]
-            copies = len({backend.memory_name for backend in running}) or 1
+            found = list(_forms(kernel, dtype, backends, variants))
+            # Backends that share the host's arrays need one set; every case on a device has its own.
+            running = [(b, name) for b, name, reason in found if reason is None]
+            copies = len({(b.memory_name, None if b.threads else name) for b, name in running}) or 1
             shape = shape_for(kernel, dtype, array_bytes(kernel, sizing, copies))
-            cases = (Case(kernel, dtype, shape, b, variant, r) for b, r in zip(backends, why_not, strict=True))
-            groups.append(Group(kernel, dtype, shape, tuple(cases)))
+            cases = tuple(Case(kernel, dtype, shape, b, name, reason) for b, name, reason in found)
+            groups.append(Group(kernel, dtype, shape, cases))
     return groups
+
+
+def _forms(
+    kernel: Kernel, dtype: DType, backends: Sequence[Backend], variants: Sequence[str]
+) -> Iterator[tuple[Backend, str | None, str | None]]:
+    """Yield backend, variant and reason not to run: the default of each backend, then what was asked for by name."""
+    for backend in backends:
+        reason = backend.why_not(kernel, dtype)
+        yield backend, None, reason
+        if variants and reason is None:
+            yield from ((backend, v, None) for v in backend.variants(kernel) if v in variants or "all" in variants)
+
+
+def _check_variants(variants: Sequence[str], kernels: Sequence[Kernel], backends: Sequence[Backend]) -> None:
+    if not variants:
+        return
+    known = dict.fromkeys(v for backend in backends for kernel in kernels for v in backend.variants(kernel))
+    for variant in variants:
+        if variant not in (*known, "all"):
+            raise unknown_name("variant", variant, (*known, "all"))
 
 
 def array_bytes(kernel: Kernel, sizing: Sizing, copies: int = 1) -> int:

@@ -20,7 +20,7 @@ from bandmark.peaks import Peak, find_peak, parse_peak
 from bandmark.plan import Group, Sizing, plan
 from bandmark.preflight import preflight
 from bandmark.record import SCHEMA
-from bandmark.run import Measured, Procedure, Progress, new_run_id, run_groups, utc_now
+from bandmark.runner import Measured, Procedure, Progress, new_run_id, run_groups, utc_now
 from bandmark.store import in_order
 from bandmark_kernels import DTYPES, KERNELS, DType, Kernel
 from bandmark_kernels.inputs import PATTERNS, Pattern
@@ -49,7 +49,7 @@ class Request:
     peak: str | None = None
     time_limit_s: float | None = None
     system: str | None = None
-    variant: str | None = None
+    variants: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -149,7 +149,7 @@ def _resolve(
         quick=request.quick,
     )
     groups = plan(
-        kernels, dtypes or _default_dtypes(on_cpu, request.quick), selection.backends, sizing, request.variant
+        kernels, dtypes or _default_dtypes(on_cpu, request.quick), selection.backends, sizing, request.variants
     )
     now = utc_now()
     notes = [*selection.notes, *preflight(machine, on_cpu=on_cpu)]

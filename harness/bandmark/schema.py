@@ -17,7 +17,7 @@ from bandmark.record import REGIMES, SCHEMA, STATUSES, Column, columns
 
 _FRICTIONLESS_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 
-_ENUMS: dict[str, tuple[str, ...]] = {
+ENUMS: dict[str, tuple[str, ...]] = {
     "backend": BACKENDS,
     "regime": REGIMES,
     "status": STATUSES,
@@ -115,8 +115,8 @@ def datapackage() -> dict[str, Any]:
 
 def _field(column: Column) -> dict[str, Any]:
     constraints: dict[str, Any] = {"required": column.required}
-    if column.name in _ENUMS:
-        constraints["enum"] = list(_ENUMS[column.name])
+    if column.name in ENUMS:
+        constraints["enum"] = list(ENUMS[column.name])
     described = {"name": column.name, "type": _FRICTIONLESS_TYPES[column.type], "description": column.doc}
     if column.unit:
         described["unit"] = column.unit

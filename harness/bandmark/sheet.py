@@ -43,7 +43,7 @@ class Sheet:
     text: str
     header: list[str]
     lines: list[tuple[int, list[str]]]
-    """Line of the file on which each row ends, and its cells."""
+    """Line of the file on which each row begins, and its cells."""
 
 
 def read_sheet(path: Path, data: bytes | None = None) -> Sheet:
@@ -61,7 +61,10 @@ def read_sheet(path: Path, data: bytes | None = None) -> Sheet:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines: list[tuple[int, list[str]]] = []
     try:
-        lines.extend((reader.line_num, cells) for cells in reader)
+        begin = 1
+        for cells in reader:
+            lines.append((begin, cells))
+            begin = reader.line_num + 1
     except csv.Error as error:
         found = "a quoted cell that never ends" if "unexpected end" in str(error) else str(error)
         raise _fault(path, found, "a result has RFC 4180 quoting; is the file truncated?", reader.line_num) from error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import tempfile
@@ -19,11 +17,13 @@ from bandmark_kernels import DTYPES, KERNELS
 
 def to_csv(rows: Iterable[Result]) -> str:
     """Write rows as CSV text (RFC 4180 quoting, LF line ends), in the order given."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [c.name for c in columns()], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(to_cells(row) for row in rows)
-    return text.getvalue()
+    lines = [[c.name for c in columns()], *(list(to_cells(row).values()) for row in rows)]
+    return "".join(",".join(map(_quoted, cells)) + "\n" for cells in lines)
+
+
+def _quoted(cell: str) -> str:
+    """Quote a cell where it must be; Python's csv.writer leaves a lone carriage return as it is."""
+    return '"' + cell.replace('"', '""') + '"' if any(c in cell for c in ',"\r\n') else cell
 
 
 def in_order(rows: Iterable[Result]) -> list[Result]:

@@ -28,8 +28,8 @@ TILE_ROWS = 61
 """Rows of a matrix's tile; prime for the same reason."""
 
 SPIKE = 4096.0
-"""How far the product of a reduction's last terms stands out. Sums of a 10 ** 9 random signs grow to about 10 ** 4.5,
-so this is visible, and no half-precision result overflows."""
+"""How far the last term of a reduction stands out: more than float32 rounding of a memory-sized sum can explain, and
+less than half precision can hold."""
 
 Pattern = Literal["random", "zeros"]
 PATTERNS: tuple[Pattern, ...] = ("random", "zeros")
@@ -51,9 +51,12 @@ class Inputs:
         return SPIKE ** (1 / len(self.kernel.inputs)) if self.kernel.is_reduction else 1.0
 
     def last(self, name: str) -> Any:
-        """Return the stored value of the last element of an input vector of n elements."""
+        """Return the stored value of the last element of a reduction's input of n elements.
+
+        It is positive, so that it is the maximum, too.
+        """
         tile = self.tiles[name]
-        return self.dtype.encode(self.dtype.decode(tile[(self.shape.n - 1) % len(tile)]) * self.spike)
+        return self.dtype.encode(abs(self.dtype.decode(tile[(self.shape.n - 1) % len(tile)])) * self.spike)
 
 
 def make_inputs(
@@ -69,11 +72,24 @@ def make_inputs(
         for index, operand in enumerate(kernel.operands)
         if operand.is_read
     }
+    if kernel.is_reduction:
+        _balance(list(values.values()))
     rounded = {name: dtype.decode(dtype.encode(v)) for name, v in values.items()}
     if kernel.steady is not None:
         wanted = kernel.steady(c=rounded["c"], **kernel.scalars)
         rounded |= {name: tile[: len(rounded[name])] for name, tile in wanted.items()}
     return Inputs(kernel, dtype, shape, {name: dtype.encode(v) for name, v in rounded.items()})
+
+
+def _balance(tiles: list[NDArray[np.float64]]) -> None:
+    """Make the terms of a reduction cancel within a tile, in place: a thousand tiles then still fit half precision.
+
+    The second half of each tile mirrors the first, of the first operand with the opposite sign, so that products of
+    the operands cancel, too.
+    """
+    for tile, sign in zip(tiles, (-1, 1), strict=False):
+        half = len(tile) // 2
+        tile[len(tile) - half :] = sign * tile[:half][::-1]
 
 
 def _draw(operand: Operand, shape: Shape, *, seed: list[int], pattern: Pattern) -> NDArray[np.float64]:

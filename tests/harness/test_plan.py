@@ -169,7 +169,7 @@ def test_a_group_has_every_backend_in_turn() -> None:
     one, two = numpy_like(), FakeBackend(name="two", memory_name="host")
     kernels = [KERNELS[name] for name in ("copy", "gemv")]
     dtypes = [DTYPES["float64"], DTYPES["float32"]]
-    groups = plan(kernels, dtypes, [one, two], SIZING, variant="wide")
+    groups = plan(kernels, dtypes, [one, two], SIZING)
     assert [(g.kernel.name, g.dtype.name) for g in groups] == [
         ("copy", "float64"),
         ("copy", "float32"),
@@ -178,8 +178,43 @@ def test_a_group_has_every_backend_in_turn() -> None:
     ]
     for group in groups:
         assert [case.backend.name for case in group.cases] == ["one", "two"]
-        assert {(case.shape, case.variant, case.skip_reason) for case in group.cases} == {(group.shape, "wide", None)}
+        assert {(case.shape, case.variant, case.skip_reason) for case in group.cases} == {(group.shape, None, None)}
         assert group.runnable == group.cases
+
+
+def test_variants_are_cases_of_their_own() -> None:
+    """What is asked for by name runs beside the default of each backend that has it; `all` means every one."""
+    one = numpy_like(forms=("plain", "wide"))
+    two = FakeBackend(name="two", memory_name="host", unsupported={"dot": "no"}, forms=("wide",))
+    asked = plan([KERNELS["copy"]], [DTYPES["float64"]], [one, two], SIZING, ["wide"])[0]
+    assert [(c.backend.name, c.variant) for c in asked.cases] == [
+        ("one", None),
+        ("one", "wide"),
+        ("two", None),
+        ("two", "wide"),
+    ]
+    every = plan([KERNELS["dot"]], [DTYPES["float64"]], [one, two], SIZING, ["all"])[0]
+    assert [(c.backend.name, c.variant) for c in every.cases] == [
+        ("one", None),
+        ("one", "plain"),
+        ("one", "wide"),
+        ("two", None),
+    ]
+
+
+def test_an_unknown_variant_is_refused() -> None:
+    """A variant that no backend has gets the nearest name and the list."""
+    with pytest.raises(UsageError, match=r"unknown variant 'wid'. Did you mean 'wide'\? Choose from wide, all"):
+        plan([KERNELS["copy"]], [DTYPES["float64"]], [numpy_like(forms=("wide",))], SIZING, ["wid"])
+
+
+def test_variants_on_a_device_need_arrays_of_their_own() -> None:
+    """Every case on a device holds its own arrays; on the host all work on the same ones."""
+    sizing = Sizing(llc_bytes=GIB, peak_gbs=None, budget=PLENTY)
+    for threads, sets in ((None, 3), (2, 1)):
+        backend = numpy_like(threads=threads, forms=("plain", "wide"))
+        (group,) = plan([KERNELS["copy"]], [DTYPES["float32"]], [backend], sizing, ["all"])
+        assert group.shape.n == GIB // 4 // 2 // sets
 
 
 def test_arrays_are_shared_or_counted_twice() -> None:

@@ -44,8 +44,14 @@ class Backend(Protocol):
     def why_not(self, kernel: Kernel, dtype: DType) -> str | None:
         """Return why a kernel does not run at memory speed here, or None if it does."""
 
+    def variants(self, kernel: Kernel) -> tuple[str, ...]:
+        """Return the names of the forms that the backend has of a kernel; empty if there is only one."""
+
     def prepare(self, inputs: Inputs, variant: str | None = None) -> Workload:
-        """Place the operands and bind the kernel to them; raises MemoryError if they don't fit after all."""
+        """Place the operands and bind the kernel to them; raises MemoryError if they don't fit after all.
+
+        Raises NotImplementedError if a variant asked for does not go with the operands.
+        """
 
     def budget(self) -> MemoryBudget:
         """Return how much memory the arrays of a case may take at present."""

@@ -68,6 +68,10 @@ class CupyBackend:
         """Return None: every kernel has a CUDA body for every dtype."""
         return None
 
+    def variants(self, kernel: Kernel) -> tuple[str, ...]:
+        """Return the forms of a kernel on this device, the default first."""
+        return variants(kernel, self.capability)
+
     def prepare(self, inputs: Inputs, variant: str | None = None) -> CupyWorkload:
         """Place the operands and the workspace and compile the kernel; raises MemoryError without room."""
         try:

@@ -9,7 +9,6 @@ import numpy as np
 
 from bandmark.backends.host import HostMemory, bounds, for_each, part_slices
 from bandmark.device import Device
-from bandmark.errors import unknown_name
 from bandmark.measure import Reading
 from bandmark.memory import MemoryBudget, available_bytes, host_budget
 from bandmark.telemetry import Telemetry
@@ -47,6 +46,11 @@ class NumpyBackend:
         """Return why a kernel does not run at memory speed, or None if it does."""
         return None if kernel.numpy.runs(dtype, on_cpu=True) else kernel.numpy.why_not
 
+    def variants(self, kernel: Kernel) -> tuple[str, ...]:
+        """Return the forms of a kernel's body; without a name the fastest here runs."""
+        body = kernel.numpy
+        return () if body.variant is None else (body.variant, *body.variants)
+
     def prepare(self, inputs: Inputs, variant: str | None = None) -> NumpyWorkload:
         """Place the operands and bind the kernel to each thread's part of them."""
         return NumpyWorkload(self, inputs, variant)
@@ -82,7 +86,7 @@ class NumpyWorkload:
         with backend.blas.limit(limits=1):
             forms = self._forms(inputs.kernel.scalars)
             if variant is not None and variant not in forms:
-                raise unknown_name("variant", variant, [name for name in forms if name])
+                raise NotImplementedError(f"the {variant} variant does not go with operands so short, or so laid out")
             self.variant: str | None = variant or self._fastest(forms)
         self._calls = forms[self.variant]
 

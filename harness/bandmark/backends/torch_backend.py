@@ -46,6 +46,10 @@ class TorchBackend:
             return "Apple GPUs have no float64"
         return None if kernel.torch.runs(dtype, on_cpu=self.memory is not None) else kernel.torch.why_not
 
+    def variants(self, kernel: Kernel) -> tuple[str, ...]:
+        """Return nothing: torch chooses its own kernels."""
+        return ()
+
     def prepare(self, inputs: Inputs, variant: str | None = None) -> TorchWorkload:
         """Place the operands and bind the op to them; raises MemoryError if the device has no room."""
         try:

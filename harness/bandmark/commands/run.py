@@ -11,7 +11,7 @@ from bandmark.console import LiveProgress, show_results, talk, warn
 from bandmark.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from bandmark.record import Result
 from bandmark.request import Request, Session, open_session
-from bandmark.run import Measured
+from bandmark.runner import Measured
 from bandmark.store import RunFiles, in_order, to_csv
 from bandmark.units import parse_bytes
 
@@ -62,7 +62,7 @@ def to_request(arguments: argparse.Namespace) -> Request:
         peak=arguments.peak,
         time_limit_s=arguments.time_limit,
         system=arguments.system,
-        variant=arguments.variant,
+        variants=arguments.variant or (),
     )
 
 

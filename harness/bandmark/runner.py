@@ -106,6 +106,8 @@ class GroupRun:
     verify_s: float = 0.0
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     """By position of the case in the group."""
+    repeated: set[int] = field(default_factory=set)
+    """Positions of cases that turned out to be a form that runs already: they get no row."""
 
     def run(self) -> None:
         """Prepare, measure and verify; on a device without room, with half the size, as often as it takes."""
@@ -146,7 +148,7 @@ class GroupRun:
         ]
 
     def _cases(self) -> list[tuple[int, Case]]:
-        return list(enumerate(self.group.cases))
+        return [(i, case) for i, case in enumerate(self.group.cases) if i not in self.repeated]
 
     def _attempt(self) -> None:
         """Measure the group at its present size; raises MemoryError if an operand does not fit."""
@@ -158,7 +160,12 @@ class GroupRun:
         try:
             for i, case in self._cases():
                 if case.skip_reason is None and (workload := self._prepare(i, case, inputs)):
-                    workloads[i] = workload
+                    running = {(self.group.cases[j].backend.name, w.variant) for j, w in workloads.items()}
+                    if (case.backend.name, workload.variant) in running:
+                        self.repeated.add(i)
+                        workload.close()
+                    else:
+                        workloads[i] = workload
             if workloads:
                 self._measure(workloads)
         finally:
@@ -172,7 +179,10 @@ class GroupRun:
             workload = case.backend.prepare(inputs, case.variant)
             error = workload.verify() if case.backend.verifies_first else None
             take(workload, 1)
-        except MemoryError:
+        except NotImplementedError as problem:
+            self.outcomes[index] = Outcome(skipped=str(problem))
+            return None
+        except (MemoryError, KeyboardInterrupt):
             if workload is not None:
                 workload.close()
             raise

@@ -1,0 +1,243 @@
+"""Do the columns of each row agree with each other, with the kernel table, and with what memory can do?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from bandmark import judge
+from bandmark.faults import Fault, quote
+from bandmark.record import MEASURED, Result
+from bandmark.references import REFERENCES
+from bandmark.validate_cells import Row
+from bandmark_kernels import DTYPES, KERNELS, Shape
+
+PRECISION = 1e-8
+"""Relative difference that nine significant figures in several columns can make."""
+
+NO_MEMORY_GBS = 50_000.0
+"""Above any memory of one device; the fastest announced has 22 000 GB/s."""
+
+MANY_SAMPLES = 10
+"""From so many samples on, a spread of exactly zero is no measurement."""
+
+Found = tuple[str, Any, str]
+"""A column, what stands there, and what should."""
+
+_TIMES = ("time_min_s", "time_q1_s", "time_median_s", "time_q3_s", "time_max_s")
+_MEASURED = ("samples", "launches_per_sample", *_TIMES, "stop_reason", "started_utc")
+_BANDWIDTHS = ("bandwidth_gbs", "bandwidth_best_gbs")
+_PERCENTS = ("percent_of_peak", *(r.column for r in REFERENCES))
+
+
+def near(a: float, b: float, precision: float = PRECISION) -> bool:
+    """Return whether two numbers are equal as far as the file's figures go."""
+    return math.isclose(a, b, rel_tol=precision)
+
+
+def case_name(row: Result) -> str:
+    """Return what identifies a row, in words."""
+    parts = (row.backend, row.kernel, row.weight_format, row.dtype, row.variant)
+    return " ".join(part for part in parts if part)
+
+
+def check_rows(file: Path, rows: Sequence[Row]) -> list[Fault]:
+    """Return what is wrong with the rows of one file, each alone and all together."""
+    read = [(row.line, row.result) for row in rows if row.result is not None]
+    faults = [
+        Fault(file=file, line=line, column=column, case=case_name(row), found=_said(found), wanted=wanted)
+        for line, row in read
+        for column, found, wanted in check_row(row)
+    ]
+    return faults + list(_same_in_all(file, read)) + list(_twice(file, read)) + list(_ceilings(file, read))
+
+
+def _said(found: Any) -> str:
+    return "empty" if found is None else quote(found)
+
+
+def check_row(row: Result) -> Iterator[Found]:
+    """Yield each column that disagrees with another, with what stands there and what should."""
+    yield from _status(row)
+    yield from _case(row)
+    yield from _peak(row)
+    if row.status in (*MEASURED, "failed_verification") and row.time_median_s is not None:
+        yield from _times(row)
+    if row.status in MEASURED:
+        yield from _bandwidth(row)
+        yield from _percentages(row)
+        yield from _plausible(row)
+
+
+def _status(row: Result) -> Iterator[Found]:
+    """Status, verification, reason, and which columns are filled."""
+    if row.status != "ok" and row.reason is None:
+        yield "reason", None, f"a sentence: rows that are {row.status} say why"
+    wanted = {"ok": (True,), "suspect": (True, None), "failed_verification": (False,)}.get(row.status, (None,))
+    if row.verified not in wanted:
+        words = {True: "true", False: "false", None: "empty"}
+        right = " or ".join(words[w] for w in wanted)
+        yield "verified", words[row.verified], f"rows that are {row.status} have {right} there"
+    if row.verified is True and (row.max_error is None or not row.max_error <= 1):
+        yield "max_error", row.max_error, "at most 1 tolerance, for the row says verified"
+    if row.verified is False and row.max_error is not None and row.max_error <= 1:
+        yield "max_error", row.max_error, "above 1 tolerance, for the row says that verification failed"
+    if row.verified is None and row.max_error is not None:
+        yield "max_error", row.max_error, "empty, for the row was not verified"
+    yield from _filled(row)
+
+
+def _filled(row: Result) -> Iterator[Found]:
+    """Which columns a status fills, and which it leaves empty."""
+    measured = row.status in MEASURED
+    timed = measured or (row.status == "failed_verification" and row.time_median_s is not None)
+    for name in _MEASURED:
+        value = getattr(row, name)
+        if timed and value is None:
+            yield name, None, f"a value: rows that are {row.status} were timed"
+        if not timed and name != "started_utc" and value is not None:
+            yield name, value, f"empty: rows that are {row.status} were not timed"
+    for name in _BANDWIDTHS:
+        if measured and getattr(row, name) is None:
+            yield name, None, f"a value: rows that are {row.status} have one"
+    for name in (*_BANDWIDTHS, *_PERCENTS, "percent_of_ceiling", "weights_per_s", "verdict"):
+        if not measured and getattr(row, name) is not None:
+            yield name, getattr(row, name), f"empty: rows that are {row.status} have no bandwidth"
+
+
+def _case(row: Result) -> Iterator[Found]:
+    """Sizes, bytes and regime, by the kernel table."""
+    kernel = KERNELS[row.kernel]
+    if row.suite != (suite := "gemv" if kernel.is_matrix else "stream"):
+        yield "suite", row.suite, f"{suite}, the suite of {row.kernel}"
+    if row.n is None:
+        yield "n", None, "a size: every case has one"
+        return
+    if (row.m is not None) != kernel.is_matrix:
+        yield "m", row.m, "the rows of the matrix" if kernel.is_matrix else f"empty: {row.kernel} has no matrix"
+        return
+    if row.weight_format is None:
+        shape, dtype = Shape(row.n, m=row.m), DTYPES[row.dtype]
+        for name, right in (
+            ("n_elements", shape.n_elements),
+            ("bytes_read", kernel.bytes_read(shape, dtype)),
+            ("bytes_written", kernel.bytes_written(shape, dtype)),
+            ("working_set_bytes", kernel.working_set(shape, dtype)),
+        ):
+            if getattr(row, name) != right:
+                size = f"{row.n}" if row.m is None else f"{row.m} x {row.n}"
+                yield name, getattr(row, name), f"{right}, by the kernel table for {row.kernel} of {size} {row.dtype}"
+    if row.working_set_bytes is not None:
+        regime = judge.regime(row.working_set_bytes * (row.copies or 1), row.llc_bytes)
+        if row.regime != regime:
+            wanted = f"{regime or 'empty'}: {row.working_set_bytes} bytes x {row.copies or 1} over llc_bytes"
+            yield "regime", row.regime, f"{wanted} ({row.llc_bytes or 'unknown'})"
+
+
+def _peak(row: Result) -> Iterator[Found]:
+    if row.peak_gbs is not None and row.peak_source is None:
+        yield "peak_source", None, "where peak_gbs comes from: a peak without a source is none"
+    if row.peak_gbs is None and row.peak_source is not None:
+        yield "peak_gbs", None, "the peak that peak_source tells of"
+
+
+def _times(row: Result) -> Iterator[Found]:
+    """Quartiles in order."""
+    seen = [(name, getattr(row, name)) for name in _TIMES if getattr(row, name) is not None]
+    for (before, low), (name, high) in pairwise(seen):
+        if low > high:
+            yield name, high, f"at least {before}, {low:g}"
+
+
+def _bandwidth(row: Result) -> Iterator[Found]:
+    """Bandwidth is bytes over time, and weights per second are matrix elements over time."""
+    moved = row.bytes_moved
+    for name, time_name in (("bandwidth_gbs", "time_median_s"), ("bandwidth_best_gbs", "time_min_s")):
+        value, seconds = getattr(row, name), getattr(row, time_name)
+        if moved is None or value is None or seconds is None:
+            continue
+        if not near(value, right := moved / seconds / 1e9):
+            yield name, value, f"{right:.9g} = (bytes_read + bytes_written) / {time_name} / 1e9"
+    matrix = KERNELS[row.kernel].is_matrix
+    if (row.weights_per_s is not None) != matrix:
+        yield "weights_per_s", row.weights_per_s, "n_elements / time_median_s" if matrix else "empty: no matrix"
+    elif matrix and row.weights_per_s and row.n_elements and row.time_median_s:
+        right = row.n_elements / row.time_median_s
+        if not near(row.weights_per_s, right):
+            yield "weights_per_s", row.weights_per_s, f"{right:.9g} = n_elements / time_median_s"
+
+
+def _percentages(row: Result) -> Iterator[Found]:
+    """Percentages are bandwidth over peak, in verified dram rows and nowhere else."""
+    counts = row.verified is True and row.regime == "dram"
+    peaks = (("percent_of_peak", row.peak_gbs), *((r.column, r.published_gbs) for r in REFERENCES))
+    for name, peak in peaks:
+        value = getattr(row, name)
+        if not counts or peak is None:
+            if value is not None:
+                why = "there is no peak_gbs" if counts else "percentages are for verified rows in the dram regime"
+                yield name, value, f"empty: {why}"
+        elif row.bandwidth_gbs is not None:
+            right = 100 * row.bandwidth_gbs / peak
+            if value is None or not near(value, right):
+                yield name, value, f"{right:.9g} = 100 x bandwidth_gbs / {peak:g}"
+
+
+def _plausible(row: Result) -> Iterator[Found]:
+    """What no measurement gives."""
+    if row.status == "ok" and row.regime == "dram" and row.bandwidth_gbs is not None:
+        if row.peak_gbs is not None and row.bandwidth_gbs > judge.PLAUSIBLE * row.peak_gbs * (1 + PRECISION):
+            share = 100 * row.bandwidth_gbs / row.peak_gbs
+            yield "status", row.status, f"suspect: {row.bandwidth_gbs:g} GB/s is {share:.0f} % of the peak"
+        if row.bandwidth_gbs > NO_MEMORY_GBS:
+            yield "bandwidth_gbs", row.bandwidth_gbs, f"less: no memory moves {NO_MEMORY_GBS:g} GB/s"
+    if row.status == "ok" and row.data == "zeros":
+        yield "status", row.status, "suspect: the inputs are zeros, which compressible memory moves faster"
+    if row.time_min_s is not None and row.time_min_s == row.time_max_s and (row.samples or 0) >= MANY_SAMPLES:
+        wanted = f"more than time_min_s: {row.samples} samples that are all equal were not measured"
+        yield "time_max_s", row.time_max_s, wanted
+    if row.ci95_rel is None and (row.samples or 0) >= 6:
+        yield "ci95_rel", None, f"a value: {row.samples} samples have a confidence interval"
+
+
+def _same_in_all(file: Path, rows: Sequence[tuple[int, Result]]) -> Iterator[Fault]:
+    """One file is one run on one system."""
+    for name in ("run_id", "system", "schema", "bandmark_version", "data"):
+        first = getattr(rows[0][1], name) if rows else None
+        for line, row in rows:
+            if (value := getattr(row, name)) != first:
+                wanted = f"{quote(first)}, as in the first row: a result file holds one run"
+                yield Fault(file=file, line=line, column=name, case=case_name(row), found=_said(value), wanted=wanted)
+                break
+
+
+def _twice(file: Path, rows: Sequence[tuple[int, Result]]) -> Iterator[Fault]:
+    """Each case stands in one row."""
+    seen: dict[tuple[Any, ...], int] = {}
+    for line, row in rows:
+        if (before := seen.setdefault((row.run_id, *row.key), line)) != line:
+            wanted = "one row for each case of a run"
+            yield Fault(
+                file=file, line=line, case=case_name(row), found=f"the case of line {before} again", wanted=wanted
+            )
+
+
+def _ceilings(file: Path, rows: Sequence[tuple[int, Result]]) -> Iterator[Fault]:
+    """percent_of_ceiling divides by the best verified read of the device; runs that were cut short have none."""
+    best: dict[str, float] = {}
+    for _, row in rows:
+        if row.kernel == "read" and row.verified and row.regime == "dram" and row.bandwidth_gbs:
+            best[row.device] = max(best.get(row.device, 0.0), row.bandwidth_gbs)
+    filled = any(row.percent_of_ceiling is not None for _, row in rows)
+    for line, row in rows:
+        counts = row.status in MEASURED and row.regime == "dram" and row.device in best and row.bandwidth_gbs
+        right = 100 * row.bandwidth_gbs / best[row.device] if counts and row.bandwidth_gbs else None
+        value = row.percent_of_ceiling
+        agrees = value is None if right is None else value is not None and near(value, right)
+        if filled and not agrees:
+            wanted = f"{right:.9g} = 100 x bandwidth_gbs / {best[row.device]:g}" if right else "empty"
+            name = case_name(row)
+            yield Fault(file=file, line=line, column="percent_of_ceiling", case=name, found=_said(value), wanted=wanted)

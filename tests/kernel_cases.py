@@ -1,0 +1,108 @@
+"""How do the tests run a kernel's bodies at any size, and judge what they left behind?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from bandmark_kernels import DTYPES, KERNELS, DType, Kernel, Shape
+from bandmark_kernels.inputs import Inputs, make_inputs
+from bandmark_kernels.verify import max_error
+
+SIZES = (1, 2, 127, 128, 129, 10_007, 1_048_577)
+"""Awkward sizes: tiny, around a power of two, a prime, and one element and more past a tile's prime length."""
+
+SHAPES = (Shape(1, m=1), Shape(1, m=129), Shape(127, m=1), Shape(128, m=2), Shape(129, m=127), Shape(1009, m=307))
+"""Awkward matrices: single rows and columns, odd sides, and more rows than a tile has."""
+
+Operands = dict[str, Any]
+
+
+def shapes_of(kernel: Kernel) -> tuple[Shape, ...]:
+    """Return the sizes at which a kernel is tested."""
+    return SHAPES if kernel.is_matrix else tuple(map(Shape, SIZES))
+
+
+def numpy_cases() -> list[tuple[str, str]]:
+    """Return kernel and dtype of every case that NumPy runs."""
+    return [(k.name, d) for k in KERNELS.values() for d in k.numpy.dtypes]
+
+
+def torch_cases() -> list[tuple[str, str]]:
+    """Return kernel and dtype of every case that torch runs on a CPU."""
+    return [(k.name, d.name) for k in KERNELS.values() for d in DTYPES.values() if k.torch.runs(d, on_cpu=True)]
+
+
+def operands(inputs: Inputs) -> Operands:
+    """Return NumPy operands as the harness lays them out: filled inputs, all bits set elsewhere."""
+    kernel, shape, dtype = inputs.kernel, inputs.shape, inputs.dtype
+    made: Operands = {}
+    for operand in kernel.operands:
+        count = shape.count(operand.extent)
+        if operand.role == "result":
+            made[operand.name] = np.full((), np.nan, dtype.accumulator)
+        elif operand.is_read:
+            size = (shape.m or 1, shape.n) if operand.extent == "mn" else (count,)
+            made[operand.name] = np.resize(inputs.tiles[operand.name], size)
+            if kernel.is_reduction:
+                made[operand.name][-1] = inputs.last(operand.name)
+        else:
+            made[operand.name] = np.full(count * dtype.itemsize, 0xFF, np.uint8).view(dtype.storage)
+    return made
+
+
+def scalars_of(kernel: Kernel) -> dict[str, float]:
+    """Return the scalars of the launch that is verified."""
+    return dict(kernel.check_scalars or kernel.scalars)
+
+
+def run_numpy(kernel: Kernel, dtype: DType, shape: Shape, bind: Callable[..., Any] | None = None) -> float:
+    """Run a NumPy body once on fresh operands and return its error in tolerances."""
+    inputs = make_inputs(kernel, dtype, shape, seed=7)
+    arrays = operands(inputs)
+    encoded = {name: dtype.encode(np.array(value))[()] for name, value in scalars_of(kernel).items()}
+    (bind or kernel.numpy.bind)(**arrays, **encoded)()
+    return error_of(inputs, arrays[kernel.output.name], kernel.numpy.fold(dtype))
+
+
+def run_torch(kernel: Kernel, dtype: DType, shape: Shape) -> float:
+    """Run a torch body once on fresh operands and return its error in tolerances."""
+    inputs = make_inputs(kernel, dtype, shape, seed=7)
+    wanted = getattr(torch, dtype.name)
+    tensors = {
+        name: torch.full((), torch.nan, dtype=wanted) if array.ndim == 0 else torch.from_numpy(array).view(wanted)
+        for name, array in operands(inputs).items()
+    }
+    kernel.torch.bind(**tensors, **scalars_of(kernel))()
+    out = tensors[kernel.output.name]
+    stored = (out.view(torch.uint16) if wanted == torch.bfloat16 else out).numpy()
+    return error_of(inputs, stored, kernel.torch.fold(dtype), dtype if kernel.is_reduction else None)
+
+
+def run_wrong(kernel: Kernel, dtype: DType, shape: Shape, compute: Callable[..., Any]) -> float:
+    """Let a deliberately wrong kernel compute in float64 and return its error in tolerances.
+
+    Args:
+        compute: takes the decoded operands and scalars by name and returns the output, or None for a kernel that
+            leaves the poisoned output alone.
+    """
+    inputs = make_inputs(kernel, dtype, shape, seed=7)
+    arrays = operands(inputs)
+    values = {o.name: dtype.decode(arrays[o.name]) for o in kernel.inputs}
+    output = compute(**values, **scalars_of(kernel))
+    out = arrays[kernel.output.name]
+    if output is not None:
+        out[...] = output if kernel.is_reduction else dtype.encode(np.asarray(output, np.float64))
+    return error_of(inputs, out)
+
+
+def error_of(inputs: Inputs, out: Any, fold: Any = "sum", result: DType | None = None) -> float:
+    """Return the error of an output in tolerances."""
+    kernel = inputs.kernel
+    if kernel.is_reduction:
+        result = result or DTYPES[inputs.dtype.accumulator]
+    flat = np.atleast_1d(out).reshape(-1)
+    return max_error(inputs, lambda start, stop: flat[start:stop], fold=fold, result=result)

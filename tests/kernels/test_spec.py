@@ -1,0 +1,72 @@
+"""Do byte counts and table entries follow from the operands?"""
+
+from __future__ import annotations
+
+import pytest
+
+from bandmark_kernels import DTYPES, KERNELS, Shape
+
+WORDS = {
+    "copy": (1, 1),
+    "scale": (1, 1),
+    "add": (2, 1),
+    "triad": (2, 1),
+    "nstream": (3, 1),
+    "dot": (2, 0),
+    "read": (1, 0),
+    "write": (0, 1),
+    "gemv": (1, 0),
+    "gemv_t": (1, 0),
+}
+"""Words read and written per element of the large operands, from the literature (STREAM, BabelStream, PRK)."""
+
+
+def test_the_table_is_complete_and_in_order() -> None:
+    """The ten kernels stand in the order in which they are shown."""
+    assert list(KERNELS) == list(WORDS)
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_words(name: str) -> None:
+    """Words per element are those of the literature."""
+    assert KERNELS[name].words == WORDS[name]
+
+
+@pytest.mark.parametrize("dtype", DTYPES.values(), ids=DTYPES)
+@pytest.mark.parametrize("name", WORDS)
+def test_bytes_are_words_times_width(name: str, dtype: object) -> None:
+    """Bytes of a launch are words times elements times width, vectors of a GEMV included."""
+    width = dtype.itemsize  # type: ignore[attr-defined]
+    kernel, (read, written) = KERNELS[name], WORDS[name]
+    if kernel.is_matrix:
+        shape = Shape(30, m=7)
+        x, y = (30, 7) if name == "gemv" else (7, 30)
+        expected = ((210 + x) * width, y * width)
+    else:
+        shape = Shape(1000)
+        expected = (read * 1000 * width, written * 1000 * width)
+    assert (kernel.bytes_read(shape, dtype), kernel.bytes_written(shape, dtype)) == expected
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_one_output(name: str) -> None:
+    """A kernel has exactly one output, and its formula begins with it."""
+    kernel = KERNELS[name]
+    assert sum(o.role != "in" for o in kernel.operands) == 1
+    assert kernel.formula.startswith(kernel.output.name)
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_kernels_in_place_are_checked_with_other_scalars(name: str) -> None:
+    """A kernel whose timed launches leave its output as it is must be verified with scalars that change it."""
+    kernel = KERNELS[name]
+    in_place = kernel.output.role == "inout"
+    assert in_place == bool(kernel.steady) == bool(kernel.check_scalars)
+    assert not in_place or kernel.check_scalars != kernel.scalars
+
+
+def test_elements_of_a_shape() -> None:
+    """A matrix has m x n elements, a vector n."""
+    assert Shape(5).n_elements == 5
+    assert Shape(5, m=3).n_elements == 15
+    assert [Shape(5, m=3).count(e) for e in ("n", "m", "mn", "1")] == [5, 3, 15, 1]  # type: ignore[arg-type]

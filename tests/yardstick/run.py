@@ -1,0 +1,240 @@
+"""Do the NumPy and torch bodies keep up with compiled code? Prints their speed over that of a C + OpenMP program.
+
+All of them work on the same arrays, of at least four times the last-level cache, and take turns run by run in random
+order. The figure is the median over the rounds of the C program's time divided by theirs: 1 is equally fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bandmark.backends import Selection, select
+from bandmark.backends.host import HostMemory
+from bandmark.errors import BandmarkError
+from bandmark.machine import others_share, read_cpu_use, read_machine
+from bandmark.plan import shape_for
+from bandmark.threads import usable_cpus
+from bandmark.units import format_bytes, parse_bytes
+from bandmark_kernels import DTYPES, KERNELS, DType, Kernel
+from bandmark_kernels.inputs import Inputs, make_inputs
+from bandmark_kernels.verify import max_error
+
+SOURCE = Path(__file__).with_name("stream.c")
+FLAGS = ["-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
+
+TARGETS: dict[str, dict[str, float]] = {
+    "numpy": {"copy": 0.95, "scale": 0.95, "add": 0.95, "triad": 0.88},
+    "torch": dict.fromkeys(("copy_loop", "scale", "add", "triad", "write", "dot", "read"), 0.95),
+}
+"""The median ratio that a body must reach. NumPy's copy is a memcpy and must keep up with one; torch's is a loop."""
+
+QUIET_SHARE = 0.05
+"""A round is repeated if other programs took more than this share of the processors meanwhile."""
+
+PAUSE_S = 0.005
+"""Pause before each run, for the threads of the last one to go to sleep."""
+
+Run = Callable[[], float]
+"""Runs a kernel once and returns how long that took in seconds."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    kernel: str
+    dtype: str
+    backend: str
+    variant: str
+    c_gbs: float
+    ratio: float
+    target: float | None
+
+    @property
+    def is_below(self) -> bool:
+        """Whether the ratio misses its target, as printed with three digits."""
+        return self.target is not None and round(self.ratio, 3) < self.target
+
+
+class Yardstick:
+    """The C program: its threads are pinned to the CPUs of the team's, in the same order."""
+
+    def __init__(self, compiler: str, folder: Path, cpus: Sequence[int]) -> None:
+        library = folder / "stream.so"
+        subprocess.run([compiler, *FLAGS, str(SOURCE), "-o", str(library)], check=True)
+        self._library = ctypes.CDLL(str(library))
+        # A thread of its own keeps OpenMP's pinning away from the main thread, and from the threads that torch starts.
+        self._thread = ThreadPoolExecutor(1)
+        started = self._thread.submit(self._library.pin, len(cpus), (ctypes.c_int * len(cpus))(*cpus)).result()
+        assert started == len(cpus), f"OpenMP started {started} threads instead of {len(cpus)}"
+
+    def bind(self, form: str, inputs: Inputs, arrays: dict[str, Any], scalars: dict[str, float]) -> Callable[[], Any]:
+        """Return a call that runs a C kernel on the arrays and returns what it returns."""
+        kernel, shape = inputs.kernel, inputs.shape
+        number = {"float64": ctypes.c_double, "float32": ctypes.c_float}[inputs.dtype.name]
+        function = getattr(self._library, f"{form}_{inputs.dtype.name}")
+        function.restype = number if kernel.is_reduction else None
+        sizes = [shape.m, shape.n] if kernel.is_matrix else [shape.n]
+        pointers = [arrays[o.name].ctypes.data for o in kernel.operands if o.role != "result"]
+        arguments = [
+            *map(ctypes.c_size_t, sizes),
+            *map(ctypes.c_void_p, pointers),
+            *(number(s) for s in scalars.values()),
+        ]
+        return lambda: self._thread.submit(function, *arguments).result()
+
+    def verify(self, form: str, inputs: Inputs, memory: HostMemory) -> float:
+        """Run a C kernel once into a poisoned output and return its largest error in units of the tolerance."""
+        output, arrays = inputs.kernel.output, memory.operands(inputs)
+        memory.reset(output)
+        scalars = dict(inputs.kernel.check_scalars or inputs.kernel.scalars)
+        number = self.bind(form, inputs, arrays, scalars)()
+        out = np.array([number], inputs.dtype.storage) if inputs.kernel.is_reduction else arrays[output.name]
+        error = max_error(inputs, lambda start, stop: out[start:stop])
+        memory.reset(output)
+        return error
+
+
+def timed(call: Callable[[], Any]) -> Run:
+    """Return the call under a stopwatch."""
+
+    def run() -> float:
+        begin = time.perf_counter()
+        call()
+        return time.perf_counter() - begin
+
+    return run
+
+
+def timed_workload(workload: Any) -> Run:
+    """Return one launch of a backend under the backend's own watch."""
+
+    def run() -> float:
+        workload.start(1)
+        workload.launch()
+        return float(workload.stop().seconds)
+
+    return run
+
+
+def race(runs: dict[str, Run], rounds: int, cpus: int) -> tuple[dict[str, list[float]], int]:
+    """Run everything once per round in random order; return the times, and how many rounds were disturbed.
+
+    Rounds that other programs disturbed are repeated as long as fewer than two thirds of all were.
+    """
+    for run in runs.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    disturbed = 0
+    done = 0
+    while done < rounds:
+        before = read_cpu_use(time.perf_counter())
+        seconds = {}
+        for name in random.sample(list(runs), len(runs)):
+            time.sleep(PAUSE_S)
+            seconds[name] = runs[name]()
+        share = others_share(before, read_cpu_use(time.perf_counter()), cpus)
+        if share is not None and share > QUIET_SHARE and disturbed < 2 * rounds:
+            disturbed += 1
+            time.sleep(1)
+            continue
+        done += 1
+        for name, value in seconds.items():
+            times[name].append(value)
+    return times, disturbed
+
+
+def measure(
+    kernel: Kernel, dtype: DType, size: int, rounds: int, yardstick: Yardstick, selection: Selection
+) -> tuple[list[Row], int]:
+    """Measure one kernel and dtype: a row per backend, and for copy one more, against a loop that is no memcpy."""
+    inputs = make_inputs(kernel, dtype, shape_for(kernel, dtype, size), seed=1)
+    backends = [b for b in selection.backends if b.why_not(kernel, dtype) is None]
+    memory: HostMemory = selection.backends[0].memory  # type: ignore[attr-defined]
+    arrays = memory.operands(inputs)
+    workloads = {b.name: b.prepare(inputs) for b in backends}
+    forms = ["copy", "copy_loop"] if kernel.name == "copy" else [kernel.name]
+    runs = {f"C {form}": timed(yardstick.bind(form, inputs, arrays, dict(kernel.scalars))) for form in forms}
+    runs |= {name: timed_workload(w) for name, w in workloads.items()}
+    times, disturbed = race(runs, rounds, os.cpu_count() or 1)
+    moved = kernel.bytes_read(inputs.shape, dtype) + kernel.bytes_written(inputs.shape, dtype)
+    rows = []
+    for form in forms:
+        base = times[f"C {form}"]
+        for name, workload in workloads.items():
+            ratio = statistics.median(c / t for c, t in zip(base, times[name], strict=True))
+            target = TARGETS[name].get(form)
+            gbs = moved / statistics.median(base) / 1e9
+            rows.append(Row(form, dtype.name, name, workload.variant or "", gbs, ratio, target))
+    errors = {name: w.verify() for name, w in workloads.items()}
+    errors |= {f"C {form}": yardstick.verify(form, inputs, memory) for form in forms}
+    for workload in workloads.values():
+        workload.close()
+    wrong = {name: error for name, error in errors.items() if not error <= 1}
+    if wrong:
+        raise RuntimeError(f"{kernel.name} {dtype.name} is wrong: errors in units of the tolerance are {wrong}")
+    return rows, disturbed
+
+
+def line(row: Row) -> str:
+    """Return a row of the markdown table."""
+    target = "" if row.target is None else f"{row.target:.2f}" + (" (below)" if row.is_below else "")
+    name = f"{row.backend} {row.variant}".strip()
+    return f"| {row.kernel} | {row.dtype} | {name} | {row.c_gbs:.1f} | {row.c_gbs * row.ratio:.1f} | {row.ratio:.3f} | {target} |"
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=parse_bytes, help="bytes per array, such as 1GiB (default: 4 x last-level cache)")
+    parser.add_argument("--rounds", type=int, default=15, help="runs of each contestant (default 15)")
+    parser.add_argument("--kernel", nargs="+", choices=list(KERNELS), default=list(KERNELS))
+    parser.add_argument("--dtype", nargs="+", choices=["float64", "float32"], default=["float64", "float32"])
+    parser.add_argument("--cc", default=os.environ.get("CC", "gcc"), help="C compiler with OpenMP (default gcc)")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table; return 1 if a ratio is below its target."""
+    options = parse(argv)
+    machine = read_machine()
+    size = options.size or 4 * (machine.as_device().llc_bytes or 64 << 20)
+    selection = select(machine, names=None, address="cpu")
+    cpus = usable_cpus()
+    print(f"{machine.cpu_model_name}, {len(cpus)} threads, {format_bytes(size)} per array, {options.rounds} rounds,")
+    print(f"{options.cc} {' '.join(FLAGS[:3])}; " + ", ".join(f"{b.name} {b.version}" for b in selection.backends))
+    print("\n| kernel | dtype | body | C GB/s | body GB/s | ratio | target |\n|---|---|---|--:|--:|--:|--:|", flush=True)
+    below = disturbed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        yardstick = Yardstick(options.cc, Path(folder), cpus)
+        for dtype in options.dtype:
+            for name in options.kernel:
+                rows, repeated = measure(KERNELS[name], DTYPES[dtype], size, options.rounds, yardstick, selection)
+                disturbed += repeated
+                below += sum(row.is_below for row in rows)
+                print("\n".join(map(line, rows)), flush=True)
+    selection.close()
+    print(f"\n{below} below target; {disturbed} rounds repeated because other programs were running")
+    return 1 if below else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (BandmarkError, OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"yardstick: {error}")
