@@ -1,4 +1,4 @@
-"""Is a candidate faster than a baseline, case by case, or do the runs only seem to differ?
+"""How much faster is a candidate than a baseline, case by case, and how much of it may be luck?
 
 The unit of replication is the run, a process of its own: samples within a run share its memory pages, clock and
 temperature, so twenty of them are not twenty looks at the difference (T. Kalibera and R. Jones, Rigorous benchmarking
@@ -19,37 +19,30 @@ together, and pooling them adds nothing: Student's t at ERROR_RATE with the case
 which also holds back a case that varies more than the others. The larger limit holds between these extremes too, as
 tests/benchmarks/test_compare_errors.py measures.
 
-SAME is not the lack of a difference. It is shown by equivalence (D. J. Schuirmann, A comparison of the two one-sided
-tests procedure, J. Pharmacokinet. Biopharm. 15 (1987)): the case's own 90 % interval lies within the margin. In turn a
-difference within the margin is never FASTER or SLOWER, however certain. All else is UNCLEAR.
+SAME is shown by equivalence, and not by the lack of a difference: see bandmark.decide.
 
 What no statistics of the runs can see: a device that keeps one of two speeds for whole runs puts n runs of one side
-into one and n of the other into the other by luck with probability 2^(1 - 2n), 3 % for three runs a side. Where the
-processor clock was recorded, a verdict that a different clock explains is UNCLEAR; where it was not, measure in turns.
+into one and n of the other into the other by luck with probability 2^(1 - 2n), 3 % for three runs a side. bandmark.decide looks at the recorded clock, if
+there is one; to measure the sides in turns helps against slow drift, more runs against both.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from bandmark.quantiles import chi2_median, inverse_trigamma, t_quantile, trigamma
 
-Verdict = Literal["FASTER", "SLOWER", "SAME", "UNCLEAR"]
-
-ERROR_RATE = 0.005
-"""Probability of any FASTER or SLOWER among cases that do not differ: half of the 1 % that is promised."""
+ERROR_RATE = 0.0025
+"""Probability of any FASTER or SLOWER among cases that do not differ: a quarter of the 1 % that is promised, because
+the spread of real runs is not quite normal."""
 
 SAME_TAIL = 0.05
-"""Size of each of the two one-sided tests behind SAME."""
-
-MARGIN = 0.02
-"""Relative difference that nobody needs to care about: runs of one machine on two days differ by this much."""
+"""Tail beyond each end of the 90 % interval of one case."""
 
 RESOLUTION = 1e-4
 """Relative error below which no run median is known: host clocks, and nine figures in the file."""
@@ -83,14 +76,9 @@ class Estimate:
     runs: tuple[int, int]
     """Runs of the baseline and of the candidate that have the case."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """A verdict, why, and what to do next where it is UNCLEAR."""
-
-    verdict: Verdict
-    reason: str
-    next_step: str = ""
+    def shifted(self, by: float) -> Estimate:
+        """Return the estimate of a ratio that is known to differ from this one by a factor of exp(by)."""
+        return replace(self, log_ratio=self.log_ratio + by)
 
 
 def estimate(

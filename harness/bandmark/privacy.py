@@ -56,12 +56,16 @@ class Removal:
     found: str
 
 
-def own_names() -> tuple[str, ...]:
-    """Return what this machine and its user are called."""
+def own_names(record: dict[str, Any]) -> tuple[str, ...]:
+    """Return what this machine and its user are called, as far as a run's system and device are not called so."""
     names = {socket.gethostname(), socket.gethostname().split(".")[0], Path.home().name}
     with contextlib.suppress(KeyError, OSError):  # a container's user may have no name
         names.add(getpass.getuser())
-    return tuple(sorted(name for name in names if len(name) >= 3 and not COMMON.fullmatch(name.lower())))
+    said = f"{record['system']} {record['device'].get('name')} {record['machine'].get('cpu_model_name')}".lower()
+    public = {*said.split(), *re.findall(r"\w+", said)}
+    return tuple(
+        sorted(n for n in names if len(n) >= 3 and not COMMON.fullmatch(n.lower()) and n.lower() not in public)
+    )
 
 
 def clean_text(text: str, names: Sequence[str] = ()) -> tuple[str, list[tuple[str, str]]]:
@@ -91,9 +95,7 @@ def clean_record(record: dict[str, Any], names: Sequence[str] = ()) -> tuple[dic
         kept = _known(record, KEYS, "", removed)
         for block, kind in BLOCKS.items():
             kept[block] = _known(kept[block], [f.name for f in fields(kind)], f"{block}.", removed)
-    public = _public_words(record)
-    private = [name for name in names if name.lower() not in public]
-    return {key: _clean(key, value, private, removed) for key, value in kept.items()}, removed
+    return {key: _clean(key, value, names, removed) for key, value in kept.items()}, removed
 
 
 def _known(block: dict[str, Any], keys: Collection[str], place: str, removed: list[Removal]) -> dict[str, Any]:
@@ -101,14 +103,6 @@ def _known(block: dict[str, Any], keys: Collection[str], place: str, removed: li
     what = "no part of a run record"
     removed += [Removal(place + quote(key)[1:-1], what, quote(block[key])) for key in block if key not in keys]
     return {key: value for key, value in block.items() if key in keys}
-
-
-def _public_words(record: dict[str, Any]) -> set[str]:
-    """Return the words of what is public anyway: a host that is named after its device is no secret."""
-    said = (record["system"], record["device"].get("name"), record["machine"].get("cpu_model_name"))
-    return {word.lower() for text in said if isinstance(text, str) for word in re.findall(r"[\w]+", text)} | {
-        str(record["system"])
-    }
 
 
 def _clean(place: str, value: Any, names: Sequence[str], removed: list[Removal]) -> Any:
@@ -138,9 +132,8 @@ def clean_rows(rows: Sequence[Result], names: Sequence[str] = ()) -> tuple[list[
     cleaned = []
     for row in rows:
         changes: dict[str, str] = {}
-        public = {word.lower() for word in re.findall(r"\w+", f"{row.system} {row.device}")} | {row.system}
         for name in _FREE:
-            text, found = clean_text(getattr(row, name) or "", [n for n in names if n.lower() not in public])
+            text, found = clean_text(getattr(row, name) or "", names)
             removed += [Removal(name, kind, quote(what)) for kind, what in found]
             changes |= {name: text} if found else {}
         cleaned.append(replace(row, **changes) if changes else row)  # type: ignore[arg-type]

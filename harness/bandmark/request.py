@@ -30,7 +30,7 @@ QUICK_TIME_LIMIT_S = 12.0
 QUICK_RULE = StopRule(min_time_s=0.1, warmup_s=0.05, max_warmup_s=0.3)
 QUICK_GIVES_UP = "--quick takes the smallest arrays that still count as memory, one dtype and few samples: a first look"
 
-_SYSTEM = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+SYSTEM_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ def open_session(request: Request) -> Session:
         raise UsageError(f"--seed {request.seed} is not a seed: take 0 or a positive number.")
     if request.time_limit_s is not None and not 0 < request.time_limit_s < math.inf:
         raise UsageError(f"--time-limit {request.time_limit_s:g} must be a positive number of seconds.")
-    if request.system is not None and not _SYSTEM.fullmatch(request.system):
+    if request.system is not None and not SYSTEM_NAME.fullmatch(request.system):
         raise UsageError(f"--system {request.system!r}: take lower-case letters, digits and hyphens, as in dgx-spark.")
     machine = read_machine()
     selection = select(machine, names=request.backends, address=request.device, threads=request.threads)

@@ -254,6 +254,8 @@ def halved(group: Group) -> Group:
 
 
 def describe(problem: BaseException) -> str:
-    """Return an exception as one line: its type and the first line of its message."""
+    """Return an exception as one line: its type and the first line of its message; of a group, that of the first."""
+    while isinstance(problem, BaseExceptionGroup):
+        problem = problem.exceptions[0]
     lines = str(problem).strip().splitlines()
     return f"{type(problem).__name__}: {lines[0]}" if lines else type(problem).__name__

@@ -1,7 +1,7 @@
 """What do the columns of a result file mean, for readers and for programs?
 
-Run as a module with a folder, it writes that folder's README.md and datapackage.json from the table of columns in
-bandmark.record: `python -m bandmark.schema results`.
+Run as a module with a folder, it writes all that is generated there: README.md (the leaderboard of the files in it, and
+the table of columns in bandmark.record), datapackage.json and the plot: `python -m bandmark.schema results`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from bandmark.backends import BACKENDS
+from bandmark.errors import BandmarkError
 from bandmark.judge import CACHE_BELOW, DRAM_FROM, PLAUSIBLE
+from bandmark.leaderboard import leaderboard, markdown, ranked, read_runs
+from bandmark.leaderboard_plot import plot
 from bandmark.record import REGIMES, SCHEMA, STATUSES, Column, columns
 
 _FRICTIONLESS_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
@@ -38,22 +41,36 @@ _STATUS_DOCS = {
 README = """\
 # Results
 
+{leaderboard}
+
+The figures are STREAM-style: a variant of STREAM with its own rules, not STREAM results.
+
+## Add a run
+
+```sh
+bandmark run --system your-system --output run.csv
+bandmark publish run.csv
+```
+
+`publish` checks the run, shows what would become public, takes out what should not, puts the two files into the folder
+of the system, renews this page, and prints the git commands for a pull request. Rows that are not `ok` stay in, with
+their reason: they are part of what was seen; the leaderboard leaves them out. `bandmark validate results` checks all
+files here.
+
+## The files
+
 One folder per system, one CSV and one JSON of the same stem per run. The CSV has one row per case (kernel x backend x
 dtype x size); the JSON holds the settings, the machine, the device, all versions and every raw sample. Neither holds a
 host name, a user name, a serial number or a path. The files are dedicated to the public domain: see LICENSE in this
 folder.
 
-To add a run: `bandmark run --system your-system --output results/your-system/RUN_ID.csv`, and open a pull request with
-the two files. Rows that are not `ok` stay in, with their reason: they are part of what was seen.
-
-Read them with anything that reads CSV, or with `bandmark show FILE...`, or in Python:
+Read them with anything that reads CSV, with `bandmark show FILE...`, all at once with
+`bandmark merge results --output all.csv`, or in Python:
 
 ```python
 import bandmark
 frame = bandmark.load("results/your-system/RUN_ID.csv")
 ```
-
-The figures are STREAM-style: a variant of STREAM with its own rules, not STREAM results.
 
 ## Columns (schema {schema})
 
@@ -69,27 +86,22 @@ suspect.
 """
 
 
-def readme() -> str:
-    """Return the text of results/README.md."""
+def readme(folder: Path) -> str:
+    """Return the text of a folder's README.md; raises FileError if a result in it is damaged."""
     return README.format(
+        leaderboard=leaderboard(folder),
         schema=SCHEMA,
-        columns=_markdown(("column", "type", "unit", "meaning"), map(_column_row, columns())),
+        columns=markdown(("column", "type", "unit", "meaning"), map(_column_row, columns())),
         cache=CACHE_BELOW,
         dram=DRAM_FROM,
         plausible=100 * PLAUSIBLE,
-        statuses=_markdown(("status", "meaning"), ((f"`{s}`", _STATUS_DOCS[s]) for s in STATUSES)),
+        statuses=markdown(("status", "meaning"), ((f"`{s}`", _STATUS_DOCS[s]) for s in STATUSES)),
     )
 
 
 def _column_row(column: Column) -> tuple[str, ...]:
     unit = "" if column.unit == "1" else column.unit
     return (f"`{column.name}`", column.type + (", required" if column.required else ""), unit, column.doc)
-
-
-def _markdown(header: tuple[str, ...], rows: Any) -> str:
-    """Return a Markdown table."""
-    lines = [header, tuple("---" for _ in header), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def datapackage() -> dict[str, Any]:
@@ -123,11 +135,34 @@ def _field(column: Column) -> dict[str, Any]:
     return {**described, "constraints": constraints}
 
 
-def write(folder: Path) -> None:
-    """Write README.md and datapackage.json into a folder."""
-    (folder / "README.md").write_text(readme(), encoding="utf-8")
-    (folder / "datapackage.json").write_text(json.dumps(datapackage(), indent=1) + "\n", encoding="utf-8")
+def generated(folder: Path) -> dict[str, str | None]:
+    """Return what a folder of results should hold beside the runs, by name; None is no such file.
+
+    Raises:
+        FileError: a result in the folder is damaged.
+    """
+    board = ranked(read_runs(folder))
+    return {
+        "README.md": readme(folder),
+        "datapackage.json": json.dumps(datapackage(), indent=1) + "\n",
+        "bandwidth.svg": plot(board) if board else None,
+    }
+
+
+def write(folder: Path) -> list[Path]:
+    """Write what is generated into a folder of results; return what changed."""
+    changed = []
+    for name, text in generated(folder).items():
+        file = folder / name
+        before = file.read_bytes().decode("utf-8", "replace") if file.exists() else None
+        if text != before:
+            changed.append(file)
+            file.unlink() if text is None else file.write_text(text, encoding="utf-8", newline="\n")
+    return changed
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    try:
+        write(Path(sys.argv[1]))
+    except BandmarkError as error:
+        sys.exit(f"bandmark: {error}")

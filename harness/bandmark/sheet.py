@@ -32,7 +32,7 @@ _KINDS = (
     (b"{", "JSON"),
 )
 
-AS_WRITTEN = "take the file as bandmark wrote it, UTF-8 text without such marks"
+AS_WRITTEN = "take the file as bandmark wrote it, which is plain UTF-8 text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def read_bytes(path: Path) -> bytes:
 def decode(path: Path, data: bytes) -> str:
     """Return bytes as text; raises FaultyFile that says what the bytes are instead."""
     if not data:
-        raise _fault(path, "the file is empty", "a result has a header and rows")
+        raise _fault(path, "the file is empty", "copy it again")
     for mark, name in _MARKS:
         if data.startswith(mark):
             raise _fault(path, name, AS_WRITTEN, 1)

@@ -52,7 +52,7 @@ def read_record(path: Path, data: bytes) -> dict[str, Any]:
 
     text = decode(path, data)
     try:
-        record = json.loads(text, parse_constant=_no_number, object_pairs_hook=_once)
+        record = json.loads(text, parse_constant=_no_number, parse_int=_whole, object_pairs_hook=_once)
     except RecursionError as error:
         raise fault("nested too deeply", "a run record has five levels") from error
     except json.JSONDecodeError as error:
@@ -69,6 +69,12 @@ def read_record(path: Path, data: bytes) -> dict[str, Any]:
 
 def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no JSON number")
+
+
+def _whole(text: str) -> int:
+    if len(text) > 20:
+        raise ValueError(f"a whole number of {len(text)} digits")
+    return int(text)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

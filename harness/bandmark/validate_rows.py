@@ -48,15 +48,18 @@ def check_rows(file: Path, rows: Sequence[Row]) -> list[Fault]:
     """Return what is wrong with the rows of one file, each alone and all together."""
     read = [(row.line, row.result) for row in rows if row.result is not None]
     faults = [
-        Fault(file=file, line=line, column=column, case=case_name(row), found=_said(found), wanted=wanted)
+        Fault(file=file, line=line, column=column, case=case_name(row), found=said(found), wanted=wanted)
         for line, row in read
         for column, found, wanted in check_row(row)
     ]
     return faults + list(_same_in_all(file, read)) + list(_twice(file, read)) + list(_ceilings(file, read))
 
 
-def _said(found: Any) -> str:
-    return "empty" if found is None else quote(found)
+def said(found: Any) -> str:
+    """Write a value as it stands in the file."""
+    if found is None or isinstance(found, bool):
+        return {None: "nothing", True: "true", False: "false"}[found]
+    return f"{found:.9g}" if isinstance(found, float) else quote(found)
 
 
 def check_row(row: Result) -> Iterator[Found]:
@@ -78,15 +81,15 @@ def _status(row: Result) -> Iterator[Found]:
         yield "reason", None, f"a sentence: rows that are {row.status} say why"
     wanted = {"ok": (True,), "suspect": (True, None), "failed_verification": (False,)}.get(row.status, (None,))
     if row.verified not in wanted:
-        words = {True: "true", False: "false", None: "empty"}
+        words = {True: "true", False: "false", None: "nothing"}
         right = " or ".join(words[w] for w in wanted)
-        yield "verified", words[row.verified], f"rows that are {row.status} have {right} there"
+        yield "verified", row.verified, f"{right}, as rows that are {row.status} have"
     if row.verified is True and (row.max_error is None or not row.max_error <= 1):
         yield "max_error", row.max_error, "at most 1 tolerance, for the row says verified"
     if row.verified is False and row.max_error is not None and row.max_error <= 1:
         yield "max_error", row.max_error, "above 1 tolerance, for the row says that verification failed"
     if row.verified is None and row.max_error is not None:
-        yield "max_error", row.max_error, "empty, for the row was not verified"
+        yield "max_error", row.max_error, "nothing, for the row was not verified"
     yield from _filled(row)
 
 
@@ -99,13 +102,13 @@ def _filled(row: Result) -> Iterator[Found]:
         if timed and value is None:
             yield name, None, f"a value: rows that are {row.status} were timed"
         if not timed and name != "started_utc" and value is not None:
-            yield name, value, f"empty: rows that are {row.status} were not timed"
+            yield name, value, f"nothing: rows that are {row.status} were not timed"
     for name in _BANDWIDTHS:
         if measured and getattr(row, name) is None:
             yield name, None, f"a value: rows that are {row.status} have one"
     for name in (*_BANDWIDTHS, *_PERCENTS, "percent_of_ceiling", "weights_per_s", "verdict"):
         if not measured and getattr(row, name) is not None:
-            yield name, getattr(row, name), f"empty: rows that are {row.status} have no bandwidth"
+            yield name, getattr(row, name), f"nothing: rows that are {row.status} have no bandwidth"
 
 
 def _case(row: Result) -> Iterator[Found]:
@@ -117,7 +120,7 @@ def _case(row: Result) -> Iterator[Found]:
         yield "n", None, "a size: every case has one"
         return
     if (row.m is not None) != kernel.is_matrix:
-        yield "m", row.m, "the rows of the matrix" if kernel.is_matrix else f"empty: {row.kernel} has no matrix"
+        yield "m", row.m, "the rows of the matrix" if kernel.is_matrix else f"nothing: {row.kernel} has no matrix"
         return
     if row.weight_format is None:
         shape, dtype = Shape(row.n, m=row.m), DTYPES[row.dtype]
@@ -133,7 +136,7 @@ def _case(row: Result) -> Iterator[Found]:
     if row.working_set_bytes is not None:
         regime = judge.regime(row.working_set_bytes * (row.copies or 1), row.llc_bytes)
         if row.regime != regime:
-            wanted = f"{regime or 'empty'}: {row.working_set_bytes} bytes x {row.copies or 1} over llc_bytes"
+            wanted = f"{regime or 'nothing'}: {row.working_set_bytes} bytes x {row.copies or 1} over llc_bytes"
             yield "regime", row.regime, f"{wanted} ({row.llc_bytes or 'unknown'})"
 
 
@@ -163,7 +166,7 @@ def _bandwidth(row: Result) -> Iterator[Found]:
             yield name, value, f"{right:.9g} = (bytes_read + bytes_written) / {time_name} / 1e9"
     matrix = KERNELS[row.kernel].is_matrix
     if (row.weights_per_s is not None) != matrix:
-        yield "weights_per_s", row.weights_per_s, "n_elements / time_median_s" if matrix else "empty: no matrix"
+        yield "weights_per_s", row.weights_per_s, "n_elements / time_median_s" if matrix else "nothing: no matrix"
     elif matrix and row.weights_per_s and row.n_elements and row.time_median_s:
         right = row.n_elements / row.time_median_s
         if not near(row.weights_per_s, right):
@@ -179,7 +182,7 @@ def _percentages(row: Result) -> Iterator[Found]:
         if not counts or peak is None:
             if value is not None:
                 why = "there is no peak_gbs" if counts else "percentages are for verified rows in the dram regime"
-                yield name, value, f"empty: {why}"
+                yield name, value, f"nothing: {why}"
         elif row.bandwidth_gbs is not None:
             right = 100 * row.bandwidth_gbs / peak
             if value is None or not near(value, right):
@@ -210,7 +213,7 @@ def _same_in_all(file: Path, rows: Sequence[tuple[int, Result]]) -> Iterator[Fau
         for line, row in rows:
             if (value := getattr(row, name)) != first:
                 wanted = f"{quote(first)}, as in the first row: a result file holds one run"
-                yield Fault(file=file, line=line, column=name, case=case_name(row), found=_said(value), wanted=wanted)
+                yield Fault(file=file, line=line, column=name, case=case_name(row), found=said(value), wanted=wanted)
                 break
 
 
@@ -238,6 +241,6 @@ def _ceilings(file: Path, rows: Sequence[tuple[int, Result]]) -> Iterator[Fault]
         value = row.percent_of_ceiling
         agrees = value is None if right is None else value is not None and near(value, right)
         if filled and not agrees:
-            wanted = f"{right:.9g} = 100 x bandwidth_gbs / {best[row.device]:g}" if right else "empty"
+            wanted = f"{right:.9g} = 100 x bandwidth_gbs / {best[row.device]:g}" if right else "nothing"
             name = case_name(row)
-            yield Fault(file=file, line=line, column="percent_of_ceiling", case=name, found=_said(value), wanted=wanted)
+            yield Fault(file=file, line=line, column="percent_of_ceiling", case=name, found=said(value), wanted=wanted)

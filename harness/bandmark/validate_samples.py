@@ -15,7 +15,7 @@ from bandmark.faults import Fault, quote
 from bandmark.peaks import find_peak
 from bandmark.record import MEASURED, Result
 from bandmark.stats import summarize
-from bandmark.validate_rows import Found, case_name, near
+from bandmark.validate_rows import Found, case_name, near, said
 
 CI_PRECISION = 1e-8
 """Absolute difference in ci95_rel that nine figures of each sample can make."""
@@ -31,6 +31,9 @@ MANY = 10
 
 ABOVE_PHYSICS = 1.25
 """Times the published peak of the device: no memory is overclocked so far."""
+
+LARGEST = 1e9
+"""Above all launches, seconds and megahertz."""
 
 _STATISTICS = {
     "time_median_s": "median_s",
@@ -67,7 +70,7 @@ def check_samples(file: Path, record: dict[str, Any], rows: Sequence[tuple[int, 
         own = [entry for _, entry in entries if _belongs(entry, row)]
         found = list(_row(row, own, record, seen))
         faults += [
-            Fault(file=csv, line=line, column=column, case=case_name(row), found=quote(value), wanted=wanted)
+            Fault(file=csv, line=line, column=column, case=case_name(row), found=said(value), wanted=wanted)
             for column, value, wanted in found
         ]
     return faults + list(_times(file, record, [e for _, e in entries], csv, rows))
@@ -82,12 +85,12 @@ def _is_entry(entry: Any) -> bool:
     return (
         all(isinstance(entry.get(name), str) for name in ("backend", "kernel", "dtype"))
         and isinstance(launches, int)
-        and launches > 0
+        and 0 < launches < LARGEST
         and isinstance(seconds, list)
         and bool(seconds)
-        and all(isinstance(s, int | float) and s is not True and 0 < s < math.inf for s in seconds)
+        and all(isinstance(s, int | float) and s is not True and 0 < s < LARGEST for s in seconds)
         and isinstance(clocks, list)
-        and all(isinstance(c, int | float) and math.isfinite(c) for c in clocks)
+        and all(isinstance(c, int | float) and 0 <= c < LARGEST for c in clocks)
     )
 
 
@@ -128,7 +131,7 @@ def _statistics(row: Result, seconds: Sequence[float]) -> Iterator[Found]:
         and summary.ci95_rel is not None
         and not math.isclose(row.ci95_rel, summary.ci95_rel, rel_tol=CI_PRECISION, abs_tol=CI_PRECISION)
     ):
-        right_ci = "empty" if summary.ci95_rel is None else f"{summary.ci95_rel:.9g}"
+        right_ci = "nothing" if summary.ci95_rel is None else f"{summary.ci95_rel:.9g}"
         yield "ci95_rel", row.ci95_rel, f"{right_ci}, by the samples in the JSON"
 
 
@@ -180,7 +183,7 @@ def _doubts(row: Result, seconds: Sequence[float], clocks: Sequence[float], reco
         yield "bandwidth_gbs", row.bandwidth_gbs, f"less: {peak.gbs:g} GB/s is published for {row.device}"
     published = (row.peak_source or "").startswith("published")
     if published and row.bandmark_version == __version__ and row.peak_gbs != peak.gbs:
-        yield "peak_gbs", row.peak_gbs, f"{peak.gbs or 'empty'}, which is published for {row.device}"
+        yield "peak_gbs", row.peak_gbs, f"{peak.gbs or 'nothing'}, which is published for {row.device}"
 
 
 def _times(
@@ -191,10 +194,12 @@ def _times(
     rows: Sequence[tuple[int, Result]],
 ) -> Iterator[Fault]:
     """Yield times that contradict each other: starts, ends, and how long all samples took."""
-    begin, end = _utc(record["started_utc"]), _utc(record["finished_utc"])
     named = _utc(record["run_id"][:16], "%Y%m%dT%H%M%SZ")
+    begin, end = _utc(record["started_utc"]), _utc(record["finished_utc"])
+    for place, time in (("run_id", named), ("started_utc", begin), ("finished_utc", end)):
+        if time is None:
+            yield Fault(file=file, column=place, found=quote(record[place]), wanted="days and hours that exist")
     if begin is None or end is None or named is None:
-        yield Fault(file=file, column="started_utc", found="no such time", wanted="days and hours that exist")
         return
     if named != begin:
         found, wanted = quote(record["started_utc"]), f"{named:%Y-%m-%dT%H:%M:%SZ}, as run_id has it"

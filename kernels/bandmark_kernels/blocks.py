@@ -1,4 +1,4 @@
-"""How are arrays cut so that a second pass over a block finds it in cache, or so that one BLAS call needs no second pass?"""
+"""How are arrays cut so that a second pass finds its block in cache, or so that BLAS needs no second pass?"""
 
 from __future__ import annotations
 

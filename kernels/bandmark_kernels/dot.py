@@ -15,10 +15,10 @@ def reference(a: Any, b: Any) -> Any:
 
 
 def bind_numpy(a: Any, b: Any, r: Any) -> Launch:
-    """BLAS dot on this thread's slices. BLAS must run one thread per call."""
+    """The sum-of-products loop of einsum, one pass; faster than BLAS dot on pages of 2 MiB."""
     import numpy as np
 
-    return partial(np.dot, a, b, out=r)
+    return partial(np.einsum, "i,i->", a, b, out=r)
 
 
 def bind_torch(a: Any, b: Any, r: Any) -> Launch:

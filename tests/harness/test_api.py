@@ -7,13 +7,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from fakes import make_result
 
 import bandmark
 from bandmark.api import to_frame
 from bandmark.errors import FileError, UsageError
 from bandmark.record import columns
 from bandmark.store import RunFiles
+from fakes import make_result
 
 
 def test_a_frame_has_every_column_with_its_type() -> None:
@@ -34,7 +34,9 @@ def test_no_rows_are_an_empty_frame() -> None:
 
 def test_load_reads_files_in_order(tmp_path: Path) -> None:
     """Several files give one frame, in the order of result files."""
-    RunFiles(tmp_path / "b.csv").save([make_result(run_id="b", kernel="triad"), make_result(run_id="b", kernel="copy")], {})
+    RunFiles(tmp_path / "b.csv").save(
+        [make_result(run_id="b", kernel="triad"), make_result(run_id="b", kernel="copy")], {}
+    )
     RunFiles(tmp_path / "a.csv").save([make_result(run_id="a")], {})
     frame = bandmark.load(tmp_path / "b.csv", str(tmp_path / "a.csv"))
     assert frame["run_id"].tolist() == ["a", "b", "b"]
@@ -51,7 +53,12 @@ def test_run_measures_here() -> None:
     """A small run on this machine's CPU gives verified rows, and leaves no thread behind."""
     before = threading.active_count()
     frame = bandmark.run(
-        backends=("numpy",), kernels=("copy", "dot"), dtypes=("float32",), size_bytes=65536, quick=True, time_limit_s=0.6
+        backends=("numpy",),
+        kernels=("copy", "dot"),
+        dtypes=("float32",),
+        size_bytes=65536,
+        quick=True,
+        time_limit_s=0.6,
     )
     assert frame["kernel"].tolist() == ["copy", "dot"]
     assert frame["verified"].tolist() == [True, True]

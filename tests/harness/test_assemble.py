@@ -6,7 +6,6 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from fakes import FakeBackend, make_context, make_group, make_peak, make_result
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from bandmark.record import Result
 from bandmark.references import REFERENCES
 from bandmark.telemetry import Telemetry
 from bandmark_kernels import Shape
+from fakes import FakeBackend, make_context, make_group, make_peak, make_result
 
 PERCENTAGES = ("percent_of_peak", *(r.column for r in REFERENCES), "verdict")
 FIGURES = ("bandwidth_gbs", "bandwidth_best_gbs", "weights_per_s", *PERCENTAGES)
@@ -66,7 +66,7 @@ def test_a_plain_row() -> None:
 
 
 def test_times_are_order_statistics_per_launch() -> None:
-    """Median, extremes and quartiles in seconds per launch; best bandwidth from the shortest, headline from the median."""
+    """Median, extremes and quartiles in seconds per launch; best bandwidth from the shortest, headline from median."""
     row = assemble(case(), Outcome(samples=samples([4e-3, 2e-3, 8e-3], launches=7), max_error=0.0), make_context())
     assert (row.samples, row.launches_per_sample, row.stop_reason) == (3, 7, "converged")
     times = (row.time_min_s, row.time_q1_s, row.time_median_s, row.time_q3_s, row.time_max_s)
@@ -139,7 +139,8 @@ def test_an_unverified_figure_is_suspect_and_has_no_percentages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("llc", "regime"), [(10**6, "cache"), (72001, "cache"), (72000, "mixed"), (18001, "mixed"), (18000, "dram"), (None, None)]
+    ("llc", "regime"),
+    [(10**6, "cache"), (72001, "cache"), (72000, "mixed"), (18001, "mixed"), (18000, "dram"), (None, None)],
 )
 def test_percentages_are_for_the_dram_regime_alone(llc: int | None, regime: str | None) -> None:
     """Percentages compare memory with memory: rows in a cache, and rows of unknown regime, have none, but are ok."""

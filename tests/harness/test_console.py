@@ -7,12 +7,12 @@ import sys
 from dataclasses import replace
 
 import pytest
-from fakes import FakeBackend, make_group, make_result
 
 from bandmark.console import LiveProgress, console, show_results, talk, warn
 from bandmark.record import Result
 from bandmark.table import HEADER
 from bandmark_kernels import DTYPES, KERNELS
+from fakes import FakeBackend, make_group, make_result
 
 
 class Terminal(io.StringIO):

@@ -10,10 +10,10 @@ import socket
 from pathlib import Path
 
 import pytest
-from fakes import make_machine
 
 from bandmark import machine as machine_module
 from bandmark.machine import CpuUse, others_share, read_caches, read_cpu_use, read_machine
+from fakes import make_machine
 
 X86 = """\
 processor\t: 0
@@ -228,7 +228,7 @@ def test_own_use_grows_with_own_work(tmp_path: Path) -> None:
     ],
 )
 def test_the_share_of_others(busy: float, own: float, elapsed: float, cpus: int, share: float | None) -> None:
-    """What all programs used less what this one used, over processors and time; never negative, unknown if too short."""
+    """What all programs used less what this one used, over processors and time; unknown if too short."""
     got = others_share(CpuUse(10.0, 5.0, 100.0), CpuUse(10.0 + busy, 5.0 + own, 100.0 + elapsed), cpus)
     assert got == (None if share is None else pytest.approx(share))
 

@@ -6,17 +6,6 @@ from itertools import pairwise
 from statistics import median
 
 import pytest
-from fakes import (
-    FakeDevice,
-    Law,
-    alternating,
-    drifting,
-    noisy,
-    slow_first,
-    steady,
-    throttled,
-    with_outliers,
-)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +22,17 @@ from bandmark.measure import (
     warm_up,
 )
 from bandmark.stats import summarize
+from fakes import (
+    FakeDevice,
+    Law,
+    alternating,
+    drifting,
+    noisy,
+    slow_first,
+    steady,
+    throttled,
+    with_outliers,
+)
 
 RULE = StopRule()
 FOREVER = 1e9

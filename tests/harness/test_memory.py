@@ -73,7 +73,9 @@ def test_no_limit_of_version_2(tmp_path: Path) -> None:
     assert available_bytes(root) == 48 * GIB
 
 
-@pytest.mark.parametrize("tight", ["sys/fs/cgroup/outer", "sys/fs/cgroup/outer/middle", "sys/fs/cgroup/outer/middle/own"])
+@pytest.mark.parametrize(
+    "tight", ["sys/fs/cgroup/outer", "sys/fs/cgroup/outer/middle", "sys/fs/cgroup/outer/middle/own"]
+)
 def test_the_tightest_of_nested_limits_counts(tmp_path: Path, tight: str) -> None:
     """Whichever folder on the way up leaves least decides."""
     folders = ("sys/fs/cgroup/outer", "sys/fs/cgroup/outer/middle", "sys/fs/cgroup/outer/middle/own")

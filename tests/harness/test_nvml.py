@@ -80,7 +80,9 @@ def test_each_query_may_be_unsupported(missing: str) -> None:
     assert seen.doubts == ()
 
 
-@pytest.mark.parametrize(("processes", "clause"), [(0, None), (1, None), (2, "1 other program had"), (4, "3 other programs had")])
+@pytest.mark.parametrize(
+    ("processes", "clause"), [(0, None), (1, None), (2, "1 other program had"), (4, "3 other programs had")]
+)
 def test_other_programs_are_a_doubt(processes: int, clause: str | None) -> None:
     """Of the processes on the device one is this program; in a container its number differs, so they are counted."""
     library = Library(**EVERYTHING | {"nvmlDeviceGetComputeRunningProcesses": [object()] * processes or ()})
@@ -100,7 +102,10 @@ def test_brakes_are_doubts(bit: int) -> None:
 
 def test_a_device_that_is_not_found_has_no_sensors() -> None:
     """An unknown bus id, or none, leaves everything None; the driver's version needs no device."""
-    for device in (Nvml(None, Library(**EVERYTHING)), Nvml("0000:99:00.0", Library(nvmlSystemGetDriverVersion="580.1"))):
+    for device in (
+        Nvml(None, Library(**EVERYTHING)),
+        Nvml("0000:99:00.0", Library(nvmlSystemGetDriverVersion="580.1")),
+    ):
         assert device.telemetry() == Telemetry()
         assert set(device.facts().values()) == {None}
         assert device.driver()
@@ -114,7 +119,7 @@ def test_without_the_library_nothing_is_told(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_library_without_a_driver_is_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """pynvml can be installed where no driver answers."""
+    """Pynvml can be installed where no driver answers."""
 
     def fail() -> None:
         raise NVMLError("Driver Not Loaded")

@@ -7,7 +7,6 @@ import re
 from dataclasses import replace
 
 import pytest
-from fakes import PLENTY, FakeBackend
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from bandmark.memory import MemoryBudget, device_budget, host_budget, unified_bu
 from bandmark.plan import LEAST_BYTES, QUICK_LEAST_BYTES, Sizing, array_bytes, plan, shape_for
 from bandmark.units import parse_bytes
 from bandmark_kernels import DTYPES, KERNELS, Kernel, Shape
+from fakes import PLENTY, FakeBackend
 
 GIB, MIB = 2**30, 2**20
 ALL_KERNELS = list(KERNELS.values())
@@ -38,7 +38,7 @@ SYSTEMS = {
 @pytest.mark.parametrize("copies", [1, 2])
 @pytest.mark.parametrize("kernel", ALL_KERNELS, ids=lambda k: k.name)
 def test_sizes_measure_memory_and_fit(name: str, quick: bool, copies: int, kernel: Kernel) -> None:
-    """On each named system and on laptops every case is in the dram regime, lasts a millisecond at the peak, and fits."""
+    """On each named system and on laptops every case is in the dram regime, lasts 1 ms at the peak, and fits."""
     sizing = replace(SYSTEMS[name], quick=quick)
     size = array_bytes(kernel, sizing, copies)
     shape = shape_for(kernel, DTYPES["float32"], size)
@@ -66,7 +66,7 @@ def test_sizes_measure_memory_and_fit(name: str, quick: bool, copies: int, kerne
     ],
 )
 def test_sizes_of_triad(name: str, triad: int, quick: int) -> None:
-    """The size is the largest of eight caches (quick: the border of the dram regime), the least, and 1 ms of traffic."""
+    """The largest of eight caches (quick: the border of the dram regime), the least size, and 1 ms of traffic."""
     sizing = SYSTEMS[name]
     assert array_bytes(KERNELS["triad"], sizing) == triad
     assert array_bytes(KERNELS["triad"], replace(sizing, quick=True)) == quick

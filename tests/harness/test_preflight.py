@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fakes import make_machine
 
 from bandmark.preflight import preflight
+from fakes import make_machine
 
 CASES: list[tuple[dict[str, Any], bool, tuple[str, ...]]] = [
     ({"governor": "powersave"}, False, ("'powersave'", "cpupower frequency-set -g performance")),

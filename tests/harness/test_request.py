@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes import FAKE_GPU, FakeBackend, VirtualClock, make_machine
 
 from bandmark import request as request_module
 from bandmark.backends import Selection
@@ -18,6 +17,7 @@ from bandmark.memory import MemoryBudget
 from bandmark.record import SCHEMA
 from bandmark.request import QUICK_RULE, Request, Session, open_session, system_name
 from bandmark.runner import Measured
+from fakes import FAKE_GPU, FakeBackend, VirtualClock, make_machine
 
 SMALL = MemoryBudget(60_000, 600_000, "a little is free")
 
@@ -35,7 +35,9 @@ class Here:
         monkeypatch.setattr(request_module, "read_dimms", lambda: self.firmware)
         monkeypatch.setattr(request_module, "select", self.select)
 
-    firmware = DimmReading(peak_gbs=None, arithmetic="", memory_type=None, modules=(), explanation="The firmware does not tell.")
+    firmware = DimmReading(
+        peak_gbs=None, arithmetic="", memory_type=None, modules=(), explanation="The firmware does not tell."
+    )
 
     def select(self, machine: Any, **asked: Any) -> Selection:
         """Stand in for bandmark.backends.select."""
@@ -137,7 +139,9 @@ def test_notes_say_what_spoils_the_figures(here: Here) -> None:
 
 def test_a_cpus_peak_comes_from_its_firmware(here: Here) -> None:
     """On a CPU the memory modules are asked, on a GPU they are not."""
-    known = DimmReading(peak_gbs=76.8, arithmetic="2 x 4800 x 8", memory_type="DDR5", modules=(), explanation="Two modules.")
+    known = DimmReading(
+        peak_gbs=76.8, arithmetic="2 x 4800 x 8", memory_type="DDR5", modules=(), explanation="Two modules."
+    )
     here.firmware = known
     here.backend.device = here.machine.as_device()
     here.address = "cpu"

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
-from fakes import FakeBackend, VirtualClock, make_context, make_group, make_peak, noisy, steady
 
 from bandmark import runner
 from bandmark.machine import CpuUse
@@ -16,6 +15,7 @@ from bandmark.plan import Group
 from bandmark.record import Result
 from bandmark.runner import GroupRun, Measured, Procedure, describe, halved, new_run_id, run_groups
 from bandmark_kernels import Shape
+from fakes import FakeBackend, VirtualClock, make_context, make_group, make_peak, noisy, steady
 
 KERNELS = ("copy", "triad", "read")
 
@@ -332,6 +332,7 @@ def test_run_ids() -> None:
         (RuntimeError(), "RuntimeError"),
         (OSError("  \n"), "OSError"),
         (RuntimeError("\n  first\nsecond"), "RuntimeError: first"),
+        (ExceptionGroup("threads", [ExceptionGroup("more", [ValueError("a")]), KeyError("b")]), "ValueError: a"),
     ],
 )
 def test_an_exception_in_one_line(problem: Exception, text: str) -> None:

@@ -204,7 +204,7 @@ FALSE_ALARMS = [
 
 @pytest.mark.parametrize(("n", "noise", "drifts", "states"), FALSE_ALARMS)
 def test_stationary_noise_seldom_looks_like_something(n: int, noise: float, drifts: int, states: int) -> None:
-    """Of 2000 runs of stationary normal noise, at 20 samples and more at most 0.2 % look like drift and none like two speeds.
+    """Of 2000 runs of normal noise, from 20 samples on at most 0.2 % look like drift, none like two speeds.
 
     Below that, 1.7 % of runs of six samples look like two speeds and 0.4 % of runs of twelve like drift.
     """

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fakes import make_result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,8 +19,18 @@ from bandmark import store
 from bandmark.errors import FileError
 from bandmark.record import SCHEMA, Result, columns
 from bandmark.store import RunFiles, in_order, read_rows, to_csv
+from fakes import make_result
 
-AWKWARD = ['NVIDIA "Fake", rev 2', "line one\nline two", "carriage\rreturn", "both\r\n", "  spaces  ", ";\t|", "µé☃", "'=1+1"]
+AWKWARD = [
+    'NVIDIA "Fake", rev 2',
+    "line one\nline two",
+    "carriage\rreturn",
+    "both\r\n",
+    "  spaces  ",
+    ";\t|",
+    "µé☃",
+    "'=1+1",
+]
 
 
 def lines(path: Path) -> list[str]:
@@ -41,7 +50,12 @@ def test_awkward_device_names_survive(tmp_path: Path, name: str) -> None:
 
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.lists(st.tuples(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1), st.integers(0, 10**12)), max_size=4))
+@given(
+    st.lists(
+        st.tuples(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1), st.integers(0, 10**12)),
+        max_size=4,
+    )
+)
 def test_any_names_survive(tmp_path: Path, contents: list[tuple[str, int]]) -> None:
     """Whatever text a device and a reason hold, the file reads back as the same rows."""
     rows = [make_result(device=text, reason=text, n_elements=number) for text, number in contents]
@@ -55,7 +69,9 @@ def test_the_text_of_a_file() -> None:
     assert "\r" not in text and text.endswith("\n") and text.count("\n") == 3
     header, one, two = text.splitlines()
     assert header == ",".join(c.name for c in columns())
-    assert one.startswith("1,20261123T101500Z-3f2a,fake-1,Fake GPU,numpy,triad,float64,1000,24000,dram,16000,8000,20,5,0.001")
+    assert one.startswith(
+        "1,20261123T101500Z-3f2a,fake-1,Fake GPU,numpy,triad,float64,1000,24000,dram,16000,8000,20,5,0.001"
+    )
     assert '"a ""quoted"", long reason"' in two
     assert ",,," in one
 
@@ -146,7 +162,7 @@ def test_other_suffixes_are_refused(tmp_path: Path, name: str) -> None:
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     """A missing folder is told before anything is measured."""
-    with pytest.raises(FileError, match="can't write .*No such file or directory"):
+    with pytest.raises(FileError, match=r"can't write .*No such file or directory"):
         RunFiles(tmp_path / "missing" / "run.csv")
 
 
@@ -161,7 +177,7 @@ def test_a_folder_that_can_not_be_written(tmp_path: Path, monkeypatch: pytest.Mo
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
         monkeypatch.setattr(store.tempfile, "NamedTemporaryFile", refuse)
-    with pytest.raises(FileError, match="can't write .*Permission denied"):
+    with pytest.raises(FileError, match=r"can't write .*Permission denied"):
         RunFiles(folder / "run.csv")
     assert lines(folder) == []
 
@@ -235,7 +251,10 @@ GOOD = to_csv([make_result(), make_result(kernel="copy")])
         (GOOD[: GOOD.rindex(",fake-1,")], "the file is truncated"),
         (GOOD[: GOOD.rindex(",fake-1,")] + "\n", "line 3: 2 cells, but the header has"),
         (GOOD + "\n", "line 4: 0 cells"),
-        (GOOD.replace("\n1,", f"\n{SCHEMA + 1},"), f"line 2: schema {SCHEMA + 1} is newer than this version's {SCHEMA}"),
+        (
+            GOOD.replace("\n1,", f"\n{SCHEMA + 1},"),
+            f"line 2: schema {SCHEMA + 1} is newer than this version's {SCHEMA}",
+        ),
         (GOOD.replace("\n1,", "\none,"), "line 2: column 'schema' holds 'one'"),
         (GOOD.replace("\n1,", "\n²,"), "line 2: column 'schema' holds '²'"),
         (GOOD.replace(",copy,", ",,"), "line 3: column 'kernel' is empty"),
@@ -275,7 +294,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """A file that can't be read is told with the system's reason."""
     with pytest.raises(FileError, match=r"can't read .*gone\.csv: No such file"):
         read_rows(tmp_path / "gone.csv")
-    with pytest.raises(FileError, match="can't read .*: Is a directory"):
+    with pytest.raises(FileError, match=r"can't read .*: Is a directory"):
         read_rows(tmp_path)
 
 

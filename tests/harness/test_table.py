@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from fakes import make_result
 
 from bandmark.record import Result
 from bandmark.table import HEADER, LEGEND, build_table, heading
+from fakes import make_result
 
 
 def cells(row: Result) -> dict[str, str]:
@@ -42,7 +42,8 @@ def test_a_plain_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gbs", "text"), [(None, "-"), (0.00524, "0.00524"), (0.5, "0.5"), (27.359, "27.36"), (99.999, "100.00"), (7100.4, "7100")]
+    ("gbs", "text"),
+    [(None, "-"), (0.00524, "0.00524"), (0.5, "0.5"), (27.359, "27.36"), (99.999, "100.00"), (7100.4, "7100")],
 )
 def test_bandwidths_have_three_figures(gbs: float | None, text: str) -> None:
     """At least three figures, whatever the size; a dash for what is unknown."""
@@ -52,7 +53,11 @@ def test_bandwidths_have_three_figures(gbs: float | None, text: str) -> None:
 def test_a_failed_row_shows_no_figures() -> None:
     """A row without a bandwidth has dashes and a footnote with status and reason."""
     row = make_result(
-        status="failed_verification", verified=False, reason="the output is wrong", bandwidth_gbs=None, bandwidth_best_gbs=None
+        status="failed_verification",
+        verified=False,
+        reason="the output is wrong",
+        bandwidth_gbs=None,
+        bandwidth_best_gbs=None,
     )
     assert {cells(row)[name] for name in ("GB/s", "best", "spread", "%peak", "%Spark")} == {"-"}
     built = build_table([row])
@@ -74,7 +79,11 @@ def test_equal_notes_are_one_footnote() -> None:
 
 @pytest.mark.parametrize(
     ("regime", "words"),
-    [("cache", "fits the last-level cache"), ("mixed", "less than 4 last-level caches"), (None, "whose size is unknown")],
+    [
+        ("cache", "fits the last-level cache"),
+        ("mixed", "less than 4 last-level caches"),
+        (None, "whose size is unknown"),
+    ],
 )
 def test_rows_outside_the_dram_regime_say_so(regime: str | None, words: str) -> None:
     """Where there are no percentages a footnote says why."""
@@ -111,7 +120,9 @@ def test_variants_are_named_where_they_differ() -> None:
 def test_the_heading() -> None:
     """Device, system, run, versions, threads, driver, sizes, cache and peak: what a screenshot must hold."""
     rows = [
-        make_result(threads=8, peak_gbs=76.8, peak_source="set by hand (--peak 76.8)", llc_bytes=32 << 20, driver="999.1"),
+        make_result(
+            threads=8, peak_gbs=76.8, peak_source="set by hand (--peak 76.8)", llc_bytes=32 << 20, driver="999.1"
+        ),
         make_result(backend="torch", backend_version="2.13.0", working_set_bytes=768 << 20),
     ]
     text = heading(rows)

@@ -43,6 +43,9 @@ TARGETS: dict[str, dict[str, float]] = {
 }
 """The median ratio that a body must reach. NumPy's copy is a memcpy and must keep up with one; torch's is a loop."""
 
+HEAD = """| kernel | dtype | body | C GB/s | body GB/s | ratio | target |
+|---|---|---|--:|--:|--:|--:|"""
+
 QUIET_SHARE = 0.05
 """A round is repeated if other programs took more than this share of the processors meanwhile."""
 
@@ -62,6 +65,7 @@ class Row:
     backend: str
     variant: str
     c_gbs: float
+    gbs: float
     ratio: float
     target: float | None
 
@@ -179,8 +183,8 @@ def measure(
         for name, workload in workloads.items():
             ratio = statistics.median(c / t for c, t in zip(base, times[name], strict=True))
             target = TARGETS[name].get(form)
-            gbs = moved / statistics.median(base) / 1e9
-            rows.append(Row(form, dtype.name, name, workload.variant or "", gbs, ratio, target))
+            c_gbs, gbs = (moved / statistics.median(seconds) / 1e9 for seconds in (base, times[name]))
+            rows.append(Row(form, dtype.name, name, workload.variant or "", c_gbs, gbs, ratio, target))
     errors = {name: w.verify() for name, w in workloads.items()}
     errors |= {f"C {form}": yardstick.verify(form, inputs, memory) for form in forms}
     for workload in workloads.values():
@@ -195,13 +199,14 @@ def line(row: Row) -> str:
     """Return a row of the markdown table."""
     target = "" if row.target is None else f"{row.target:.2f}" + (" (below)" if row.is_below else "")
     name = f"{row.backend} {row.variant}".strip()
-    return f"| {row.kernel} | {row.dtype} | {name} | {row.c_gbs:.1f} | {row.c_gbs * row.ratio:.1f} | {row.ratio:.3f} | {target} |"
+    cells = [row.kernel, row.dtype, name, f"{row.c_gbs:.1f}", f"{row.gbs:.1f}", f"{row.ratio:.3f}", target]
+    return f"| {' | '.join(cells)} |"
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=parse_bytes, help="bytes per array, such as 1GiB (default: 4 x last-level cache)")
+    parser.add_argument("--size", type=parse_bytes, help="bytes per array, such as 1GiB (default: 4 x cache)")
     parser.add_argument("--rounds", type=int, default=15, help="runs of each contestant (default 15)")
     parser.add_argument("--kernel", nargs="+", choices=list(KERNELS), default=list(KERNELS))
     parser.add_argument("--dtype", nargs="+", choices=["float64", "float32"], default=["float64", "float32"])
@@ -218,7 +223,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cpus = usable_cpus()
     print(f"{machine.cpu_model_name}, {len(cpus)} threads, {format_bytes(size)} per array, {options.rounds} rounds,")
     print(f"{options.cc} {' '.join(FLAGS[:3])}; " + ", ".join(f"{b.name} {b.version}" for b in selection.backends))
-    print("\n| kernel | dtype | body | C GB/s | body GB/s | ratio | target |\n|---|---|---|--:|--:|--:|--:|", flush=True)
+    print("\n" + HEAD, flush=True)
     below = disturbed = 0
     with tempfile.TemporaryDirectory() as folder:
         yardstick = Yardstick(options.cc, Path(folder), cpus)

@@ -28,6 +28,8 @@ INSTALL = {
 }
 """How to get a library that is missing."""
 
+ON_CPU = "NumPy runs on the CPU; add --device cpu, or choose torch or cupy."
+
 
 def is_installed(name: str) -> bool:
     """Return whether a library is installed, without importing it."""
@@ -128,6 +130,8 @@ def select(
     wanted = [] if "all" in wanted else wanted
     if address == "cpu" or (address is None and wanted == ["numpy"]):
         return _select_cpu(machine, wanted, threads, {})
+    if wanted == ["numpy"]:
+        raise UsageError(ON_CPU)
     found = discover([n for n in ("cupy", "torch") if not wanted or n in wanted])
     accelerator = _choose(found, address)
     if accelerator is None:
@@ -198,7 +202,7 @@ def _open_on_cpu(name: str, machine: Machine, memory: Any, problems: dict[str, s
 def _select_accelerator(accelerator: Accelerator, wanted: list[str], found: Discovery) -> Selection:
     for name in wanted:
         if name == "numpy":
-            raise UsageError("NumPy runs on the CPU; add --device cpu, or choose torch or cupy.")
+            raise UsageError(ON_CPU)
         if name not in accelerator.backends:
             raise BackendUnavailable(f"{name} can't use {accelerator.address}: {found.problems.get(name, 'not seen')}.")
     opened: list[Any] = []

@@ -1,0 +1,52 @@
+"""bandmark merge: many runs in one CSV."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from bandmark.console import talk
+from bandmark.errors import EXIT_OK, FileError
+from bandmark.merge import Merged, gather, merge
+
+MOST_NAMED = 10
+"""Duplicates that are named one by one."""
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Write one CSV with the rows of all runs."""
+    output = None if arguments.output == "-" else Path(arguments.output)
+    files = [file for file in gather(Path(file) for file in arguments.files) if file != output]
+    if output is None:
+        merged = merge(files, sys.stdout)
+    else:
+        merged = _write(files, output, force=arguments.force)
+    for duplicate in merged.duplicates[:MOST_NAMED]:
+        talk(duplicate)
+    if len(merged.duplicates) > MOST_NAMED:
+        talk(f"and {len(merged.duplicates) - MOST_NAMED} more duplicates")
+    talk(f"{merged.runs} runs, {merged.rows} rows" + (f" in {output}" if output else ""))
+    return EXIT_OK
+
+
+def _write(files: list[Path], output: Path, *, force: bool) -> Merged:
+    """Write the merged file in one step, so that a clash leaves nothing behind."""
+    if output.exists() and not force:
+        raise FileError(f"{output} exists. Choose another --output, or add --force to replace it.")
+    temporary = ""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", newline="", dir=output.parent, prefix=f".{output.stem}.", delete=False
+        ) as out:
+            temporary = out.name
+            merged = merge(files, out)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, output)
+    except OSError as error:
+        raise FileError(f"can't write {output}: {error.strerror}. Choose another --output.") from error
+    finally:
+        Path(temporary).unlink(missing_ok=True) if temporary else None
+    return merged

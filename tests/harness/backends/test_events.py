@@ -1,0 +1,84 @@
+"""Timing by device events: the delay goes first, the events enclose the launches, and the host waits at both ends."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bandmark.backends.events import DELAY_LIMIT_S, NOMINAL_CLOCK_HZ, EventTimer, delay_seconds
+
+
+class Module:
+    """A pretend torch.cuda that logs what is called."""
+
+    def __init__(self, milliseconds: float = 4.0) -> None:
+        self.log: list[str] = []
+        self.cycles = 0
+        module = self
+
+        class Event:
+            made = 0
+
+            def __init__(self, enable_timing: bool) -> None:
+                assert enable_timing
+                Event.made += 1
+                self.name = {1: "begin", 2: "end"}[Event.made]
+
+            def record(self) -> None:
+                module.log.append(f"record {self.name}")
+
+            def synchronize(self) -> None:
+                module.log.append(f"wait for {self.name}")
+
+            def elapsed_time(self, later: Event) -> float:
+                assert (self.name, later.name) == ("begin", "end")
+                return milliseconds
+
+        self.Event = Event
+
+    def synchronize(self) -> None:
+        self.log.append("synchronize")
+
+    def _sleep(self, cycles: int) -> None:
+        self.log.append("delay")
+        self.cycles = cycles
+
+
+class WithoutDelay(Module):
+    """A device module that has no spin kernel, as torch.xpu."""
+
+    _sleep = None  # type: ignore[assignment]
+
+
+def test_the_order_of_a_window() -> None:
+    """Earlier work ends, then delay, start event, launches, stop event, and a wait for it; seconds come back."""
+    module = Module(milliseconds=4.0)
+    timer = EventTimer(module)
+    timer.start(10)
+    module.log.append("launches")
+    assert timer.stop() == pytest.approx(4e-3)
+    assert module.log == ["synchronize", "delay", "record begin", "launches", "record end", "wait for end"]
+    assert module.cycles == int(delay_seconds(10) * NOMINAL_CLOCK_HZ)
+
+
+def test_a_device_without_a_delay() -> None:
+    """Where the library has no spin kernel the events alone are used."""
+    module = WithoutDelay()
+    timer = EventTimer(module)
+    timer.start(10)
+    timer.stop()
+    assert module.log == ["synchronize", "record begin", "record end", "wait for end"]
+
+
+@given(st.integers(1, 100_000))
+def test_the_delay_covers_queueing(launches: int) -> None:
+    """The delay is twice what queueing takes at 6 us a launch, grows with the launches, and has a limit."""
+    seconds = delay_seconds(launches)
+    assert seconds >= min(2 * 6e-6 * launches, DELAY_LIMIT_S)
+    assert delay_seconds(launches) <= delay_seconds(launches + 1) <= DELAY_LIMIT_S
+
+
+def test_the_largest_window_is_covered() -> None:
+    """As many launches as a window may have are hidden whole."""
+    assert 2 * 6e-6 * 1024 < delay_seconds(1024) < DELAY_LIMIT_S

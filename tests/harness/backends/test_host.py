@@ -1,0 +1,172 @@
+"""The arena of CPU operands: each array filled with its tile, poisoned where it is written, touched by its threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bandmark.backends.host import ALIGNMENT, HostMemory, bounds, for_each, part_slices
+from bandmark.threads import Team
+from bandmark_kernels import DTYPES, KERNELS, Shape
+from bandmark_kernels.inputs import Inputs, make_inputs
+
+
+@pytest.fixture
+def memory() -> Iterator[HostMemory]:
+    """An arena whose two threads share the first processor, so that it runs on any machine."""
+    with Team([0, 0]) as team:
+        yield HostMemory(team)
+
+
+def inputs(kernel: str = "triad", n: int = 1000, m: int | None = None, dtype: str = "float32", seed: int = 1) -> Inputs:
+    """The inputs of a small case."""
+    return make_inputs(KERNELS[kernel], DTYPES[dtype], Shape(n, m=m), seed=seed)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 64))
+def test_parts_cover_everything_once(length: int, parts: int) -> None:
+    """Contiguous, nearly equal, never empty, and no more than there are elements."""
+    cut = bounds(length, parts)
+    assert [i for lo, hi in cut for i in range(lo, hi)] == list(range(length))
+    sizes = [hi - lo for lo, hi in cut]
+    assert len(cut) == min(parts, length)
+    assert not sizes or (min(sizes) >= 1 and max(sizes) - min(sizes) <= 1)
+
+
+def test_threads_without_a_part_do_nothing() -> None:
+    """A team gets a call per thread, however tiny the array."""
+    with Team([0, 0, 0]) as team:
+        done: list[int] = []
+        calls = for_each(team, [lambda: done.append(1)])
+        assert len(calls) == 3
+        team.run(calls)
+    assert done == [1]
+
+
+@pytest.mark.parametrize("kernel", list(KERNELS))
+@pytest.mark.parametrize("dtype", list(DTYPES))
+@pytest.mark.parametrize("n", [1, 2, 129, 1000])
+def test_operands_hold_their_tiles(memory: HostMemory, kernel: str, dtype: str, n: int) -> None:
+    """What is read repeats its tile, what is written is NaN, and every operand has its shape and dtype."""
+    made = inputs(kernel, n, 70 if KERNELS[kernel].is_matrix else None, dtype)
+    operands = memory.operands(made)
+    for operand in made.kernel.operands:
+        array = operands[operand.name]
+        if operand.role == "result":
+            assert array.shape == () and np.isnan(array)
+            continue
+        assert array.dtype == DTYPES[dtype].storage and array.flags["C_CONTIGUOUS"]
+        assert array.size == made.shape.count(operand.extent)
+        if operand.is_read:
+            tile = made.tiles[operand.name]
+            expected = np.resize(tile, array.shape) if array.ndim == 1 else np.resize(tile, (len(array), made.shape.n))
+            if made.kernel.is_reduction:
+                expected[-1] = made.last(operand.name)
+            assert array.tobytes() == expected.tobytes()
+        else:
+            assert np.isnan(made.dtype.decode(array)).all()
+
+
+def test_operands_do_not_overlap_and_start_on_pages(memory: HostMemory) -> None:
+    """Each operand starts on a page of its own."""
+    arrays = list(memory.operands(inputs(n=1500, dtype="float16")).values())
+    starts = [a.__array_interface__["data"][0] for a in arrays]
+    assert all(start % ALIGNMENT == 0 for start in starts)
+    assert not any(np.shares_memory(a, b) for i, a in enumerate(arrays) for b in arrays[:i])
+
+
+def test_the_same_inputs_are_the_same_arrays(memory: HostMemory) -> None:
+    """Backends that ask for the operands of one case get the same pages, as they were left."""
+    made = inputs()
+    first = memory.operands(made)
+    first["a"][...] = 7
+    again = memory.operands(made)
+    assert all(again[name] is first[name] for name in first)
+    assert (again["a"] == 7).all()
+
+
+def test_other_inputs_are_filled_anew(memory: HostMemory) -> None:
+    """The next group finds none of the last one's values, though the arena is the same."""
+    memory.operands(inputs(n=2000, seed=1))
+    operands = memory.operands(inputs(n=1000, seed=2))
+    assert operands["b"].tobytes() == inputs(n=1000, seed=2).tiles["b"].tobytes()
+    assert np.isnan(operands["a"]).all()
+
+
+def test_the_arena_is_kept_while_it_is_large_enough(memory: HostMemory) -> None:
+    """A smaller group reuses the pages, a larger one gets more."""
+    large = memory.operands(inputs(n=5000))["a"].__array_interface__["data"][0]
+    small = memory.operands(inputs(n=100))["a"].__array_interface__["data"][0]
+    assert small == large
+    assert len(memory.operands(inputs(n=100_000))["a"]) == 100_000
+
+
+def test_several_numa_nodes_get_fresh_pages() -> None:
+    """Old pages stay on the node of the thread that touched them first, so a new layout gets new ones."""
+    with Team([0]) as team:
+        several = HostMemory(team, numa_nodes=2)
+        kept = several.operands(inputs(n=5000))["a"]
+        assert not np.shares_memory(kept, several.operands(inputs(n=100))["a"])
+
+
+def test_reset_poisons_and_refills(memory: HostMemory) -> None:
+    """Before verification an output is poisoned again, and an operand worked on in place gets its tile back."""
+    made = inputs("nstream")
+    operands = memory.operands(made)
+    output = made.kernel.output
+    operands[output.name][...] = 5
+    memory.reset(output)
+    assert operands[output.name].tobytes() == made.tiles[output.name].tobytes()
+    made = inputs("copy")
+    operands = memory.operands(made)
+    operands["b"][...] = 5
+    memory.reset(made.kernel.output)
+    assert np.isnan(operands["b"]).all()
+
+
+def test_pages_are_touched_first_by_the_thread_that_works_on_them() -> None:
+    """Both filling and poisoning run on the team, each thread on the part that a kernel later gives it."""
+    touched: dict[int, set[str]] = {}
+
+    class Spy(Team):
+        def run(self, calls):  # type: ignore[no-untyped-def]
+            def told(call):  # type: ignore[no-untyped-def]
+                def run() -> None:
+                    touched.setdefault(threading.get_ident(), set()).add(str(call.args))
+                    call()
+
+                return run
+
+            super().run([told(c) if hasattr(c, "args") else c for c in calls])
+
+    with Spy([0, 0]) as team:
+        HostMemory(team).operands(inputs("copy", n=1000))
+    assert sorted(map(sorted, touched.values())) == [[str((slice(0, 500),))], [str((slice(500, 1000),))]]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "operand", "parts"),
+    [
+        ("copy", 0, [slice(0, 100), slice(100, 200)]),
+        ("gemv", 0, [slice(0, 35), slice(35, 70)]),
+        ("gemv", 1, [slice(0, 100), slice(100, 200)]),
+        ("gemv", 2, [slice(0, 35), slice(35, 70)]),
+    ],
+)
+def test_parts_follow_the_kernels_split(kernel: str, operand: int, parts: list[slice]) -> None:
+    """GEMV is cut by rows: its matrix and its output are, and its input along itself."""
+    made = inputs(kernel, 200, 70 if KERNELS[kernel].is_matrix else None)
+    assert list(part_slices(made.kernel.operands[operand], made, 2)) == parts
+
+
+def test_closing_lets_the_arena_go(memory: HostMemory) -> None:
+    """After close the next operands are new ones."""
+    made = inputs()
+    first = memory.operands(made)
+    memory.close()
+    assert memory.operands(made)["a"] is not first["a"]

@@ -1,0 +1,123 @@
+"""NumPy on the CPU: every kernel right on several threads, wrong outputs found, and no trace left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from bandmark.backends.host import HostMemory
+from bandmark.backends.numpy_backend import NumpyBackend
+from bandmark.measure import take
+from bandmark.telemetry import Telemetry
+from bandmark.threads import Team
+from bandmark_kernels import DTYPES, KERNELS, Shape
+from bandmark_kernels.inputs import Inputs, make_inputs
+from fakes import GIB, make_machine
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[NumpyBackend]:
+    """A backend on two threads of one processor."""
+    with Team([0, 0]) as team:
+        yield NumpyBackend(make_machine().as_device(), HostMemory(team))
+
+
+def inputs(kernel: str, dtype: str = "float64", n: int = 1000) -> Inputs:
+    """The inputs of a small case."""
+    shape = Shape(60, m=50) if KERNELS[kernel].is_matrix else Shape(n)
+    return make_inputs(KERNELS[kernel], DTYPES[dtype], shape, seed=3)
+
+
+@pytest.mark.parametrize("kernel", list(KERNELS))
+def test_every_kernel_is_timed_and_verified(backend: NumpyBackend, kernel: str) -> None:
+    """A window takes time, and the output after it is right; verification can be repeated."""
+    workload = backend.prepare(inputs(kernel))
+    assert take(workload, 3).seconds > 0
+    assert workload.verify() <= 1
+    take(workload, 1)
+    assert workload.verify() <= 1
+    workload.close()
+
+
+@pytest.mark.parametrize("kernel", ["copy", "triad", "nstream", "dot", "gemv"])
+def test_a_launch_that_does_nothing_is_found(backend: NumpyBackend, kernel: str) -> None:
+    """Verification poisons the output first (in place: uses other scalars), so idle threads fail it."""
+    workload = backend.prepare(inputs(kernel))
+    take(workload, 1)
+    workload.launch = lambda: None  # type: ignore[method-assign]
+    assert not workload.verify() <= 1
+
+
+def test_verification_leaves_the_timed_calls(backend: NumpyBackend) -> None:
+    """After the launch with other scalars the timed ones are back."""
+    workload = backend.prepare(inputs("nstream"))
+    before = workload._calls
+    workload.verify()
+    assert workload._calls is before
+
+
+def test_unsupported_dtypes_have_a_reason(backend: NumpyBackend) -> None:
+    """Half precision arithmetic is far below memory speed in NumPy: the backend says so, and copies all the same."""
+    assert backend.why_not(KERNELS["triad"], DTYPES["float64"]) is None
+    assert backend.why_not(KERNELS["copy"], DTYPES["bfloat16"]) is None
+    assert backend.why_not(KERNELS["triad"], DTYPES["float16"])
+
+
+def test_a_named_form_runs_or_says_why_not(backend: NumpyBackend) -> None:
+    """Every form of a kernel that goes with the operands gives right outputs; one that does not says so."""
+    for kernel in KERNELS.values():
+        forms = backend.variants(kernel)
+        assert len(forms) != 1
+        for form in forms:
+            try:
+                workload = backend.prepare(inputs(kernel.name), form)
+            except NotImplementedError:
+                continue
+            assert workload.variant == form
+            assert workload.verify() <= 1
+    with pytest.raises(NotImplementedError, match="the no such form variant does not go with operands"):
+        backend.prepare(inputs("copy"), "no such form")
+
+
+def test_blas_is_held_to_one_thread_in_a_window(backend: NumpyBackend) -> None:
+    """Each thread of the team calls BLAS on its own part; outside the window BLAS is as it was."""
+
+    def blas() -> list[int]:
+        return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+
+    before = blas()
+    workload = backend.prepare(inputs("gemv"))
+    workload.start(1)
+    within = blas()
+    workload.launch()
+    workload.stop()
+    assert set(within) <= {1} and before
+    assert blas() == before
+
+
+def test_what_the_record_says(backend: NumpyBackend) -> None:
+    """Threads, version and BLAS, without the paths of libraries."""
+    assert (backend.threads, backend.version, backend.driver) == (2, np.__version__, None)
+    facts = backend.facts()
+    assert facts["blas"] and all(set(lib) == {"internal_api", "version", "architecture"} for lib in facts["blas"])
+    assert "/" not in str(facts)
+    assert backend.telemetry() == Telemetry()
+
+
+def test_the_budget_is_the_hosts(backend: NumpyBackend) -> None:
+    """A CPU's cases take at most 4 GiB unasked."""
+    assert 0 < backend.budget().default_bytes <= 4 * GIB
+    assert backend.budget().default_bytes <= backend.budget().limit_bytes
+
+
+def test_two_cases_of_a_group_share_their_arrays(backend: NumpyBackend) -> None:
+    """The operands belong to the inputs, not to the workload."""
+    made = inputs("copy")
+    one, two = backend.prepare(made), backend.prepare(made)
+    take(one, 1)
+    assert two.verify() <= 1
+    one.close()
+    assert two.verify() <= 1

@@ -1,0 +1,226 @@
+"""torch on the CPU, on the arrays that NumPy uses, and on a pretend accelerator with arrays and events of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from bandmark.backends import torch_backend
+from bandmark.backends.host import HostMemory
+from bandmark.backends.torch_backend import TorchBackend, open_accelerator
+from bandmark.device import Device
+from bandmark.measure import take
+from bandmark.threads import Team
+from bandmark_kernels import DTYPES, KERNELS, Body, Shape
+from bandmark_kernels.inputs import Inputs, make_inputs
+from fakes import FAKE_GPU, GIB, make_machine
+
+TORCH = [name for name, kernel in KERNELS.items() if kernel.torch.dtypes]
+
+
+def bind_in_place(a: Any, b: Any, c: Any, s: float) -> Any:
+    """A += b + s * c in two ops: no kernel of the table works in place in torch."""
+
+    def launch() -> None:
+        a.add_(b)
+        a.add_(c, alpha=s)
+
+    return launch
+
+
+IN_PLACE = replace(KERNELS["nstream"], torch=Body(bind_in_place, ("float32",)))
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """Give torch its threads back: the backend sets them for the process."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def cpu() -> Iterator[TorchBackend]:
+    """The backend on the CPU, on two threads."""
+    with Team([0, 0]) as team:
+        yield TorchBackend(make_machine().as_device(), HostMemory(team), "cpu")
+
+
+class Module:
+    """A pretend device module whose events say 2 ms, and whose device is the CPU."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        log = self.log
+
+        class Event:
+            def __init__(self, enable_timing: bool) -> None:
+                self.timing = enable_timing
+
+            def record(self) -> None:
+                log.append("record")
+
+            def synchronize(self) -> None:
+                log.append("wait")
+
+            def elapsed_time(self, later: Any) -> float:
+                return 2.0
+
+        self.Event = Event
+
+    def synchronize(self) -> None:
+        self.log.append("synchronize")
+
+    def empty_cache(self) -> None:
+        self.log.append("empty_cache")
+
+    def mem_get_info(self, address: Any) -> tuple[int, int]:
+        return 10 * GIB, 16 * GIB
+
+
+@pytest.fixture
+def accelerator(monkeypatch: pytest.MonkeyPatch) -> tuple[TorchBackend, Module]:
+    """The backend on a pretend accelerator: the CPU, timed by pretend events, with tensors of its own."""
+    module = Module()
+    monkeypatch.setattr(torch, "get_device_module", lambda address: module)
+    return TorchBackend(FAKE_GPU, None, "cpu"), module
+
+
+def inputs(kernel: str, dtype: str = "float32", n: int = 1000) -> Inputs:
+    """The inputs of a small case."""
+    shape = Shape(60, m=70) if KERNELS[kernel].is_matrix else Shape(n)
+    return make_inputs(KERNELS[kernel], DTYPES[dtype], shape, seed=3)
+
+
+@pytest.mark.parametrize("kernel", TORCH)
+def test_every_kernel_is_timed_and_verified_on_the_cpu(cpu: TorchBackend, kernel: str) -> None:
+    """A window takes time, and the output after it is right, again and again."""
+    workload = cpu.prepare(inputs(kernel))
+    assert take(workload, 3).seconds > 0
+    assert workload.verify() <= 1
+    take(workload, 1)
+    assert workload.verify() <= 1
+
+
+@pytest.mark.parametrize("kernel", TORCH)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_every_kernel_is_right_on_an_accelerator(
+    accelerator: tuple[TorchBackend, Module], kernel: str, dtype: str
+) -> None:
+    """On its own tensors, filled and poisoned on the device, each supported kernel is verified."""
+    backend, module = accelerator
+    if backend.why_not(KERNELS[kernel], DTYPES[dtype]) is not None:
+        assert dtype == "bfloat16"
+        return
+    workload = backend.prepare(inputs(kernel, dtype))
+    module.log.clear()
+    assert take(workload, 2).seconds == pytest.approx(2e-3)
+    assert module.log == ["synchronize", "record", "record", "wait"]
+    assert workload.verify() <= 1
+    workload.close()
+    assert module.log[-1] == "empty_cache"
+
+
+@pytest.mark.parametrize("kernel", ["copy", "triad", "dot", "gemv"])
+@pytest.mark.parametrize("where", ["cpu", "accelerator"])
+def test_a_launch_that_does_nothing_is_found(kernel: str, where: str, request: pytest.FixtureRequest) -> None:
+    """Verification poisons the output first, so that a launch that writes nothing fails it."""
+    found = request.getfixturevalue(where)
+    backend = found[0] if where == "accelerator" else found
+    workload = backend.prepare(inputs(kernel))
+    take(workload, 1)
+    workload.launch = lambda: None
+    assert not workload.verify() <= 1
+
+
+@pytest.mark.parametrize("where", ["cpu", "accelerator"])
+def test_kernels_in_place_are_verified_with_other_scalars(where: str, request: pytest.FixtureRequest) -> None:
+    """Fresh operands and other scalars verify a kernel that works in place, and one that does nothing fails."""
+    found = request.getfixturevalue(where)
+    backend = found[0] if where == "accelerator" else found
+    made = make_inputs(IN_PLACE, DTYPES["float32"], Shape(1000), seed=3)
+    workload = backend.prepare(made)
+    for _ in range(2):
+        take(workload, 5)
+        assert workload.verify() <= 1
+    idle = replace(IN_PLACE, torch=Body(lambda **operands: lambda: None, ("float32",)))
+    workload = backend.prepare(replace(made, kernel=idle))
+    take(workload, 5)
+    assert not workload.verify() <= 1
+
+
+def test_the_cpu_backend_works_on_numpys_arrays(cpu: TorchBackend) -> None:
+    """Both libraries move the same pages: a tensor shares memory with the arena."""
+    made = inputs("copy", "bfloat16")
+    workload = cpu.prepare(made)
+    assert cpu.memory is not None
+    array = cpu.memory.operands(made)["b"]
+    assert workload._tensors["b"].data_ptr() == array.__array_interface__["data"][0]
+    assert workload._tensors["b"].dtype == torch.bfloat16
+    assert cpu.memory_name == HostMemory.name
+
+
+def test_threads_are_the_teams(cpu: TorchBackend) -> None:
+    """Torch works with as many threads as NumPy's team has; an accelerator has none."""
+    assert cpu.threads == torch.get_num_threads() == 2
+    assert TorchBackend(FAKE_GPU, None, "cpu").threads is None
+
+
+def test_a_device_without_room_raises_memory_error(
+    accelerator: tuple[TorchBackend, Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch's own out-of-memory error becomes MemoryError with its first line, and cached memory is given back."""
+    backend, module = accelerator
+
+    def full(*arguments: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
+
+    monkeypatch.setattr(torch_backend, "TorchWorkload", full)
+    with pytest.raises(MemoryError, match=r"^CUDA out of memory\.$"):
+        backend.prepare(inputs("copy"))
+    assert module.log == ["empty_cache"]
+
+
+def test_budgets(accelerator: tuple[TorchBackend, Module], cpu: TorchBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's memory on a CPU, four fifths of what is free on a device, a quarter and 4 GiB where it is shared."""
+    monkeypatch.setattr(torch_backend, "available_bytes", lambda: 20 * GIB)
+    backend, _ = accelerator
+    assert cpu.budget().limit_bytes == 10 * GIB
+    assert backend.budget().default_bytes == 8 * GIB
+    shared = TorchBackend(Device(kind="gpu", name="NVIDIA GB10", integrated=True), None, "cpu")
+    assert shared.budget().limit_bytes == 4 * GIB
+
+
+def test_accelerators_are_verified_before_they_are_timed(cpu: TorchBackend) -> None:
+    """On a CPU verification comes after timing alone."""
+    assert TorchBackend(FAKE_GPU, None, "cpu").verifies_first
+    assert not cpu.verifies_first
+
+
+def test_unsupported_cases_have_a_reason(cpu: TorchBackend) -> None:
+    """A dtype that a CPU has no fast GEMV for, and float64 on Apple's GPUs, are told."""
+    assert cpu.why_not(KERNELS["gemv"], DTYPES["float16"])
+    assert cpu.why_not(KERNELS["triad"], DTYPES["bfloat16"]) is None
+    backend = TorchBackend(FAKE_GPU, None, "cpu")
+    backend.address = torch.device("mps")
+    assert backend.why_not(KERNELS["copy"], DTYPES["float64"]) == "Apple GPUs have no float64"
+
+
+def test_opening_an_accelerator_makes_it_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events and tensors without a device then belong to it."""
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.accelerator, "set_device_index", chosen.append)
+    backend = open_accelerator("cuda:1", FAKE_GPU)
+    assert chosen == [torch.device("cuda:1")]
+    assert (backend.memory_name, backend.device) == ("torch cuda:1", FAKE_GPU)
+
+
+def test_what_the_record_says(cpu: TorchBackend) -> None:
+    """Torch's version and what it was built for, and no path."""
+    facts = cpu.facts()
+    assert set(facts) == {"cuda", "git", "threads"}
+    assert "/" not in str(facts)

@@ -1,0 +1,466 @@
+"""The command line end to end on this machine's CPU, in small sizes: output, exit codes, bad input, killed runs."""
+
+from __future__ import annotations
+
+import csv
+import getpass
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bandmark
+from bandmark import request
+from bandmark.cli import main
+from bandmark.dimms import DimmReading
+from bandmark.machine import read_machine
+from bandmark.record import columns
+from bandmark.store import read_rows
+from bandmark_kernels import KERNELS
+
+SMALL = ("run", "--backend", "numpy", "--quick", "--size", "32KiB", "--time-limit", "0.4")
+"""A run of one dtype that takes a fraction of a second."""
+
+BANDMARK = (sys.executable, "-m", "bandmark")
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Work in an empty folder, and give SIGTERM its meaning back."""
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    yield tmp_path
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def tiny_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this machine have a last-level cache of 4 KiB, so that small arrays are in the dram regime."""
+    monkeypatch.setattr(request, "read_machine", lambda: replace(read_machine(), llc_bytes=4096))
+
+
+def call(*arguments: str, env: dict[str, str] | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    return subprocess.run(
+        [*BANDMARK, *arguments],
+        capture_output="stdout" not in options,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | (env or {}),
+        **options,
+    )
+
+
+def test_help_says_what_a_newcomer_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The question, the commands, and the exit codes; the run command's options with their units."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    for words in ("memory bandwidth", "bandmark run --quick", "bandmark devices", "bandmark show", "130 interrupted"):
+        assert words in out
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    out = capsys.readouterr().out
+    for words in ("--backend", "64MiB", "GEMV: of the matrix", "--fail-below", "below this % of peak", "2x5600"):
+        assert words in re.sub(r"\s+", " ", out)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """The name and the version, and nothing else."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"bandmark {bandmark.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["list"], ["list", "--json"]])
+def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
+    """Help, version and list load no numerical library and no drawing: that is what keeps them fast."""
+    program = (
+        "import sys\nfrom bandmark.cli import main\n"
+        f"try:\n    main({arguments})\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'cupy', 'pandas', 'numpy', 'rich', 'matplotlib', 'hypothesis', 'threadpoolctl'}\n"
+        "sys.exit(' '.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_importing_the_packages_imports_nothing_heavy() -> None:
+    """`import bandmark` and `import bandmark_kernels` are cheap: what computes is loaded when it computes."""
+    program = (
+        "import sys, bandmark, bandmark_kernels\n"
+        "sys.exit(' '.join(sorted({'torch', 'cupy', 'pandas', 'numpy', 'rich'} & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_run_from_end_to_end(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every kernel is measured and verified; table on stdout, notes and file names on stderr, two files of one stem."""
+    assert main([*SMALL, "--time-limit", "2", "--peak", "50", "--system", "my-box", "--output", "run.csv"]) == 0
+    captured = capsys.readouterr()
+    rows = read_rows(own_folder / "run.csv")
+    assert [row.kernel for row in rows] == list(KERNELS)
+    for row in rows:
+        assert row.verified is True and row.max_error is not None and row.max_error <= 1
+        assert row.status in ("ok", "suspect")
+        assert row.bytes_moved is not None and row.time_median_s is not None
+        assert row.bandwidth_gbs == pytest.approx(row.bytes_moved / row.time_median_s / 1e9)
+        assert (row.system, row.backend, row.dtype, row.peak_gbs) == ("my-box", "numpy", "float64", 50.0)
+        assert row.n_elements == 4096 or row.suite == "gemv"
+    assert "wrote run.csv and run.json" in captured.err and "--quick" in captured.err
+    lines = captured.out.splitlines()
+    assert [line.split()[0] for line in lines if line.split() and line.split()[0] in KERNELS] == list(KERNELS)
+    assert max(map(len, lines)) <= 80 and "\x1b" not in captured.out
+    assert sorted(p.name for p in own_folder.iterdir()) == ["run.csv", "run.json"]
+
+
+def test_the_record_of_a_run(own_folder: Path) -> None:
+    """The JSON has the run's settings and every raw sample, agrees with the CSV, and names neither host nor user."""
+    assert main([*SMALL, "--kernel", "copy,dot", "--output", "run.csv"]) == 0
+    text = (own_folder / "run.json").read_text()
+    record = json.loads(text)
+    rows = read_rows(own_folder / "run.csv")
+    assert {row.run_id for row in rows} == {record["run_id"]} and record["complete"] is True
+    for entry, row in zip(record["samples"], rows, strict=True):
+        seconds = entry["seconds_per_launch"]
+        assert (entry["kernel"], len(seconds)) == (row.kernel, row.samples)
+        assert min(seconds) == pytest.approx(row.time_min_s)
+    for name in {socket.gethostname(), getpass.getuser(), str(Path.home()), str(own_folder), sys.prefix}:
+        owner = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])")
+        assert not owner.search(text), name
+        assert not owner.search((own_folder / "run.csv").read_text()), name
+
+
+def test_a_run_without_output_names_its_new_file(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The name is the run's: start in UTC and four digits."""
+    assert main([*SMALL, "--kernel", "copy"]) == 0
+    (file,) = own_folder.glob("*.csv")
+    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{4}", file.stem)
+    assert read_rows(file)[0].run_id == file.stem
+    assert f"wrote {file.name} and {file.stem}.json" in capsys.readouterr().err
+
+
+def test_csv_on_stdout_and_nothing_else(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --output - stdout is the CSV alone, and no file is written."""
+    assert main([*SMALL, "--kernel", "triad,copy", "--output", "-"]) == 0
+    out = capsys.readouterr().out
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["kernel"] for row in rows] == ["copy", "triad"]
+    assert out.splitlines()[0] == ",".join(c.name for c in columns()) and out.count("\n") == 3
+    assert list(own_folder.iterdir()) == []
+
+
+def test_torch_and_numpy_side_by_side(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both libraries measure the same cases in turn, on the CPU."""
+    code = main(["run", "--device", "cpu", *SMALL[3:], "--kernel", "copy,nstream", "--output", "run.csv"])
+    assert code == 0
+    rows = read_rows(own_folder / "run.csv")
+    assert [(row.kernel, row.backend, row.status == "unsupported") for row in rows] == [
+        ("copy", "numpy", False),
+        ("copy", "torch", False),
+        ("nstream", "numpy", False),
+        ("nstream", "torch", True),
+    ]
+    assert rows[3].reason and rows[3].bandwidth_gbs is None
+    assert "torch 2." in capsys.readouterr().out
+
+
+def test_show_prints_the_table_of_the_run(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `run` printed is what `show` prints of its file."""
+    assert main([*SMALL, "--kernel", "copy", "--output", "run.csv"]) == 0
+    printed = capsys.readouterr().out
+    assert main(["show", "run.csv"]) == 0
+    assert capsys.readouterr().out == printed
+    assert main(["show", "--json", "run.csv"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["kernel"] == "copy"
+
+
+def test_devices_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    """The CPU is there, with its memory and a peak or what to do about it; libraries without a GPU are no error."""
+    assert main(["devices"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("cpu: ") and "memory" in out and "peak" in out
+    assert main(["devices", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["devices"][0]["address"] == "cpu"
+
+
+def test_probe_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    """`list --probe` imports each library and says what it can do here, or why not."""
+    assert main(["list", "--probe", "--json"]) == 0
+    states = {name: entry["state"] for name, entry in json.loads(capsys.readouterr().out)["backends"].items()}
+    assert states["numpy"].endswith("on the CPU")
+    assert "the CPU" in states["torch"]
+    assert states["cupy"]
+
+
+@pytest.mark.usefixtures("tiny_cache")
+@pytest.mark.parametrize(("percent", "code"), [("0.0001", 0), ("100", 1)])
+def test_fail_below(percent: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit code tells whether every row reached the wanted percentage of the peak."""
+    assert main([*SMALL, "--kernel", "copy", "--peak", "5000", "--fail-below", percent]) == code
+    assert ("is below 100 %" in capsys.readouterr().err) == bool(code)
+
+
+@pytest.mark.usefixtures("tiny_cache")
+def test_dram_rows_are_compared_with_the_named_systems(own_folder: Path) -> None:
+    """Verified rows in the dram regime have all percentages, and of the ceiling; whatever the device."""
+    assert main([*SMALL, "--kernel", "copy,read", "--peak", "1000", "--output", "run.csv"]) == 0
+    for row in read_rows(own_folder / "run.csv"):
+        assert row.regime == "dram" and row.bandwidth_gbs is not None
+        assert row.percent_of_peak == pytest.approx(row.bandwidth_gbs / 10, rel=1e-6)
+        assert row.percent_of_dgx_spark == pytest.approx(100 * row.bandwidth_gbs / 273, rel=1e-6)
+        assert row.percent_of_rtx_pro_5000 is not None and row.percent_of_dgx_station is not None
+        assert row.percent_of_ceiling is not None
+
+
+def test_fail_below_without_a_peak_is_bad_usage(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A threshold that nothing can be measured against is told, after the results."""
+    unread = DimmReading(peak_gbs=None, arithmetic="", memory_type=None, modules=(), explanation="not told")
+    monkeypatch.setattr(request, "read_dimms", lambda: unread)
+    assert main([*SMALL, "--kernel", "copy", "--fail-below", "50"]) == 2
+    captured = capsys.readouterr()
+    assert "--fail-below needs a peak" in captured.err and "copy" in captured.out
+
+
+@pytest.mark.usefixtures("tiny_cache")
+def test_suspect_rows_alone_are_no_failure(own_folder: Path) -> None:
+    """Zeros as inputs make every row suspect, and the exit code stays 0."""
+    assert main([*SMALL, "--kernel", "copy", "--data", "zeros", "--output", "run.csv"]) == 0
+    assert read_rows(own_folder / "run.csv")[0].status == "suspect"
+
+
+def test_an_error_row_is_a_failure(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that raises is a row with the reason, the next is measured, and the exit code is 1."""
+    broken = replace(KERNELS["copy"].numpy, bind=lambda **operands: lambda: 1 / 0, variants={})
+    monkeypatch.setitem(KERNELS, "copy", replace(KERNELS["copy"], numpy=broken))
+    assert main([*SMALL, "--kernel", "copy,read", "--output", "run.csv"]) == 1
+    one, two = read_rows(own_folder / "run.csv")
+    assert one.status == "error" and "division by zero" in (one.reason or "")
+    assert two.verified is True
+
+
+def test_a_wrong_kernel_is_a_failure(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that computes nothing has times, no bandwidth, and exit code 1."""
+    idle = replace(KERNELS["copy"].numpy, bind=lambda **operands: lambda: None, variants={})
+    monkeypatch.setitem(KERNELS, "copy", replace(KERNELS["copy"], numpy=idle))
+    assert main([*SMALL, "--kernel", "copy", "--output", "run.csv"]) == 1
+    (row,) = read_rows(own_folder / "run.csv")
+    assert (row.status, row.verified, row.bandwidth_gbs) == ("failed_verification", False, None)
+    assert row.time_median_s is not None
+
+
+BAD_INPUT = [
+    (["run", "--kernel", "traid"], "unknown kernel 'traid'. Did you mean 'triad'?"),
+    (["run", "--backend", "touch"], "unknown backend 'touch'. Did you mean 'torch'?"),
+    (["run", "--dtype", "float23"], "unknown dtype 'float23'. Did you mean 'float32'?"),
+    (["run", "--size", "0"], "--size '0' is not a size"),
+    (["run", "--size=-5MiB"], "--size '-5MiB' is not a size"),
+    (["run", "--size", "big"], "--size 'big' is not a size"),
+    (["run", "--size", "1e999"], "--size '1e999' is not a size"),
+    (["run", "--backend", "numpy", "--size", "900000GiB"], "needs 1800000 GiB for the 2 arrays of copy"),
+    (["run", "--backend", "numpy", "--threads", "0"], "--threads 0 is not possible"),
+    (["run", "--backend", "numpy", "--seed", "-1"], "--seed -1 is not a seed"),
+    (["run", "--time-limit", "0"], "--time-limit 0 must be a positive number"),
+    (["run", "--time-limit", "inf"], "--time-limit inf must be a positive number"),
+    (["run", "--peak", "lots"], "--peak 'lots' is not a peak"),
+    (["run", "--system", "My Box"], "--system 'My Box'"),
+    (["run", "--fail-below", "nan"], "--fail-below nan is no percentage"),
+    (["run", "--backend", "numpy", "--device", "cuda"], "NumPy runs on the CPU"),
+    (["run", "--device", "warp:9"], "there is no device 'warp:9'"),
+    (["run", "--output", "results.json"], "must end in .csv"),
+    (["run", "--output", "no/such/folder/run.csv"], "can't write no/such/folder/run.csv: No such file"),
+    (["show", "missing.csv"], "can't read missing.csv: No such file"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD_INPUT, ids=[" ".join(a) for a, _ in BAD_INPUT])
+def test_bad_input(arguments: list[str], message: str, own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, one message on stderr that says what is wrong, nothing on stdout, no file left."""
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.startswith("bandmark: ")
+    assert captured.out == ""
+    assert list(own_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["measure"],
+        ["run", "--data", "ones"],
+        ["run", "--kernel", ","],
+        ["run", "--seed", "x"],
+        ["show"],
+        ["run", "x"],
+    ],
+)
+def test_bad_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """What the parser refuses has exit code 2 too, with the usage."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage: bandmark" in capsys.readouterr().err
+
+
+def test_an_existing_output_is_refused(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is measured or touched; --force replaces, but not when the other options are wrong."""
+    (own_folder / "run.csv").write_text("precious")
+    assert main([*SMALL, "--kernel", "copy", "--output", "run.csv"]) == 2
+    assert "run.csv exists" in capsys.readouterr().err
+    assert main(["run", "--kernel", "cpy", "--force", "--output", "run.csv"]) == 2
+    assert (own_folder / "run.csv").read_text() == "precious"
+    assert main([*SMALL, "--kernel", "copy", "--force", "--output", "run.csv"]) == 0
+    assert len(read_rows(own_folder / "run.csv")) == 1
+
+
+def test_damaged_files_are_told(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`show` of a file that is no result has exit code 2 and names the file."""
+    (own_folder / "bad.csv").write_text("a,b\n1,2\n")
+    assert main(["show", "bad.csv"]) == 2
+    captured = capsys.readouterr()
+    assert "bad.csv" in captured.err and captured.out == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+@pytest.mark.parametrize("arguments", [[*SMALL, "--kernel", "copy", "--output", "-"], ["list"]])
+def test_a_full_disk_behind_stdout(arguments: list[str]) -> None:
+    """What can't be written to stdout is an error with a sentence, not a traceback."""
+    with open("/dev/full", "w") as full:
+        done = call(*arguments, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert "no space left" in done.stderr and "Traceback" not in done.stderr and "Exception" not in done.stderr
+
+
+def test_a_reader_that_goes_away() -> None:
+    """A closed pipe (| head) ends the command without a traceback."""
+    read, write = os.pipe()
+    os.close(read)
+    done = call("list", stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (2, "")
+
+
+def blocked(folder: Path, library: str, how: str) -> dict[str, str]:
+    """An environment in which a library is missing, or raises when it is imported."""
+    if how == "broken":
+        (folder / library).mkdir()
+        (folder / library / "__init__.py").write_text("raise OSError('libcudart.so.13: cannot open shared object')")
+    else:
+        (folder / "sitecustomize.py").write_text(
+            "import sys\n"
+            "class Block:\n"
+            "    def find_spec(self, name, path=None, target=None):\n"
+            f"        if name.split('.')[0] == {library!r}:\n"
+            "            raise ModuleNotFoundError(name)\n"
+            "import importlib.util, importlib.machinery\n"
+            "find = importlib.util.find_spec\n"
+            f"importlib.util.find_spec = lambda name, *rest: None if name == {library!r} else find(name, *rest)\n"
+            "sys.meta_path.insert(0, Block())\n"
+        )
+    return {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("missing", "torch is not installed; `pip install"),
+        ("broken", "torch is installed but can't be imported (OSError: libcudart.so.13: cannot open shared object)"),
+    ],
+)
+def test_without_torch(how: str, message: str, tmp_path: Path) -> None:
+    """A missing or broken torch is an error where it was asked for, and otherwise NumPy measures without it."""
+    folder = tmp_path / "path"
+    folder.mkdir()
+    env = blocked(folder, "torch", how)
+    asked = call("run", "--backend", "torch", "--quick", env=env)
+    assert asked.returncode == 2
+    assert message in asked.stderr and "Traceback" not in asked.stderr
+    unasked = call("run", *SMALL[3:], "--kernel", "copy", "--output", "-", env=env)
+    assert unasked.returncode == 0
+    assert [row["backend"] for row in csv.DictReader(io.StringIO(unasked.stdout))] == ["numpy"]
+    assert ("can't be imported" in unasked.stderr) == (how == "broken")
+
+
+def test_a_backend_that_is_not_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """CuPy asked for on a machine without it is an error that says why."""
+    from bandmark import backends
+
+    found = backends.is_installed
+    monkeypatch.setattr(backends, "is_installed", lambda name: name != "cupy" and found(name))
+    assert main(["run", "--backend", "cupy", "--device", "cpu"]) == 2
+    assert "The cupy backend needs an NVIDIA GPU" in capsys.readouterr().err
+
+
+def start(folder: Path) -> subprocess.Popen[str]:
+    """Start a run that takes a while, and wait until its first group is in the file."""
+    arguments = ("run", "--backend", "numpy", "--size", "64KiB", "--time-limit", "60", "--output", "run.csv")
+    running = subprocess.Popen(
+        [*BANDMARK, *arguments], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    file = folder / "run.csv"
+    deadline = time.monotonic() + 50
+    while not (file.exists() and len(file.read_text().splitlines()) > 1 and file.with_suffix(".json").exists()):
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < deadline, "no row after 50 s"
+        time.sleep(0.02)
+    return running
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)]
+)
+def test_a_killed_run_leaves_valid_files(own_folder: Path, number: signal.Signals, code: int) -> None:
+    """Ctrl-C and SIGTERM keep the finished groups, end valid files and exit with 130; SIGKILL keeps them as well."""
+    running = start(own_folder)
+    running.send_signal(number)
+    out, err = running.communicate(timeout=30)
+    assert running.returncode == code
+    assert "Traceback" not in err
+    rows = read_rows(own_folder / "run.csv")
+    assert 1 <= len(rows) < 2 * len(KERNELS)
+    assert all(row.verified for row in rows)
+    record = json.loads((own_folder / "run.json").read_text())
+    assert record["complete"] is False and len(record["samples"]) >= 1
+    if code == 130:
+        assert len(record["samples"]) == len(rows)
+        assert f"interrupted after {len(rows)} rows; they are kept" in err
+        assert "copy" in out and "wrote run.csv and run.json" in err
+        assert sorted(p.name for p in own_folder.iterdir()) == ["run.csv", "run.json"]
+
+
+def test_ctrl_c_before_the_first_row(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is stopped before its first group ends leaves no file, and exits with 130."""
+
+    def interrupt(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(request, "run_groups", interrupt)
+    assert main([*SMALL, "--output", "run.csv"]) == 130
+    monkeypatch.setattr(request, "select", interrupt)
+    assert main([*SMALL, "--output", "run.csv"]) == 130
+    assert list(own_folder.iterdir()) == []
+
+
+def test_module_and_script_are_the_same() -> None:
+    """`python -m bandmark` does what `bandmark` does."""
+    script = Path(sys.executable).with_name("bandmark")
+    told = subprocess.run([script, "--version"], capture_output=True, text=True, check=True).stdout
+    assert call("--version").stdout == told == f"bandmark {bandmark.__version__}\n"

@@ -1,0 +1,100 @@
+"""What is in the wheel, and only that."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+import bandmark
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel of the working tree, built with the hatchling that is installed."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--no-cache-dir", "--quiet"]
+    done = subprocess.run(
+        [*command, "--wheel-dir", str(folder), str(ROOT)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (file,) = folder.glob("*.whl")
+    assert file.name == f"bandmark-{bandmark.__version__}-py3-none-any.whl"
+    return zipfile.ZipFile(file)
+
+
+def sources(folder: str) -> set[str]:
+    """What git would ship of a source root, relative to it."""
+    return {
+        str(file.relative_to(ROOT / folder))
+        for file in (ROOT / folder).rglob("*")
+        if file.is_file() and not any(p == "__pycache__" or p.startswith(".") for p in file.relative_to(ROOT).parts)
+    }
+
+
+def test_the_wheel_holds_the_two_packages(wheel: zipfile.ZipFile) -> None:
+    """Every file of both packages, and nothing else but the metadata: no tests, no bare kernels or harness."""
+    names = set(wheel.namelist())
+    metadata = {name for name in names if ".dist-info/" in name}
+    assert {name.split("/")[0] for name in names - metadata} == {"bandmark", "bandmark_kernels"}
+    assert names - metadata == sources("harness") | sources("kernels")
+
+
+def test_data_and_sources_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
+    """The CUDA sources, the data files, the type marker and the licence are shipped."""
+    names = wheel.namelist()
+    kernels = {name for name in names if name.startswith("bandmark_kernels/") and name.endswith(".cu")}
+    assert {"bandmark_kernels/triad.cu", "bandmark_kernels/prelude.cu"} <= kernels
+    data = {name for name in names if name.startswith("bandmark/data/")}
+    assert data == {f"bandmark/data/{file.name}" for file in (ROOT / "harness/bandmark/data").iterdir()}
+    assert any(name.endswith(".csv") for name in data)
+    assert {"bandmark/py.typed", "bandmark_kernels/py.typed"} <= set(names)
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_nothing_in_the_wheel_names_this_machine(wheel: zipfile.ZipFile) -> None:
+    """No file of the wheel holds a path of the tree that it was built in."""
+    for name in wheel.namelist():
+        assert str(ROOT).encode() not in wheel.read(name), name
+
+
+def test_the_metadata(wheel: zipfile.ZipFile) -> None:
+    """Name, version, Python, the console script, and extras that bring torch and CuPy; the base brings neither."""
+    (path,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = Parser().parsestr(wheel.read(path).decode())
+    assert (metadata["Name"], metadata["Version"]) == ("bandmark", bandmark.__version__)
+    assert metadata["Requires-Python"] == ">=3.11"
+    needs = metadata.get_all("Requires-Dist") or []
+    base = {need.split(">")[0].strip() for need in needs if "extra ==" not in need}
+    assert base == {"numpy", "pandas", "rich", "threadpoolctl"}
+    assert {"cpu", "cuda12", "cuda13"} <= set(metadata.get_all("Provides-Extra") or [])
+    (path,) = (name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt"))
+    assert "bandmark = bandmark.cli:main" in wheel.read(path).decode()
+
+
+@pytest.mark.parametrize("name", ["kernels", "harness", "tests", "fakes"])
+def test_source_roots_are_no_packages(name: str, tmp_path: Path) -> None:
+    """From a neutral folder `import kernels` and `import harness` fail: the installation adds two packages alone."""
+    program = f"import bandmark, bandmark_kernels\nimport {name}"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"ModuleNotFoundError: No module named '{name}'" in done.stderr
+
+
+def test_the_wheel_works_on_its_own(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    """Unpacked elsewhere, the wheel's code and data are what runs."""
+    wheel.extractall(tmp_path)
+    program = (
+        f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\n"
+        "import bandmark, bandmark.catalog as c\n"
+        "print(bandmark.__file__, len(c.load_catalog()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    file, count = done.stdout.split()
+    assert Path(file).is_relative_to(tmp_path) and int(count) > 10
