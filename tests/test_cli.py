@@ -409,27 +409,31 @@ def test_a_backend_that_is_not_there(capsys: pytest.CaptureFixture[str], monkeyp
     assert "The cupy backend needs an NVIDIA GPU" in capsys.readouterr().err
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
-    """Start a run that takes a while, and wait until its first group is in the file."""
+@pytest.fixture
+def running(own_folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run that takes a while, from the moment when its first group is in the file."""
     arguments = ("run", "--backend", "numpy", "--size", "64KiB", "--time-limit", "60", "--output", "run.csv")
-    running = subprocess.Popen(
-        [*BANDMARK, *arguments], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    file = folder / "run.csv"
+    process = subprocess.Popen([*BANDMARK, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    file = own_folder / "run.csv"
     deadline = time.monotonic() + 50
-    while not (file.exists() and len(file.read_text().splitlines()) > 1 and file.with_suffix(".json").exists()):
-        assert running.poll() is None, running.communicate()
-        assert time.monotonic() < deadline, "no row after 50 s"
-        time.sleep(0.02)
-    return running
+    try:
+        while not (file.exists() and len(file.read_text().splitlines()) > 1 and file.with_suffix(".json").exists()):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline, "no row after 50 s"
+            time.sleep(0.02)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)]
 )
-def test_a_killed_run_leaves_valid_files(own_folder: Path, number: signal.Signals, code: int) -> None:
+def test_a_killed_run_leaves_valid_files(
+    own_folder: Path, running: subprocess.Popen[str], number: signal.Signals, code: int
+) -> None:
     """Ctrl-C and SIGTERM keep the finished groups, end valid files and exit with 130; SIGKILL keeps them as well."""
-    running = start(own_folder)
     running.send_signal(number)
     out, err = running.communicate(timeout=30)
     assert running.returncode == code

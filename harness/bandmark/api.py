@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bandmark.comparison import Comparison
-    from bandmark.figures import Side
+    from bandmark.figures import Run, Side
 
     Runs = str | Path | pd.DataFrame | Sequence[str | Path | pd.DataFrame]
 
@@ -73,15 +73,17 @@ def compare(
 
 def _side(runs: Runs, label: str) -> Side:
     """Return files and frames as a side."""
+    import pandas as pd
+
     from bandmark.sides import read_side, runs_of, side
 
-    parts = [runs] if isinstance(runs, str | Path) or hasattr(runs, "columns") else list(runs)
-    found = []
+    parts = [runs] if isinstance(runs, str | Path | pd.DataFrame) else list(runs)
+    found: list[Run] = []
     for part in parts:
-        if isinstance(part, str | Path):
-            found += read_side([part]).runs
-        elif hasattr(part, "columns"):
+        if isinstance(part, pd.DataFrame):
             found += runs_of(from_frame(part))
+        elif isinstance(part, str | Path):
+            found += read_side([part]).runs
         else:
             raise UsageError(f"{label} holds a {type(part).__name__}: give paths, or frames of run() or load().")
     named = [str(part) for part in parts if isinstance(part, str | Path)]

@@ -22,8 +22,8 @@ tests/benchmarks/test_compare_errors.py measures.
 SAME is shown by equivalence, and not by the lack of a difference: see bandmark.decide.
 
 What no statistics of the runs can see: a device that keeps one of two speeds for whole runs puts n runs of one side
-into one and n of the other into the other by luck with probability 2^(1 - 2n), 3 % for three runs a side. bandmark.decide looks at the recorded clock, if
-there is one; to measure the sides in turns helps against slow drift, more runs against both.
+into one and n of the other into the other by luck with probability 2^(1 - 2n), 3 % for three runs a side, 0.8 % for
+four. bandmark.decide looks at the recorded clock, if there is one. Sides measured in turns help against slow drift.
 """
 
 from __future__ import annotations

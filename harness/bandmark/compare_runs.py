@@ -8,17 +8,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean, median
+from typing import Any
 
 import numpy as np
 
-from bandmark.compare import Estimate, Runs, estimate
+from bandmark.compare import Estimate, Runs
+from bandmark.compare import estimate as estimate_cases
 from bandmark.comparison import CaseComparison, Comparison
 from bandmark.decide import MARGIN, Decision, Evidence, decide
 from bandmark.errors import UsageError
 from bandmark.figures import Figure, Run, Side
 from bandmark.pairing import Pair, Statistic, common_statistic, history_groups, of_history, pair_up
 from bandmark.settings import dtype_difference, unlike, version_notes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What all cases of a comparison have in common."""
+
+    statistic: Statistic
+    margin: float
+    across: bool
+    """Whether the sides are different devices."""
+    history: bool
+    """Whether stored runs were looked at."""
 
 
 def compare_sides(
@@ -62,15 +77,15 @@ def _compare(
             "Measure both alike, or add --anyway to compare the cases that both have."
         )
     groups = history_groups(history, baseline, candidate)
-    estimates = estimate(
+    estimates = estimate_cases(
         _runs([p.baseline for p in pairs], statistic),
         _runs([p.candidate for p in pairs], statistic),
         [_runs([of_history(group, pair) for pair in pairs], statistic) for group in groups],
         family=len(pairs) * candidates,
     )
     used = tuple(run.name for group in groups for run in group)
-    asked = bool(history)
-    cases = [_case(p, e, statistic, margin, across, asked) for p, e in zip(pairs, estimates, strict=True)]
+    terms = Terms(statistic=statistic, margin=margin, across=across, history=bool(history))
+    cases = [_case(pair, estimate, terms) for pair, estimate in zip(pairs, estimates, strict=True)]
     return Comparison(
         baseline=baseline,
         candidate=candidate,
@@ -105,22 +120,16 @@ def _runs(cases: Sequence[Sequence[Figure | None]], statistic: Statistic) -> Run
     return Runs(np.array(values, dtype=np.float64), np.array(errors, dtype=np.float64))
 
 
-def _case(
-    pair: Pair, case: Estimate, statistic: Statistic, margin: float, across: bool, history: bool
-) -> CaseComparison:
-    doubts = (*_doubts(pair.baseline, "baseline"), *_doubts(pair.candidate, "candidate"))
-    clock = None if across else _clock_ratio(pair)
-    evidence = Evidence(doubts=doubts, clock_ratio=clock, history=history)
-    if not math.isfinite(case.log_ratio):
-        missing = "; ".join(doubts) or "one side has no figure"
-        decision = Decision(verdict="UNCLEAR", reason=missing, next_step="measure the missing side")
-    else:
-        decision = decide(case, evidence, margin)
+def _case(pair: Pair, case: Estimate, terms: Terms) -> CaseComparison:
+    evidence = Evidence(
+        doubts=(*_doubts(pair.baseline, "baseline"), *_doubts(pair.candidate, "candidate")),
+        clock_ratio=None if terms.across else _clock_ratio(pair),
+        history=terms.history,
+    )
+    decision = _decide(case, evidence, terms)
+    width = case.limit_alone if decision.verdict == "SAME" else case.limit
     one = pair.shown
-    peaks = _peaks(pair) if across and math.isfinite(case.log_ratio) else None
-    shift = math.log(peaks[0] / peaks[1]) if peaks else math.nan
-    relative = decide(case.shifted(shift), evidence, margin) if peaks else None
-    gbs = (_mean_gbs(pair.baseline, statistic), _mean_gbs(pair.candidate, statistic))
+    gbs = (_mean_gbs(pair.baseline, terms.statistic), _mean_gbs(pair.candidate, terms.statistic))
     return CaseComparison(
         kernel=one.kernel,
         backend=one.backend,
@@ -132,20 +141,43 @@ def _case(
         baseline_gbs=gbs[0],
         candidate_gbs=gbs[1],
         ratio=_exp(case.log_ratio),
-        ratio_low=_exp(case.log_ratio - case.limit),
-        ratio_high=_exp(case.log_ratio + case.limit),
+        ratio_low=_exp(case.log_ratio - width),
+        ratio_high=_exp(case.log_ratio + width),
         verdict=decision.verdict,
         reason=decision.reason,
         next_step=decision.next_step or None,
         baseline_runs=case.runs[0],
         candidate_runs=case.runs[1],
         spread=case.spread if math.isfinite(case.spread) else None,
-        baseline_percent_of_peak=100 * gbs[0] / peaks[0] if peaks and gbs[0] else None,
-        candidate_percent_of_peak=100 * gbs[1] / peaks[1] if peaks and gbs[1] else None,
-        peak_ratio=_exp(case.log_ratio + shift),
-        peak_verdict=relative.verdict if relative else None,
-        peak_reason=relative.reason if relative else None,
+        **_of_peaks(pair, case, evidence, terms, gbs),
     )
+
+
+def _decide(case: Estimate, evidence: Evidence, terms: Terms) -> Decision:
+    """Return the verdict on a case, which may lack a figure on one side."""
+    if math.isfinite(case.log_ratio):
+        return decide(case, evidence, terms.margin)
+    reason = "; ".join(evidence.doubts) or "one side has no figure"
+    return Decision(verdict="UNCLEAR", reason=reason, next_step="measure the side that has no figure")
+
+
+def _of_peaks(
+    pair: Pair, case: Estimate, evidence: Evidence, terms: Terms, gbs: tuple[float | None, float | None]
+) -> dict[str, Any]:
+    """Return the columns that compare percentages of the peaks: between devices, where both peaks are known."""
+    peaks = _peaks(pair) if terms.across else None
+    if peaks is None or gbs[0] is None or gbs[1] is None:
+        return {}
+    # Peaks are constants: the ratio of the percentages has the error of the ratio of the bandwidths.
+    of_peak = case.shifted(math.log(peaks[0] / peaks[1]))
+    decision = decide(of_peak, evidence, terms.margin)
+    return {
+        "baseline_percent_of_peak": 100 * gbs[0] / peaks[0],
+        "candidate_percent_of_peak": 100 * gbs[1] / peaks[1],
+        "peak_ratio": _exp(of_peak.log_ratio),
+        "peak_verdict": decision.verdict,
+        "peak_reason": decision.reason,
+    }
 
 
 def _doubts(figures: Sequence[Figure | None], side: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.table import Table
 from bandmark.compare import ERROR_RATE
 from bandmark.comparison import CaseComparison, Comparison
 from bandmark.console import console
+from bandmark.decide import Verdict
 from bandmark.figures import Side
 from bandmark.table import SHORT_DTYPES
 
@@ -86,9 +87,10 @@ def _figure(value: float | None) -> str:
 
 
 def _change(ratio: float | None) -> str:
+    """Write a ratio as a change: +2.7%, or x3.01 from twice the bandwidth on."""
     if ratio is None:
         return "-"
-    return f"{100 * (ratio - 1):+.1f}%" if ratio < 2 else f"x{ratio:.3g}"
+    return f"{round(100 * (ratio - 1), 1) + 0.0:+.1f}%" if ratio < 2 else f"x{ratio:.2f}"
 
 
 def _interval(low: float | None, high: float | None) -> str:
@@ -110,8 +112,9 @@ def _side(name: str, side: Side) -> str:
 
 def summary(comparison: Comparison) -> str:
     """Return how many cases have each verdict, in a line, and where the spread between runs is known from."""
-    counts = ", ".join(f"{number} {verdict}" for verdict, number in comparison.count().items() if number)
-    text = f"{len(comparison.cases)} case{'s' if len(comparison.cases) > 1 else ''}: {counts}."
+    text = f"{len(comparison.cases)} case{'s' if len(comparison.cases) > 1 else ''}: {_counts(comparison.count())}."
+    if of_peak := _counts(comparison.count_of_peak()):
+        text += f" Of their own peaks: {of_peak}."
     if comparison.history:
         named = ", ".join(comparison.history[:3])
         more = f" and {len(comparison.history) - 3} more" if len(comparison.history) > 3 else ""
@@ -119,13 +122,17 @@ def summary(comparison: Comparison) -> str:
     return text
 
 
+def _counts(counts: Mapping[Verdict, int]) -> str:
+    return ", ".join(f"{number} {verdict}" for verdict, number in counts.items() if number)
+
+
 def legend(comparison: Comparison) -> str:
     """Return how to read the tables."""
     time = "median time" if comparison.statistic == "median" else "shortest time of a run"
     margin = f"{100 * comparison.margin:g} %"
     return (
-        f"baseline, candidate: GB/s by the {time}, mean of the runs; change: of the bandwidth; interval: holds for all "
-        f"cases at once with {100 * (1 - ERROR_RATE):g} % confidence, from the spread between runs. FASTER, SLOWER: the "
-        f"interval leaves out no change, and the change is over {margin}. SAME: surely within {margin} (90 % interval of "
-        "the case). GB is 10^9 bytes."
+        f"baseline, candidate: GB/s (10^9 bytes) by the {time}, mean of the runs. interval: of the change, from the "
+        f"spread between runs; it holds for all cases at once with {100 * (1 - ERROR_RATE):g} % confidence, for SAME "
+        f"for the case with 90 %. FASTER, SLOWER: the interval leaves out 0, and the change is over {margin}. SAME: "
+        f"the interval is within {margin}."
     )

@@ -31,7 +31,8 @@ class CaseComparison:
     candidate_gbs: float | None
     ratio: float | None
     ratio_low: float | None
-    """Lower end of the interval that holds for all cases of the comparison at once; None if it is unbounded."""
+    """Lower end of the interval on which the verdict rests: for SAME the 90 % interval of the case, else the one that
+    holds for all cases of the comparison at once. None if it is unbounded."""
     ratio_high: float | None
     verdict: Verdict
     reason: str
@@ -41,13 +42,13 @@ class CaseComparison:
     candidate_runs: int
     spread: float | None
     """Relative standard deviation between runs, moderated over the cases."""
-    baseline_percent_of_peak: float | None
+    baseline_percent_of_peak: float | None = None
     """This and what follows is filled where the devices differ and both peaks are known."""
-    candidate_percent_of_peak: float | None
-    peak_ratio: float | None
+    candidate_percent_of_peak: float | None = None
+    peak_ratio: float | None = None
     """The candidate's percentage of its peak over the baseline's of its own."""
-    peak_verdict: Verdict | None
-    peak_reason: str | None
+    peak_verdict: Verdict | None = None
+    peak_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +67,13 @@ class Comparison:
     notes: tuple[str, ...]
 
     def count(self) -> dict[Verdict, int]:
-        """Return how many cases have each verdict."""
+        """Return how many cases have each verdict on their bandwidth."""
         counted = Counter(case.verdict for case in self.cases)
+        return {verdict: counted[verdict] for verdict in VERDICTS}
+
+    def count_of_peak(self) -> dict[Verdict, int]:
+        """Return how many cases have each verdict on their percentage of the peak."""
+        counted = Counter(case.peak_verdict for case in self.cases)
         return {verdict: counted[verdict] for verdict in VERDICTS}
 
     def regressions(self, beyond: float = 0.0) -> list[CaseComparison]:

@@ -26,7 +26,7 @@ MARGIN = 0.02
 CLOCK_TOLERANCE = 0.05
 """Relative difference of the sides' processor clocks from which it may be the clock that was compared."""
 
-HEAVY_FROM = 0.02
+HEAVY_FROM = 0.01
 """Mean distance of the samples from their median, over it, from which far samples matter."""
 
 MOST_RUNS = 20
@@ -102,41 +102,39 @@ def _open(case: Estimate, edge: float, margin: float) -> Decision:
     """Return UNCLEAR, with the number of runs that would settle it: errors shrink with the root of the runs."""
     size = abs(case.log_ratio)
     if size > edge:
-        excess = case.limit / size
-        reason = f"{change(case.log_ratio)}, but luck explains up to {_percent(case.limit)}"
+        excess, reason = case.limit / size, "luck in one of the cases explains a change of this size"
     else:
         excess = case.limit_alone / (edge - size) if size < edge else math.inf
-        reason = f"{change(case.log_ratio)} +- {_percent(case.limit_alone)}: about the margin of {100 * margin:g} %"
-    if math.isfinite(case.spread):
-        reason += f" (runs differ by {_percent(case.spread)})"
+        reason = f"the change may be within {100 * margin:g} % or beyond"
     runs = min(case.runs)
     wanted = max(runs + 1, math.ceil(runs * min(excess, 1e3) ** 2))
     if wanted <= MOST_RUNS:
-        return Decision(verdict="UNCLEAR", reason=reason, next_step=f"about {wanted} runs a side, taken in turns, tell")
-    if size <= edge and case.limit_alone < edge:
-        return Decision(verdict="UNCLEAR", reason=reason, next_step="more runs won't tell; choose another --margin")
-    return Decision(
-        verdict="UNCLEAR",
-        reason=reason,
-        next_step="quieten the machine first (other programs, clocks, power): that beats more runs",
-    )
+        step = f"about {wanted} runs a side tell, taken in turns"
+    elif case.limit_alone < edge:
+        step = "the change is so close to the margin that more runs won't tell; choose another --margin"
+    else:
+        step = "quieten the machine (other programs, clocks, power): the runs differ too much for more of them to help"
+    return Decision(verdict="UNCLEAR", reason=reason, next_step=step)
 
 
 def instabilities(seconds: Sequence[float]) -> list[str]:
     """Return why the samples of one run have no one bandwidth: two speeds, drift, or far samples that dominate.
 
-    The samples are in the order in which they were taken. Far samples dominate where the mean distance from the median
-    exceeds that of the quartiles from each other, 0.59 of it for normal noise, 0.72 for a Laplace distribution.
+    The samples are in the order in which they were taken. Far samples dominate where the mean distance from the median,
+    without the farthest of each twenty (one stall is no pattern), exceeds that of the quartiles from each other; for
+    normal noise it is 0.59 of it, for a Laplace distribution 0.72.
     """
     if len(seconds) < 2:
         return []
     found = doubts(seconds, bandwidth_gbs=0.0, peak_gbs=None, regime=None, data="random")
     ordered = sorted(seconds)
     middle = quantile(ordered, 0.5)
-    distance = sum(abs(s - middle) for s in ordered) / len(ordered) / middle
+    distances = sorted(abs(s - middle) for s in ordered)
+    kept = distances[: -max(1, len(distances) // 20)]
+    distance = sum(kept) / len(kept) / middle
     quartiles = (quantile(ordered, 0.75) - quantile(ordered, 0.25)) / middle
     if not found and distance > HEAVY_FROM and distance > quartiles:
-        found.append(f"samples lie {_percent(distance)} from the median on average, mostly by a few far ones")
+        found.append(f"samples lie {_percent(distance)} from the median on average, most of it by a few far ones")
     return found
 
 

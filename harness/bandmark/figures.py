@@ -9,6 +9,7 @@ from bandmark.record import Result
 Key = tuple[str | None, str, str | None, str | None]
 """Backend, kernel, dtype and weight format of a case; None in another tool's figure that has no such thing."""
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """What one run says of one case."""

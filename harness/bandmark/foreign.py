@@ -1,15 +1,18 @@
-"""What do other tools' results say in our terms? STREAM's text and BabelStream's CSV here, JSON in bandmark.foreign_json.
+"""What do other tools' results say in our terms? STREAM's text and BabelStream's CSV.
+
+The JSON of others is read by bandmark.foreign_json.
 
 STREAM 5.10 (stream.c) prints `1.0E-06 * bytes / mintime`: MB are 10^6 bytes, and the time is the shortest. BabelStream
-5.0 (src/main.cpp, src/benchmark.h, src/Unit.h) prints max_<unit>_per_sec, weight * sizeof * n_elements over min_runtime,
-with the unit in the column's name. Both count each element read or written once, as we do, so their figures are our
-best_gbs. The first iteration is left out by both.
+5.0 (src/main.cpp, src/benchmark.h, src/Unit.h) prints max_<unit>_per_sec, weight * sizeof * n_elements over
+min_runtime, with the unit in the column's name. Both count each element read or written once, as we do, so their
+figures are our best_gbs. The first iteration is left out by both.
 """
 
 from __future__ import annotations
 
 import csv
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from bandmark.errors import FileError
@@ -60,7 +63,7 @@ def read_foreign(file: Path) -> list[Run]:
         # What stands before a header (sizes, the device) belongs to it, so a run reaches from header to header.
         edges = [0, *[_end_of_table(text, start) for start in starts]]
         if starts:
-            parts = [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+            parts = [text[a:b] for a, b in pairwise(edges)]
             return [read(file, part, f"{file.name}#{i}" if i > 1 else file.name) for i, part in enumerate(parts, 1)]
     return []
 

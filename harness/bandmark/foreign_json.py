@@ -1,10 +1,10 @@
 """What do nvbandwidth's and NVBench's JSON say in our terms?
 
-nvbandwidth 0.8 (json_output.cpp, memcpy.cpp) prints, for device_local_copy, the size of the buffer over the median time
-of its samples: a copy counts once. We count what is read and what is written, so the figure is doubled. Cells of its
-matrix are text, "N/A" where there is nothing. NVBench (nvbench/json_printer.cu, measure_cold.cu, file version 1) declares
-its own bytes; nv/cold/bw/global/bytes_per_second is those over the *mean* time. Where the file has the median, that is
-taken. The values of its summaries are text as well.
+nvbandwidth 0.8 (json_output.cpp, memcpy.cpp) prints, for device_local_copy, the size of the buffer over the median
+time of its samples: a copy counts once. We count what is read and what is written, so the figure is doubled. Cells of
+its matrix are text, "N/A" where there is nothing. NVBench (json_printer.cu and measure_cold.cu, file version 1)
+declares its own bytes; nv/cold/bw/global/bytes_per_second is those over the *mean* time. Where the file has the median,
+that is taken. The values of its summaries are text as well.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Which quantiles does comparing runs need? Student's t, and the logarithm of a variance; in the standard library's floats.
+"""Which quantiles does comparing runs need? Student's t, and those of variances.
 
-SciPy has all of these, and a dependency for four functions would be the largest one of the package.
+SciPy has all of these, and as a dependency for four functions it would be the largest one of the package.
 """
 
 from __future__ import annotations
@@ -93,5 +93,5 @@ def inverse_trigamma(value: float) -> float:
 
 
 def chi2_median(df: float) -> float:
-    """Return the median of chi-square over df, to 2 % from one degree on: (1 - 2 / (9 df))^3 (Wilson, Hilferty 1931)."""
+    """Return the median of chi-square over df, within 4 %: (1 - 2 / (9 df))^3 (Wilson and Hilferty, 1931)."""
     return float((1 - 2 / (9 * df)) ** 3)

@@ -83,7 +83,7 @@ def files_of(place: Path) -> list[Path]:
     files = [p for p in files if p.suffix != ".json" or not p.with_suffix(".csv").exists()]
     files = [p for p in files if p.name != "datapackage.json"]
     if not files:
-        raise FileError(f"{place} holds no result file ({', '.join(SUFFIXES)}). Name the folder of the runs themselves.")
+        raise FileError(f"{place} holds no result file ({', '.join(SUFFIXES)}). Name the folder of the runs.")
     return files
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -71,7 +71,7 @@ class Team:
         Raises:
             ValueError: if there are not as many calls as workers.
             RuntimeError: if the team is closed.
-            BaseException: what a call raised; an (Base)ExceptionGroup if several did.
+            BaseException: what a call raised, or an ExceptionGroup if several did; an interrupt goes before them.
         """
         if self._closed:
             raise RuntimeError("this team is closed; make a new one")
@@ -80,9 +80,15 @@ class Team:
         if not self._workers:
             calls[0]()
             return
-        for worker, call in zip(self._workers, calls, strict=True):
-            worker.start(call)
-        _raise(_wait(self._workers))
+        errors: list[BaseException] = []
+        try:
+            for worker, call in zip(self._workers, calls, strict=True):
+                worker.start(call)
+            _wait(self._workers, errors)
+        except BaseException as interrupt:  # between starting and waiting; those that have started are waited for
+            errors.append(interrupt)
+            _wait(self._workers, errors)
+        _raise(errors)
 
     def close(self) -> None:
         """End the threads; a closed team runs nothing more."""
@@ -105,6 +111,8 @@ class _Worker:
 
     def __init__(self, cpu: int) -> None:
         self.error: BaseException | None = None
+        self.busy = False
+        """Whether a call is under way. The lock wakes whoever waits, but an interrupt can come between the two."""
         self.cpu = cpu
         self._call: Call | None = None
         self._go, self.done = threading.Lock(), threading.Lock()
@@ -114,7 +122,8 @@ class _Worker:
         self._thread.start()
 
     def start(self, call: Call) -> None:
-        self._call = call
+        self._call, self.error = call, None
+        self.busy = True
         self._go.release()
 
     def stop(self) -> None:
@@ -133,7 +142,9 @@ class _Worker:
             except BaseException as error:  # handed to the caller of run, which raises it
                 self.error = error
             self._call = None
-            self.done.release()
+            self.busy = False
+            if self.done.locked():
+                self.done.release()
 
 
 def _first_cpus(count: int) -> list[int]:
@@ -153,24 +164,25 @@ def _pin(cpu: int) -> None:
             return
 
 
-def _wait(workers: Iterable[_Worker]) -> list[BaseException]:
+def _wait(workers: Sequence[_Worker], errors: list[BaseException]) -> None:
     """Wait for every worker, through interrupts too: a team is never left while its threads use the operands."""
-    errors: list[BaseException] = []
-    for worker in workers:
-        while True:
-            try:
-                worker.done.acquire()
-                break
-            except BaseException as interrupt:  # KeyboardInterrupt, or what a signal handler raises
-                errors.append(interrupt)
-        if worker.error is not None:
-            errors.append(worker.error)
-            worker.error = None
-    return errors
+    waiting = True
+    while waiting:
+        try:
+            for worker in workers:
+                while worker.busy:
+                    worker.done.acquire()
+            waiting = False
+        except BaseException as interrupt:  # KeyboardInterrupt, or what a signal handler raises
+            errors.append(interrupt)
+    errors += [worker.error for worker in workers if worker.error is not None]
 
 
 def _raise(errors: list[BaseException]) -> None:
-    """Raise the only error, or all of them as a group."""
+    """Raise an interrupt before all others, the only error, or all of them as a group."""
+    for error in errors:
+        if not isinstance(error, Exception):
+            raise error
     if len(errors) == 1:
         raise errors[0]
     if errors:

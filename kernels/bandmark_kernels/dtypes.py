@@ -42,7 +42,8 @@ class DType:
 
         if self.name != "bfloat16":
             return np.asarray(stored).astype(np.float64)
-        return (np.asarray(stored).astype(np.uint32) << np.uint32(16)).view(np.float32).astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+            return (np.asarray(stored).astype(np.uint32) << np.uint32(16)).view(np.float32).astype(np.float64)
 
 
 FLOAT64 = DType("float64", 8, 2.0**-52, "float64", "float64")

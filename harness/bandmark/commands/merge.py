@@ -20,10 +20,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Write one CSV with the rows of all runs."""
     output = None if arguments.output == "-" else Path(arguments.output)
     files = [file for file in gather(Path(file) for file in arguments.files) if file != output]
-    if output is None:
-        merged = merge(files, sys.stdout)
-    else:
-        merged = _write(files, output, force=arguments.force)
+    merged = merge(files, sys.stdout) if output is None else _write(files, output, force=arguments.force)
     for duplicate in merged.duplicates[:MOST_NAMED]:
         talk(duplicate)
     if len(merged.duplicates) > MOST_NAMED:

@@ -1,0 +1,170 @@
+"""What runs say of a difference: the estimate by hand, its limits, and the promised error rates by simulation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from simulated_runs import WORLDS, World, rates, unlike
+
+from bandmark.compare import ERROR_RATE, RESOLUTION, Runs, estimate, limit, moderate
+from bandmark.quantiles import t_quantile
+
+COMPARISONS = 60
+
+
+def runs(*rows: list[float], error: float = math.nan) -> Runs:
+    """Return cases of logarithms, all with the same error within their runs."""
+    values = np.array(rows, dtype=float)
+    return Runs(values, np.full(values.shape, error))
+
+
+def test_difference_is_of_the_means_of_logarithms() -> None:
+    """The estimate is the mean over the candidate's runs less that over the baseline's, per case."""
+    cases = estimate(runs([1.0, 1.2], [2.0, 2.0]), runs([1.3, 1.5], [1.0, 1.4]))
+    assert [c.log_ratio for c in cases] == pytest.approx([0.3, -0.8])
+    assert [c.runs for c in cases] == [(2, 2), (2, 2)]
+
+
+def test_one_case_is_students_t() -> None:
+    """A single case has nothing to be pooled with: its limit is that of the two-sample t-test with pooled variance."""
+    (case,) = estimate(runs([0.0, 0.02, 0.04]), runs([0.1, 0.11, 0.15]))
+    variance = (2 * 0.0004 + (0.02**2 + 0.01**2 + 0.03**2)) / 4
+    expected = t_quantile(ERROR_RATE / 2, 4) * math.sqrt(variance * 2 / 3)
+    assert case.limit == pytest.approx(expected) and case.freedom == 4
+    assert case.spread == pytest.approx(math.sqrt(variance))
+
+
+def test_missing_runs_count_as_missing() -> None:
+    """A case that a run lacks is estimated from the others, with less freedom; without any on a side it is unknown."""
+    lacking = runs([0.0, 0.1, math.nan], [math.nan] * 3)
+    first, second = estimate(lacking, runs([0.2, 0.2, 0.2], [0.1, 0.1, 0.1]))
+    assert first.runs == (2, 3) and first.log_ratio == pytest.approx(0.15)
+    assert second.runs == (0, 3) and math.isnan(second.log_ratio)
+
+
+def test_one_run_a_side_has_no_limit() -> None:
+    """One run a side leaves the spread between runs unknown: no difference is large enough."""
+    (case,) = estimate(runs([0.0], error=0.001), runs([1.0], error=0.001))
+    assert math.isinf(case.limit) and math.isinf(case.limit_alone) and math.isnan(case.spread)
+
+
+def test_history_gives_single_runs_a_spread() -> None:
+    """Stored runs give single runs a limit; their own level does not matter, only how they differ."""
+    history = [runs([5.0, 5.01, 4.99, 5.0]), runs([7.0, 7.02])]
+    (case,) = estimate(runs([0.0]), runs([0.3]), history)
+    variance = (0.0002 + 0.0002) / 4
+    assert case.limit == pytest.approx(t_quantile(ERROR_RATE / 2, 4) * math.sqrt(2 * variance))
+
+
+def test_runs_are_not_surer_than_their_samples() -> None:
+    """Runs that agree by luck are not taken to agree better than the error within each allows."""
+    (case,) = estimate(runs([0.0, 0.0, 0.0], error=0.01), runs([0.0, 0.0, 0.0], error=0.01))
+    assert case.limit == pytest.approx(t_quantile(ERROR_RATE / 2, 4) * 0.01 * math.sqrt(2 / 3))
+
+
+def test_nothing_is_known_without_bound() -> None:
+    """Runs that agree to the last digit still have the error of a clock and of nine figures."""
+    (case,) = estimate(runs([0.0, 0.0]), runs([0.0, 0.0]))
+    assert case.limit >= t_quantile(ERROR_RATE / 2, 2) * RESOLUTION
+
+
+def test_more_cases_need_a_larger_difference() -> None:
+    """The limit grows with the number of cases that are judged at once."""
+    assert limit(0.01, 0.0, 4, 20, 1) < limit(0.01, 0.0, 4, 20, 80)
+    few, many = (estimate(runs([0.0, 0.01]), runs([0.0, 0.01]), family=n)[0].limit for n in (1, 1000))
+    assert few < many
+
+
+def test_the_larger_limit_counts() -> None:
+    """A case whose own runs vary more than pooling expects is held to its own variance and freedom."""
+    pooled = limit(0.01, 0.001, 4, 20, 80)
+    assert pooled == pytest.approx(t_quantile(ERROR_RATE / 160, 24) * 0.01)
+    assert limit(0.01, 0.1, 4, 20, 80) == pytest.approx(t_quantile(ERROR_RATE / 2, 4) * 0.1)
+    assert math.isinf(limit(0.01, 0.01, 0, 20, 80))
+
+
+def test_moderation_draws_to_what_is_typical() -> None:
+    """Where variances scatter as chance has it, each is drawn to the typical one; a wild one stays large."""
+    rng = np.random.default_rng(2)
+    variance = 1e-4 * rng.chisquare(4, 200) / 4
+    variance[0] = 1.0
+    moderated, prior = moderate(variance, np.full(200, 4.0), np.zeros(200))
+    assert prior > 2
+    assert np.std(np.log(moderated[1:])) < 0.7 * np.std(np.log(variance[1:]))
+    assert moderated[0] > 0.1 and np.median(moderated) == pytest.approx(1e-4, rel=0.2)
+
+
+def test_unlike_variances_are_hardly_pooled() -> None:
+    """Where the cases' variances differ much more than chance has it, moderation adds few degrees of freedom."""
+    rng = np.random.default_rng(3)
+    chance = rng.chisquare(4, 200) / 4
+    freedom, floor = np.full(200, 4.0), np.zeros(200)
+    _, alike = moderate(1e-4 * chance, freedom, floor)
+    _, apart = moderate(1e-4 * chance * np.exp(2 * rng.standard_normal(200)), freedom, floor)
+    assert apart < 2 < alike
+
+
+def test_errors_within_runs_explain_variances() -> None:
+    """A case with noisy samples is expected to vary more, and is not taken for a wild one."""
+    rng = np.random.default_rng(4)
+    sampling = np.where(np.arange(200) < 100, 1e-6, 1e-3)
+    variance = sampling * rng.chisquare(4, 200) / 4
+    moderated, prior = moderate(variance, np.full(200, 4.0), sampling)
+    assert prior > 4
+    assert np.median(moderated[:100]) == pytest.approx(1e-6, rel=0.5)
+    assert np.median(moderated[100:]) == pytest.approx(1e-3, rel=0.5)
+
+
+@pytest.mark.parametrize("name", [name for name in WORLDS if name.startswith("no difference")])
+def test_no_difference_is_found_where_there_is_none(name: str) -> None:
+    """Comparisons of 80 cases without a difference give a FASTER or SLOWER in at most 1 %; here in one of 60 at most."""
+    assert rates(WORLDS[name], COMPARISONS, seed=11).any_change <= 1 / COMPARISONS
+
+
+@pytest.mark.parametrize("name", [name for name in WORLDS if name.startswith("5 %")])
+def test_five_percent_is_found(name: str) -> None:
+    """A change of 5 % is found in 95 % of cases, with 20 samples, 3 runs a side, 1 % noise within, 0.3 % between."""
+    world = WORLDS[name]
+    assert (world.samples, world.runs, world.between) == (20, (3, 3), 0.003)
+    found = rates(world, COMPARISONS, seed=12).verdicts
+    right, wrong = ("SLOWER", "FASTER") if world.change < 0 else ("FASTER", "SLOWER")
+    assert found[right] >= 0.95 and found[wrong] == 0
+
+
+def test_same_is_said_where_it_is_true() -> None:
+    """Quiet machines without a difference get SAME, and a true difference of the margin gets SAME in 5 % at most."""
+    assert rates(World(), 20, seed=13).verdicts["SAME"] >= 0.95
+    at_the_margin = rates(World(change=0.02), 20, seed=14).verdicts
+    assert at_the_margin["SAME"] <= 0.06
+
+
+@pytest.mark.parametrize(
+    "name", ["drift within runs", "two states by sample", "two states in blocks", "two states by case"]
+)
+def test_unstable_machines_end_unclear(name: str) -> None:
+    """Drift and two states of the clock, 20 % apart, give no verdict at all."""
+    found = rates(WORLDS[name], 20, seed=15)
+    assert found.any_change == 0 and found.verdicts["UNCLEAR"] >= 0.99
+
+
+@pytest.mark.parametrize("name", ["heavy tails", "stalls"])
+def test_heavy_tails_end_unclear(name: str) -> None:
+    """Heavy tails give no FASTER or SLOWER and mostly UNCLEAR; a case that escaped them is truly the same."""
+    found = rates(WORLDS[name], 20, seed=16)
+    assert found.any_change == 0 and found.verdicts["UNCLEAR"] >= 0.85
+
+
+def test_states_by_run_are_found_out_by_the_runs() -> None:
+    """Where whole runs are in one of two states, verdicts come no oftener than all runs of a side agree by luck."""
+    assert rates(WORLDS["two states by run"], 100, seed=17).any_change <= 0.07
+
+
+def test_the_test_would_notice() -> None:
+    """With runs that vary but are told to be certain, false verdicts appear: the simulation can fail."""
+    world = World(between=0.02, scales=unlike, shared=0.0)
+    rng = np.random.default_rng(18)
+    rows = rng.standard_normal((80, 6)) * world.between
+    naive = sum(abs(r[:3].mean() - r[3:].mean()) > 0.02 for r in rows)
+    assert naive > 0
