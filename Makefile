@@ -53,7 +53,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(SYSTEM) $(VENV)
 
 $(VENV)/.bench-$(ACCEL): pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --quiet -e ".$(if $(EXTRAS),[$(EXTRAS)])"
+	$(PIP) install --quiet --no-compile -e ".$(if $(EXTRAS),[$(EXTRAS)])"
 	@touch $@
 
 # The tests bring torch, because its kernels are tested, and it goes first: a requirement that it satisfies

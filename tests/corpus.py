@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from bandmark.backends import Selection
 from bandmark.device import Device
+from bandmark.measure import StopRule
 from bandmark.peaks import Peak
 from bandmark.request import Request, Session
 from bandmark.runner import Measured, Procedure, run_groups
@@ -22,6 +24,7 @@ from fakes import FakeBackend, VirtualClock, make_context, make_group, make_mach
 
 STARTED = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
 DEVICE = Device(kind="cpu", name="Fake CPU, 1 kB", memory_bytes=2**30, llc_bytes=1000)
+GB10 = Device(kind="gpu", name="NVIDIA GB10", llc_bytes=1000, integrated=True, memory_bytes=2**36)
 KERNELS = ("copy", "triad", "nstream", "read", "gemv")
 
 
@@ -37,6 +40,7 @@ def good_run(
     request: Request | None = None,
     errors: dict[str, float] | None = None,
     machine: dict[str, Any] | None = None,
+    rule: StopRule | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """Return the CSV and the run record of a run on two pretend backends, made by the real harness."""
     clock = VirtualClock()
@@ -56,8 +60,9 @@ def good_run(
     )
     context = replace(make_context(peak or make_peak(0.02)), run_id=run_id, system=system)
     groups = [make_group(kernel, [numpy, torch]) for kernel in kernels]
-    procedure = Procedure(time_limit_s=30.0, clock=clock)
-    measured = run_groups(groups, context, procedure, progress=lambda *_: None, save=lambda _: None)
+    procedure = Procedure(time_limit_s=30.0, clock=clock, rule=rule or StopRule())
+    with patch("bandmark.runner.read_cpu_use", return_value=None):  # what else runs here is no part of the pretence
+        measured = run_groups(groups, context, procedure, progress=lambda *_: None, save=lambda _: None)
     started = datetime.strptime(run_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     rows = [
         replace(row, started_utc=f"{started:%Y-%m-%dT%H:%M:%SZ}" if row.time_median_s else None)

@@ -58,7 +58,8 @@ def call(*arguments: str, env: dict[str, str] | None = None, **options: Any) -> 
         text=True,
         timeout=60,
         check=False,
-        env=os.environ | (env or {}),
+        # Buffered as users have it: what a full disk refuses shows late.
+        env=os.environ | {"PYTHONUNBUFFERED": ""} | (env or {}),
         **options,
     )
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from bandmark.compare import Estimate, Runs
-from bandmark.compare import estimate as estimate_cases
 from bandmark.comparison import CaseComparison, Comparison
 from bandmark.decide import MARGIN, Decision, Evidence, decide
 from bandmark.errors import UsageError
+from bandmark.estimate import Estimate, Runs
+from bandmark.estimate import estimate as estimate_cases
 from bandmark.figures import Figure, Run, Side
 from bandmark.pairing import Pair, Statistic, common_statistic, history_groups, of_history, pair_up
 from bandmark.settings import dtype_difference, unlike, version_notes

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bandmark.compare import ERROR_RATE
 from bandmark.comparison import CaseComparison, Comparison
 from bandmark.console import console
 from bandmark.decide import Verdict
+from bandmark.estimate import ERROR_RATE
 from bandmark.figures import Side
 from bandmark.table import SHORT_DTYPES
 

@@ -1,6 +1,6 @@
 """What is the verdict on one case, why, and what is to do where it is open?
 
-FASTER and SLOWER need a difference that luck does not explain in any of the cases at once (bandmark.compare) and that
+FASTER and SLOWER need a difference that luck does not explain in any of the cases at once (bandmark.estimate) and that
 is larger than the margin, however certain a smaller one may be. SAME is not the lack of a difference: it is shown by
 equivalence (D. J. Schuirmann, A comparison of the two one-sided tests procedure, J. Pharmacokinet. Biopharm. 15
 (1987)): the 90 % interval of the case lies within the margin. All else is UNCLEAR, and so is every case of which a run
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bandmark.compare import Estimate
+from bandmark.estimate import Estimate
 from bandmark.judge import doubts
 from bandmark.stats import quantile
 

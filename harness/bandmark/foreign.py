@@ -39,7 +39,7 @@ LARGEST = 64 * 2**20
 _STREAM_HEADER = re.compile(r"^Function\s+(?:Best )?Rate \(?MB/s", re.MULTILINE)
 _STREAM_LINE = re.compile(r"^(Copy|Scale|Add|Triad):\s+([\d.]+)\s+([\d.]+)\s+([\d.]+)\s+([\d.]+)", re.MULTILINE)
 _BABEL_HEADER = re.compile(r"^function,num_times,n_elements,sizeof,max_(\w+)_per_sec,min_runtime\b.*$", re.MULTILINE)
-_BABEL_DEVICE = re.compile(r'^(?:CUDA Device \d+: "([^"]+)"|Using (?:\w+ )?device:? (.+?))\s*(?:SMs.*)?$', re.MULTILINE)
+_BABEL_DEVICE = re.compile(r'^(?:CUDA Device \d+: "([^"]+)".*|Using (?:\w+ )?device:? (.+))$', re.MULTILINE)
 
 
 def read_foreign(file: Path) -> list[Run]:

@@ -12,7 +12,7 @@ from html import escape
 from bandmark.leaderboard import HEADLINES, Run
 from bandmark.references import REFERENCES
 
-WIDTH, LABELS, RIGHT, ROW, TOP, BOTTOM = 960, 330, 30, 36, 92, 46
+WIDTH, LABELS, RIGHT, ROW, TOP, BOTTOM = 960, 310, 60, 50, 92, 46
 """Pixels: the whole width, the part for names, the right margin, a row, and what is above and below the rows."""
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; each kernel also has a shape of its own.
@@ -94,17 +94,17 @@ def _row(run: Run, y: int, low: float, high: float) -> list[str]:
     first = run.first
     name, device = _short(first.system, 44), _short(first.device, 52)
     parts = [
-        f'<line class="grid" x1="{LABELS}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>',
+        f'<line class="grid" x1="8" x2="{WIDTH - RIGHT}" y1="{y + ROW // 2}" y2="{y + ROW // 2}"/>',
         f'<text x="8" y="{y - 2}">{name}</text><text class="small" x="8" y="{y + 12}">{device}</text>',
     ]
     if first.peak_gbs:
         x = _x(first.peak_gbs, low, high)
-        parts.append(f'<line class="peak" x1="{x}" x2="{x}" y1="{y - 12}" y2="{y + 12}"/>')
-    for kernel in reversed(HEADLINES):
+        parts.append(f'<line class="peak" x1="{x}" x2="{x}" y1="{y - 23}" y2="{y + 23}"/>')
+    for i, kernel in enumerate(HEADLINES):
         row = run.best.get(kernel)
         if row and row.bandwidth_gbs:
             title = f"{kernel} {row.bandwidth_gbs:.4g} GB/s, {row.backend} {row.dtype}"
-            parts.append(_mark(kernel, _x(row.bandwidth_gbs, low, high), y, title))
+            parts.append(_mark(kernel, _x(row.bandwidth_gbs, low, high), y + 12 * i - 18, title))
     return parts
 
 

@@ -51,7 +51,8 @@ def read_side(places: Sequence[str | Path], label: str | None = None) -> Side:
     """
     files = [file for place in places for file in files_of(Path(place))]
     runs = [run for file in files for run in read_runs(file)]
-    return side(runs, label or ", ".join(str(p) for p in places))
+    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+    return side(runs, label or f"{places[0]}{more}")
 
 
 def side(runs: Iterable[Run], label: str) -> Side:

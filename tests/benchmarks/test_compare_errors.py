@@ -1,10 +1,11 @@
-"""How often does `bandmark compare` err? Simulated comparisons with known truth; `make test-bench` prints the figures."""
+"""How often does `bandmark compare` err? Simulations of known truth; `make test-bench` prints the figures."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+
 from simulated_runs import WORLDS, rates
 
 COMPARISONS = 1000

@@ -79,8 +79,9 @@ def test_no_rows() -> None:
 
 def test_names_are_not_taken_for_markup() -> None:
     """Brackets in a device's name or a reason are shown as they are."""
-    text = shown([make_result(device="GPU [bold] x", status="suspect", reason="see [1] or [/red]")])
-    assert "GPU [bold] x" in text and "see [1] or [/red]" in text
+    row = make_result(device="GPU [bold] x", kernel="[red]k", status="suspect", reason="see [1] or [/red]")
+    text = shown([row])
+    assert "GPU [bold] x" in text and "[red]k" in text and "see [1] or [/red]" in text
 
 
 def test_a_terminal_gets_colour_and_pipes_do_not() -> None:

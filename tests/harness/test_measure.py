@@ -203,6 +203,15 @@ def test_converged_is_not_said_early(samples: int, seconds: float) -> None:
     assert stop_reason(seen, RULE, out_of_time=False) == "converged"
 
 
+@pytest.mark.parametrize(("half_width", "converged"), [(0.0049, True), (0.0051, False)])
+def test_converged_is_an_interval_within_the_precision(half_width: float, converged: bool) -> None:
+    """Sampling ends at a half-width of 0.5 % of the median, and goes on above it."""
+    seen = Samples(1)
+    for number in range(40):
+        seen.add(Reading(1 + half_width * (1 if number % 2 else -1)))
+    assert (stop_reason(seen, RULE, out_of_time=False) == "converged") is converged
+
+
 def test_noise_settled_ends_what_cannot_converge() -> None:
     """Strong steady noise ends sampling when more samples no longer change it, and the interval stays wide."""
     samples = measure(noisy(1e-2, 0.3))

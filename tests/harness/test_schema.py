@@ -13,13 +13,13 @@ RESULTS = Path(__file__).parents[2] / "results"
 
 def test_the_documents_in_results_are_the_generated_ones() -> None:
     """results/README.md and results/datapackage.json are what the table gives: `make results-docs` renews them."""
-    assert (RESULTS / "README.md").read_text(encoding="utf-8") == readme()
+    assert (RESULTS / "README.md").read_text(encoding="utf-8") == readme(RESULTS)
     assert json.loads((RESULTS / "datapackage.json").read_text(encoding="utf-8")) == datapackage()
 
 
 def test_every_column_is_documented() -> None:
     """Each column is a line of the table, with its unit and meaning; each status too."""
-    text = readme()
+    text = readme(RESULTS)
     for column in columns():
         assert f"| `{column.name}` | {column.type}" in text and column.doc in text
     for status in STATUSES:
@@ -43,5 +43,5 @@ def test_the_package_describes_the_csvs() -> None:
 def test_writing_the_documents(tmp_path: Path) -> None:
     """The module writes both files into a folder."""
     write(tmp_path)
-    assert (tmp_path / "README.md").read_text() == readme()
+    assert (tmp_path / "README.md").read_text() == readme(tmp_path)
     assert json.loads((tmp_path / "datapackage.json").read_text()) == datapackage()

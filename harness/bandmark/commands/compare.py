@@ -67,7 +67,7 @@ def read_sides(arguments: argparse.Namespace) -> tuple[Side, list[Side]]:
         return read_side(arguments.baseline), [read_side(places) for places in arguments.candidate]
     if len(arguments.sides) < 2:
         raise UsageError("compare needs two sides, the baseline first: bandmark compare A B.")
-    baseline, *candidates = [read_side(replicates(text), text) for text in arguments.sides]
+    baseline, *candidates = [read_side(replicates(text)) for text in arguments.sides]
     return baseline, candidates
 
 

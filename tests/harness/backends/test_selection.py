@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -90,15 +91,17 @@ def test_torch_is_used_if_it_is_there(here: Installation) -> None:
     assert used(chosen(address="cpu")) == ["numpy", "torch"]
 
 
-def test_the_gpu_with_the_highest_published_peak(here: Installation) -> None:
+@pytest.mark.parametrize("first", [True, False])
+def test_the_gpu_with_the_highest_published_peak(here: Installation, first: bool) -> None:
     """A workstation's first device may be a display card: the fastest by published peak is measured, and named."""
-    both = [("cuda:0", DISPLAY), ("cuda:1", PRO)]
+    pro, display = ("cuda:0", "cuda:1") if first else ("cuda:1", "cuda:0")
+    both = sorted([(pro, replace(PRO, index=int(pro[-1]))), (display, replace(DISPLAY, index=int(display[-1])))])
     here.add("cupy", both)
     here.add("torch", both)
     selection = chosen()
-    assert (selection.address, selection.device, used(selection)) == ("cuda:1", PRO, ["cupy", "torch"])
+    assert (selection.address, selection.device.name, used(selection)) == (pro, PRO.name, ["cupy", "torch"])
     assert selection.notes == [
-        "Measuring cuda:1 NVIDIA RTX PRO 5000 Blackwell; --device chooses another: cuda:0 NVIDIA RTX 0000 Display."
+        f"Measuring {pro} NVIDIA RTX PRO 5000 Blackwell; --device chooses another: {display} NVIDIA RTX 0000 Display."
     ]
 
 
