@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -119,6 +120,7 @@ class GroupRun:
                     self._fail_rest(f"out of memory: {error}")
                     return
                 self.outcomes.clear()
+                self.repeated.clear()
                 self.group = halved(self.group)
                 continue
             if halvings:
@@ -235,8 +237,9 @@ class GroupRun:
 
     def _others_share(self, before: CpuUse | None, after: CpuUse | None) -> float | None:
         """Return what other programs took of the processors, where processors are what is measured."""
-        threads = self.group.runnable[0].backend.threads
-        return None if threads is None else others_share(before, after, threads)
+        on_cpu = self.group.runnable[0].backend.threads is not None
+        # The system's counters cover all of its processors, not only those that this process may use.
+        return others_share(before, after, os.cpu_count() or 1) if on_cpu else None
 
     def _fail_rest(self, reason: str) -> None:
         for i, case in self._cases():

@@ -67,7 +67,7 @@ def _notes(result: Result, *, name_variant: bool) -> list[str]:
         notes.append(f"the working set {known}: no percentages")
     if result.iqr_rel is not None and result.iqr_rel >= NOISY_FROM:
         notes.append(
-            f"noisy: the quartiles lie {100 * NOISY_FROM:.0f} % of the median apart or more; "
+            f"noisy: the quartiles lie {100 * NOISY_FROM:.0f} % of the median apart or more (column spread); "
             "close other programs and run again, longer with --time-limit"
         )
     if result.variant and name_variant:

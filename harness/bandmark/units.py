@@ -1,4 +1,4 @@
-"""How are sizes and times read from the command line and written for people?"""
+"""How are sizes read from the command line and written for people?"""
 
 from __future__ import annotations
 
@@ -30,11 +30,3 @@ def format_bytes(size: float) -> str:
             break
         size /= 1024
     return f"{size:.3g} {unit}" if size < 1000 else f"{size:.0f} {unit}"
-
-
-def format_seconds(seconds: float) -> str:
-    """Write a time with the unit that reads best: 0.00352 -> '3.52 ms'."""
-    for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
-        if seconds >= factor or unit == "us":
-            break
-    return f"{seconds / factor:.3g} {unit}"

@@ -183,7 +183,7 @@ def _doubts(row: Result, seconds: Sequence[float], clocks: Sequence[float], reco
         yield "bandwidth_gbs", row.bandwidth_gbs, f"less: {peak.gbs:g} GB/s is published for {row.device}"
     published = (row.peak_source or "").startswith("published")
     if published and row.bandmark_version == __version__ and row.peak_gbs != peak.gbs:
-        yield "peak_gbs", row.peak_gbs, f"{peak.gbs or 'nothing'}, which is published for {row.device}"
+        yield "peak_gbs", row.peak_gbs, f"{said(peak.gbs)}, which is published for {row.device}"
 
 
 def _times(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark.errors import UsageError
-from bandmark.units import format_bytes, format_seconds, parse_bytes
+from bandmark.units import format_bytes, parse_bytes
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,3 @@ def test_written_sizes_can_be_read_back(size: int) -> None:
 def test_sizes_are_written_with_a_binary_unit(size: int, text: str) -> None:
     """The largest unit that leaves at least one, with three figures."""
     assert format_bytes(size) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(1.5, "1.5 s"), (0.00352, "3.52 ms"), (1e-3, "1 ms"), (2.5e-5, "25 us"), (1e-9, "0.001 us")]
-)
-def test_times_are_written_with_the_unit_that_reads_best(seconds: float, text: str) -> None:
-    """Seconds, milliseconds or microseconds, with three figures."""
-    assert format_seconds(seconds) == text
