@@ -94,6 +94,8 @@ class World:
     """Standard deviation between runs."""
     shared: float = 0.0
     """Share of the variance between runs that all cases of a run have in common."""
+    halves: bool = False
+    """Whether the cases fall into two halves, as of two backends, each of which is fast or slow as a whole."""
     scales: Callable[[Rng, int], Array] = field(default=alike)
     within: Within = field(default=normal)
 
@@ -105,7 +107,10 @@ class World:
         return compare_sides(baseline, [candidate])[0]
 
     def _side(self, rng: Rng, label: str, runs: int, speed: float, scales: Array) -> Side:
-        own = rng.standard_normal((self.cases, runs)) * scales[:, None]
+        own = rng.standard_normal((2 if self.halves else self.cases, runs))
+        if self.halves:
+            own = np.repeat(own, self.cases // 2, axis=0)
+        own *= scales[:, None]
         common = rng.standard_normal((1, runs))
         offsets = self.between * (math.sqrt(1 - self.shared) * own + math.sqrt(self.shared) * common)
         noise = self.within(rng, (self.cases, runs, self.samples))
@@ -163,6 +168,7 @@ WORLDS: dict[str, World] = {
     "no difference, 2 % between runs, mostly as a whole": World(between=0.02, shared=0.9),
     "no difference, a tenth of cases 4 x as variable": World(scales=unlike),
     "no difference, the same at 2 % between runs": World(between=0.02, scales=unlike),
+    "no difference, 2 % between runs, by halves": World(between=0.02, halves=True),
     "no difference, two runs a side": World(between=0.02, shared=0.5, runs=(2, 2)),
     "no difference, five runs against one": World(between=0.02, runs=(5, 1)),
     "no difference, one case": World(cases=1, between=0.02),

@@ -6,6 +6,7 @@ It depends on those files alone, so that it is the same wherever it is made.
 from __future__ import annotations
 
 import json
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -109,14 +110,22 @@ def leaderboard(folder: Path) -> str:
 
 _PLOT = "![Bandwidth of the systems beside their peaks](bandwidth.svg)"
 
-_EXPLANATION = (
-    """\
-Each figure is the best backend's and dtype's median of the run named by its date, in brackets the percentage of the
-device's peak; only rows that are `ok` and come from memory (`dram`) count. A system with several runs is shown by the
-one with most of these kernels, the newest of them. For scale: """
-    + ", ".join(f"{r.label} {r.published_gbs:g}" for r in REFERENCES)
-    + " GB/s are published; DGX Station ships with 7100."
+_EXPLANATION = textwrap.fill(
+    "Each figure is the best backend's and dtype's median of the run named by its date, in brackets the percentage of "
+    "the device's peak; only rows that are `ok` and come from memory (`dram`) count. A system with several runs is "
+    "shown by the one with most of these kernels, the newest of them. For scale, published for the three named "
+    f"systems: {', '.join(f'{r.label} {r.published_gbs:g}' for r in REFERENCES)} GB/s, as announced (DGX Station "
+    "ships with 7100).",
+    width=120,
+    break_on_hyphens=False,
 )
+
+_BAD_ROWS = {
+    "suspect": "suspect",
+    "failed_verification": "failed verification",
+    "skipped": "skipped",
+    "error": "in error",
+}
 
 
 def _row(run: Run, runs: int) -> tuple[str, ...]:
@@ -150,7 +159,7 @@ def _versions(run: Run) -> list[str]:
 def caveats(run: Run, runs: int = 1) -> list[str]:
     """Return what a reader should know before comparing the run with others."""
     rows, settings, machine = run.rows, run.record.get("settings", {}), run.record.get("machine", {})
-    bad = Counter(row.status for row in rows if row.status not in ("ok", "unsupported"))
+    bad = Counter(row.status for row in rows)
     threads = {row.threads for row in run.best.values() if row.threads}
     said = [
         "one run" if runs == 1 else f"one of {runs} runs",
@@ -160,7 +169,11 @@ def caveats(run: Run, runs: int = 1) -> list[str]:
         "no peak known" if run.first.peak_gbs is None else "",
         f"{max(threads)} threads" if threads else "",
         "WSL2" if machine.get("is_wsl") else "",
-        *(f"{number} rows {status.replace('_', ' ')}" for status, number in sorted(bad.items())),
+        *(
+            f"{bad[status]} row{'s' if bad[status] > 1 else ''} {words}"
+            for status, words in _BAD_ROWS.items()
+            if bad[status]
+        ),
     ]
     return [clause for clause in said if clause]
 

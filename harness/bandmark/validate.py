@@ -94,6 +94,7 @@ def check_run(csv: Path) -> Checked:
         check_pair(checked, data, beside)
     elif data is not None:
         _check_csv(checked, data)
+    checked.faults.sort(key=lambda fault: (fault.file == checked.json, fault.line or 0))
     return checked
 
 

@@ -122,6 +122,8 @@ def _case(row: Result) -> Iterator[Found]:
     if (row.m is not None) != kernel.is_matrix:
         yield "m", row.m, "the rows of the matrix" if kernel.is_matrix else f"nothing: {row.kernel} has no matrix"
         return
+    if row.weight_format is not None and not kernel.is_matrix:
+        yield "weight_format", row.weight_format, f"nothing: {row.kernel} has no weights"
     if row.weight_format is None:
         shape, dtype = Shape(row.n, m=row.m), DTYPES[row.dtype]
         for name, right in (
@@ -155,9 +157,23 @@ def _times(row: Result) -> Iterator[Found]:
             yield name, high, f"at least {before}, {low:g}"
 
 
+def _moved(row: Result) -> int | None:
+    """Return the bytes of a launch: by the kernel table, so that one wrong column is not many faults."""
+    if row.n is None or row.weight_format is not None:
+        return row.bytes_moved
+    kernel, shape, dtype = KERNELS[row.kernel], Shape(row.n, m=row.m), DTYPES[row.dtype]
+    return kernel.bytes_read(shape, dtype) + kernel.bytes_written(shape, dtype)
+
+
+def _true_gbs(row: Result) -> float | None:
+    """Return what bandwidth_gbs should be."""
+    moved = _moved(row)
+    return moved / row.time_median_s / 1e9 if moved and row.time_median_s else None
+
+
 def _bandwidth(row: Result) -> Iterator[Found]:
     """Bandwidth is bytes over time, and weights per second are matrix elements over time."""
-    moved = row.bytes_moved
+    moved = _moved(row)
     for name, time_name in (("bandwidth_gbs", "time_median_s"), ("bandwidth_best_gbs", "time_min_s")):
         value, seconds = getattr(row, name), getattr(row, time_name)
         if moved is None or value is None or seconds is None:
@@ -175,7 +191,7 @@ def _bandwidth(row: Result) -> Iterator[Found]:
 
 def _percentages(row: Result) -> Iterator[Found]:
     """Percentages are bandwidth over peak, in verified dram rows and nowhere else."""
-    counts = row.verified is True and row.regime == "dram"
+    counts, gbs = row.verified is True and row.regime == "dram", _true_gbs(row)
     peaks = (("percent_of_peak", row.peak_gbs), *((r.column, r.published_gbs) for r in REFERENCES))
     for name, peak in peaks:
         value = getattr(row, name)
@@ -183,8 +199,8 @@ def _percentages(row: Result) -> Iterator[Found]:
             if value is not None:
                 why = "there is no peak_gbs" if counts else "percentages are for verified rows in the dram regime"
                 yield name, value, f"nothing: {why}"
-        elif row.bandwidth_gbs is not None:
-            right = 100 * row.bandwidth_gbs / peak
+        elif gbs is not None:
+            right = 100 * gbs / peak
             if value is None or not near(value, right):
                 yield name, value, f"{right:.9g} = 100 x bandwidth_gbs / {peak:g}"
 
@@ -232,12 +248,13 @@ def _ceilings(file: Path, rows: Sequence[tuple[int, Result]]) -> Iterator[Fault]
     """percent_of_ceiling divides by the best verified read of the device; runs that were cut short have none."""
     best: dict[str, float] = {}
     for _, row in rows:
-        if row.kernel == "read" and row.verified and row.regime == "dram" and row.bandwidth_gbs:
-            best[row.device] = max(best.get(row.device, 0.0), row.bandwidth_gbs)
+        if row.kernel == "read" and row.verified and row.regime == "dram" and (gbs := _true_gbs(row)):
+            best[row.device] = max(best.get(row.device, 0.0), gbs)
     filled = any(row.percent_of_ceiling is not None for _, row in rows)
     for line, row in rows:
-        counts = row.status in MEASURED and row.regime == "dram" and row.device in best and row.bandwidth_gbs
-        right = 100 * row.bandwidth_gbs / best[row.device] if counts and row.bandwidth_gbs else None
+        gbs = _true_gbs(row)
+        counts = row.status in MEASURED and row.regime == "dram" and row.device in best
+        right = 100 * gbs / best[row.device] if counts and gbs else None
         value = row.percent_of_ceiling
         agrees = value is None if right is None else value is not None and near(value, right)
         if filled and not agrees:

@@ -11,6 +11,7 @@ import pytest
 
 from bandmark import cli
 from bandmark.commands import publish as command
+from bandmark.errors import FileError
 from bandmark.peaks import find_peak
 from bandmark.publish import describe, prepare
 from bandmark.request import Request
@@ -249,6 +250,14 @@ def test_faults_are_not_prepared(tmp_path: Path) -> None:
     assert len(describe(made)) > 8
     file.write_text("junk")
     with pytest.raises(ValueError, match="faults"):
+        prepare(check_run(file), tmp_path)
+
+
+def test_cleaning_must_not_break_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a run has a fault once private things are out, it is not published and the fault is said."""
+    file = write(tmp_path)
+    monkeypatch.setattr("bandmark.publish.clean_record", lambda record, names: (record | {"notes": [1]}, []))
+    with pytest.raises(FileError, match=r"notes\[0\]: found 1.*take it out of"):
         prepare(check_run(file), tmp_path)
 
 

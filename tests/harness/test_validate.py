@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import corpus
 from bandmark import cli, validate
-from bandmark.errors import UsageError
+from bandmark.errors import FileError, UsageError
 from bandmark.validate import check, check_run
 from corpus import DAMAGES, Damage, Pair, good_run, pair
 
@@ -146,6 +146,18 @@ def test_huge_files_are_not_read(good: Path, monkeypatch: pytest.MonkeyPatch) ->
     faults = check_run(good).faults
     assert len(faults) == 2
     assert re.search(r"run\.csv: \d+ bytes; a result file has less than 1000", str(faults[0]))
+
+
+def test_files_that_can_not_be_read(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file without permission is a fault that says so."""
+
+    def refuse(file: Path) -> bytes:
+        raise FileError(f"can't read {file}: Permission denied.")
+
+    monkeypatch.setattr(validate, "read_bytes", refuse)
+    assert [str(fault).rpartition(": ")[2] for fault in check_run(good).faults] == [
+        "Permission denied; make it readable"
+    ] * 2
 
 
 def test_a_json_alone_has_no_csv(good: Path) -> None:

@@ -92,6 +92,7 @@ def test_each_key_has_its_type(name: str) -> None:
         ("machine", "cpu_count", True),
         ("machine", "is_wsl", 1),
         ("machine", "environment", {"OMP_NUM_THREADS": 4}),
+        ("machine", "environment", "OMP_NUM_THREADS=4"),
         ("device", "kind", "toaster"),
         ("device", "compute_capability", "12.1"),
         ("device", "memory_bytes", "a lot"),
@@ -105,6 +106,12 @@ def test_blocks_hold_what_their_fields_can(block: str, name: str, value: Any) ->
     record = changed()
     record[block][name] = value
     assert [f.column for f in check_shape(FILE, record)] == [f"{block}.{name}"]
+
+
+@pytest.mark.parametrize("name", ["run_id", "system", "bandmark_version", "started_utc", "finished_utc"])
+def test_names_and_times_have_their_form(name: str) -> None:
+    """What the CSV writes in a certain form, the JSON writes in that form."""
+    assert name in [f.column for f in check_shape(FILE, changed(**{name: "My 1"}))]
 
 
 def test_further_keys_are_no_fault() -> None:

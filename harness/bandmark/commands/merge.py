@@ -25,7 +25,9 @@ def execute(arguments: argparse.Namespace) -> int:
         talk(duplicate)
     if len(merged.duplicates) > MOST_NAMED:
         talk(f"and {len(merged.duplicates) - MOST_NAMED} more duplicates")
-    talk(f"{merged.runs} runs, {merged.rows} rows" + (f" in {output}" if output else ""))
+    talk(
+        f"{merged.runs} run{'s' if merged.runs != 1 else ''}, {merged.rows} rows" + (f" in {output}" if output else "")
+    )
     return EXIT_OK
 
 
