@@ -21,7 +21,7 @@ SYSTEM := $(if $(OWN),--system-site-packages)
 GPU    := $(patsubst cuda%,%,$(filter cuda%,$(ACCEL)))
 EXTRAS := $(if $(filter cupy,$(OWN)),,$(if $(GPU),$(if $(filter torch,$(OWN)),cupy$(GPU),cuda$(GPU)),$(filter cpu,$(ACCEL))))
 
-.PHONY: bench test lint yardstick sass gpu-selftest test-bench results-docs clean
+.PHONY: bench test lint yardstick sass test-bench results-docs clean
 
 bench: $(VENV)/.bench-$(ACCEL)
 	$(BIN)/bandmark run $(ARGS)

@@ -10,8 +10,7 @@ from bandmark_kernels.dtypes import DTYPES, DType
 from bandmark_kernels.spec import Body, Kernel, Launch, Operand, Shape
 
 KERNELS: dict[str, Kernel] = {
-    module.KERNEL.name: module.KERNEL
-    for module in (copy, scale, add, triad, nstream, dot, read, write, gemv, gemv_t)
+    module.KERNEL.name: module.KERNEL for module in (copy, scale, add, triad, nstream, dot, read, write, gemv, gemv_t)
 }
 """The kernel table, in the order in which it is shown."""
 

@@ -59,9 +59,7 @@ class Inputs:
         return self.dtype.encode(abs(self.dtype.decode(tile[(self.shape.n - 1) % len(tile)])) * self.spike)
 
 
-def make_inputs(
-    kernel: Kernel, dtype: DType, shape: Shape, *, seed: int, pattern: Pattern = "random"
-) -> Inputs:
+def make_inputs(kernel: Kernel, dtype: DType, shape: Shape, *, seed: int, pattern: Pattern = "random") -> Inputs:
     """Draw the tiles of a case: signs and fractions are random, magnitudes lie in [0.5, 1).
 
     The same seed gives the same values to every backend. Values are centred on zero, so that sums of any length stay

@@ -48,8 +48,6 @@ KERNEL = Kernel(
     reference=reference,
     steady=steady,
     numpy=Body(bind_numpy, ("float64", "float32"), NUMPY_HALF),
-    torch=Body(
-        bind_numpy, (), "torch has no one-pass op for a += b + s * c: two ops would move 6 words, not 4"
-    ),
+    torch=Body(bind_numpy, (), "torch has no one-pass op for a += b + s * c: two ops would move 6 words, not 4"),
     rounding=3.0,
 )

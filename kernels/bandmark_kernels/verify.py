@@ -71,9 +71,9 @@ def _compare(
 
     period = len(exact)
     whole = len(got) - len(got) % period
-    if np.array_equal(
-        got[:whole].reshape(-1, period), np.broadcast_to(exact, (whole // period, period))
-    ) and (np.array_equal(got[whole:], exact[: len(got) - whole])):
+    if np.array_equal(got[:whole].reshape(-1, period), np.broadcast_to(exact, (whole // period, period))) and (
+        np.array_equal(got[whole:], exact[: len(got) - whole])
+    ):
         return 0.0
     index = np.arange(len(got)) % period
     error = np.abs(dtype.decode(got) - expected[index])

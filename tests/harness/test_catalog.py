@@ -38,9 +38,7 @@ def test_every_row_has_source_and_confidence(row: CatalogRow) -> None:
     assert row.confidence in {"high", "medium", "low"}
     assert row.source and row.names
     assert not re.search(r"\b(?:from memory|unsourced|guess)\b", f"{row.source} {row.note}", re.I)
-    assert (
-        row.name_source or row.confidence != "high" or row.id.startswith(("v100", "p100", "titan", "jetson"))
-    )
+    assert row.name_source or row.confidence != "high" or row.id.startswith(("v100", "p100", "titan", "jetson"))
 
 
 @pytest.mark.parametrize("row", ROWS, ids=ids(ROWS))
@@ -107,9 +105,7 @@ def test_no_part_of_a_name_matches(data: st.DataObject) -> None:
 @given(
     name=st.sampled_from(NAMES),
     before=st.sampled_from(["", "N", "NVIDIA ", "GRID ", "G", "ASUS "]),
-    after=st.sampled_from(
-        ["", "S", "0", " D", " v2", " Ti", " SUPER", " Laptop GPU", " MIG 1g.5gb", "-4Q", "G"]
-    ),
+    after=st.sampled_from(["", "S", "0", " D", " v2", " Ti", " SUPER", " Laptop GPU", " MIG 1g.5gb", "-4Q", "G"]),
 )
 def test_no_extension_of_a_name_matches(name: str, before: str, after: str) -> None:
     """A catalogue name with something more finds nothing unless the whole is a catalogue name itself."""

@@ -100,11 +100,7 @@ REAL = bios(virtual=False) + maker("ASUS", "System Product Name")
         ),
         ([module("DIMM_A2"), module("DIMM_B2")], 89.6, "2 channels x 5600 MT/s x 8 bytes"),
         (
-            [
-                module(f"Controller{n}-Channel{c}", kind=LPDDR5, speed=7467, bits=16)
-                for n in (0, 1)
-                for c in "ABCD"
-            ],
+            [module(f"Controller{n}-Channel{c}", kind=LPDDR5, speed=7467, bits=16) for n in (0, 1) for c in "ABCD"],
             119.472,
             "8 channels x 7467 MT/s x 2 bytes",
         ),
@@ -258,11 +254,7 @@ def test_reading_reports_what_it_could_not_read(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     reading = read_dimms(table)
-    assert (
-        reading.peak_gbs is None
-        and "root" in reading.explanation
-        and "sudo dmidecode -t 17" in reading.explanation
-    )
+    assert reading.peak_gbs is None and "root" in reading.explanation and "sudo dmidecode -t 17" in reading.explanation
 
 
 def test_no_serial_number_is_kept() -> None:

@@ -329,8 +329,6 @@ def test_the_three_named_systems() -> None:
         ("percent_of_dgx_station", 8000.0),
     ]
     assert BY_ID["dgx-spark-gb10"].published_gbs == 273
-    assert (
-        BY_ID["rtx-pro-5000-blackwell-48"].published_gbs == BY_ID["rtx-pro-5000-blackwell-72"].published_gbs
-    )
+    assert BY_ID["rtx-pro-5000-blackwell-48"].published_gbs == BY_ID["rtx-pro-5000-blackwell-72"].published_gbs
     station = BY_ID["dgx-station-gb300"]
     assert station.published_gbs == 7100 and "8000" in station.note and "7100" in REFERENCES[2].note

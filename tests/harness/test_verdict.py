@@ -55,9 +55,7 @@ def test_the_percentages_are_of_the_catalogues_peaks() -> None:
     for cells in csv.DictReader(text.splitlines()):
         peak = CATALOG[cells["device_id"]].published_gbs
         assert float(cells["peak_gbs"]) == peak
-        assert float(cells["percent_of_peak"]) == pytest.approx(
-            100 * float(cells["bandwidth_gbs"]) / peak, abs=0.06
-        )
+        assert float(cells["percent_of_peak"]) == pytest.approx(100 * float(cells["bandwidth_gbs"]) / peak, abs=0.06)
 
 
 @pytest.mark.parametrize(("key", "band"), BANDS.items())

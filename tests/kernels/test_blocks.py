@@ -121,7 +121,12 @@ def run_matmul(n: int, gap: int, parts: int, dtype: str = "float64", wrong: Any 
 
 
 @settings(max_examples=200, deadline=None)
-@given(n=st.integers(1, 2000), gap=st.integers(0, WIDTH), parts=st.integers(1, 5), dtype=st.sampled_from(["float64", "float32"]))
+@given(
+    n=st.integers(1, 2000),
+    gap=st.integers(0, WIDTH),
+    parts=st.integers(1, 5),
+    dtype=st.sampled_from(["float64", "float32"]),
+)
 def test_the_product_is_triad_at_every_size(n: int, gap: int, parts: int, dtype: str) -> None:
     """Where b and c stack, the product computes the formula, by any number of threads in any order."""
     with pytest.MonkeyPatch.context() as patch:
