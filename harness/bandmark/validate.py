@@ -18,7 +18,7 @@ from bandmark.record import Result
 from bandmark.sheet import read_bytes, read_sheet
 from bandmark.validate_cells import Row, check_cells
 from bandmark.validate_json import check_agreement, check_shape, read_record
-from bandmark.validate_rows import check_rows
+from bandmark.validate_run import check_rows
 from bandmark.validate_samples import check_samples
 
 LARGEST = 64 * 2**20

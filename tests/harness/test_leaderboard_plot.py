@@ -52,6 +52,7 @@ def test_marks_stand_on_the_axis() -> None:
 def test_the_named_systems_are_always_there() -> None:
     """DGX Spark, RTX PRO 5000 and DGX Station have their lines, whatever was measured."""
     text = plot([run(0.01)])
+    assert text.count('class="named"') == 3
     assert all(name in text for name in ("DGX Spark 273", "RTX PRO 5000 1344", "DGX Station 8000"))
 
 

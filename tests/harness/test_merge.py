@@ -119,6 +119,14 @@ def test_older_layouts_get_the_newer_columns(runs: list[Path], tmp_path: Path) -
     assert all(line.endswith(",1") for line in lines[1:]), "copies, the last column, is filled in all rows"
     old.write_bytes("".join(line.rpartition(",")[0] + "\r\n" for line in lines).encode())
     assert merge(old, runs[1], "--output", tmp_path / "all.csv") == 0
+    runs[1].write_text(runs[1].read_text().replace("\n", "\r\n"), newline="")
+    assert (
+        merge(runs[1], "--output", tmp_path / "mixed.csv") == 0 and b"\r" not in (tmp_path / "mixed.csv").read_bytes()
+    )
+    head, *others = runs[2].read_bytes().splitlines(keepends=True)
+    runs[2].write_bytes(head + b"".join(others).replace(b"\n", b"\r\n"))
+    assert merge(runs[2], "--output", tmp_path / "mixed.csv", "--force") == 0
+    assert b"\r" not in (tmp_path / "mixed.csv").read_bytes()
     made = rows_of([tmp_path / "all.csv"])
     assert made == rows_of([old, runs[1]]) and made[0].copies is None
 

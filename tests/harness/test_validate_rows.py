@@ -12,8 +12,7 @@ from bandmark.peaks import find_peak
 from bandmark.record import Result
 from bandmark.store import read_rows
 from bandmark.validate import check_run
-from bandmark.validate_cells import Row
-from bandmark.validate_rows import check_row, check_rows, near
+from bandmark.validate_rows import check_row, near
 from corpus import DEVICE, GB10, good_run, pair
 from fakes import make_peak, make_result
 
@@ -113,13 +112,18 @@ def test_zero_spread() -> None:
     assert [name for name, _, _ in check_row(replace(row, samples=3, ci95_rel=None))] == []
 
 
-def test_rows_of_one_file_agree() -> None:
-    """Run, system, schema, version and data are one for all rows, and no case stands in two."""
-    one, other = good(), replace(good(), kernel="nstream", bytes_read=24000, bandwidth_gbs=0.032)
-    for changes in ({"run_id": "20261123T101500Z-0000"}, {"system": "b"}, {"bandmark_version": "0.2.0"}):
-        found = check_rows(Path("a.csv"), [Row(2, one), Row(3, replace(other, **changes))])
-        assert (3, *changes) in [(fault.line, fault.column) for fault in found]
-    assert "the case of line 2 again" in str(check_rows(Path("a.csv"), [Row(2, one), Row(7, one)])[0])
+def test_one_wrong_column_is_one_fault() -> None:
+    """A wrong figure is found by what it should follow from, and what follows from it is not blamed too."""
+    for name in ("bandwidth_gbs", "bytes_read", "working_set_bytes", "percent_of_dgx_spark"):
+        row = replace(good(), **{name: 31 * getattr(good(), name)})
+        assert [column for column, _, _ in check_row(row)] == [name]
+
+
+def test_sizes_are_said() -> None:
+    """A message about bytes names the size that they were computed for."""
+    gemv = replace(good(), kernel="gemv", m=10, n=100, suite="gemv")
+    assert any("gemv of 10 x 100 float64" in wanted for _, _, wanted in check_row(gemv))
+    assert any("triad of 500 float64" in wanted for _, _, wanted in check_row(replace(good(), n=500)))
 
 
 def test_near() -> None:

@@ -25,13 +25,13 @@ def execute(arguments: argparse.Namespace) -> int:
         print(json.dumps([fault.as_json() for one in checked for fault in one.faults], indent=1))
     else:
         show_faults(checked)
-    bad = sum(bool(one.faults) for one in checked)
     runs = [one for one in checked if one.csv.suffix == ".csv"]
     rows = [row for one in runs for row in one.rows]
     measured = sum(row.status in MEASURED for row in rows)
     count = f"{len(runs)} run{'s' if len(runs) != 1 else ''}, {len(rows)} rows ({measured} measured)"
-    talk(f"{count}: " + (f"{sum(len(one.faults) for one in checked)} faults" if bad else "no fault"))
-    return EXIT_USAGE if bad else EXIT_OK
+    faults = sum(len(one.faults) for one in checked)
+    talk(f"{count}: {faults or 'no'} fault{'s' if faults > 1 else ''}")
+    return EXIT_USAGE if faults else EXIT_OK
 
 
 def show_faults(checked: Sequence[Checked]) -> None:

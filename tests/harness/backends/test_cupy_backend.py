@@ -60,6 +60,17 @@ def test_right_kernels_are_verified_and_wrong_ones_are_not(monkeypatch: pytest.M
         assert (error <= 1) == (wrong == "")
 
 
+@pytest.mark.parametrize("name", ["copy", "triad", "nstream", "gemv"])
+def test_what_an_earlier_launch_left_is_no_result(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The output is poisoned before the launch that is verified: a kernel that stops working is found out."""
+    device = StandIn(lambda entry: 0.001)
+    shape = Shape(1000, m=300) if KERNELS[name].is_matrix else Shape(100_003)
+    workload = open_backend(monkeypatch, device).prepare(make_inputs(KERNELS[name], F32, shape, seed=1))
+    assert workload.verify() <= 1
+    device.wrong = name
+    assert not workload.verify() <= 1
+
+
 def test_small_sets_rotate(monkeypatch: pytest.MonkeyPatch) -> None:
     """A set smaller than four L2 caches is launched on several copies in turn, a larger one on itself."""
     backend = open_backend(monkeypatch, StandIn(lambda entry: 0.001))
