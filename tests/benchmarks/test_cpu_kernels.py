@@ -35,8 +35,8 @@ def test_kernel(kernel: str, dtype: str, backend: Any, bandwidth: Bench, request
     workload.close()
 
 
-def test_overhead_per_sample(backend: Any, benchmark: Any) -> None:
-    """Timing one launch on one element costs next to nothing but the hand-off to the threads, and is right."""
+def test_hand_off(backend: Any, benchmark: Any) -> None:
+    """A launch on one element per sample costs what the hand-off to the threads costs, and is right."""
     workload = backend.prepare(make_inputs(KERNELS["copy"], DTYPES["float64"], Shape(1), seed=1))
 
     def sample() -> None:

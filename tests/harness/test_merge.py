@@ -78,6 +78,16 @@ def test_duplicates_are_named(runs: list[Path], tmp_path: Path, capsys: pytest.C
     assert "copy.csv" in said and f"run {IDS[0]}" in said and "left out" in said
 
 
+def test_many_duplicates_are_counted(runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first ten duplicates are named, further ones counted."""
+    for i in range(12):
+        (tmp_path / f"copy-{i}.csv").write_bytes(runs[0].read_bytes())
+    merge(*sorted(tmp_path.glob("copy-*.csv")), "--output", tmp_path / "all.csv")
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("left out") == 10 and "and 1 more duplicates" in said
+    assert "1 run, 4 rows" in said
+
+
 def test_clashes_are_refused(runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The same case of the same run with other figures is an error that names files, case and column."""
     other = write(tmp_path / "again/other.csv", run_id=IDS[0], system="s-0", seed=99)
@@ -139,6 +149,7 @@ def test_output(runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "--force" in capsys.readouterr().err
     assert merge(tmp_path / "in", "--output", out, "--force") == 0
     assert "left out" not in capsys.readouterr().err
+    assert [p.name for p in out.parent.iterdir() if not p.is_dir()] == ["all.csv"]
     out.rename(tmp_path / "all.csv")
     assert merge(tmp_path / "in", "--output", "-") == 0
     assert capsys.readouterr().out == (tmp_path / "all.csv").read_text()

@@ -54,7 +54,10 @@ def test_a_run_is_published(here: Path, capsys: pytest.CaptureFixture[str]) -> N
     file = write(here)
     before = file.read_bytes()
     assert publish() == 0
-    out = capsys.readouterr().out
+    said = capsys.readouterr()
+    out = said.out
+    assert out.startswith("This becomes public:") and "\nFor a pull request:\n" in out
+    assert "wrote results/fake-1/" in said.err
     assert sorted(tree(here / "results")) == [
         "README.md",
         "bandwidth.svg",

@@ -93,7 +93,7 @@ class Yardstick:
         number = {"float64": ctypes.c_double, "float32": ctypes.c_float}[inputs.dtype.name]
         function = getattr(self._library, f"{form}_{inputs.dtype.name}")
         function.restype = number if kernel.is_reduction else None
-        sizes = [shape.m, shape.n] if kernel.is_matrix else [shape.n]
+        sizes = [shape.count("m"), shape.n] if kernel.is_matrix else [shape.n]
         pointers = [arrays[o.name].ctypes.data for o in kernel.operands if o.role != "result"]
         arguments = [
             *map(ctypes.c_size_t, sizes),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 from bandmark.console import talk
@@ -35,17 +34,13 @@ def _write(files: list[Path], output: Path, *, force: bool) -> Merged:
     """Write the merged file in one step, so that a clash leaves nothing behind."""
     if output.exists() and not force:
         raise FileError(f"{output} exists. Choose another --output, or add --force to replace it.")
-    temporary = ""
+    temporary = output.with_name(f".{output.stem}.{os.getpid()}.csv")
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="", dir=output.parent, prefix=f".{output.stem}.", delete=False
-        ) as out:
-            temporary = out.name
+        with temporary.open("x", encoding="utf-8", newline="") as out:
             merged = merge(files, out)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, output)
+        temporary.replace(output)
     except OSError as error:
         raise FileError(f"can't write {output}: {error.strerror}. Choose another --output.") from error
     finally:
-        Path(temporary).unlink(missing_ok=True) if temporary else None
+        temporary.unlink(missing_ok=True)
     return merged
