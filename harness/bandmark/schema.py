@@ -69,6 +69,7 @@ Read them with anything that reads CSV, with `bandmark show FILE...`, all at onc
 
 ```python
 import bandmark
+
 frame = bandmark.load("results/your-system/RUN_ID.csv")
 ```
 
