@@ -1,4 +1,4 @@
-"""How are arrays cut so that a second pass finds its block in cache, or so that BLAS needs no second pass?"""
+"""How do NumPy bodies place their data: blocks that stay in cache, rows that form a matrix, results far apart?"""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ ROW_COUNTS = (3, 4)
 """Rows per array in a stack, the better first. With one or two the product is slower; with more it only multiplies
 more zeros."""
 
+LINE_BYTES = 256
+"""Bytes beside a number that no other thread may write: two lines of the longest cache lines in use, 128 bytes."""
+
 MIN_BLOCKS = 16
 """Blocks per thread below which a stack is not worth its uneven ends."""
 
@@ -25,6 +28,17 @@ def cache_blocks(*arrays: Any) -> list[tuple[Any, ...]]:
     """Cut equally long vectors into blocks of BLOCK_BYTES, made once so that a launch allocates nothing."""
     step = max(1, BLOCK_BYTES // arrays[0].itemsize)
     return [tuple(x[k : k + step] for x in arrays) for k in range(0, len(arrays[0]), step)]
+
+
+def private_number(dtype: Any) -> Any:
+    """Return a number (an array without axes) that shares its cache lines with nothing else.
+
+    Einsum stores its running sum again and again; two threads whose results are neighbours would slow each other down.
+    """
+    import numpy as np
+
+    around = LINE_BYTES // dtype.itemsize
+    return np.empty(2 * around + 1, dtype)[around : around + 1].reshape(())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from bandmark_kernels.blocks import private_number
 from bandmark_kernels.reasons import NUMPY_HALF
 from bandmark_kernels.spec import Body, Kernel, Launch, Operand
 
@@ -22,7 +23,14 @@ def bind_numpy(a: Any, r: Any) -> Launch:
     """The sum loop of einsum, which reads a contiguous vector faster than add.reduce and maximum.reduce do."""
     import numpy as np
 
-    return partial(np.einsum, "i->", a, out=r)
+    total = private_number(a.dtype)
+    einsum, copyto = np.einsum, np.copyto
+
+    def launch() -> None:
+        einsum("i->", a, out=total)
+        copyto(r, total)
+
+    return launch
 
 
 def bind_torch(a: Any, r: Any) -> Launch:

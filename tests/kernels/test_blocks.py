@@ -46,6 +46,17 @@ def test_cache_blocks_cover_every_element_once(n: int, block: int) -> None:
     assert max(len(x) for x, _ in cut) * 8 <= block
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_private_numbers_share_no_cache_line(dtype: str) -> None:
+    """On both sides of the number its own array goes on for two lines."""
+    number = blocks.private_number(np.dtype(dtype))
+    start = number.base.ctypes.data
+    end = start + number.base.nbytes
+    assert number.shape == ()
+    assert number.ctypes.data - start >= 256
+    assert end - number.ctypes.data - number.itemsize >= 256
+
+
 @settings(max_examples=300)
 @given(n=st.integers(1, 400), gap=st.integers(0, 2 * WIDTH), parts=st.integers(1, 5))
 def test_a_stack_covers_every_element_once(n: int, gap: int, parts: int) -> None:
