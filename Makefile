@@ -3,6 +3,7 @@
 #   make bench ARGS="--quick"        options for bandmark run
 #   make bench ACCEL=cuda12          for a driver of CUDA 12 (cuda13, cuda12 or cpu; found out by default)
 #   make test TORCH="torch==2.12.0"  another torch for the tests
+#   make gpu-selftest                whether the suite works on this GPU; leaves a file for bug reports
 #   make lint | yardstick | sass | test-bench | results-docs | clean
 
 PYTHON ?= python3
@@ -21,10 +22,13 @@ SYSTEM := $(if $(OWN),--system-site-packages)
 GPU    := $(patsubst cuda%,%,$(filter cuda%,$(ACCEL)))
 EXTRAS := $(if $(filter cupy,$(OWN)),,$(if $(GPU),$(if $(filter torch,$(OWN)),cupy$(GPU),cuda$(GPU)),$(filter cpu,$(ACCEL))))
 
-.PHONY: bench test lint yardstick sass test-bench results-docs clean
+.PHONY: bench gpu-selftest test lint yardstick sass test-bench results-docs clean
 
 bench: $(VENV)/.bench-$(ACCEL)
 	$(BIN)/bandmark run $(ARGS)
+
+gpu-selftest: $(VENV)/.bench-$(ACCEL)
+	$(BIN)/bandmark selftest $(ARGS)
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(ARGS)

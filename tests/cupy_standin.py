@@ -1,163 +1,239 @@
-"""A stand-in for the few CuPy calls that the backend makes: memory is NumPy's, launches take programmed device time.
+"""A stand-in for the few CuPy calls that the backend makes, on GPUs with a virtual clock.
 
-The kernels compute by their float64 references, so that verification sees what a right kernel would leave.
+Memory is NumPy's, kernels compute by their float64 references, and a launch takes the time that a law says. A queue
+runs behind its host: queueing a launch costs the host time, an event happens when what was queued before it is done.
+What CuPy or CUDA would raise, this raises, with the same text; launches are checked against the signature in the CUDA
+source, which CUDA itself can't do. tests/test_cupy_contract.py holds this and a real CuPy to the same answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.machinery
+import sys
+import types
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
-from bandmark_kernels import DTYPES, KERNELS
-
-MIB = 2**20
-
-
-class OutOfMemoryError(MemoryError):
-    """What CuPy's pool raises."""
-
-
-class CUDARuntimeError(RuntimeError):
-    """What CuPy raises for errors of the CUDA runtime."""
-
-
-class Pointer:
-    """An array's data, as CuPy's MemoryPointer."""
-
-    def __init__(self, array: Array) -> None:
-        self.array = array
-
-    def memset(self, value: int, size: int) -> None:
-        """Set bytes."""
-        self.array.host.view(np.uint8).reshape(-1)[:size] = value
-
-    def copy_from_device(self, source: Pointer, size: int) -> None:
-        """Copy bytes."""
-        self.array.host.view(np.uint8)[:size] = source.array.host.view(np.uint8)[:size]
-
-
-class Array:
-    """A flat array on the device."""
-
-    def __init__(self, host: Any) -> None:
-        self.host = host
-        self.data = Pointer(self)
-        self.size, self.nbytes, self.dtype = host.size, host.nbytes, host.dtype
-
-    def __getitem__(self, part: slice) -> Array:
-        return Array(self.host[part])
-
-    def get(self) -> Any:
-        """Copy to the host."""
-        return self.host.copy()
-
-    def set(self, values: Any) -> None:
-        """Copy from the host."""
-        self.host[...] = values
+from cupy_errors import CompileException, CUDADriverError, CUDARuntimeError, OutOfMemoryError
+from cupy_gpu import Gpu
+from cupy_launch import Module
+from cupy_sensors import Sensors
 
 
 class StandIn:
-    """One pretend device: its clock, its memory and a log of what was queued."""
+    """An installation of CuPy: its GPUs, the host's clock, and a log of what was called."""
 
-    def __init__(self, seconds: Callable[[str], float], *, memory: int = 4096 * MIB, wrong: str = "") -> None:
-        """Program the device: the time of each entry point, its memory, and a kernel that computes nothing."""
-        self.seconds, self.memory, self.wrong = seconds, memory, wrong
+    def __init__(self, *gpus: Gpu, host_launch_s: float = 5e-6, device_count_error: int | None = None) -> None:
+        self.gpus = gpus or (Gpu(),)
+        self.host_launch_s = host_launch_s
+        self.device_count_error = device_count_error
         self.now = 0.0
+        self.index = 0
         self.log: list[str] = []
-        self.compiled: list[str] = []
-        self.properties: dict[str, Any] = {
-            "name": b"NVIDIA RTX PRO 5000 Blackwell",
-            "totalGlobalMem": 48 * 2**30,
-            "l2CacheSize": MIB,
-            "memoryBusWidth": 384,
-            "memoryClockRate": 14001000,
-            "clockRate": 2400000,
-            "integrated": 0,
-            "major": 12,
-            "minor": 0,
-            "multiProcessorCount": 4,
-        }
+        self.compiled: list[tuple[int, str, tuple[str, ...]]] = []
+        self.entries: set[str] = set()
+        self.recording = False
+        """Whether arguments are kept, which keeps their arrays, too."""
+        self.arguments: list[tuple[Any, ...]] = []
+        self.memory_asked = 0
+
+    @property
+    def gpu(self) -> Gpu:
+        """The current device."""
+        return self.gpus[self.index]
 
     def module(self) -> Any:
         """Return what stands for the module cupy."""
         runtime = SimpleNamespace(
             CUDARuntimeError=CUDARuntimeError,
-            getDeviceCount=lambda: 1,
-            getDeviceProperties=lambda index: self.properties,
-            deviceGetPCIBusId=lambda index: "0000:01:00.0",
-            memGetInfo=lambda: (self.memory, self.memory),
-            deviceSynchronize=lambda: self.log.append("synchronize"),
+            getDeviceCount=self._count,
+            getDeviceProperties=lambda index: self._device(index).properties(),
+            deviceGetPCIBusId=lambda index: f"0000:{self._device(index) and index + 1:02X}:00.0",
+            memGetInfo=self._memory,
+            deviceSynchronize=self.synchronize,
             runtimeGetVersion=lambda: 13020,
             driverGetVersion=lambda: 13020,
         )
         cuda = SimpleNamespace(
             runtime=runtime,
+            driver=SimpleNamespace(CUDADriverError=CUDADriverError),
+            compiler=SimpleNamespace(CompileException=CompileException),
             memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
-            nvrtc=SimpleNamespace(getVersion=lambda: (13, 0)),
-            Device=lambda index: SimpleNamespace(use=lambda: None),
+            nvrtc=SimpleNamespace(getVersion=lambda: (13, 2)),
+            Device=lambda index: SimpleNamespace(use=lambda: self._use(index)),
             Event=lambda: Event(self),
-            get_elapsed_time=lambda begin, end: 1e3 * (end.at - begin.at),
+            get_elapsed_time=elapsed_ms,
         )
-        return SimpleNamespace(
-            __version__="14.2.0",
-            cuda=cuda,
-            empty=self.empty,
-            asarray=lambda host: Array(np.array(host)),
-            RawModule=lambda code, options=(): Module(self, code, options),
-            get_default_memory_pool=lambda: SimpleNamespace(free_all_blocks=lambda: self.log.append("free")),
-        )
+        made: Any = types.ModuleType("cupy")
+        made.__spec__ = importlib.machinery.ModuleSpec("cupy", None)
+        made.__version__ = "14.2.0"
+        made.cuda = cuda
+        made.empty = lambda count, dtype: Array.new(self, np.full(count * np.dtype(dtype).itemsize, 0xA5, "u1"), dtype)
+        made.asarray = lambda host: Array.new(self, np.array(host).reshape(-1).view("u1"), host.dtype)
+        made.RawModule = lambda code, options=(): Module(self, code, options)
+        made.get_default_memory_pool = lambda: SimpleNamespace(free_all_blocks=self._free)
+        return made
 
-    def empty(self, count: int, dtype: Any) -> Array:
-        """Allocate, or raise as CuPy's pool does."""
-        size = count * np.dtype(dtype).itemsize
-        if size > self.memory:
-            raise OutOfMemoryError(f"Out of memory allocating {size} bytes.")
-        self.log.append("allocate")
-        return Array(np.zeros(count, dtype))
+    def queue(self, what: str, seconds: float) -> float:
+        """Queue work and return when it begins."""
+        if self.gpu.lost:
+            raise CUDARuntimeError(719)
+        self.log.append(what)
+        self.now += self.host_launch_s
+        begin = max(self.gpu.free_at, self.now)
+        self.gpu.free_at = begin + seconds
+        return begin
+
+    def synchronize(self) -> None:
+        """Wait for the device."""
+        if self.gpu.lost:
+            raise CUDARuntimeError(719)
+        self.log.append("synchronize")
+        self.now = max(self.now, self.gpu.free_at)
+
+    def _count(self) -> int:
+        if self.device_count_error is not None:
+            raise CUDARuntimeError(self.device_count_error)
+        return len(self.gpus)
+
+    def _device(self, index: int) -> Gpu:
+        if not 0 <= index < len(self.gpus):
+            raise CUDARuntimeError(101)
+        return self.gpus[index]
+
+    def _use(self, index: int) -> None:
+        self._device(index)
+        self.index = index
+
+    def _memory(self) -> tuple[int, int]:
+        self.memory_asked += 1
+        gpu = self.gpu
+        return gpu.memory_bytes - gpu.live - gpu.pooled, gpu.memory_bytes
+
+    def _free(self) -> None:
+        self.log.append("free")
+        if self.gpu.lost:
+            raise CUDARuntimeError(719)
+        self.gpu.pooled = 0
+
+
+class Array:
+    """A flat array on a device: bytes, seen as a dtype."""
+
+    def __init__(self, device: StandIn, raw: Any, dtype: Any) -> None:
+        self.device, self.raw = device, raw
+        self.dtype = np.dtype(dtype)
+        self.host = raw.view(self.dtype)
+        self.size, self.nbytes = self.host.size, self.host.nbytes
+        self.data = Pointer(self)
+
+    @classmethod
+    def new(cls, device: StandIn, raw: Any, dtype: Any) -> Array:
+        """Allocate; the memory goes back to the pool when the last view of it is gone."""
+        gpu = device.gpu
+        gpu.allocate(raw.nbytes)
+        device.log.append("allocate")
+        made = cls(device, raw, dtype)
+        made.block = weakref.finalize(made, gpu.give_back, raw.nbytes)  # type: ignore[attr-defined]
+        return made
+
+    def __getitem__(self, part: slice) -> Array:
+        view = Array(self.device, self.host[part].view("u1"), self.dtype)
+        view.owner = self  # type: ignore[attr-defined]
+        return view
+
+    def get(self) -> Any:
+        """Copy to the host, after all that is queued."""
+        self.device.queue("get", 1e-6)
+        self.device.now = max(self.device.now, self.device.gpu.free_at)
+        return self.host.copy()
+
+    def set(self, values: Any) -> None:
+        """Copy from the host."""
+        if not isinstance(values, np.ndarray):
+            raise TypeError("Only numpy.ndarray can be set to cupy.ndarray")
+        if values.dtype != self.dtype:
+            raise TypeError(f"{values.dtype} array cannot be set to {self.dtype} array")
+        if values.shape != self.host.shape:
+            raise ValueError(f"Shape mismatch. Old shape: {self.host.shape}, new shape: {values.shape}")
+        self.device.queue("set", 1e-6)
+        self.host[...] = values
+
+
+class Pointer:
+    """An array's memory, as CuPy's MemoryPointer."""
+
+    def __init__(self, array: Array) -> None:
+        self._array = weakref.ref(array)
+
+    @property
+    def raw(self) -> Any:
+        """The bytes."""
+        array = self._array()
+        assert array is not None
+        return array.raw
+
+    def memset(self, value: int, size: int) -> None:
+        """Set bytes."""
+        assert size <= self.raw.nbytes
+        self._device().queue("memset", 1e-6)
+        self.raw[:size] = value
+
+    def copy_from_device(self, source: Pointer, size: int) -> None:
+        """Copy bytes."""
+        assert size <= min(self.raw.nbytes, source.raw.nbytes)
+        self._device().queue("copy", 1e-6)
+        self.raw[:size] = source.raw[:size]
+
+    def _device(self) -> StandIn:
+        array = self._array()
+        assert array is not None
+        return array.device
 
 
 class Event:
     """A point in the device's queue."""
 
     def __init__(self, device: StandIn) -> None:
-        self.device, self.at = device, 0.0
+        self.device = device
+        self.at: float | None = None
 
     def record(self) -> None:
         """Queue the event."""
-        self.device.log.append("event")
-        self.at = self.device.now
+        self.at = self.device.queue("event", 0.0)
 
 
-class Module:
-    """A compiled source; its functions compute the kernel that the entry point is named after."""
+def elapsed_ms(begin: Event, end: Event) -> float:
+    """Return the milliseconds between two events in single precision, as CUDA does."""
+    if begin.at is None or end.at is None:
+        raise CUDARuntimeError(400)
+    if max(begin.at, end.at) > end.device.now:
+        raise CUDARuntimeError(600)
+    tick = end.device.gpu.tick_s
+    first, last = ((t // tick * tick) if tick else t for t in (begin.at, end.at))
+    return float(np.float32(1e3 * (last - first)))
 
-    def __init__(self, device: StandIn, code: str, options: Any) -> None:
-        self.device = device
-        self.element = next((o.split("=")[1] for o in options if o.startswith("-DELEMENT=")), None)
 
-    def get_function(self, entry: str) -> Callable[..., None]:
-        """Return a function that queues a launch."""
-        self.device.compiled.append(entry)
+def install(monkeypatch: pytest.MonkeyPatch, cupy: StandIn | types.ModuleType, sensors: Sensors | None = None) -> None:
+    """Put a stand-in in CuPy's place, and pretend sensors (or none) in pynvml's, until the test ends."""
+    module = cupy.module() if isinstance(cupy, StandIn) else cupy
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    monkeypatch.setitem(sys.modules, "pynvml", sensors)
+    for name in (f"bandmark.backends.cupy_{part}" for part in ("backend", "workload", "devices")):
+        monkeypatch.setitem(sys.modules, name, module)  # so that the undo takes out what the test imports
+        del sys.modules[name]
 
-        def launch(grid: Any, block: Any, arguments: Any) -> None:
-            self.device.log.append(entry)
-            self.device.now += self.device.seconds(entry)
-            name = entry.removeprefix("bandmark_").removesuffix("_ragged")
-            if name in KERNELS and name != self.device.wrong and not KERNELS[name].is_reduction:
-                self._compute(KERNELS[name], arguments)
 
-        return launch
+def open_backend(monkeypatch: pytest.MonkeyPatch, cupy: StandIn, sensors: Sensors | None = None, index: int = 0) -> Any:
+    """Return the CuPy backend on a pretend GPU."""
+    install(monkeypatch, cupy, sensors)
+    from bandmark.backends.cupy_backend import open_accelerator
+    from bandmark.backends.cupy_devices import list_accelerators
 
-    def _compute(self, kernel: Any, arguments: Any) -> None:
-        dtype = DTYPES[self.element or "float32"]
-        arrays = dict(zip((o.name for o in kernel.operands), arguments, strict=False))
-        values = {o.name: dtype.decode(arrays[o.name].host) for o in kernel.inputs}
-        scalars = dict(zip(kernel.scalars, map(float, arguments[len(kernel.operands) :]), strict=False))
-        if kernel.is_matrix:
-            n = int(arguments[-1])
-            values["A"] = values["A"].reshape(-1, n)
-        out = arrays[kernel.output.name].host
-        out[...] = dtype.encode(np.broadcast_to(kernel.reference(**values, **scalars), out.shape))
+    found, problem = list_accelerators()
+    assert problem is None
+    return open_accelerator(*found[index])

@@ -133,6 +133,7 @@ def _judged(row: Result, case: Case, summary: Summary, outcome: Outcome, context
         clocks_mhz=clocks or [c for c in [outcome.telemetry.clock_mhz] if c],
         max_clock_mhz=outcome.telemetry.max_clock_mhz,
         others_share=outcome.others_share,
+        device=row.device,
     )
     found += list(outcome.telemetry.doubts)
     if outcome.max_error is None:

@@ -24,6 +24,7 @@ How much of its published memory bandwidth does this machine really give?
   bandmark validate FILE... whether result files are sound, and what is wrong with them
   bandmark merge FILE...    many runs in one CSV
   bandmark publish FILE     put a run among the published results
+  bandmark selftest         whether the suite works on this GPU
 """
 
 EXIT_CODES = "exit codes: 0 fine, 1 a result failed, 2 bad usage or bad file, 130 interrupted"
@@ -54,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="the table of stored results")
     show.add_argument("files", nargs="+", metavar="FILE", help="result CSVs")
     _add_results(commands)
+    _add_selftest(commands.add_parser("selftest", help="whether the suite works on this GPU", epilog=EXIT_CODES))
     for command in (listing, devices, show):
         command.add_argument("--json", action="store_true", help="print JSON instead of text")
     return parser
@@ -98,6 +100,16 @@ def _add_results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     publish.add_argument("--system", metavar="NAME", help="name of the system, as in dgx-spark")
     publish.add_argument("--results", default="results", metavar="DIR", help="folder of published results")
     publish.add_argument("--dry-run", action="store_true", help="show what would become public and write nothing")
+
+
+def _add_selftest(selftest: argparse.ArgumentParser) -> None:
+    selftest.add_argument(
+        "--device", metavar="DEVICE", help="cuda, cuda:1 ... (default: the GPU with the highest peak)"
+    )
+    selftest.add_argument("--kernel", type=names, metavar="NAME,...", help="kernels to check (default: all)")
+    selftest.add_argument("--dtype", type=names, metavar="NAME,...", help="dtypes to check (default: all)")
+    selftest.add_argument("--size", metavar="BYTES", help="bytes of each array in the timing checks (default: a run's)")
+    selftest.add_argument("--output", metavar="FILE.txt", help="where to write the page (default: a new file here)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

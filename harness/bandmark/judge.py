@@ -31,6 +31,11 @@ NOISY_FROM = 0.10
 THROTTLED_BELOW = 0.75
 """Processor clock over its maximum below which a device is held back (NVBench's threshold)."""
 
+SLOW_STATE_BELOW_MHZ = 1000.0
+SLOW_STATE = "a DGX Spark's known slow state: unplug its power supply for a minute and measure again"
+"""A GB10 runs at 2400 MHz and more under load. At 500 to 850 MHz its power delivery holds it back, and cutting the
+power is the known cure (github.com/Blackwellboy/model-serving-minefield, issue 55)."""
+
 CONTENDED_FROM = 0.10
 """Share of the machine's processors that other programs used while sampling, from which a CPU row is suspect."""
 
@@ -58,6 +63,7 @@ def doubts(
     clocks_mhz: Sequence[float] = (),
     max_clock_mhz: float | None = None,
     others_share: float | None = None,
+    device: str | None = None,
 ) -> list[str]:
     """Return the reasons to doubt a verified figure, each a clause; an empty list if there are none.
 
@@ -68,12 +74,14 @@ def doubts(
         data: what the inputs held; constant data are compressible.
         clocks_mhz, max_clock_mhz: processor clocks while sampling, and the highest the device lists.
         others_share: share of the machine that other programs used meanwhile.
+        device: its name, for the faults that single devices are known for.
     """
     found = [
         _above_peak(bandwidth_gbs, peak_gbs, regime),
         _bimodal(seconds),
         _drifting(seconds),
         _throttled(clocks_mhz, max_clock_mhz),
+        _slow_state(clocks_mhz, device),
         _contended(others_share),
         "the inputs are zeros, which compressible memory moves faster" if data == "zeros" else None,
     ]
@@ -113,6 +121,12 @@ def _throttled(clocks_mhz: Sequence[float], max_clock_mhz: float | None) -> str 
     if typical >= THROTTLED_BELOW * max_clock_mhz:
         return None
     return f"the processors ran at {typical:.0f} MHz, {100 * typical / max_clock_mhz:.0f} % of {max_clock_mhz:.0f} MHz"
+
+
+def _slow_state(clocks_mhz: Sequence[float], device: str | None) -> str | None:
+    if not clocks_mhz or device != "NVIDIA GB10" or median(clocks_mhz) >= SLOW_STATE_BELOW_MHZ:
+        return None
+    return f"{median(clocks_mhz):.0f} MHz is {SLOW_STATE}"
 
 
 def _contended(others_share: float | None) -> str | None:

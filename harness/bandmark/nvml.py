@@ -29,13 +29,14 @@ class Nvml:
         self._library = library if library is not None else _load()
         self._handle = None
         if self._library is not None and bus_id is not None:
-            self._handle = self._ask(self._library.nvmlDeviceGetHandleByPciBusId, bus_id.encode(), alone=True)
+            self._handle = self._ask("nvmlDeviceGetHandleByPciBusId", bus_id.encode(), alone=True)
 
-    def _ask(self, query: Callable[..., Any], *arguments: Any, alone: bool = False) -> Any:
-        """Return a query's answer, or None where the device does not support it."""
+    def _ask(self, name: str, *arguments: Any, alone: bool = False) -> Any:
+        """Return a query's answer, or None where the device does not support it or the library is too old for it."""
+        query: Callable[..., Any] | None = getattr(self._library, name, None)
+        if query is None or (self._handle is None and not alone):
+            return None
         if not alone:
-            if self._handle is None:
-                return None
             arguments = (self._handle, *arguments)
         try:
             return query(*arguments)
@@ -46,7 +47,7 @@ class Nvml:
         """Return the driver's version."""
         if self._library is None:
             return None
-        version = self._ask(self._library.nvmlSystemGetDriverVersion, alone=True)
+        version = self._ask("nvmlSystemGetDriverVersion", alone=True)
         return version.decode() if isinstance(version, bytes) else version
 
     def facts(self) -> dict[str, Any]:
@@ -54,12 +55,12 @@ class Nvml:
         library = self._library
         if library is None:
             return {}
-        ecc, mig = self._ask(library.nvmlDeviceGetEccMode), self._ask(library.nvmlDeviceGetMigMode)
+        ecc, mig = self._ask("nvmlDeviceGetEccMode"), self._ask("nvmlDeviceGetMigMode")
         return {
             "ecc": bool(ecc[0]) if ecc else None,
             "mig": bool(mig[0]) if mig else None,
-            "max_sm_clock_mhz": self._ask(library.nvmlDeviceGetMaxClockInfo, library.NVML_CLOCK_SM),
-            "max_memory_clock_mhz": self._ask(library.nvmlDeviceGetMaxClockInfo, library.NVML_CLOCK_MEM),
+            "max_sm_clock_mhz": self._ask("nvmlDeviceGetMaxClockInfo", library.NVML_CLOCK_SM),
+            "max_memory_clock_mhz": self._ask("nvmlDeviceGetMaxClockInfo", library.NVML_CLOCK_MEM),
         }
 
     def telemetry(self) -> Telemetry:
@@ -67,13 +68,13 @@ class Nvml:
         library = self._library
         if library is None or self._handle is None:
             return Telemetry()
-        power = self._ask(library.nvmlDeviceGetPowerUsage)
+        power = self._ask("nvmlDeviceGetPowerUsage")
         return Telemetry(
-            temperature_c=self._ask(library.nvmlDeviceGetTemperature, library.NVML_TEMPERATURE_GPU),
+            temperature_c=self._ask("nvmlDeviceGetTemperature", library.NVML_TEMPERATURE_GPU),
             power_w=power / 1e3 if power else None,
-            clock_mhz=self._ask(library.nvmlDeviceGetClockInfo, library.NVML_CLOCK_SM) or None,
-            max_clock_mhz=self._ask(library.nvmlDeviceGetMaxClockInfo, library.NVML_CLOCK_SM) or None,
-            memory_clock_mhz=self._ask(library.nvmlDeviceGetClockInfo, library.NVML_CLOCK_MEM) or None,
+            clock_mhz=self._ask("nvmlDeviceGetClockInfo", library.NVML_CLOCK_SM) or None,
+            max_clock_mhz=self._ask("nvmlDeviceGetMaxClockInfo", library.NVML_CLOCK_SM) or None,
+            memory_clock_mhz=self._ask("nvmlDeviceGetClockInfo", library.NVML_CLOCK_MEM) or None,
             doubts=(*self._others(), *self._brakes()),
         )
 
@@ -82,7 +83,7 @@ class Nvml:
 
         One of the processes is this one; in a container its number is another, so they are counted, not compared.
         """
-        processes = self._ask(self._library.nvmlDeviceGetComputeRunningProcesses)
+        processes = self._ask("nvmlDeviceGetComputeRunningProcesses")
         others = len(processes) - 1 if processes else 0
         if others < 1:
             return []
@@ -90,8 +91,9 @@ class Nvml:
 
     def _brakes(self) -> list[str]:
         """Return a clause for each reason that the device gives for holding its clocks down."""
-        query = getattr(self._library, "nvmlDeviceGetCurrentClocksEventReasons", None)
-        reasons = self._ask(query) if query else None
+        reasons = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
+        if reasons is None:
+            reasons = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")  # its name before CUDA 12.2
         return [clause for bit, clause in BRAKES.items() if reasons and reasons & bit]
 
 

@@ -111,6 +111,25 @@ def test_a_device_that_is_not_found_has_no_sensors() -> None:
         assert device.driver()
 
 
+def test_a_library_that_is_too_old() -> None:
+    """What an older pynvml has no function for is None, and the reasons of brakes are found by their former name."""
+
+    class Old:
+        NVMLError = NVMLError
+        NVML_CLOCK_SM, NVML_CLOCK_MEM, NVML_TEMPERATURE_GPU = 1, 2, 0
+
+        def nvmlDeviceGetHandleByPciBusId(self, bus: bytes) -> bytes:
+            return bus
+
+        def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: bytes) -> int:
+            return 0x8
+
+    device = Nvml("0000:01:00.0", Old())
+    assert device.telemetry() == Telemetry(doubts=("a hardware slowdown held its clocks down",))
+    assert set(device.facts().values()) == {None}
+    assert device.driver() is None
+
+
 def test_without_the_library_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing pynvml is no error."""
     monkeypatch.setattr(nvml, "_load", lambda: None)

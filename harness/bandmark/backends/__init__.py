@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,10 @@ def _accelerators(name: str, problems: dict[str, str]) -> list[tuple[str, Device
     try:
         module = importlib.import_module(f"bandmark.backends.{name}_devices")
     except Exception as error:  # a broken installation can raise anything while it is imported; the reason is kept
-        problems[name] = f"{name} is installed but can't be imported ({type(error).__name__}: {_first_line(error)})"
+        problems[name] = (
+            f"{name} is installed but can't be imported ({type(error).__name__}: {first_line(error)}); "
+            f"install it anew: {INSTALL[name]}"
+        )
         return []
     devices, problem = module.list_accelerators()
     if problem:
@@ -85,9 +89,15 @@ def _accelerators(name: str, problems: dict[str, str]) -> list[tuple[str, Device
     return list(devices)
 
 
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else "no message"
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message that says something, with files but without their folders.
+
+    Where a library explains at length why its import failed, as CuPy does between rulers, that is what it failed at.
+    """
+    cause = error.__cause__ if isinstance(error, ImportError) and error.__cause__ else error
+    lines = (line.strip() for line in str(cause).splitlines())
+    found = next((line for line in lines if line.strip("=-* ")), "no message")
+    return re.sub(r"(?<![\w.])(?:/[^/\s:'\"]+)+/", "", found)
 
 
 @dataclass(slots=True)
@@ -194,7 +204,7 @@ def _open_on_cpu(name: str, machine: Machine, memory: Any, problems: dict[str, s
         from bandmark.backends.torch_backend import TorchBackend
     except Exception as error:  # as in _accelerators: whatever a broken torch raises is told to the user
         raise BackendUnavailable(
-            f"torch is installed but can't be imported ({type(error).__name__}: {_first_line(error)})."
+            f"torch is installed but can't be imported ({type(error).__name__}: {first_line(error)})."
         ) from error
     return TorchBackend(machine.as_device(), memory, "cpu")
 
@@ -206,10 +216,16 @@ def _select_accelerator(accelerator: Accelerator, wanted: list[str], found: Disc
         if name not in accelerator.backends:
             raise BackendUnavailable(f"{name} can't use {accelerator.address}: {found.problems.get(name, 'not seen')}.")
     opened: list[Any] = []
+    failed: list[BackendUnavailable] = []
     for name in wanted or accelerator.backends:
         module = importlib.import_module(f"bandmark.backends.{name}_backend")
-        opened.append(module.open_accelerator(accelerator.address, accelerator.device))
-    notes = []
+        try:
+            opened.append(module.open_accelerator(accelerator.address, accelerator.device))
+        except BackendUnavailable as error:
+            failed.append(error)
+    if failed and (wanted or not opened):
+        raise failed[0]
+    notes = [f"{error} Going on without it." for error in failed]
     if len(found.accelerators) > 1:
         others = ", ".join(f"{a.address} {a.device.name}" for a in found.accelerators if a is not accelerator)
         notes.append(f"Measuring {accelerator.address} {accelerator.device.name}; --device chooses another: {others}.")

@@ -6,6 +6,8 @@ cost of launching from Python is hidden and the launches run back to back.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from statistics import median
 from typing import Any
 
 DELAY_BASE_S = 100e-6
@@ -15,6 +17,13 @@ DELAY_LIMIT_S = 20e-3
 
 NOMINAL_CLOCK_HZ = 2.0e9
 """Clock that turns a delay into cycles; devices run at 1.4 to 2.6 GHz, and the delay has a margin of two."""
+
+CLOCK_RECORD = 3
+"""Numbers that the clock probe writes per block: multiprocessor, cycles, nanoseconds."""
+
+CREDIBLE_MHZ = (50.0, 5000.0)
+CREDIBLE_OVER_MAX = 1.5
+"""Clocks outside these bounds, or this far above the device's own maximum, are counters that read nonsense."""
 
 
 def delay_seconds(launches: int) -> float:
@@ -45,3 +54,24 @@ class EventTimer:
         self._end.record()
         self._end.synchronize()
         return float(self._begin.elapsed_time(self._end)) / 1e3
+
+
+def mean_clock_mhz(
+    before: Iterable[tuple[int, int, int]], after: Iterable[tuple[int, int, int]], max_mhz: float | None
+) -> float | None:
+    """Return the multiprocessors' median clock between two probes, or None where the counters say nothing.
+
+    Args:
+        before: records of the clock probe: multiprocessor, cycles, nanoseconds.
+        after: the same, later; a multiprocessor that is missing in one of the two does not count.
+        max_mhz: the highest clock that the driver lists, if it does.
+    """
+    first = {sm: (cycles, ns) for sm, cycles, ns in before}
+    rates = []
+    for sm, cycles, ns in after:
+        begin = first.get(sm)
+        if begin is not None and ns > begin[1] and cycles > begin[0]:
+            rates.append(1e3 * (cycles - begin[0]) / (ns - begin[1]))
+    clock = median(rates) if rates else 0.0
+    most = min(CREDIBLE_MHZ[1], CREDIBLE_OVER_MAX * max_mhz) if max_mhz else CREDIBLE_MHZ[1]
+    return clock if CREDIBLE_MHZ[0] <= clock <= most else None

@@ -1,117 +1,358 @@
-"""Does the CuPy backend launch, time, verify and survive as it should? On a stand-in with a virtual clock."""
+"""Does the CuPy backend choose, compile, budget and survive as it should? On a stand-in with a virtual clock."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 
-from bandmark.measure import take
+from bandmark.errors import BackendUnavailable, UsageError
+from bandmark.record import Result
+from bandmark.request import Request, open_session
 from bandmark_kernels import DTYPES, KERNELS, Shape
 from bandmark_kernels.inputs import make_inputs
-from cupy_standin import MIB, StandIn
+from cupy_errors import CUDADriverError
+from cupy_gpu import GIB, MIB, Gpu
+from cupy_launch import Launched
+from cupy_sensors import Sensors
+from cupy_standin import StandIn, install, open_backend
 
 F32 = DTYPES["float32"]
 
-
-def open_backend(monkeypatch: pytest.MonkeyPatch, device: StandIn) -> Any:
-    """Return the backend on a stand-in device."""
-    monkeypatch.setitem(sys.modules, "cupy", device.module())
-    for name in ("cupy_backend", "cupy_devices"):
-        monkeypatch.delitem(sys.modules, f"bandmark.backends.{name}", raising=False)
-    from bandmark.backends.cupy_backend import open_accelerator
-    from bandmark.backends.cupy_devices import list_accelerators
-
-    ((address, found),), problem = list_accelerators()
-    assert problem is None
-    return open_accelerator(address, found)
+SPARK: dict[str, Any] = {
+    "name": "NVIDIA GB10",
+    "capability": (12, 1),
+    "bus_bits": 256,
+    "memory_khz": 8533000,
+    "integrated": 1,
+}
 
 
-@pytest.fixture(autouse=True)
-def forget_the_stand_in() -> Iterator[None]:
-    """Let no other test see modules that were imported with the stand-in."""
-    yield
-    for name in ("cupy_backend", "cupy_devices"):
-        sys.modules.pop(f"bandmark.backends.{name}", None)
+def inputs_of(name: str, elements: int = 10_007) -> Any:
+    """The inputs of a small float32 case."""
+    return make_inputs(KERNELS[name], F32, Shape(elements), seed=1)
 
 
-def test_the_window_holds_the_launches_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Delay and clock probe come before the start event, and between the events there are only launches."""
-    device = StandIn(lambda entry: 0.002)
-    workload = open_backend(monkeypatch, device).prepare(make_inputs(KERNELS["triad"], F32, Shape(MIB), seed=1))
-    device.log.clear()
-    reading = take(workload, 3)
-    start, stop = (i for i, entry in enumerate(device.log) if entry == "event")
-    assert device.log[start + 1 : stop] == ["bandmark_triad"] * 3
-    assert "bandmark_delay" in device.log[:start]
-    assert reading.seconds == pytest.approx(0.006, rel=1e-9)
+def rows_of(
+    monkeypatch: pytest.MonkeyPatch, cupy: StandIn, sensors: Sensors | None = None, **options: Any
+) -> list[Result]:
+    """The rows of a whole run with the CuPy backend."""
+    install(monkeypatch, cupy, sensors)
+    session = open_session(Request(**{"backends": ("cupy",), "quick": True, "size_bytes": 64 * 1024} | options))
+    return session.measure(progress=lambda *_: None, save=lambda _: None).rows
 
 
-@pytest.mark.parametrize("name", [k for k in KERNELS if not KERNELS[k].is_reduction])
-def test_right_kernels_are_verified_and_wrong_ones_are_not(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """An output that the launch leaves poisoned or unchanged fails; a computed one passes."""
-    shape = Shape(1000, m=300) if KERNELS[name].is_matrix else Shape(100_003)
-    for wrong in ("", name):
-        backend = open_backend(monkeypatch, StandIn(lambda entry: 0.001, wrong=wrong))
-        error = backend.prepare(make_inputs(KERNELS[name], F32, shape, seed=1)).verify()
-        assert (error <= 1) == (wrong == "")
+def step_seconds(launch: Launched | str) -> float:
+    """A time of its own for each entry point, none of which is round."""
+    entry = launch if isinstance(launch, str) else launch.entry
+    return 1.234567e-3 + 1e-5 * (sum(map(ord, entry)) % 97)
 
 
-@pytest.mark.parametrize("name", ["copy", "triad", "nstream", "gemv"])
-def test_what_an_earlier_launch_left_is_no_result(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """The output is poisoned before the launch that is verified: a kernel that stops working is found out."""
-    device = StandIn(lambda entry: 0.001)
-    shape = Shape(1000, m=300) if KERNELS[name].is_matrix else Shape(100_003)
-    workload = open_backend(monkeypatch, device).prepare(make_inputs(KERNELS[name], F32, shape, seed=1))
-    assert workload.verify() <= 1
-    device.wrong = name
-    assert not workload.verify() <= 1
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_bandwidths_are_the_programmed_ones(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
+    """Through the whole run, every kernel's bandwidth is bytes over programmed time, and every row is verified."""
+    cupy = StandIn(Gpu(step_seconds))
+    rows = rows_of(monkeypatch, cupy, dtypes=(dtype,))
+    assert [row.kernel for row in rows] == list(KERNELS)
+    seconds = {entry: step_seconds(entry) for entry in cupy.entries}
+    for row in rows:
+        mine = {e for e in seconds if e.removesuffix("_finish").removesuffix("_ragged") == f"bandmark_{row.kernel}"}
+        truth = row.bytes_moved / sum(seconds[entry] for entry in mine) / 1e9
+        assert row.bandwidth_gbs == pytest.approx(truth, rel=1e-6)
+        assert (row.verified, row.status, row.backend) == (True, "ok", "cupy")
+        assert row.variant == "v16"
+        assert row.clock_mhz == pytest.approx(2400, rel=1e-3)
 
 
-def test_small_sets_rotate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A set smaller than four L2 caches is launched on several copies in turn, a larger one on itself."""
-    backend = open_backend(monkeypatch, StandIn(lambda entry: 0.001))
-    small = backend.prepare(make_inputs(KERNELS["copy"], F32, Shape(MIB // 8), seed=1))
-    assert small.copies == 6
-    large = backend.prepare(make_inputs(KERNELS["copy"], F32, Shape(MIB), seed=1))
-    assert large.copies == 1
+def test_rotation_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row whose set is smaller than four L2 caches says over how many sets its launches rotate."""
+    (row,) = rows_of(monkeypatch, StandIn(Gpu(l2_bytes=MIB)), kernels=("copy",), dtypes=("float32",))
+    assert row.copies == 41
+    assert row.reason == "launches rotate over 41 sets of the arrays"
+    (row,) = rows_of(monkeypatch, StandIn(Gpu(l2_bytes=16 * 1024)), kernels=("copy",), dtypes=("float32",))
+    assert (row.copies, row.reason) == (1, None)
+
+
+def test_variants_are_rows_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default is always there; a variant that was asked for is compiled with its own macros and named."""
+    cupy = StandIn()
+    rows = rows_of(monkeypatch, cupy, kernels=("triad",), dtypes=("float32",), variants=("v32", "v16-gridstride"))
+    assert [row.variant for row in rows] == ["v16", "v32", "v16-gridstride"]
+    options = [set(options) for _, code, options in cupy.compiled if "bandmark_triad" in code]
+    assert [("-DPACK_BYTES=32" in o, "-DGRID_STRIDE=1" in o) for o in options] == [
+        (False, False),
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_variants_follow_from_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """32-byte loads are offered from compute capability 10 on; what is not offered is refused with what is."""
+    new = open_backend(monkeypatch, StandIn())
+    assert new.variants(KERNELS["triad"]) == ("v16", "v32", "v16-stream", "v16-gridstride")
+    assert new.variants(KERNELS["dot"]) == ("v16", "v32", "v16-stream")
+    old = open_backend(monkeypatch, StandIn(Gpu(name="NVIDIA H100 80GB HBM3", capability=(9, 0))))
+    assert old.variants(KERNELS["triad"]) == ("v16", "v16-stream", "v16-gridstride")
+    with pytest.raises(UsageError, match="triad has no variant 'v32' on this device; choose from v16, v16-stream"):
+        old.prepare(inputs_of("triad"), "v32")
+
+
+def test_modules_are_compiled_once_per_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second case of the same kernel, dtype and variant takes no compiler; another device compiles for itself."""
+    cupy = StandIn(Gpu(), Gpu())
+    backend = open_backend(monkeypatch, cupy)
+    backend.prepare(inputs_of("add"))
+    before = len(cupy.compiled)
+    backend.prepare(inputs_of("add", 5000))
+    assert backend.compiled(KERNELS["add"], F32, "v16") is backend.compiled(KERNELS["add"], F32, "v16")
+    assert len(cupy.compiled) == before
+    open_backend(monkeypatch, cupy, index=1).prepare(inputs_of("add"))
+    assert len(cupy.compiled) == 2 * before
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_gpu_with_the_highest_peak_is_measured(monkeypatch: pytest.MonkeyPatch, first: bool) -> None:
+    """With several GPUs the default is the one with the highest published peak, and the arrays lie on it."""
+    pro = Gpu(memory_bytes=48 * GIB)
+    other = Gpu(name="NVIDIA RTX 0000 Display", memory_bytes=8 * GIB)
+    cupy = StandIn(*((pro, other) if first else (other, pro)))
+    rows = rows_of(monkeypatch, cupy, kernels=("copy",), dtypes=("float32",))
+    assert [(row.device, row.peak_gbs) for row in rows] == [(pro.name, 1344)]
+    assert {index for index, _, _ in cupy.compiled} == {0 if first else 1}
+    assert other.free_at == 0.0
+
+
+def test_a_wrong_kernel_has_no_bandwidth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What computes wrongly before it is timed is not timed; the others are, and the row says why it has no figure."""
+    cupy = StandIn(Gpu(wrong={"bandmark_triad"}))
+    rows = {r.kernel: r for r in rows_of(monkeypatch, cupy, kernels=("copy", "triad"), dtypes=("float32",))}
+    row = rows["triad"]
+    assert (row.status, row.verified, row.bandwidth_gbs, row.samples) == ("failed_verification", False, None, None)
+    assert row.reason == "before timing, the output is wrong by inf times the tolerance"
+    assert rows["copy"].status == "ok"
+
+
+def test_a_kernel_that_goes_wrong_later_has_no_bandwidth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every case is verified again after timing; the times stay in the file, the bandwidth does not."""
+    seen = iter(range(10**9))
+    cupy = StandIn(Gpu(wrong_if=lambda launch: next(seen) > 20))
+    (row,) = rows_of(monkeypatch, cupy, kernels=("copy",), dtypes=("float32",))
+    assert (row.status, row.verified, row.bandwidth_gbs) == ("failed_verification", False, None)
+    assert row.time_median_s is not None
 
 
 def test_no_room_is_a_memory_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CuPy's out of memory becomes MemoryError, which halves the size, and the pool is given back first."""
-    device = StandIn(lambda entry: 0.001, memory=MIB)
-    backend = open_backend(monkeypatch, device)
-    device.log.clear()
-    with pytest.raises(MemoryError, match="Out of memory"):
-        backend.prepare(make_inputs(KERNELS["copy"], F32, Shape(MIB), seed=1))
-    assert device.log[-1] == "free"
+    """CuPy's out of memory becomes MemoryError, and by then all that the attempt had taken is given back."""
+    gpu = Gpu(memory_bytes=8 * MIB, l2_bytes=1024)
+    backend = open_backend(monkeypatch, StandIn(gpu))
+    with pytest.raises(
+        MemoryError, match=r"Out of memory allocating 4,194,304 bytes \(allocated so far: 6,291,968 bytes"
+    ):
+        backend.prepare(inputs_of("copy", 6 * MIB // 4))
+    assert (gpu.live, gpu.pooled) == (0, 0)
+    assert backend.prepare(inputs_of("copy", 3 * MIB // 4)).verify() <= 1
 
 
-def test_modules_are_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second case of the same kernel, dtype and variant uses the compiled module."""
-    backend = open_backend(monkeypatch, StandIn(lambda entry: 0.001))
-    assert backend.compiled(KERNELS["add"], F32, "v16") is backend.compiled(KERNELS["add"], F32, "v16")
-    assert backend.variants(KERNELS["add"])[0] == "v16"
+def test_out_of_memory_halves_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The size is halved until it fits, the row says so, and the run goes on."""
+    gpu = Gpu(memory_bytes=16 * MIB, hidden_bytes=11 * MIB, l2_bytes=1024)
+    rows = rows_of(monkeypatch, StandIn(gpu), kernels=("copy", "triad"), dtypes=("float32",), size_bytes=4 * MIB)
+    assert [(r.kernel, r.n_elements, r.status) for r in rows] == [("copy", MIB // 2, "ok"), ("triad", MIB // 4, "ok")]
+    assert [r.reason for r in rows] == [
+        f"the size was halved {times} for want of device memory" for times in ("once", "2 times")
+    ]
+    assert all(r.verified and r.bytes_read == r.n_elements * 4 * KERNELS[r.kernel].words[0] for r in rows)
+
+
+def test_no_room_at_all_ends_the_group_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A case that never fits is an error row that says so, and does not end the run."""
+    gpu = Gpu(memory_bytes=16 * MIB, hidden_bytes=16 * MIB, l2_bytes=1024)
+    rows = rows_of(monkeypatch, StandIn(gpu), kernels=("copy", "triad"), dtypes=("float32",))
+    assert [r.status for r in rows] == ["error", "error"]
+    assert all(r.reason and r.reason.startswith("out of memory: Out of memory allocating") for r in rows)
+
+
+def test_the_driver_can_be_out_of_memory_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading code on a full device raises another error of the same meaning; other driver errors stay as they are."""
+    backend = open_backend(monkeypatch, StandIn())
+    for status, kind in ((2, MemoryError), (719, CUDADriverError)):
+
+        def fail(*_: Any, status: int = status) -> None:
+            raise CUDADriverError(status)
+
+        monkeypatch.setattr(backend, "compiled", fail)
+        with pytest.raises(kind, match="CUDA_ERROR"):
+            backend.prepare(inputs_of("copy"))
 
 
 def test_integrated_devices_ask_the_system_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """On unified memory the budget is a quarter of what the system has available, at most 4 GiB, never CUDA's free."""
-    device = StandIn(lambda entry: 0.001, memory=1)
-    device.properties["integrated"] = 1
-    backend = open_backend(monkeypatch, device)
-    monkeypatch.setattr(sys.modules["bandmark.backends.cupy_backend"], "available_bytes", lambda: 8 * 2**30)
-    assert backend.budget().limit_bytes == 2 * 2**30
+    cupy = StandIn(Gpu(**SPARK, memory_bytes=GIB))
+    backend = open_backend(monkeypatch, cupy)
+    for available, budget in ((8 * GIB, 2 * GIB), (100 * GIB, 4 * GIB)):
+        monkeypatch.setattr(
+            sys.modules["bandmark.backends.cupy_backend"], "available_bytes", lambda there=available: there
+        )
+        assert backend.budget().limit_bytes == backend.budget().default_bytes == budget
+    rows_of(monkeypatch, cupy, kernels=("copy",), dtypes=("float32",))
+    assert cupy.memory_asked == 0
 
 
-def test_clocks_come_from_the_same_multiprocessor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cycles over nanoseconds of records that name the same multiprocessor; counters that stand still say nothing."""
-    open_backend(monkeypatch, StandIn(lambda entry: 0.001))
-    mean = sys.modules["bandmark.backends.cupy_backend"].mean_clock_mhz
-    before = np.array([0, 1000, 1000, 1, 5000, 1000], np.uint64)
-    after = np.array([1, 5000 + 4800, 1000 + 2000, 0, 1000 + 4800, 1000 + 2000], np.uint64)
-    assert mean(before, after) == pytest.approx(2400)
-    assert mean(before, before) is None
-    assert mean(np.zeros(6, np.uint64), np.zeros(6, np.uint64)) is None
+def test_integrated_devices_are_not_tried_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where memory runs out all the same, no smaller size is tried: each attempt may freeze such a machine."""
+    gpu = Gpu(**SPARK, memory_bytes=16 * MIB, hidden_bytes=12 * MIB, l2_bytes=1024)
+    cupy = StandIn(gpu)
+    (row,) = rows_of(monkeypatch, cupy, kernels=("copy",), dtypes=("float32",), size_bytes=4 * MIB)
+    assert row.status == "error"
+    assert row.reason == (
+        "RuntimeError: Out of memory allocating 4,194,304 bytes (allocated so far: 512 bytes). "
+        "The memory is the system's, so no other size is tried; --size takes less"
+    )
+    assert (gpu.live, gpu.pooled) == (0, 0)
+
+
+def test_discrete_devices_take_part_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """80 % of what CUDA says is free, pooled memory given back first."""
+    backend = open_backend(monkeypatch, StandIn(Gpu(memory_bytes=10 * GIB)))
+    assert backend.budget().limit_bytes == pytest.approx(8 * GIB, rel=1e-6)
+
+
+WARM = {"nvmlDeviceGetTemperature": 64, "nvmlDeviceGetPowerUsage": 250_000}
+
+
+@pytest.mark.parametrize(
+    ("sensors", "clause"),
+    [
+        ({"nvmlDeviceGetComputeRunningProcesses": ["this", "other"]}, "1 other program had work on the device"),
+        ({"nvmlDeviceGetCurrentClocksEventReasons": 0x4}, "the power cap held its clocks down"),
+        ({"nvmlDeviceGetCurrentClocksThrottleReasons": 0x40}, "heat held its clocks down (hardware limit)"),
+    ],
+)
+def test_what_the_sensors_say_makes_a_row_suspect(
+    monkeypatch: pytest.MonkeyPatch, sensors: dict[str, Any], clause: str
+) -> None:
+    """Another process and brakes are named in the row; its figure stays."""
+    cupy = StandIn(Gpu(l2_bytes=1024))
+    (row,) = rows_of(monkeypatch, cupy, Sensors(**WARM, **sensors), kernels=("copy",), dtypes=("float32",))
+    assert (row.status, row.reason) == ("suspect", clause)
+    assert row.bandwidth_gbs is not None
+    assert (row.temperature_c, row.power_w) == (64, 250)
+
+
+def test_a_passing_doubt_stays_with_its_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the sensors said at any time while a case was sampled counts, and not for the next case."""
+    told = iter([0x40])
+    backend = open_backend(
+        monkeypatch, StandIn(), Sensors(nvmlDeviceGetCurrentClocksEventReasons=lambda _: next(told, 0x1))
+    )
+    monkeypatch.setattr(sys.modules["bandmark.backends.cupy_backend"], "TELEMETRY_EVERY_S", 0.0)
+    backend.prepare(inputs_of("copy"))
+    for _ in range(3):
+        backend.watch()
+    assert backend.telemetry().doubts == ("heat held its clocks down (hardware limit)",)
+    backend.prepare(inputs_of("add"))
+    backend.watch()
+    assert backend.telemetry().doubts == ()
+
+
+def test_sensors_that_tell_no_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The maximum clock then comes from the driver, and the rest of the reading is kept."""
+    backend = open_backend(monkeypatch, StandIn(), Sensors(**WARM))
+    backend.watch()
+    seen = backend.telemetry()
+    assert (seen.temperature_c, seen.power_w, seen.max_clock_mhz) == (64, 250, 2400)
+
+
+def test_a_device_that_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every sensor unsupported and counters that stand still, the cells are empty and nothing is doubted."""
+    gpu = Gpu(**SPARK, l2_bytes=1024, clock_khz=0, counters=lambda now: (0, 0))
+    for sensors in (Sensors(nvmlDeviceGetHandleByPciBusId=None), Sensors(), None):
+        (row,) = rows_of(monkeypatch, StandIn(gpu), sensors, kernels=("copy",), dtypes=("float32",))
+        assert (row.status, row.reason, row.verified) == ("ok", None, True)
+        assert (row.clock_mhz, row.temperature_c, row.power_w, row.driver) == (None, None, None, None)
+
+
+@pytest.mark.parametrize("clock_khz", [0, 3_003_000])
+def test_the_slow_state_of_a_dgx_spark_is_named(monkeypatch: pytest.MonkeyPatch, clock_khz: int) -> None:
+    """A GB10 at 513 MHz makes the row suspect and says what ends that state, with or without a known maximum."""
+    gpu = Gpu(**SPARK, l2_bytes=1024, clock_khz=clock_khz, counters=lambda now: (int(now * 513e6), int(now * 1e9)))
+    (row,) = rows_of(monkeypatch, StandIn(gpu), kernels=("copy",), dtypes=("float32",))
+    assert row.status == "suspect"
+    assert row.reason is not None
+    assert "513 MHz is a DGX Spark's known slow state: unplug its power supply" in row.reason
+    assert ("17 % of 3003 MHz" in row.reason) == bool(clock_khz)
+
+
+def test_other_devices_have_no_such_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow clock elsewhere is told without that advice."""
+    gpu = Gpu(l2_bytes=1024, counters=lambda now: (int(now * 513e6), int(now * 1e9)))
+    (row,) = rows_of(monkeypatch, StandIn(gpu), kernels=("copy",), dtypes=("float32",))
+    assert row.reason == "the processors ran at 513 MHz, 21 % of 2400 MHz"
+
+
+def test_a_device_that_flips_between_two_speeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples of two speeds are found and named."""
+    count = iter(range(10**9))
+    cupy = StandIn(Gpu(lambda launch: 0.006 if next(count) // 10 % 2 else 0.010, l2_bytes=1024))
+    (row,) = rows_of(monkeypatch, cupy, kernels=("copy",), dtypes=("float32",))
+    assert row.status == "suspect"
+    assert row.reason is not None and "the samples fall into two speeds, 67 % apart" in row.reason
+
+
+def test_a_lost_device_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a launch that failed every later case is an error row with CUDA's reason, and the run ends in order."""
+    gpu = Gpu()
+
+    def law(launch: Launched) -> float:
+        gpu.lost = launch.entry == "bandmark_add"
+        return 0.001
+
+    gpu.law = law
+    rows = {
+        r.kernel: r for r in rows_of(monkeypatch, StandIn(gpu), kernels=("copy", "add", "triad"), dtypes=("float32",))
+    }
+    assert [rows[name].status for name in ("copy", "add", "triad")] == ["ok", "error", "error"]
+    for name in ("add", "triad"):
+        assert (rows[name].reason or "").startswith("CUDARuntimeError: cudaErrorLaunchFailure")
+
+
+def test_a_device_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below compute capability 8.0 the backend says so and what measures such a GPU."""
+    with pytest.raises(
+        BackendUnavailable, match=r"compute capability 7.5, and the CUDA kernels need 8.0 .* --backend torch"
+    ):
+        open_backend(monkeypatch, StandIn(Gpu(name="Tesla T4", capability=(7, 5))))
+
+
+@pytest.mark.parametrize("log", ["Failed to find CUDA headers", "=====\n\nFailed to find CUDA headers\nmore", ""])
+def test_what_can_not_compile_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, log: str) -> None:
+    """A missing or broken compiler is found at once, with its first words and what to install."""
+    with pytest.raises(BackendUnavailable) as refused:
+        open_backend(monkeypatch, StandIn(Gpu(compile_log=log)))
+    message = str(refused.value)
+    said = "Failed to find CUDA headers" if log else "no message"
+    assert f"(CompileException: {said})" in message
+    assert "pip install 'bandmark[cupy13]'" in message
+
+
+def test_versions_are_facts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run record gets the versions of CUDA and what NVML says."""
+    sensors = Sensors(nvmlSystemGetDriverVersion=b"580.65.06", nvmlDeviceGetEccMode=(1, 1))
+    backend = open_backend(monkeypatch, StandIn(), sensors)
+    assert backend.driver == "580.65.06"
+    facts = backend.facts()
+    assert {
+        "cuda_runtime": 13020,
+        "cuda_driver": 13020,
+        "nvrtc": "13.2",
+        "ecc": True,
+        "mig": None,
+    }.items() <= facts.items()
+
+
+def test_closing_gives_memory_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a run nothing is held on the device."""
+    gpu = Gpu()
+    rows_of(monkeypatch, StandIn(gpu), kernels=("copy", "gemv"), dtypes=("float32",))
+    assert (gpu.live, gpu.pooled) == (0, 0)

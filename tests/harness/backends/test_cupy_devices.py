@@ -1,47 +1,103 @@
-"""Does CuPy's view of the devices become plain facts, and a missing driver a sentence?"""
+"""Does CuPy's view of the devices become plain facts, and what is missing a sentence?"""
 
 from __future__ import annotations
 
 import importlib
-import sys
 from typing import Any
 
 import pytest
 
-from cupy_standin import CUDARuntimeError, StandIn
+from cupy_errors import CUDARuntimeError
+from cupy_gpu import Gpu
+from cupy_sensors import Sensors
+from cupy_standin import StandIn, install
 
 
-def devices(monkeypatch: pytest.MonkeyPatch, module: Any) -> Any:
+def devices(monkeypatch: pytest.MonkeyPatch, cupy: Any, sensors: Sensors | None = None) -> Any:
     """Return the module under test, imported with a stand-in for CuPy."""
-    monkeypatch.setitem(sys.modules, "cupy", module)
-    monkeypatch.delitem(sys.modules, "bandmark.backends.cupy_devices", raising=False)
-    found = importlib.import_module("bandmark.backends.cupy_devices")
-    monkeypatch.delitem(sys.modules, "bandmark.backends.cupy_devices")
-    return found
+    install(monkeypatch, cupy, sensors)
+    return importlib.import_module("bandmark.backends.cupy_devices")
 
 
 def test_facts_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names are text, clocks are MHz, and 0 is unknown."""
-    device = StandIn(lambda entry: 0.0)
-    device.properties["l2CacheSize"] = 0
-    ((address, facts),), problem = devices(monkeypatch, device.module()).list_accelerators()
-    assert (address, problem) == ("cuda:0", None)
+    """Names are text, clocks are MHz, and each device has its address."""
+    cupy = StandIn(Gpu(), Gpu(name="NVIDIA GB10", capability=(12, 1), integrated=1))
+    ((address, facts), (second, spark)), problem = devices(monkeypatch, cupy).list_accelerators()
+    assert (address, second, problem) == ("cuda:0", "cuda:1", None)
     assert facts.name == "NVIDIA RTX PRO 5000 Blackwell"
     assert facts.memory_clock_mhz == 14001
     assert facts.compute_capability == (12, 0)
-    assert facts.integrated is False
-    assert facts.llc_bytes is None
+    assert (facts.bus_width_bits, facts.llc_bytes, facts.sm_count) == (384, 2**20, 4)
+    assert (facts.integrated, facts.mig, facts.index) == (False, False, 0)
+    assert (spark.name, spark.integrated, spark.index) == ("NVIDIA GB10", True, 1)
 
 
-def test_no_driver_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What CuPy raises without a driver becomes no device and a reason that says what to check."""
-    module = StandIn(lambda entry: 0.0).module()
+@pytest.mark.parametrize(
+    ("fact", "where"),
+    [("l2_bytes", "llc_bytes"), ("bus_bits", "bus_width_bits"), ("memory_khz", "memory_clock_mhz")],
+)
+def test_nothing_known_is_none(monkeypatch: pytest.MonkeyPatch, fact: str, where: str) -> None:
+    """Drivers write 0 for what they do not know."""
+    ((_, facts),), _ = devices(monkeypatch, StandIn(Gpu(**{fact: 0}))).list_accelerators()
+    assert getattr(facts, where) is None
 
-    def fail() -> int:
-        raise CUDARuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient")
 
-    module.cuda.runtime.getDeviceCount = fail
-    found, problem = devices(monkeypatch, module).list_accelerators()
+def test_the_memory_clock_that_nvml_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It tells devices of the same name apart; without NVML it is None."""
+    sensors = Sensors(nvmlDeviceGetMaxClockInfo=lambda bus, kind: {1: 2600, 2: 14001}[kind])
+    ((_, facts),), _ = devices(monkeypatch, StandIn(), sensors).list_accelerators()
+    assert facts.max_memory_clock_mhz == 14001
+    ((_, facts),), _ = devices(monkeypatch, StandIn(), Sensors()).list_accelerators()
+    assert facts.max_memory_clock_mhz is None
+
+
+def test_slices_are_told_by_their_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A MIG slice is no whole GPU."""
+    ((_, facts),), _ = devices(monkeypatch, StandIn(Gpu(name="NVIDIA A100 MIG 1g.5gb"))).list_accelerators()
+    assert facts.mig
+
+
+@pytest.mark.parametrize("status", [35, 100])
+def test_no_driver_is_a_sentence(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """What CuPy raises without a driver becomes no device and a reason that says what to do."""
+    found, problem = devices(monkeypatch, StandIn(device_count_error=status)).list_accelerators()
     assert found == []
-    assert "cudaErrorInsufficientDriver" in problem
-    assert "nvidia-smi" in problem
+    assert problem.startswith("CuPy 14.2.0 finds no usable NVIDIA driver (cudaError")
+    assert "`nvidia-smi`" in problem and "bandmark[cupy12]" in problem
+
+
+def test_no_device_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA_VISIBLE_DEVICES can leave none."""
+    module = StandIn().module()
+    module.cuda.runtime.getDeviceCount = lambda: 0
+    found, problem = devices(monkeypatch, module).list_accelerators()
+    assert (found, problem) == ([], "CuPy 14.2.0 finds no CUDA device; `nvidia-smi -L` lists what the driver has")
+
+
+def test_a_broken_device_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that has fallen off the bus is told; the others are found."""
+    module = StandIn(Gpu(), Gpu()).module()
+    read = module.cuda.runtime.getDeviceProperties
+
+    def refuse(index: int) -> Any:
+        if index == 0:
+            raise CUDARuntimeError(719)
+        return read(index)
+
+    module.cuda.runtime.getDeviceProperties = refuse
+    ((address, _),), problem = devices(monkeypatch, module).list_accelerators()
+    assert address == "cuda:1"
+    assert problem == "CuPy can't read cuda:0 (cudaErrorLaunchFailure: unspecified launch failure)"
+
+
+def test_the_place_on_the_bus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVML finds a device by it; a driver that does not tell leaves the sensors out."""
+    module = StandIn(Gpu(), Gpu()).module()
+    found = devices(monkeypatch, module)
+    assert [found.bus_id(0), found.bus_id(1)] == ["0000:01:00.0", "0000:02:00.0"]
+
+    def refuse(index: int) -> str:
+        raise CUDARuntimeError(801)
+
+    module.cuda.runtime.deviceGetPCIBusId = refuse
+    assert found.bus_id(0) is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandmark.backends.events import DELAY_LIMIT_S, NOMINAL_CLOCK_HZ, EventTimer, delay_seconds
+from bandmark.backends.events import DELAY_LIMIT_S, NOMINAL_CLOCK_HZ, EventTimer, delay_seconds, mean_clock_mhz
 
 
 class Module:
@@ -82,3 +82,39 @@ def test_the_delay_covers_queueing(launches: int) -> None:
 def test_the_largest_window_is_covered() -> None:
     """As many launches as a window may have are hidden whole."""
     assert 2 * 6e-6 * 1024 < delay_seconds(1024) < DELAY_LIMIT_S
+
+
+def test_clocks_come_from_the_same_multiprocessor() -> None:
+    """Cycles over nanoseconds of records that name the same multiprocessor; their median counts."""
+    before = [(0, 1000, 1000), (1, 5000, 1000), (2, 0, 0)]
+    after = [(1, 5000 + 4800, 1000 + 2000), (0, 1000 + 4800, 1000 + 2000), (7, 10**9, 1000)]
+    assert mean_clock_mhz(before, after, None) == pytest.approx(2400)
+    stuck = [(3, 77, 1000), (4, 88, 1000)]
+    later = [(3, 77, 9000), (4, 80, 9000)]
+    assert mean_clock_mhz(before + stuck, after + later, None) == pytest.approx(2400)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([], []),
+        ([(0, 0, 0)], [(0, 0, 0)]),
+        ([(0, 5, 1000)], [(0, 5, 9000)]),
+        ([(0, 1, 1000)], [(0, 9000, 1000)]),
+        ([(0, 9000, 9000)], [(0, 1, 1)]),
+        ([(0, 1, 0)], [(1, 9000, 9000)]),
+    ],
+)
+def test_counters_that_say_nothing(before: list[tuple[int, int, int]], after: list[tuple[int, int, int]]) -> None:
+    """Counters that stand still, run backwards or belong to different multiprocessors give None, never 0."""
+    assert mean_clock_mhz(before, after, 2400) is None
+
+
+@given(st.floats(1, 20_000), st.one_of(st.none(), st.floats(1000, 3500)))
+def test_only_credible_clocks_count(mhz: float, max_mhz: float | None) -> None:
+    """What no device runs at, or this one can't, is a counter of something else."""
+    clock = mean_clock_mhz([(0, 0, 0)], [(0, int(mhz * 1e4), 10**7)], max_mhz)
+    if 50 < mhz < min(5000, 1.5 * (max_mhz or 5000)) - 0.01:
+        assert clock == pytest.approx(mhz, rel=1e-3)
+    elif mhz < 49.9 or mhz > min(5000, 1.5 * (max_mhz or 5000)):
+        assert clock is None

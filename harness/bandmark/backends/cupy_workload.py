@@ -1,0 +1,112 @@
+"""What is timed on an NVIDIA GPU: a CUDA kernel bound to its arrays, between two events of the device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import cupy
+import numpy as np
+
+from bandmark.backends.events import CLOCK_RECORD, mean_clock_mhz
+from bandmark.measure import Reading
+from bandmark_kernels import DTYPES, Operand
+from bandmark_kernels.cuda_launch import Launches, exact_scalars, launches
+from bandmark_kernels.inputs import Inputs
+from bandmark_kernels.verify import max_error
+
+if TYPE_CHECKING:
+    from bandmark.backends.cupy_backend import CupyBackend
+
+
+class CupyWorkload:
+    """A CUDA kernel bound to its arrays, or to several sets of them in turn."""
+
+    def __init__(self, backend: CupyBackend, inputs: Inputs, variant: str, copies: int | None = None) -> None:
+        kernel, dtype, shape = inputs.kernel, inputs.dtype, inputs.shape
+        self.inputs = inputs
+        self.variant = variant
+        self.copies = copies or backend.copies_for(kernel.working_set(shape, dtype))
+        self._backend = backend
+        made, functions = backend.compiled(kernel, dtype, variant)
+        self._plan: Launches = launches(made, shape, sm_count=backend.sm_count)
+        self._functions = [functions[step.entry] for step in self._plan.steps]
+        self._workspace: Any = cupy.empty(max(1, self._plan.workspace_elements), self._plan.workspace_dtype)
+        self._sets = [{o.name: self._place(o) for o in kernel.operands} for _ in range(self.copies)]
+        self._timed = [self._bind(arrays, kernel.scalars) for arrays in self._sets]
+        self._next = 0
+        self._clocks = [cupy.empty(backend.sm_count * CLOCK_RECORD, np.uint64) for _ in range(2)]
+        self._begin, self._end = cupy.cuda.Event(), cupy.cuda.Event()
+
+    def start(self, launch_count: int) -> None:
+        """Queue a delay to hide the launches behind, then the start event."""
+        cupy.cuda.runtime.deviceSynchronize()
+        self._backend.hold(launch_count * len(self._functions))
+        self._backend.probe_clocks(self._clocks[0])
+        self._begin.record()
+
+    def launch(self) -> None:
+        """Queue the kernel once, on the next set of arrays."""
+        for function, grid, block, arguments in self._timed[self._next]:
+            function(grid, block, arguments)
+        self._next = (self._next + 1) % self.copies
+
+    def stop(self) -> Reading:
+        """Queue the stop event, look at the sensors while the device works, wait, and read the events."""
+        self._end.record()
+        self._backend.probe_clocks(self._clocks[1])
+        self._backend.watch()
+        cupy.cuda.runtime.deviceSynchronize()
+        seconds = cupy.cuda.get_elapsed_time(self._begin, self._end) / 1e3
+        before, after = (out.get().reshape(-1, CLOCK_RECORD).tolist() for out in self._clocks)
+        return Reading(seconds, mean_clock_mhz(before, after, self._backend.max_clock_mhz))
+
+    def verify(self) -> float:
+        """Launch once into a poisoned output of the next set in turn and compare it with the reference."""
+        kernel, arrays = self.inputs.kernel, self._sets[self._next]
+        out = arrays[kernel.output.name]
+        self._fill(kernel.output, out)
+        for function, grid, block, arguments in self._bind(arrays, kernel.check_scalars or kernel.scalars):
+            function(grid, block, arguments)
+        cupy.cuda.runtime.deviceSynchronize()
+        error = max_error(
+            self.inputs,
+            lambda start, stop: out[start:stop].get(),
+            result=DTYPES[self.inputs.dtype.accumulator] if kernel.is_reduction else None,
+        )
+        if kernel.check_scalars:
+            self._fill(kernel.output, out)
+        return error
+
+    def close(self) -> None:
+        """Let go of the arrays."""
+        self._timed, self._sets, self._clocks, self._workspace = [], [], [], None
+        self._backend.release()
+
+    def _bind(self, arrays: dict[str, Any], scalars: Any) -> list[tuple[Any, Any, Any, Any]]:
+        """Return function, grid, block and arguments of each launch of one call."""
+        kernel, dtype = self.inputs.kernel, self.inputs.dtype
+        values = {**arrays, **exact_scalars(kernel, dtype, scalars), "workspace": self._workspace}
+        return [
+            (function, step.grid, step.block, step.arguments(values))
+            for function, step in zip(self._functions, self._plan.steps, strict=True)
+        ]
+
+    def _place(self, operand: Operand) -> Any:
+        """Return an operand as a flat array on the device, filled or poisoned."""
+        dtype = self.inputs.dtype
+        storage = dtype.accumulator if operand.role == "result" else dtype.storage
+        array = cupy.empty(self.inputs.shape.count(operand.extent), storage)
+        self._fill(operand, array)
+        return array
+
+    def _fill(self, operand: Operand, array: Any) -> None:
+        """Repeat an operand's tile by copies on the device, or set every bit, which is NaN in every format."""
+        if not operand.is_read:
+            array.data.memset(0xFF, array.nbytes)
+            return
+        tile = cupy.asarray(self.inputs.tiles[operand.name].reshape(-1))
+        for start in range(0, array.size, tile.size):
+            part = array[start : start + tile.size]
+            part.data.copy_from_device(tile.data, part.nbytes)
+        if self.inputs.kernel.is_reduction:
+            array[-1:].set(np.atleast_1d(self.inputs.last(operand.name)))

@@ -1,0 +1,143 @@
+"""What a launch of a CUDA kernel does on the stand-in for CuPy: checks, time, and what the kernel computes.
+
+Arguments are checked against the signature in the CUDA source, which CUDA itself can't do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bandmark_kernels import DTYPES, KERNELS
+from cupy_errors import CompileException, CUDADriverError
+
+
+def is_device_array(value: Any) -> bool:
+    """Return whether something is an array on the device, and no scalar of NumPy's."""
+    return hasattr(value, "host")
+
+
+@dataclass(frozen=True)
+class Launched:
+    """One launch as the device sees it: arguments by the names in the CUDA source."""
+
+    entry: str
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    values: dict[str, Any]
+
+    @property
+    def array_bytes(self) -> int:
+        """Bytes of all arrays but the workspace."""
+        return sum(v.nbytes for k, v in self.values.items() if is_device_array(v) and k not in ("partials", "out"))
+
+
+Law = Callable[[Launched], float]
+"""How many seconds a launch takes on the device."""
+
+
+SIGNATURE = re.compile(r'extern "C" __global__ void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(([^)]*)\)')
+PARAMETER = re.compile(r"(const )?(unsigned long long|\w+)(\*?)\s*(?:__restrict__ )?(\w+)")
+
+
+class Module:
+    """A source; it is compiled when the first function is taken from it."""
+
+    def __init__(self, device: Any, code: str, options: Any) -> None:
+        assert isinstance(code, str)
+        if not isinstance(options, tuple):
+            raise TypeError(f"Argument 'options' has incorrect type (expected tuple, got {type(options).__name__})")
+        self.device, self.code, self.options = device, code, options
+        element = next((o.split("=")[1] for o in options if o.startswith("-DELEMENT=")), "float32")
+        self.dtype = DTYPES[element]
+
+    def get_function(self, entry: str) -> Function:
+        """Compile for the current device, once, and return an entry point."""
+        device = self.device
+        if device.gpu.compile_log is not None:
+            raise CompileException(device.gpu.compile_log)
+        key = (device.index, self.code, self.options)
+        if key not in device.compiled:
+            device.compiled.append(key)
+        found = dict(SIGNATURE.findall(self.code))
+        if entry not in found:
+            raise CUDADriverError(500)
+        return Function(self, entry, [PARAMETER.fullmatch(p.strip()) for p in found[entry].split(",")])
+
+
+class Function:
+    """An entry point, as CuPy's RawKernel."""
+
+    def __init__(self, module: Module, entry: str, parameters: Sequence[Any]) -> None:
+        self.device, self.dtype, self.entry = module.device, module.dtype, entry
+        self.parameters = [(p[4], p[2], bool(p[3])) for p in parameters]
+        self.local_size_bytes = module.device.gpu.local_bytes
+        self.num_regs = 32
+
+    def __call__(self, grid: Any, block: Any, arguments: Any) -> None:
+        """Check and queue a launch, and compute what it computes."""
+        if not all(1 <= g <= most for g, most in zip(grid, (2**31 - 1, 65535, 65535), strict=True)):
+            raise CUDADriverError(1)
+        launch = Launched(self.entry, tuple(grid), tuple(block), self._values(arguments))
+        gpu = self.device.gpu
+        helper = {"bandmark_delay": self._delay_s(launch), "bandmark_clock": 1e-6}
+        begin = self.device.queue(self.entry, helper.get(self.entry, 0.0))
+        if self.entry == "bandmark_clock":
+            cycles, ns = gpu.read_counters(begin)
+            launch.values["out"].host.reshape(-1, 3)[:] = [(sm, cycles, ns) for sm in range(grid[0])]
+        if self.entry in helper:
+            return
+        gpu.free_at += gpu.law(launch)
+        self.device.entries.add(self.entry)
+        if self.device.recording:
+            self.device.arguments.append(arguments)
+        name = self.entry.removeprefix("bandmark_").removesuffix("_finish")
+        if not (gpu.wrong & {self.entry, f"bandmark_{name.removesuffix('_ragged')}"} or gpu.wrong_if(launch)):
+            compute(name.removesuffix("_ragged"), launch, self.dtype, finish="_finish" in self.entry)
+
+    def _delay_s(self, launch: Launched) -> float:
+        return int(launch.values.get("nanoseconds", 0)) * 1e-9 * self.device.gpu.delay_factor
+
+    def _values(self, arguments: Any) -> dict[str, Any]:
+        """Return the arguments by name, after a check of their number, order and exact types."""
+        assert isinstance(arguments, tuple)
+        assert len(arguments) == len(self.parameters), f"{self.entry} takes {len(self.parameters)} arguments"
+        kinds = {
+            "element": self.dtype.storage,
+            "accumulator": self.dtype.accumulator,
+            "u64": "uint64",
+            "unsigned long long": "uint64",
+        }
+        for (name, kind, is_array), given in zip(self.parameters, arguments, strict=True):
+            assert is_device_array(given) == is_array, f"{self.entry}: {name} is {type(given)}"
+            assert given.dtype == np.dtype(kinds[kind]), f"{self.entry}: {name} is {given.dtype}, not {kinds[kind]}"
+            assert not is_array or given.device is self.device
+        return {name: given for (name, _, _), given in zip(self.parameters, arguments, strict=True)}
+
+
+def compute(name: str, launch: Launched, dtype: Any, *, finish: bool) -> None:
+    """Leave in memory what a launch of a right kernel leaves."""
+    kernel, values = KERNELS[name], launch.values
+    partials = values["partials"].host if "partials" in values else None
+    if finish:
+        out = values[kernel.output.name].host
+        count = int(values["count"] if kernel.is_reduction else values[kernel.output.extent])
+        total = partials[:count] if kernel.is_reduction else partials.reshape(-1, count)[: int(values["splits"])]
+        summed = total.sum(axis=0, dtype=np.float64)
+        out[...] = summed if kernel.is_reduction else dtype.encode(summed)
+        return
+    operands = {o.name: dtype.decode(values[o.name].host) for o in kernel.inputs}
+    if kernel.is_matrix:
+        operands["A"] = operands["A"].reshape(int(values["m"]), int(values["n"]))
+    result = kernel.reference(**operands, **{s: float(values[s]) for s in kernel.scalars})
+    if kernel.is_reduction or (kernel.is_matrix and launch.grid[1] > 1):
+        result = np.atleast_1d(np.sum(result)) if kernel.is_reduction else result
+        partials[:] = 0
+        partials[: len(result)] = result
+        return
+    out = values[kernel.output.name].host
+    out[...] = dtype.encode(np.broadcast_to(result, out.shape))

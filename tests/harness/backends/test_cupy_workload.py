@@ -1,0 +1,199 @@
+"""Are CUDA kernels on their arrays launched, timed and verified as they should? On a stand-in with a virtual clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bandmark.measure import take
+from bandmark_kernels import DTYPES, KERNELS, Shape
+from bandmark_kernels.inputs import make_inputs
+from cupy_errors import CUDARuntimeError
+from cupy_gpu import MIB, Gpu
+from cupy_standin import StandIn, open_backend
+
+F32 = DTYPES["float32"]
+VECTOR, MATRIX = Shape(10_007), Shape(1000, m=300)
+
+
+def inputs_of(name: str, dtype: str = "float32", shape: Shape | None = None) -> Any:
+    """The inputs of a small case."""
+    kernel = KERNELS[name]
+    return make_inputs(kernel, DTYPES[dtype], shape or (MATRIX if kernel.is_matrix else VECTOR), seed=1)
+
+
+def prepare(monkeypatch: pytest.MonkeyPatch, cupy: StandIn, name: str, **options: Any) -> Any:
+    """A workload on a pretend device, and an empty log."""
+    workload = open_backend(monkeypatch, cupy).prepare(inputs_of(name, **options))
+    cupy.log.clear()
+    cupy.recording = True
+    return workload
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_the_window_holds_the_launches_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Delay and clock probe come before the start event, and between the events there are only launches."""
+    cupy = StandIn(Gpu(lambda launch: 0.002))
+    workload = prepare(monkeypatch, cupy, name)
+    steps = len(workload._functions)
+    reading = take(workload, 3)
+    start, stop = (i for i, entry in enumerate(cupy.log) if entry == "event")
+    between = cupy.log[start + 1 : stop]
+    assert len(between) == 3 * steps
+    assert {entry.removesuffix("_finish").removesuffix("_ragged") for entry in between} == {f"bandmark_{name}"}
+    assert cupy.log[:start] == ["synchronize", "bandmark_delay", "bandmark_clock"]
+    assert cupy.log[stop + 1 :] == ["bandmark_clock", "synchronize", "get", "get"]
+    assert reading.seconds == pytest.approx(0.002 * 3 * steps, rel=1e-6)
+
+
+@pytest.mark.parametrize(("name", "launches"), [("copy", 1000), ("dot", 500), ("gemv", 500)])
+def test_the_delay_hides_what_launching_costs_the_host(
+    monkeypatch: pytest.MonkeyPatch, name: str, launches: int
+) -> None:
+    """Launches of 1 us that take the host 10 us each run back to back; without the delay the host would be timed."""
+    cupy = StandIn(Gpu(lambda launch: 1e-6), host_launch_s=10e-6)
+    workload = prepare(monkeypatch, cupy, name)
+    steps = len(workload._functions)
+    assert take(workload, launches).seconds == pytest.approx(launches * steps * 1e-6, rel=1e-6)
+    cupy.gpu.delay_factor = 0
+    assert take(workload, launches).seconds > 5 * launches * steps * 1e-6
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", KERNELS)
+def test_arguments_have_the_types_and_the_order_of_the_source(
+    monkeypatch: pytest.MonkeyPatch, name: str, dtype: str
+) -> None:
+    """What is launched fits the signature in the .cu file: number, order, element types, exact-width scalars."""
+    cupy = StandIn()
+    workload = prepare(monkeypatch, cupy, name, dtype=dtype)
+    take(workload, 1)  # the stand-in refuses what does not fit the parameters' types
+    arrays = workload._sets[0]
+    kernel = KERNELS[name]
+    given = cupy.arguments[0]
+    listed = [arrays[o.name] for o in kernel.operands if o.role != "result"]
+    assert [id(a) for a in given[: len(listed)]] == [id(a) for a in listed]
+    accumulator = np.dtype(DTYPES[dtype].accumulator).type
+    scalars = [x for x in given if isinstance(x, np.generic)]
+    shape = workload.inputs.shape
+    counts = [np.uint64(shape.m), np.uint64(shape.n)] if kernel.is_matrix else [np.uint64(shape.n)]
+    assert scalars == [*(accumulator(v) for v in kernel.scalars.values()), *counts]
+    assert [type(x) for x in scalars] == [accumulator] * len(kernel.scalars) + [np.uint64] * len(counts)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", KERNELS)
+def test_right_kernels_are_verified_and_wrong_ones_are_not(
+    monkeypatch: pytest.MonkeyPatch, name: str, dtype: str
+) -> None:
+    """An output that the launch leaves poisoned or unchanged fails; a computed one passes."""
+    for wrong in (set(), {f"bandmark_{name}"}):
+        cupy = StandIn(Gpu(wrong=wrong))
+        error = open_backend(monkeypatch, cupy).prepare(inputs_of(name, dtype)).verify()
+        assert (error <= 1) == (not wrong)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_what_an_earlier_launch_left_is_no_result(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The output is poisoned before the launch that is verified: a kernel that stops working is found out."""
+    cupy = StandIn()
+    workload = prepare(monkeypatch, cupy, name)
+    for _ in range(workload.copies + 1):
+        take(workload, 1)
+    assert workload.verify() <= 1
+    # The output's finishing step stops, too: it would add up what the first step left in the workspace.
+    cupy.gpu.wrong = {f"bandmark_{name}", f"bandmark_{name}_finish"}
+    assert not workload.verify() <= 1
+
+
+@pytest.mark.parametrize("name", ["dot", "read", "gemv", "gemv_t"])
+def test_a_broken_finish_is_found_out(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Where partial sums are added up by a launch of its own, its failure shows."""
+    cupy = StandIn(Gpu(wrong={f"bandmark_{name}_finish"}, sms=64))
+    workload = prepare(monkeypatch, cupy, name, shape=Shape(4099, m=3 if name == "gemv" else 2000))
+    assert len(workload._functions) == 2
+    assert not workload.verify() <= 1
+
+
+def test_kernels_that_work_in_place_are_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verifying nstream launches with other scalars; afterwards the operands are as before, so timing stays bounded."""
+    workload = prepare(monkeypatch, StandIn(), "nstream")
+    before = workload._sets[0]["a"].host.copy()
+    assert workload.verify() <= 1
+    assert np.array_equal(workload._sets[0]["a"].host, before)
+    for _ in range(50):
+        take(workload, 1)
+    assert np.isfinite(workload._sets[0]["a"].host).all()
+
+
+def test_everything_is_allocated_before_timing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first window on nothing is allocated, filled or compiled: workspace, events and probes are there."""
+    for name in KERNELS:
+        cupy = StandIn()
+        workload = prepare(monkeypatch, cupy, name)
+        compiled = list(cupy.compiled)
+        for _ in range(3):
+            take(workload, 2)
+        assert not {"allocate", "set", "memset", "copy"} & set(cupy.log)
+        assert cupy.compiled == compiled
+
+
+def test_memory_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing a workload frees its arrays and the pool; closing it again changes nothing."""
+    cupy = StandIn()
+    workload = prepare(monkeypatch, cupy, "gemv")
+    assert cupy.gpu.live > 1_000_000
+    workload.close()
+    assert (cupy.gpu.live, cupy.gpu.pooled) == (0, 0)
+    workload.close()
+
+
+def test_closing_survives_a_lost_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failed launch CUDA refuses everything; letting go must not hide what happened."""
+    cupy = StandIn()
+    workload = prepare(monkeypatch, cupy, "copy")
+    cupy.gpu.lost = True
+    with pytest.raises(CUDARuntimeError, match="cudaErrorLaunchFailure"):
+        take(workload, 1)
+    workload.close()
+
+
+def test_small_sets_rotate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set smaller than four L2 caches is launched on several copies in turn, a larger one on itself."""
+    cupy = StandIn(Gpu(l2_bytes=MIB))
+    backend = open_backend(monkeypatch, cupy)
+    small = backend.prepare(make_inputs(KERNELS["copy"], F32, Shape(MIB // 8), seed=1))
+    assert small.copies == 6
+    cupy.recording = True
+    take(small, 7)
+    outputs = [id(arguments[1]) for arguments in cupy.arguments]
+    assert len(set(outputs)) == 6 and outputs[6] == outputs[0]
+    large = backend.prepare(make_inputs(KERNELS["copy"], F32, Shape(MIB), seed=1))
+    assert large.copies == 1
+
+
+def test_each_copy_is_verified_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verification takes the set that is next, so that not the first one alone is ever looked at."""
+    cupy = StandIn(Gpu(l2_bytes=MIB))
+    workload = prepare(monkeypatch, cupy, "copy")
+    assert workload.copies > 2
+    take(workload, 1)
+    cupy.arguments.clear()
+    assert workload.verify() <= 1
+    assert cupy.arguments[0][1] is workload._sets[1]["b"]
+
+
+def test_the_clock_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The multiprocessors' mean clock comes from their own counters; nonsense is None."""
+    for counters, expected in (
+        (None, 2400),
+        (lambda now: (int(now * 513e6), int(now * 1e9)), 513),
+        (lambda now: (0, 0), None),
+        (lambda now: (7, int(now * 1e9)), None),
+        (lambda now: (int(now * 1e6), int(now * 1e9)), None),  # 1 MHz: counts calls, not cycles
+        (lambda now: (int(now * 4e9), int(now * 1e9)), None),  # 4 GHz on a device of 2.4
+    ):
+        reading = take(prepare(monkeypatch, StandIn(Gpu(counters=counters)), "copy"), 3)
+        assert reading.clock_mhz == (None if expected is None else pytest.approx(expected, rel=1e-4))
