@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "load", "run"]
+__all__ = ["__version__", "compare", "load", "run"]
 
 if TYPE_CHECKING:
-    from bandmark.api import load, run
+    from bandmark.api import compare, load, run
 
 
 def __getattr__(name: str) -> Any:
     # The functions need NumPy and pandas; `bandmark --help` must not pay for importing them.
-    if name in ("load", "run"):
+    if name in ("compare", "load", "run"):
         from bandmark import api
 
         return getattr(api, name)

@@ -1,18 +1,25 @@
-"""What does a notebook call? run() and load(), with pandas frames of documented columns."""
+"""What does a notebook call? run(), load() and compare(), with pandas frames of documented columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bandmark.decide import MARGIN
+from bandmark.errors import UsageError
 from bandmark.record import Result, columns
 from bandmark.request import Request, open_session
 from bandmark.store import in_order, read_rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from bandmark.comparison import Comparison
+    from bandmark.figures import Run, Side
+
+    Runs = str | Path | pd.DataFrame | Sequence[str | Path | pd.DataFrame]
 
 _PANDAS_TYPES = {"str": "str", "int": "Int64", "float": "float64", "bool": "boolean"}
 
@@ -39,6 +46,57 @@ def load(*files: str | Path) -> pd.DataFrame:
         FileError: a file is missing, damaged, or no bandmark result.
     """
     return to_frame(in_order(row for file in files for row in read_rows(Path(file))))
+
+
+def compare(
+    baseline: Runs, candidate: Runs, *, history: Sequence[str | Path] = (), margin: float = MARGIN, anyway: bool = False
+) -> Comparison:
+    """Return whether a candidate is faster than a baseline, case by case; its frame() is a row per case.
+
+    Args:
+        baseline, candidate: a result file (ours, or another tool's as the command takes it), a folder, a frame of run()
+            or load(), or a sequence of these: the runs of a side are replicates of each other.
+        history: files or folders of stored runs that tell the spread between runs.
+        margin: relative difference of bandwidth up to which cases are SAME, 0.02 for 2 %.
+        anyway: compare although the settings differ.
+
+    Raises:
+        FileError: a file is missing or damaged.
+        UsageError: settings differ, or the sides have no case in common.
+    """
+    from bandmark.compare_runs import compare_sides
+    from bandmark.sides import read_history
+
+    sides = [_side(runs, label) for runs, label in ((baseline, "baseline"), (candidate, "candidate"))]
+    return compare_sides(sides[0], sides[1:], history=read_history(history), margin=margin, anyway=anyway)[0]
+
+
+def _side(runs: Runs, label: str) -> Side:
+    """Return files and frames as a side."""
+    import pandas as pd
+
+    from bandmark.sides import read_side, runs_of, side
+
+    parts = [runs] if isinstance(runs, str | Path | pd.DataFrame) else list(runs)
+    found: list[Run] = []
+    for part in parts:
+        if isinstance(part, pd.DataFrame):
+            found += runs_of(from_frame(part))
+        elif isinstance(part, str | Path):
+            found += read_side([part]).runs
+        else:
+            raise UsageError(f"{label} holds a {type(part).__name__}: give paths, or frames of run() or load().")
+    named = [str(part) for part in parts if isinstance(part, str | Path)]
+    return side(found, ", ".join(named) or label)
+
+
+def from_frame(frame: pd.DataFrame) -> list[Result]:
+    """Return the rows of a frame of run() or load(); raises UsageError if it is none."""
+    names = [c.name for c in columns()]
+    if missing := [name for name in names if name not in frame.columns]:
+        raise UsageError(f"the frame is not one of run() or load(): it lacks {', '.join(missing[:4])}.")
+    cells = frame[names].astype(object).where(frame[names].notna(), None)
+    return [Result(**{str(name): value for name, value in row.items()}) for row in cells.to_dict("records")]
 
 
 def to_frame(rows: Iterable[Result]) -> pd.DataFrame:

@@ -21,6 +21,7 @@ How much of its published memory bandwidth does this machine really give?
   bandmark list             the kernels, and which libraries are installed
   bandmark devices          the devices found here, their memory and their peaks
   bandmark show FILE...     the table of stored results
+  bandmark compare A B      whether B is faster than A, case by case
   bandmark validate FILE... whether result files are sound, and what is wrong with them
   bandmark merge FILE...    many runs in one CSV
   bandmark publish FILE     put a run among the published results
@@ -54,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     devices = commands.add_parser("devices", help="the devices found here, with their peaks and sources")
     show = commands.add_parser("show", help="the table of stored results")
     show.add_argument("files", nargs="+", metavar="FILE", help="result CSVs")
+    _add_compare(commands)
     _add_results(commands)
     _add_selftest(commands.add_parser("selftest", help="whether the suite works on this GPU", epilog=EXIT_CODES))
     for command in (listing, devices, show):
@@ -85,6 +87,50 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     out.add_argument("--force", action="store_true", help="replace existing files")
     out.add_argument("--system", metavar="NAME", help="name of this system, as in dgx-spark")
     out.add_argument("--fail-below", type=float, metavar="PCT", help="exit with 1 if a row is below this %% of peak")
+
+
+COMPARE = """\
+A side is a file, a folder of runs, or files with commas between them; runs of one side are replicates, and three a side
+find a change of 5 %. With patterns of the shell: --baseline old/*.csv --candidate new/*.csv. The second side may
+be another tool's result: STREAM's text, BabelStream's CSV, nvbandwidth's or NVBench's JSON.
+"""
+
+
+def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="whether a candidate is faster than a baseline",
+        description=COMPARE,
+        epilog="exit codes: 0 fine, 1 a case is SLOWER (only with --fail-on-regression), 2 bad usage or bad file",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    compare.add_argument("sides", nargs="*", metavar="SIDE", help="the baseline, then one or more candidates")
+    compare.add_argument("--baseline", nargs="+", metavar="FILE", help="runs of the baseline")
+    compare.add_argument(
+        "--candidate", nargs="+", action="append", metavar="FILE", help="runs of a candidate (may be given again)"
+    )
+    compare.add_argument(
+        "--history", nargs="+", metavar="FILE|FOLDER", help="stored runs that tell the spread between runs"
+    )
+    compare.add_argument("--margin", type=float, metavar="PCT", help="change up to which cases are SAME (default: 2)")
+    compare.add_argument(
+        "--fail-on-regression",
+        type=percentage,
+        nargs="?",
+        const=0.0,
+        metavar="PCT",
+        help="exit with 1 if a case is SLOWER, by more than this %% of bandwidth if given",
+    )
+    compare.add_argument("--anyway", action="store_true", help="compare although the settings differ")
+    compare.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
+def percentage(text: str) -> float:
+    """Return the number of an option whose value may be left out, so that a file may be taken for it."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no percentage; name the files before this option") from None
 
 
 def _add_results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -1,0 +1,81 @@
+"""bandmark compare: is a candidate faster than a baseline?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+
+from bandmark.compare_runs import compare_sides
+from bandmark.comparison import Comparison
+from bandmark.decide import MARGIN
+from bandmark.errors import EXIT_FAILED, EXIT_OK, UsageError
+from bandmark.figures import Side
+from bandmark.sides import read_history, read_side
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print the comparison of each candidate with the baseline and return the exit code."""
+    margin = MARGIN if arguments.margin is None else arguments.margin / 100
+    limit = _regression_limit(arguments.fail_on_regression, margin)
+    baseline, candidates = read_sides(arguments)
+    comparisons = compare_sides(
+        baseline, candidates, history=read_history(arguments.history or ()), margin=margin, anyway=arguments.anyway
+    )
+    if arguments.json:
+        print(json.dumps([c.as_json() for c in comparisons], indent=1, allow_nan=False))
+    else:
+        _show(comparisons)
+    if limit is not None and any(comparison.regressions(limit) for comparison in comparisons):
+        return EXIT_FAILED
+    return EXIT_OK
+
+
+def _show(comparisons: list[Comparison]) -> None:
+    from bandmark.compare_table import show_comparison
+
+    for number, comparison in enumerate(comparisons):
+        if number:
+            print()
+        show_comparison(comparison)
+
+
+def _regression_limit(percent: float | None, margin: float) -> float | None:
+    """Return the loss of bandwidth from which a SLOWER fails the command, as a fraction; None: none does."""
+    if percent is None:
+        return None
+    if not math.isfinite(percent) or percent < 0:
+        raise UsageError(f"--fail-on-regression {percent:g} is no percentage.")
+    if 0 < percent / 100 < margin:
+        raise UsageError(
+            f"--fail-on-regression {percent:g} is below the margin of {100 * margin:g} %, within which nothing is "
+            f"SLOWER; add --margin {percent:g}."
+        )
+    return percent / 100
+
+
+def read_sides(arguments: argparse.Namespace) -> tuple[Side, list[Side]]:
+    """Return the sides, from `A B [C...]` or from `--baseline FILE... --candidate FILE...`.
+
+    Raises:
+        UsageError: fewer than two sides, or both ways at once.
+    """
+    if arguments.baseline or arguments.candidate:
+        if arguments.sides or not (arguments.baseline and arguments.candidate):
+            raise UsageError("give --baseline FILE... and --candidate FILE..., or A B [C...] without either.")
+        return read_side(arguments.baseline), [read_side(places) for places in arguments.candidate]
+    if len(arguments.sides) < 2:
+        raise UsageError("compare needs two sides, the baseline first: bandmark compare A B.")
+    baseline, *candidates = [read_side(replicates(text)) for text in arguments.sides]
+    return baseline, candidates
+
+
+def replicates(text: str) -> list[str]:
+    """Return the files of one side: A.csv,B.csv are two replicates, unless a file is really called so."""
+    if Path(text).exists():
+        return [text]
+    parts = [part for part in text.split(",") if part]
+    if not parts:
+        raise UsageError(f"{text!r} names no file.")
+    return parts
