@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from bandmark.compare_runs import compare_sides
-from bandmark.comparison import Comparison
-from bandmark.decide import instabilities
-from bandmark.figures import Figure, Run, Side
-from bandmark.sides import NORMAL_95
+from bandmark.comparison.compare import compare_sides
+from bandmark.comparison.decide import instabilities
+from bandmark.comparison.figures import Figure, Run, Side
+from bandmark.comparison.outcome import Comparison
+from bandmark.comparison.sides import NORMAL_95
 from bandmark.stats import summarize
 
 Array = np.ndarray[Any, np.dtype[np.float64]]

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bandmark.decide import MARGIN
+from bandmark.comparison.decide import MARGIN
 from bandmark.errors import UsageError
 from bandmark.record import Result, columns
 from bandmark.request import Request, open_session
@@ -16,8 +16,8 @@ from bandmark.store import in_order, read_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bandmark.comparison import Comparison
-    from bandmark.figures import Run, Side
+    from bandmark.comparison.figures import Run, Side
+    from bandmark.comparison.outcome import Comparison
 
     Runs = str | Path | pd.DataFrame | Sequence[str | Path | pd.DataFrame]
 
@@ -64,8 +64,8 @@ def compare(
         FileError: a file is missing or damaged.
         UsageError: settings differ, or the sides have no case in common.
     """
-    from bandmark.compare_runs import compare_sides
-    from bandmark.sides import read_history
+    from bandmark.comparison.compare import compare_sides
+    from bandmark.comparison.sides import read_history
 
     sides = [_side(runs, label) for runs, label in ((baseline, "baseline"), (candidate, "candidate"))]
     return compare_sides(sides[0], sides[1:], history=read_history(history), margin=margin, anyway=anyway)[0]
@@ -75,7 +75,7 @@ def _side(runs: Runs, label: str) -> Side:
     """Return files and frames as a side."""
     import pandas as pd
 
-    from bandmark.sides import read_side, runs_of, side
+    from bandmark.comparison.sides import read_side, runs_of, side
 
     parts = [runs] if isinstance(runs, str | Path | pd.DataFrame) else list(runs)
     found: list[Run] = []

@@ -14,7 +14,7 @@ from typing import Any
 from bandmark import __version__
 from bandmark.faults import Fault, quote
 from bandmark.record import Result
-from bandmark.validate_json import BLOCKS, KEYS
+from bandmark.validation.record import BLOCKS, KEYS
 
 REMOVED = "[removed]"
 """What stands in place of what was taken out of a text."""

@@ -18,7 +18,7 @@ from bandmark.record import Result
 from bandmark.request import SYSTEM_NAME
 from bandmark.store import RunFiles, in_order, to_csv
 from bandmark.units import format_bytes
-from bandmark.validate import Checked, check_pair
+from bandmark.validation.validate import Checked, check_pair
 
 Ask = Callable[[str], str]
 """Asks a person for the system's name, given the name that the file suggests."""

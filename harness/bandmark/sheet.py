@@ -1,6 +1,6 @@
 """What stands in a result CSV, line by line and cell by cell, before any of it is believed?
 
-The one way into a CSV: bandmark.store reads rows from it, bandmark.validate looks at every cell of it.
+The one way into a CSV: bandmark.store reads rows from it, bandmark.validation.validate looks at every cell of it.
 """
 
 from __future__ import annotations

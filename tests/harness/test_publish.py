@@ -17,7 +17,7 @@ from bandmark.publish import describe, prepare
 from bandmark.request import Request
 from bandmark.schema import generated
 from bandmark.store import read_rows
-from bandmark.validate import check, check_run
+from bandmark.validation.validate import check, check_run
 from corpus import DEVICE, GB10, Pair, good_run, pair
 from fakes import make_peak
 

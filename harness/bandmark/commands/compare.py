@@ -7,12 +7,12 @@ import json
 import math
 from pathlib import Path
 
-from bandmark.compare_runs import compare_sides
-from bandmark.comparison import Comparison
-from bandmark.decide import MARGIN
+from bandmark.comparison.compare import compare_sides
+from bandmark.comparison.decide import MARGIN
+from bandmark.comparison.figures import Side
+from bandmark.comparison.outcome import Comparison
+from bandmark.comparison.sides import read_history, read_side
 from bandmark.errors import EXIT_FAILED, EXIT_OK, UsageError
-from bandmark.figures import Side
-from bandmark.sides import read_history, read_side
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -33,7 +33,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _show(comparisons: list[Comparison]) -> None:
-    from bandmark.compare_table import show_comparison
+    from bandmark.comparison.table import show_comparison
 
     for number, comparison in enumerate(comparisons):
         if number:

@@ -11,7 +11,7 @@ from bandmark.console import talk
 from bandmark.errors import EXIT_OK, EXIT_USAGE, UsageError
 from bandmark.faults import printable
 from bandmark.publish import describe, git_commands, place, prepare
-from bandmark.validate import check
+from bandmark.validation.validate import check
 
 
 def execute(arguments: argparse.Namespace) -> int:

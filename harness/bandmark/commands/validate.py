@@ -12,7 +12,7 @@ from bandmark.console import talk
 from bandmark.errors import EXIT_OK, EXIT_USAGE
 from bandmark.faults import Fault, printable
 from bandmark.record import MEASURED
-from bandmark.validate import Checked, check
+from bandmark.validation.validate import Checked, check
 
 MOST_FAULTS = 20
 """Kinds of faults of one file that are printed; --json prints all."""

@@ -1,0 +1,168 @@
+"""Is a result file sound: form, relations, raw samples, and the company it keeps?
+
+Every fault is found that can be found at once, each with file, line, column, what stands there and what should.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bandmark.errors import FileError, UsageError
+from bandmark.faults import Fault, FaultyFile, printable
+from bandmark.privacy import check_private
+from bandmark.record import Result
+from bandmark.sheet import read_bytes, read_sheet
+from bandmark.validation.cells import Row, check_cells
+from bandmark.validation.record import check_agreement, check_shape, read_record
+from bandmark.validation.run import check_rows
+from bandmark.validation.samples import check_samples
+
+LARGEST = 64 * 2**20
+"""Bytes of a file; an hour's run has less than a tenth of it."""
+
+DESCRIPTION = "datapackage.json"
+"""The file by which a folder of published results is known."""
+
+BESIDE = ("README.md", "LICENSE", DESCRIPTION, "bandwidth.svg")
+"""What lies beside the systems in a folder of published results."""
+
+
+@dataclass(slots=True)
+class Checked:
+    """One run as it was found: a CSV, the JSON beside it, and their faults."""
+
+    csv: Path
+    rows: list[Result] = field(default_factory=list)
+    record: dict[str, Any] | None = None
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def json(self) -> Path:
+        """The JSON of the same stem."""
+        return self.csv.with_suffix(".json")
+
+
+def check(paths: Iterable[Path]) -> list[Checked]:
+    """Check files, and all files of folders; in a folder of published results also names, places and privacy.
+
+    Raises:
+        UsageError: a path does not exist, or a folder holds no results.
+    """
+    checked: dict[Path, Checked] = {}
+    for path in paths:
+        for csv, root in _runs(path):
+            if csv in checked:
+                continue
+            checked[csv] = check_run(csv)
+            if root is not None:
+                checked[csv].faults += _published(checked[csv], root)
+        if path.is_dir() and (path / DESCRIPTION).is_file():
+            checked[path] = Checked(path, faults=list(_strays(path)))
+    return list(checked.values())
+
+
+def _runs(path: Path) -> Iterator[tuple[Path, Path | None]]:
+    """Yield the CSV of each run under a path, and the folder of published results that it stands in, if it is one."""
+    if not os.path.lexists(path):
+        raise UsageError(f"{printable(str(path))} does not exist; name result CSVs, or folders that hold some.")
+    if not path.is_dir():
+        yield path.with_suffix(".csv") if path.suffix == ".json" else path, None
+        return
+    root = path if (path / DESCRIPTION).is_file() else None
+    stems = sorted({file.with_suffix(".csv") for file in _files(path) if file.suffix in (".csv", ".json")})
+    if not stems and root is None:
+        raise UsageError(f"{printable(str(path))} holds no result files (*.csv).")
+    yield from ((stem, root) for stem in stems)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, hidden ones and the folder's description left out."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place, name) for name in sorted(names) if not name.startswith(".") and name != DESCRIPTION)
+
+
+def check_run(csv: Path) -> Checked:
+    """Check one run: its CSV and the JSON beside it."""
+    checked = Checked(csv)
+    data, beside = _read(checked, csv), _read(checked, checked.json)
+    if data is not None and beside is not None:
+        check_pair(checked, data, beside)
+    elif data is not None:
+        _check_csv(checked, data)
+    checked.faults.sort(key=lambda fault: (fault.file == checked.json, fault.line or 0))
+    return checked
+
+
+def check_pair(checked: Checked, csv: bytes, json: bytes) -> None:
+    """Check what a run's two files hold, adding to rows, record and faults."""
+    lines = _check_csv(checked, csv)
+    try:
+        record = read_record(checked.json, json)
+    except FaultyFile as error:
+        checked.faults.append(error.fault)
+        return
+    if faults := check_shape(checked.json, record):
+        checked.faults += faults
+        return
+    checked.record = record
+    checked.faults += check_agreement(checked.json, record, checked.rows)
+    if all(line.result for line in lines) and lines:
+        readable = [(line.line, line.result) for line in lines if line.result is not None]
+        checked.faults += check_samples(checked.json, record, readable, checked.csv)
+
+
+def _check_csv(checked: Checked, data: bytes) -> list[Row]:
+    """Check a CSV alone; return its rows with their lines."""
+    try:
+        sheet = read_sheet(checked.csv, data)
+    except FaultyFile as error:
+        checked.faults.append(error.fault)
+        return []
+    lines, faults = check_cells(sheet)
+    checked.rows = [line.result for line in lines if line.result is not None]
+    checked.faults += [*faults, *check_rows(checked.csv, lines)]
+    return lines
+
+
+def _read(checked: Checked, file: Path) -> bytes | None:
+    """Return a file's contents, or None with the fault that kept it from being read."""
+    found = wanted = None
+    if not os.path.lexists(file):
+        other = checked.csv if file == checked.json else checked.json
+        found, wanted = "missing", f"{printable(other.name)} needs it: a run is a CSV and a JSON of the same stem"
+    elif not file.is_file():
+        found, wanted = "no regular file", "a result is a CSV and a JSON"
+    elif (size := file.stat().st_size) > LARGEST:
+        found, wanted = f"{size} bytes", f"a result file has less than {LARGEST}; is it a merged one?"
+    else:
+        try:
+            return read_bytes(file)
+        except FileError as error:
+            found, wanted = str(error).rstrip("."), "make it readable"
+    checked.faults.append(Fault(file=file, found=found, wanted=wanted))
+    return None
+
+
+def _published(checked: Checked, root: Path) -> Iterator[Fault]:
+    """Yield what keeps a run from being published where it lies: its name, its place, what it gives away."""
+    if checked.record is None or not checked.rows:
+        return
+    first = checked.rows[0]
+    place = root / first.system / f"{first.run_id}.csv"
+    if checked.csv != place:
+        wanted = f"published runs are named by system and run_id: {place}"
+        yield Fault(file=checked.csv, found="a file of another name or place", wanted=wanted)
+    yield from check_private(checked.csv, checked.json, checked.rows, checked.record)
+
+
+def _strays(root: Path) -> Iterator[Fault]:
+    """Yield files that are no part of published results."""
+    for file in _files(root):
+        inside = file.relative_to(root)
+        if str(inside) not in BESIDE and not (len(inside.parts) == 2 and file.suffix in (".csv", ".json")):
+            yield Fault(file=file, found="no part of published results", wanted="take it out of the folder")

@@ -1,0 +1,222 @@
+"""Whole comparisons of sides: ratios, settings, doubts, clocks, peaks between devices, history, other tools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bandmark.comparison.compare import compare_sides
+from bandmark.comparison.figures import Figure, Run, Side
+from bandmark.comparison.outcome import CaseComparison, Comparison
+from bandmark.comparison.sides import runs_of
+from bandmark.errors import UsageError
+from fakes import make_result
+
+SPREAD = (0.999, 1.0, 1.001)
+"""Factors of three runs that agree well."""
+
+
+def make_side(label: str, gbs: float, factors: tuple[float, ...] = SPREAD, **changes: Any) -> Side:
+    """Return runs of one case with these bandwidths."""
+    runs = [
+        run
+        for i, factor in enumerate(factors)
+        for run in runs_of(
+            [
+                make_result(
+                    run_id=f"{label}-{i}",
+                    **{"bandwidth_gbs": gbs * factor, "bandwidth_best_gbs": 1.1 * gbs * factor, **changes},
+                )
+            ]
+        )
+    ]
+    return Side(label=label, runs=tuple(runs))
+
+
+def compare(baseline: Side, candidate: Side, **options: Any) -> Comparison:
+    """Return the comparison of two sides."""
+    return compare_sides(baseline, [candidate], **options)[0]
+
+
+def only(comparison: Comparison) -> CaseComparison:
+    """Return the only case of a comparison."""
+    (case,) = comparison.cases
+    return case
+
+
+@pytest.mark.parametrize(("gbs", "verdict"), [(110.0, "FASTER"), (90.0, "SLOWER"), (100.2, "SAME")])
+def test_ratio_and_interval(gbs: float, verdict: str) -> None:
+    """The ratio is candidate over baseline, its interval holds it, and the verdict goes with it."""
+    case = only(compare(make_side("a", 100.0), make_side("b", gbs)))
+    assert case.verdict == verdict
+    assert case.ratio == pytest.approx(gbs / 100, rel=1e-9)
+    assert case.baseline_gbs == pytest.approx(100.0, rel=1e-5) and case.candidate_gbs == pytest.approx(gbs, rel=1e-5)
+    assert case.ratio_low is not None and case.ratio_high is not None
+    assert case.ratio_low < case.ratio < case.ratio_high
+    assert (case.ratio_low > 1) >= (verdict == "FASTER") and (case.ratio_high < 1) >= (verdict == "SLOWER")
+    assert verdict != "SAME" or 1 / 1.02 <= case.ratio_low <= case.ratio_high <= 1.02
+    assert (case.baseline_runs, case.candidate_runs) == (3, 3)
+
+
+def test_swapping_the_sides() -> None:
+    """With the sides swapped, the ratio is the inverse and FASTER becomes SLOWER."""
+    one, two = make_side("a", 100.0), make_side("b", 110.0)
+    there, back = only(compare(one, two)), only(compare(two, one))
+    assert there.ratio is not None and back.ratio == pytest.approx(1 / there.ratio)
+    assert (there.verdict, back.verdict) == ("FASTER", "SLOWER")
+
+
+def test_unlike_settings_are_refused() -> None:
+    """Unlike settings are refused with the difference and the way out; with anyway they become notes."""
+    one, two = make_side("a", 100.0), make_side("b", 110.0, n=2000)
+    with pytest.raises(UsageError, match=r"unlike settings: size: 1000 .* 2000 .*--anyway"):
+        compare(one, two)
+    found = compare(one, two, anyway=True)
+    assert only(found).verdict == "FASTER" and found.notes[0].startswith("unlike settings: size")
+
+
+def test_other_dtypes_are_refused() -> None:
+    """A side with other dtypes is refused, although the common cases could be compared; anyway compares those."""
+    more = Side(
+        label="b",
+        runs=tuple(runs_of([make_result(run_id="b"), make_result(run_id="b", dtype="float32")])),
+    )
+    with pytest.raises(UsageError, match="dtypes: float64 against float32, float64"):
+        compare(make_side("a", 0.024), more)
+    assert len(compare(make_side("a", 0.024), more, anyway=True).cases) == 1
+
+
+def test_doubtful_runs_make_a_case_unclear() -> None:
+    """A suspect run makes its case UNCLEAR; the reason names the side, how many runs, and why."""
+    two = make_side("b", 200.0)
+    bad = make_side("c", 200.0, (1.0,), status="suspect", reason="other programs used 40 % of the processors")
+    case = only(compare(make_side("a", 100.0), Side(label="b", runs=(*two.runs, *bad.runs))))
+    assert case.verdict == "UNCLEAR"
+    assert case.reason == "candidate, 1 of 4 runs: suspect: other programs used 40 % of the processors"
+
+
+def test_doubts_that_differ_in_numbers_are_said_once() -> None:
+    """Three runs that other programs disturbed by different shares make one sentence."""
+    runs = [
+        make_side(f"b{share}", 200.0, (1.0,), status="suspect", reason=f"others used {share}.5 %").runs[0]
+        for share in (10, 20, 30)
+    ]
+    case = only(compare(make_side("a", 100.0), Side(label="b", runs=tuple(runs))))
+    assert case.reason == "candidate, 3 of 3 runs: suspect: others used 10.5 %"
+
+
+def test_a_side_without_a_figure() -> None:
+    """A case that failed on one side is UNCLEAR with its reason, and has no ratio."""
+    failed = make_side(
+        "b", 100.0, status="failed_verification", reason="wrong", bandwidth_gbs=None, bandwidth_best_gbs=None
+    )
+    case = only(compare(make_side("a", 100.0), failed))
+    assert (case.verdict, case.ratio, case.candidate_gbs) == ("UNCLEAR", None, None)
+    assert "3 of 3 runs: failed_verification: wrong" in case.reason and case.next_step
+
+
+def test_a_clock_that_differs() -> None:
+    """Faster at a higher clock of the same device is UNCLEAR; between devices clocks are not compared."""
+    slow, fast = make_side("a", 100.0, clock_mhz=1000.0), make_side("b", 120.0, clock_mhz=1200.0)
+    assert "clock was 20.0 % faster" in only(compare(slow, fast)).reason
+    other = make_side("b", 120.0, clock_mhz=1200.0, device="Other GPU")
+    assert only(compare(slow, other)).verdict == "FASTER"
+    partly = make_side("b", 120.0, clock_mhz=None)
+    assert only(compare(slow, partly)).verdict == "FASTER"
+
+
+def test_between_devices_the_peaks_count_too() -> None:
+    """A device with twice the bandwidth and four times the peak is FASTER, and SLOWER for its peak."""
+    one = make_side("a", 100.0, peak_gbs=125.0, percent_of_peak=80.0)
+    two = make_side("b", 200.0, peak_gbs=500.0, percent_of_peak=40.0, device="Other GPU", n=4000, threads=8)
+    found = compare(one, two)
+    case = only(found)
+    assert found.across_devices and (case.verdict, case.peak_verdict) == ("FASTER", "SLOWER")
+    assert case.peak_ratio == pytest.approx(0.5)
+    assert case.baseline_percent_of_peak == pytest.approx(80.0, rel=1e-5)
+    assert case.candidate_percent_of_peak == pytest.approx(40.0, rel=1e-5)
+    assert any(note.startswith("size:") for note in found.notes)
+
+
+def test_peaks_need_verified_dram_rows() -> None:
+    """Without a percentage of the peak in every row, or on one device, peaks are not compared."""
+    one = make_side("a", 100.0, peak_gbs=125.0, percent_of_peak=80.0)
+    for two in (make_side("b", 200.0, device="Other GPU"), make_side("b", 100.0, peak_gbs=125.0, percent_of_peak=80.0)):
+        assert only(compare(one, two)).peak_verdict is None
+
+
+def test_a_side_is_one_device() -> None:
+    """Runs of two devices are no replicates."""
+    mixed = Side(label="m", runs=(*make_side("a", 1.0).runs, *make_side("b", 1.0, device="Other GPU").runs))
+    with pytest.raises(UsageError, match="mixes devices"):
+        compare(mixed, make_side("c", 1.0))
+
+
+def test_single_runs_and_history() -> None:
+    """One run a side is UNCLEAR; with stored runs of the system it gets a verdict, and they are named."""
+    one, two = make_side("a", 100.0, (1.0,)), make_side("b", 110.0, (1.0,))
+    alone = compare(one, two)
+    assert only(alone).verdict == "UNCLEAR" and only(alone).ratio_low is None and alone.history == ()
+    history = make_side("h", 50.0, (0.999, 1.0, 1.001, 1.002, 0.998)).runs
+    known = compare(one, two, history=history)
+    assert only(known).verdict == "FASTER"
+    assert known.history == tuple(f"h-{i}" for i in range(5))
+
+
+def test_history_that_does_not_fit() -> None:
+    """Stored runs of another system, or of another size, leave single runs UNCLEAR, and this is said."""
+    one, two = make_side("a", 100.0, (1.0,)), make_side("b", 110.0, (1.0,))
+    for changes in ({"system": "other"}, {"n": 5000}):
+        case = only(compare(one, two, history=make_side("h", 100.0, **changes).runs))
+        assert case.verdict == "UNCLEAR" and "nor does any stored run" in case.reason
+
+
+def test_several_candidates_share_the_error_rate() -> None:
+    """Each candidate is compared with the baseline; many of them need larger differences than one alone."""
+
+    def many(label: str) -> Side:
+        rows = [
+            make_result(run_id=f"{label}-{i}", kernel=f"case-{k}", bandwidth_gbs=100 * factor)
+            for i, factor in enumerate(SPREAD)
+            for k in range(20)
+        ]
+        return Side(label=label, runs=tuple(runs_of(rows)))
+
+    found = compare_sides(many("a"), [many(f"b{i}") for i in range(30)])
+    assert [one.candidate.label for one in found] == [f"b{i}" for i in range(30)]
+    alone = compare(many("a"), many("b"), margin=1e-4).cases[0].ratio_high
+    among = compare_sides(many("a"), [many(f"b{i}") for i in range(30)], margin=1e-4)[0].cases[0].ratio_high
+    assert alone is not None and among is not None and among > alone
+
+
+def test_another_tool_is_compared_by_its_statistic() -> None:
+    """A tool that tells the best alone is held against our best, and the conversion is said."""
+    foreign = [
+        Run(
+            name=f"s{i}",
+            figures=(Figure(backend=None, kernel="triad", dtype="float64", n=1000, best_gbs=110.0 * f),),
+            tool="STREAM",
+            notes=("STREAM's best rate is compared with our best",),
+        )
+        for i, f in enumerate(SPREAD)
+    ]
+    found = compare(make_side("a", 100.0), Side(label="s", runs=tuple(foreign)))
+    case = only(found)
+    assert found.statistic == "best" and case.verdict == "SAME"
+    assert case.baseline_gbs == pytest.approx(110.0, rel=1e-5)
+    assert found.notes[0] == "STREAM's best rate is compared with our best"
+    assert not found.across_devices
+
+
+@pytest.mark.parametrize("margin", [0.0, 1.0, -0.1, 2.0, float("nan")])
+def test_margins_that_make_no_sense(margin: float) -> None:
+    """A margin is a positive fraction."""
+    with pytest.raises(UsageError, match="is not a margin"):
+        compare(make_side("a", 1.0), make_side("b", 1.0), margin=margin)
+
+
+@pytest.mark.parametrize("gbs", [0.0, float("inf"), float("nan")])
+def test_bandwidths_without_a_logarithm(gbs: float) -> None:
+    """A bandwidth of zero or without bound is no figure."""
+    assert only(compare(make_side("a", 100.0), make_side("b", 1.0, bandwidth_gbs=gbs))).verdict == "UNCLEAR"

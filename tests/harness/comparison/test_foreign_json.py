@@ -1,0 +1,134 @@
+"""nvbandwidth's and NVBench's JSON, read by our byte count; damage is named."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bandmark.comparison.foreign_json import read_json
+from bandmark.errors import FileError
+from foreign_files import NVBANDWIDTH, nvbench, nvbench_state
+
+FILE = Path("other.json")
+N = 2**25
+PLAIN = {"triad": [nvbench_state(N, "F32", 3, 2e-4)]}
+
+
+def edited(**changes: Any) -> str:
+    """Return nvbandwidth's JSON with another device_local_copy."""
+    root = copy.deepcopy(NVBANDWIDTH)
+    root["nvbandwidth"]["testcases"][1].update(changes)  # type: ignore[index]
+    return json.dumps(root)
+
+
+def test_nvbandwidth_counts_a_copy_once() -> None:
+    """The local copy of nvbandwidth is doubled, of the first GPU, for any dtype, and all of that is said."""
+    run = read_json(FILE, json.dumps(NVBANDWIDTH))
+    (figure,) = run.figures
+    assert figure.gbs == 2 * 1405.5 and figure.best_gbs is None
+    assert (figure.kernel, figure.dtype, figure.n) == ("copy", None, None)
+    assert (run.tool, run.device, run.name) == ("nvbandwidth", "Fake GPU", "other.json")
+    assert "doubled" in run.notes[0] and "of its 2 GPUs the first" in run.notes[1]
+
+
+def test_nvbandwidth_without_a_figure() -> None:
+    """A test that was waived is in doubt; one that passed without a figure, or is not there, is refused."""
+    (waived,) = read_json(FILE, edited(status="Waived", bandwidth_matrix=[])).figures
+    assert waived.gbs is None and "Waived" in waived.doubts[0]
+    with pytest.raises(FileError, match="passed, but has no figure"):
+        read_json(FILE, edited(bandwidth_matrix=[["N/A"]]))
+    with pytest.raises(FileError, match="-t device_local_copy"):
+        read_json(FILE, edited(name="host_to_device_memcpy_sm"))
+
+
+def test_nvbandwidth_cells_may_be_numbers() -> None:
+    """Cells are text in version 0.8; numbers are read as well, and "N/A" is skipped."""
+    (figure,) = read_json(FILE, edited(bandwidth_matrix=[["N/A", 1000.0]])).figures
+    assert figure.gbs == 2000.0
+
+
+def test_nvbench_by_the_median() -> None:
+    """NVBench's bytes over the median time are our figure, with its size, dtype, device and error."""
+    run = read_json(FILE, nvbench(PLAIN))
+    (figure,) = run.figures
+    assert figure.gbs == pytest.approx(3 * 4 * N / (0.99 * 2e-4) / 1e9)
+    assert figure.best_gbs == pytest.approx(3 * 4 * N / (0.98 * 2e-4) / 1e9)
+    assert (figure.kernel, figure.dtype, figure.n, figure.doubts) == ("triad", "float32", N, ())
+    assert figure.error == pytest.approx(0.01 * (3.14159 / 2 / 500) ** 0.5, rel=1e-4)
+    assert (run.tool, run.device) == ("NVBench", "Fake GPU")
+
+
+def test_nvbench_without_a_median() -> None:
+    """Older files have only the mean: it is taken and said."""
+    run = read_json(FILE, nvbench({"triad": [nvbench_state(N, "F64", 3, 4e-4, median=False)]}))
+    assert run.figures[0].gbs == pytest.approx(3 * 8 * N / 4e-4 / 1e9)
+    assert any("no median" in note for note in run.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "kernel", "words"), [("mul", "scale", 2), ("tile_add_ts128", "add", 3), ("babel.nstream", "nstream", 4)]
+)
+def test_names_of_benchmarks(name: str, kernel: str, words: int) -> None:
+    """A benchmark is the kernel whose name is a word of its own."""
+    run = read_json(FILE, nvbench({name: [nvbench_state(N, "F32", words, 2e-4)]}))
+    assert run.figures[0].kernel == kernel and not run.figures[0].doubts
+
+
+def test_what_nvbench_has_besides() -> None:
+    """Benchmarks and states that are none of ours are left out, with a note each; skipped states without."""
+    skipped = nvbench_state(N, "F32", 3, 2e-4) | {"is_skipped": True, "summaries": []}
+    states = [skipped, nvbench_state(N, "I8", 3, 2e-4), nvbench_state(N, "F32", 3, 1e-4, device=1)]
+    run = read_json(
+        FILE, nvbench({**PLAIN, "radix_sort": [nvbench_state(N, "F32", 3, 2e-4)], "copy_add": [], "add": states})
+    )
+    assert [f.kernel for f in run.figures] == ["triad"]
+    said = "\n".join(run.notes)
+    assert "'radix_sort' is left out" in said and "'copy_add' is left out" in said
+    assert "add [Device=0 T=I8" in said and "only number 0" in said
+
+
+def test_several_states_of_one_case() -> None:
+    """Of states that differ in nothing of ours the fastest counts; other sizes are figures of their own."""
+    states = [nvbench_state(N, "F32", 3, t) for t in (2e-4, 1e-4, 3e-4)]
+    run = read_json(FILE, nvbench({"triad": [*states, nvbench_state(2 * N, "F32", 3, 4e-4)]}))
+    assert [f.n for f in run.figures] == [N, 2 * N]
+    assert run.figures[0].gbs == pytest.approx(3 * 4 * N / 0.99e-4 / 1e9)
+    assert any("the fastest counts" in note for note in run.notes)
+
+
+def test_bytes_that_are_not_the_kernels() -> None:
+    """A state that declares other bytes than the kernel of its name moves is in doubt."""
+    run = read_json(FILE, nvbench({"triad": [nvbench_state(N, "F32", 4, 2e-4)]}))
+    assert "declares" in run.figures[0].doubts[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"nvbandwidth": {"testcases": [', "no valid JSON"),
+        ("[" * 100_000, "no valid JSON"),
+        ('{"nvbandwidth": []}', "lacks what such a file holds"),
+        ('{"nvbandwidth": {"testcases": [{}]}}', "lacks what such a file holds"),
+        ('{"meta": {}, "benchmarks": [{"name": "triad"}]}', "lacks what such a file holds"),
+        ('{"meta": {}, "benchmarks": []}', "holds no NVBench result of our kernels"),
+        ('{"run_id": "x", "settings": {}}', r"name its table, other\.csv"),
+        ('{"hello": 1}', "neither nvbandwidth's nor NVBench's"),
+        (edited(bandwidth_matrix=[["fast"]]), "lacks what such a file holds"),
+    ],
+)
+def test_damaged_json(text: str, message: str) -> None:
+    """JSON that is truncated, nested without end, of another kind or lacks a part is refused in words."""
+    with pytest.raises(FileError, match=message):
+        read_json(FILE, text)
+
+
+def test_no_declared_bytes() -> None:
+    """An NVBench file whose benchmarks declare no bytes says what is missing."""
+    state = nvbench_state(N, "F32", 3, 2e-4)
+    state["summaries"] = [s for s in state["summaries"] if "bytes_per_second" not in s["tag"]]
+    with pytest.raises(FileError, match="no byte count"):
+        read_json(FILE, nvbench({"triad": [state]}))

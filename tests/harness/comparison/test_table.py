@@ -1,0 +1,140 @@
+"""The comparison on the terminal: what stands in the cells, and that 80 columns hold it."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+
+from bandmark.comparison.figures import Run, Side
+from bandmark.comparison.outcome import CaseComparison, Comparison
+from bandmark.comparison.table import heading, legend, show_comparison, summary
+
+PLAIN: dict[str, Any] = {
+    "kernel": "triad",
+    "backend": "numpy",
+    "dtype": "float64",
+    "weight_format": None,
+    "variant": None,
+    "m": None,
+    "n": 1000,
+    "baseline_gbs": 100.04,
+    "candidate_gbs": 94.0,
+    "ratio": 0.94,
+    "ratio_low": 0.911,
+    "ratio_high": 0.969,
+    "verdict": "SLOWER",
+    "reason": "because",
+    "next_step": None,
+    "baseline_runs": 3,
+    "candidate_runs": 3,
+    "spread": 0.004,
+}
+
+
+def case(**changes: Any) -> CaseComparison:
+    """Return a case with changes."""
+    return CaseComparison(**{**PLAIN, **changes})
+
+
+def comparison(*cases: CaseComparison, **changes: Any) -> Comparison:
+    """Return a comparison of these cases."""
+    one = Run(name="r1", figures=(), system="fake-1", device="Fake GPU")
+    two = Run(name="r2", figures=(), tool="STREAM")
+    plain: dict[str, Any] = {
+        "baseline": Side(label="old", runs=(one, one)),
+        "candidate": Side(label="new.txt", runs=(two,)),
+        "statistic": "median",
+        "margin": 0.02,
+        "across_devices": False,
+        "cases": cases,
+        "history": (),
+        "notes": (),
+    }
+    return Comparison(**{**plain, **changes})
+
+
+def shown(found: Comparison) -> str:
+    """Return what a pipe gets."""
+    out = io.StringIO()
+    show_comparison(found, out)
+    return out.getvalue()
+
+
+def row(**changes: Any) -> list[str]:
+    """Return the words of the line that shows a case."""
+    (line,) = [text for text in shown(comparison(case(**changes))).splitlines() if text.startswith("triad")]
+    return line.split()
+
+
+def test_a_line() -> None:
+    """A line has the case, both bandwidths with four figures, the change, its interval and the verdict."""
+    assert row() == ["triad", "numpy", "f64", "100.0", "94.00", "-6.0%", "-8.9%", "to", "-3.1%", "SLOWER"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"ratio": 0.99999}, ["+0.0%"]),
+        ({"ratio": 3.014, "ratio_low": 2.9, "ratio_high": 3.1}, ["x3.01", "x2.90", "to", "x3.10"]),
+        ({"ratio_low": None, "ratio_high": None}, ["-6.0%", "unknown"]),
+        ({"candidate_gbs": None, "ratio": None, "ratio_low": None}, ["-", "-", "unknown"]),
+        ({"candidate_gbs": 7413.6, "baseline_gbs": 0.012345}, ["0.01235", "7414"]),
+        ({"backend": None, "dtype": None}, ["-", "any"]),
+        ({"weight_format": "mxfp4"}, ["mxfp4"]),
+    ],
+)
+def test_cells(changes: dict[str, Any], words: list[str]) -> None:
+    """Unknown is a dash, twice as fast is a factor, and no change has no minus sign."""
+    assert " ".join(words) in " ".join(row(**changes))
+
+
+def test_footnotes_say_what_to_do() -> None:
+    """Reasons of UNCLEAR cases stand once below the table, with the next step; other verdicts have no footnote."""
+    unclear = {"verdict": "UNCLEAR", "reason": "too few [runs]", "next_step": "measure more"}
+    text = shown(comparison(case(), case(**unclear), case(kernel="copy", **unclear)))
+    assert text.count("1: too few [runs]. Next: measure more") == 1 and "2:" not in text
+    assert [line.split()[-1] for line in text.splitlines() if "UNCLEAR " in line and "cases" not in line] == ["1", "1"]
+
+
+def test_eighty_columns() -> None:
+    """Piped output is plain text of at most 80 columns, with the longest names and figures too."""
+    figures = {"ratio": 0.5, "ratio_low": 0.411, "ratio_high": 0.699, "verdict": "UNCLEAR", "next_step": "x " * 100}
+    wide = case(kernel="gemv_mxfp4", weight_format="mxfp4", **figures)
+    text = shown(comparison(wide, across_devices=True, notes=("n " * 100,), history=tuple("abcd")))
+    assert max(map(len, text.splitlines())) <= 80 and "\x1b" not in text
+    assert "UNCLEAR" in text and "-50.0%" in text
+
+
+def test_heading_and_summary() -> None:
+    """The heading says what was compared, the summary counts verdicts and names the stored runs."""
+    found = comparison(case(), case(verdict="SAME"), case(verdict="SAME"), history=("a", "b", "c", "d"))
+    assert heading(found).splitlines() == [
+        "baseline   old: 2 runs on Fake GPU (fake-1)",
+        "candidate  new.txt: 1 run of STREAM on device not named",
+    ]
+    assert summary(found).startswith("3 cases: 1 SLOWER, 2 SAME. ")
+    assert "4 stored runs: a, b, c and 1 more" in summary(found)
+
+
+def test_legend_names_statistic_and_margin() -> None:
+    """The legend says which time was taken and what the margin is."""
+    assert "median time" in legend(comparison()) and "within 2 %" in legend(comparison())
+    assert "shortest time" in legend(comparison(statistic="best", margin=0.005))
+    assert "over 0.5 %" in legend(comparison(margin=0.005))
+
+
+def test_peaks_between_devices() -> None:
+    """Between devices a second table compares the percentages of their peaks; on one device there is none."""
+    peaks = {
+        "baseline_percent_of_peak": 80.0,
+        "candidate_percent_of_peak": 40.04,
+        "peak_ratio": 0.5,
+        "peak_verdict": "SLOWER",
+        "verdict": "FASTER",
+    }
+    text = shown(comparison(case(**peaks), across_devices=True))
+    assert "Of each device's own peak" in text and "Of their own peaks: 1 SLOWER" in text
+    assert "triad  numpy   f64      80.0%     40.0% -50.0% SLOWER" in text
+    assert "own peak" not in shown(comparison(case()))

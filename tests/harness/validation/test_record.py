@@ -1,0 +1,121 @@
+"""The JSON beside a CSV: only a run record of the same run passes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bandmark.faults import FaultyFile
+from bandmark.record import from_cells
+from bandmark.request import Session
+from bandmark.sheet import read_sheet
+from bandmark.validation.record import BLOCKS, KEYS, check_agreement, check_shape, read_record
+from corpus import good_run
+
+FILE = Path("run.json")
+TEXT, RECORD = good_run(kernels=("copy",))
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    """The good record with other values at its top."""
+    return json.loads(json.dumps(RECORD)) | changes
+
+
+def test_the_keys_are_those_of_the_harness() -> None:
+    """What a session writes and what the validator knows are the same keys."""
+    assert set(RECORD) == set(KEYS)
+    for block, kind in BLOCKS.items():
+        assert set(RECORD[block]) == {f.name for f in fields(kind)}
+    assert Session.record.__doc__
+
+
+@pytest.mark.parametrize("depth", [20, 500, 10_000, 1_000_000])
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":[', b"]}")])
+def test_nesting_ends(opening: bytes, closing: bytes, depth: int) -> None:
+    """However deep, nesting is a fault and no crash; where Python's reader gives up does not matter."""
+    with pytest.raises(FaultyFile, match=r"nested too deeply|truncated"):
+        read_record(FILE, opening * depth)
+    try:
+        faults = check_shape(FILE, read_record(FILE, b'{"notes": ' + opening * depth + closing * depth + b"}"))
+    except FaultyFile as error:
+        faults = [error.fault]
+    assert any("nested too deeply" in str(fault) for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b'{"a": NaN}', "NaN is no JSON number"),
+        (b'{"a": -Infinity}', "-Infinity is no JSON number"),
+        (b'{"a": 1, "a": 2}', "the key 'a' stands there twice"),
+        (b'{"a": ' + b"7" * 5000 + b"}", "a whole number of 5000 digits"),
+        (b'{"a": 1', r"run\.json:1: .* truncated"),
+        (b'{"a":\n\n oops}', r"run\.json:3: "),
+        (b"[]", "no run record"),
+        (b'"x"', "no run record"),
+        (b'{"schema": 99}', "99 is newer"),
+    ],
+)
+def test_what_is_no_record(data: bytes, said: str) -> None:
+    """What JSON allows and a run record does not is named."""
+    with pytest.raises(FaultyFile, match=said):
+        read_record(FILE, data)
+
+
+def test_a_good_record_has_no_fault() -> None:
+    """The harness's record has the right shape and tells of its CSV."""
+    assert check_shape(FILE, RECORD) == []
+    sheet = read_sheet(Path("run.csv"), TEXT.encode())
+    rows = [from_cells(dict(zip(sheet.header, cells, strict=True))) for _, cells in sheet.lines]
+    assert check_agreement(FILE, RECORD, rows) == []
+    assert [f.column for f in check_agreement(FILE, changed(schema=0), rows)] == ["schema"]
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_each_key_has_its_type(name: str) -> None:
+    """A missing key and a value of another type are faults at that key."""
+    without = changed()
+    del without[name]
+    assert [(f.column, f.found) for f in check_shape(FILE, without)] == [(name, "nothing")]
+    assert name in [f.column for f in check_shape(FILE, changed(**{name: 1.5}))]
+    assert name in [f.column for f in check_shape(FILE, changed(**{name: None}))]
+
+
+@pytest.mark.parametrize(
+    ("block", "name", "value"),
+    [
+        ("machine", "cpu_count", 2.5),
+        ("machine", "cpu_count", True),
+        ("machine", "is_wsl", 1),
+        ("machine", "environment", {"OMP_NUM_THREADS": 4}),
+        ("machine", "environment", "OMP_NUM_THREADS=4"),
+        ("device", "kind", "toaster"),
+        ("device", "compute_capability", "12.1"),
+        ("device", "memory_bytes", "a lot"),
+        ("peak", "gbs", "273"),
+        ("settings", "kernels", "copy"),
+        ("settings", "quick", None),
+    ],
+)
+def test_blocks_hold_what_their_fields_can(block: str, name: str, value: Any) -> None:
+    """The parts of a record hold values of the dataclasses' types."""
+    record = changed()
+    record[block][name] = value
+    assert [f.column for f in check_shape(FILE, record)] == [f"{block}.{name}"]
+
+
+@pytest.mark.parametrize("name", ["run_id", "system", "bandmark_version", "started_utc", "finished_utc"])
+def test_names_and_times_have_their_form(name: str) -> None:
+    """What the CSV writes in a certain form, the JSON writes in that form."""
+    assert name in [f.column for f in check_shape(FILE, changed(**{name: "My 1"}))]
+
+
+def test_further_keys_are_no_fault() -> None:
+    """Keys that another version may have written are left to `publish`."""
+    record = changed(more=1)
+    record["machine"]["more"] = "x"
+    assert check_shape(FILE, record) == []

@@ -1,0 +1,131 @@
+"""Relations between columns: what the harness writes keeps them, in every status."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bandmark.peaks import find_peak
+from bandmark.record import Result
+from bandmark.store import read_rows
+from bandmark.validation.rows import check_row, near
+from bandmark.validation.validate import check_run
+from corpus import DEVICE, GB10, good_run, pair
+from fakes import make_peak, make_result
+
+RUNS: dict[str, dict[str, Any]] = {
+    "failed verification": {"errors": {"copy": 3.0, "gemv": float("inf"), "read": float("nan")}},
+    "no peak": {"peak": make_peak(None)},
+    "above the peak": {"peak": make_peak(0.01)},
+    "in the cache": {"device": replace(DEVICE, llc_bytes=10**9)},
+    "partly in the cache": {"device": replace(DEVICE, llc_bytes=20_000)},
+    "cache of unknown size": {"device": replace(DEVICE, llc_bytes=None)},
+    "a device of the catalogue": {"device": GB10, "peak": find_peak(GB10), "gbs": 0.2},
+    "another seed": {"seed": 7},
+}
+
+
+@pytest.mark.parametrize("options", RUNS.values(), ids=RUNS)
+def test_what_the_harness_writes_passes(options: dict[str, Any], tmp_path: Path) -> None:
+    """In every status and regime a run of the harness has no fault."""
+    file = pair(good_run(**options)).write(tmp_path)
+    assert [str(fault) for fault in check_run(file).faults] == []
+    assert len(read_rows(file)) == 10
+
+
+def good() -> Result:
+    """A row of a good run."""
+    return make_result(
+        bandwidth_best_gbs=24000 / 0.9e-3 / 1e9,
+        llc_bytes=1000,
+        started_utc="2026-11-23T10:15:00Z",
+        percent_of_dgx_spark=2.4 / 273,
+        percent_of_rtx_pro_5000=2.4 / 1344,
+        percent_of_dgx_station=2.4 / 8000,
+    )
+
+
+def test_a_good_row() -> None:
+    """Nothing is wrong with a row whose columns agree."""
+    assert list(check_row(good())) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "column"),
+    [
+        ({"status": "suspect"}, "reason"),
+        ({"status": "error", "reason": "it failed"}, "samples"),
+        ({"status": "failed_verification", "reason": "wrong"}, "verified"),
+        ({"verified": None}, "verified"),
+        ({"verified": None, "status": "suspect", "reason": "x"}, "max_error"),
+        ({"max_error": None}, "max_error"),
+        ({"samples": None}, "samples"),
+        ({"stop_reason": None}, "stop_reason"),
+        ({"started_utc": None}, "started_utc"),
+        ({"bandwidth_gbs": None}, "bandwidth_gbs"),
+        ({"bandwidth_gbs": 0.02400001}, "bandwidth_gbs"),
+        ({"bandwidth_best_gbs": 0.03}, "bandwidth_best_gbs"),
+        ({"kernel": "add", "dtype": "float32"}, "bytes_read"),
+        ({"kernel": "gemv"}, "m"),
+        ({"m": 5}, "m"),
+        ({"weight_format": "int4"}, "weight_format"),
+        ({"kernel": "gemv", "m": 10, "n": 100, "suite": "gemv", "weights_per_s": 2e6}, "weights_per_s"),
+        ({"status": "failed_verification", "reason": "wrong", "verified": False, "max_error": 0.5}, "max_error"),
+        ({"n": None}, "n"),
+        ({"n_elements": 999}, "n_elements"),
+        ({"working_set_bytes": 24001}, "working_set_bytes"),
+        ({"llc_bytes": 24000}, "regime"),
+        ({"regime": None}, "regime"),
+        ({"copies": 10, "llc_bytes": 10_000, "regime": "mixed"}, "regime"),
+        ({"time_q3_s": 0.97e-3}, "time_q3_s"),
+        ({"time_min_s": 1.6e-3}, "time_q1_s"),
+        ({"peak_gbs": 0.03}, "peak_source"),
+        ({"peak_source": "a book"}, "peak_gbs"),
+        ({"peak_gbs": 0.02, "peak_source": "a book", "percent_of_peak": 120.0}, "status"),
+        ({"percent_of_peak": 10.0}, "percent_of_peak"),
+        ({"percent_of_dgx_spark": None}, "percent_of_dgx_spark"),
+        ({"weights_per_s": 1e6}, "weights_per_s"),
+        ({"data": "zeros"}, "status"),
+        ({"ci95_rel": None}, "ci95_rel"),
+        ({"suite": "gemv"}, "suite"),
+    ],
+)
+def test_each_relation(changes: dict[str, Any], column: str) -> None:
+    """Breaking one relation is found in the column that breaks it."""
+    assert column in [name for name, _, _ in check_row(replace(good(), **changes))]
+
+
+def test_no_memory_is_so_fast() -> None:
+    """A figure above any memory is no measurement, peak or none."""
+    fast = replace(good(), time_median_s=1e-10, time_min_s=1e-10, time_q1_s=1e-10, bandwidth_gbs=240_000.0)
+    assert any("no memory moves" in wanted for _, _, wanted in check_row(fast))
+
+
+def test_zero_spread() -> None:
+    """Ten equal samples were not measured; three may be, on a coarse clock."""
+    equal = {f"time_{q}_s": 1e-3 for q in ("min", "q1", "median", "q3", "max")}
+    row = replace(good(), **equal, bandwidth_best_gbs=0.024)
+    assert [name for name, _, _ in check_row(row)] == ["time_max_s"]
+    assert [name for name, _, _ in check_row(replace(row, samples=3, ci95_rel=None))] == []
+
+
+def test_one_wrong_column_is_one_fault() -> None:
+    """A wrong figure is found by what it should follow from, and what follows from it is not blamed too."""
+    for name in ("bandwidth_gbs", "bytes_read", "working_set_bytes", "percent_of_dgx_spark"):
+        row = replace(good(), **{name: 31 * getattr(good(), name)})
+        assert [column for column, _, _ in check_row(row)] == [name]
+
+
+def test_sizes_are_said() -> None:
+    """A message about bytes names the size that they were computed for."""
+    gemv = replace(good(), kernel="gemv", m=10, n=100, suite="gemv")
+    assert any("gemv of 10 x 100 float64" in wanted for _, _, wanted in check_row(gemv))
+    assert any("triad of 500 float64" in wanted for _, _, wanted in check_row(replace(good(), n=500)))
+
+
+def test_near() -> None:
+    """Nine significant figures in a product of columns differ by less than the precision; a wrong digit does not."""
+    assert near(1.0, 1.000000005) and not near(1.0, 1.00000002)
