@@ -414,7 +414,10 @@ def test_a_backend_that_is_not_there(capsys: pytest.CaptureFixture[str], monkeyp
 def running(own_folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A run that takes a while, from the moment when its first group is in the file."""
     arguments = ("run", "--backend", "numpy", "--size", "64KiB", "--time-limit", "60", "--output", "run.csv")
+    # A shell's background job ignores SIGINT and so do its children; a handler is reset in the child, as in a terminal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen([*BANDMARK, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    signal.signal(signal.SIGINT, before)
     file = own_folder / "run.csv"
     deadline = time.monotonic() + 50
     try:
