@@ -19,7 +19,9 @@ from bandmark.decode.published import Published, load_published, usable
 from bandmark.decode.step import Step
 
 SHARES = [round(0.60 + 0.02 * i, 2) for i in range(19)]
-DENSE_LAYER_S = [5e-6 * i for i in range(17)]
+DENSE_LAYER_S = [20e-6 + 5e-6 * i for i in range(14)]
+"""From 20 us: a layer is some ten kernels in a row, of a few microseconds each even where there is little to read."""
+
 ROUTED_LAYER_S = [10e-6 * i for i in range(16)]
 SEQUENCE_COSTS = [0.005 * i for i in range(9)]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandmark.decode.config import read_config, to_model
@@ -158,6 +158,7 @@ def test_tied_where_the_file_does_not_say() -> None:
 JSON = st.none() | st.booleans() | st.integers(-5, 5000) | st.floats() | st.text(max_size=5) | st.lists(st.integers())
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(CONFIGS)), st.data())
 def test_any_change_is_a_model_or_a_named_fault(name: str, data: st.DataObject) -> None:
     """Whatever stands in a field, there is a model with positive counts or an error that names the file."""

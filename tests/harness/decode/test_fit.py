@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandmark.decode.fit import READ_SHARE, Efficiency, expected_s, fit, fitted
@@ -48,6 +48,7 @@ def test_an_engine_with_few_rows_is_drawn_to_the_others() -> None:
     assert found.engines["sglang"] == pytest.approx(1, abs=0.03)
 
 
+@settings(deadline=None)
 @given(st.floats(10, 10000), st.integers(0, 10**5), st.integers(1, 64))
 def test_never_faster_than_the_roof(gbs: float, context: int, batch: int) -> None:
     """What is expected never beats the bytes over the bandwidth, at the peak or as measured."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandmark.decode.model import Model
@@ -57,6 +57,7 @@ def test_windows_stop_growing() -> None:
     assert model.kv_bytes(10128) - model.kv_bytes(128) == 10000 * 24576
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(load_models())), st.integers(0, 10**6), st.integers(1, 10**5))
 def test_more_context_is_never_less_cache(name: str, context: int, more: int) -> None:
     """The cache that a token reads never shrinks with the context, and grows by no more than its bytes per token."""
@@ -65,6 +66,7 @@ def test_more_context_is_never_less_cache(name: str, context: int, more: int) ->
     assert 0 <= grown <= more * model.kv_bytes_per_token()
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["mixtral-8x7b", "gpt-oss-120b", "deepseek-v3"]), st.integers(1, 500))
 def test_experts_of_a_batch(name: str, batch: int) -> None:
     """One token reads the experts it chooses; a batch reads more, never more than there are or than it chooses."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandmark.decode.models import find_model, load_models
@@ -22,6 +22,7 @@ def test_a_step_by_hand() -> None:
     assert step.bound(273, 100) == pytest.approx(1 / (step.weight_bytes / 273e9 + step.cache_bytes / 100e9))
 
 
+@settings(deadline=None)
 @given(NAMES, st.sampled_from(["fp16", "int8"]), st.integers(0, 10**6), st.integers(0, 10**5), st.integers(1, 64))
 def test_more_context_is_never_faster(name: str, weights: str, context: int, more: int, batch: int) -> None:
     """A longer context never raises the bound and never needs less memory."""
@@ -32,6 +33,7 @@ def test_more_context_is_never_faster(name: str, weights: str, context: int, mor
     assert sizes[0] <= sizes[1]
 
 
+@settings(deadline=None)
 @given(NAMES, st.integers(0, 10**5), st.integers(1, 200))
 def test_a_batch_gives_more_in_all_and_less_each(name: str, context: int, batch: int) -> None:
     """One sequence more never lowers the bound of all together nor raises that of each."""
@@ -40,6 +42,7 @@ def test_a_batch_gives_more_in_all_and_less_each(name: str, context: int, batch:
     assert more.bound(1000) / (batch + 1) <= few.bound(1000) / batch * (1 + 1e-9)
 
 
+@settings(deadline=None)
 @given(NAMES, st.integers(0, 10**5))
 def test_narrower_weights_are_never_slower(name: str, context: int) -> None:
     """The bound follows the order of the formats' bytes."""
@@ -48,6 +51,7 @@ def test_narrower_weights_are_never_slower(name: str, context: int) -> None:
     assert bounds == sorted(bounds)
 
 
+@settings(deadline=None)
 @given(NAMES, st.sampled_from(sorted(FORMATS)))
 def test_what_is_read_is_in_memory(name: str, weights: str) -> None:
     """A step never reads more weights than are stored."""
