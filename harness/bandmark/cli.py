@@ -25,6 +25,7 @@ How much of its published memory bandwidth does this machine really give?
   bandmark validate FILE... whether result files are sound, and what is wrong with them
   bandmark merge FILE...    many runs in one CSV
   bandmark publish FILE     put a run among the published results
+  bandmark decode           tokens per second of language models, here and elsewhere
   bandmark selftest         whether the suite works on this GPU
 """
 
@@ -57,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     show.add_argument("files", nargs="+", metavar="FILE", help="result CSVs")
     _add_compare(commands)
     _add_results(commands)
+    _add_decode(commands)
     _add_selftest(commands.add_parser("selftest", help="whether the suite works on this GPU", epilog=EXIT_CODES))
     for command in (listing, devices, show):
         command.add_argument("--json", action="store_true", help="print JSON instead of text")
@@ -146,6 +148,18 @@ def _add_results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     publish.add_argument("--system", metavar="NAME", help="name of the system, as in dgx-spark")
     publish.add_argument("--results", default="results", metavar="DIR", help="folder of published results")
     publish.add_argument("--dry-run", action="store_true", help="show what would become public and write nothing")
+
+
+def _add_decode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    decode = commands.add_parser("decode", help="tokens per second of language models", epilog=EXIT_CODES)
+    decode.add_argument("--results", nargs="+", metavar="FILE", help="result CSVs (default: a quick run here)")
+    decode.add_argument("--model", metavar="NAME|FILE", help="a known model, or a config.json (default: a table)")
+    decode.add_argument("--weights", metavar="NAME", help="fp16, bf16, fp8, int8, int4, nvfp4, mxfp4, q4_k_m, ...")
+    decode.add_argument("--context", type=int, default=4096, metavar="N", help="tokens before (default: 4096)")
+    decode.add_argument("--batch", type=int, default=1, metavar="N", help="sequences at once (default: 1)")
+    decode.add_argument("--system", metavar="NAME", help="only this system, as in dgx-spark")
+    decode.add_argument("--validate", action="store_true", help="predictions beside published rates, with their errors")
+    decode.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
 def _add_selftest(selftest: argparse.ArgumentParser) -> None:

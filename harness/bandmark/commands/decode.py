@@ -1,0 +1,96 @@
+"""bandmark decode: tokens per second of language models, here and on the three named systems."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from bandmark.decode.config import read_config
+from bandmark.decode.measured import MeasuredSystem, read_systems
+from bandmark.decode.model import Model
+from bandmark.decode.models import find_model
+from bandmark.decode.predict import Prediction, System, predict
+from bandmark.decode.rates_text import model_text, rates_table
+from bandmark.decode.systems import NAMED, choose, measured_system, published_system
+from bandmark.decode.validation import validate
+from bandmark.decode.validation_text import validation_text
+from bandmark.decode.weights import DEFAULT_WEIGHTS, WeightFormat, check_format, find_format
+from bandmark.errors import EXIT_FAILED, EXIT_OK
+
+SHOWN = (
+    "llama-3.1-8b", "qwen3-14b", "gemma-3-27b", "qwen3-32b", "llama-3.3-70b", "qwen3-30b-a3b", "gpt-oss-20b",
+    "gpt-oss-120b", "glm-4.5-air", "qwen3-235b-a22b", "deepseek-v3",
+)  # fmt: skip
+"""Models of the table that is shown where none is named: small to large, dense, then mixtures of experts."""
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print the rates, or the validation, and return the exit code."""
+    if arguments.validate:
+        return _validate(arguments.json)
+    models = [find_or_read(arguments.model)] if arguments.model else [find_model(name) for name in SHOWN]
+    pairs = [(model, weights) for model in models for weights in formats_of(model, arguments.weights)]
+    found = predictions(arguments, pairs)
+    if arguments.json:
+        print(json.dumps([p.as_json() for p in found], indent=1, allow_nan=False))
+    else:
+        sys.stdout.write(model_text(found) if arguments.model else rates_table(found))
+    return EXIT_OK
+
+
+def _validate(as_json: bool) -> int:
+    checked = validate()
+    if as_json:
+        print(json.dumps(checked.as_json(), indent=1, allow_nan=False))
+    else:
+        sys.stdout.write(validation_text(checked))
+    return EXIT_OK if checked.holds else EXIT_FAILED
+
+
+def find_or_read(name: str) -> Model:
+    """Return a model by its name in the table or from its config.json; raises UsageError or FileError."""
+    if name.endswith(".json") or "/" in name or Path(name).exists():
+        path = Path(name)
+        return read_config(path / "config.json" if path.is_dir() else path)
+    return find_model(name)
+
+
+def formats_of(model: Model, name: str | None) -> list[WeightFormat]:
+    """Return the format that is asked for, or those that the model is usually run in; raises UsageError."""
+    if name:
+        weights = find_format(name)
+        check_format(model, weights)
+        return [weights]
+    if model.name.startswith("gpt-oss"):
+        return [find_format("mxfp4-moe")]
+    return [find_format(weights) for weights in DEFAULT_WEIGHTS]
+
+
+def predictions(arguments: argparse.Namespace, pairs: list[tuple[Model, WeightFormat]]) -> list[Prediction]:
+    """Return the prediction of each model and format on each system, in this order."""
+    measured, named = choose(read_or_measure(arguments), arguments.system)
+    published = [published_system(system) for system in named]
+
+    def systems(weights: WeightFormat) -> list[System]:
+        return [*(measured_system(m, weights) for m in measured), *published]
+
+    return [
+        predict(system, model, weights, context=arguments.context, batch=arguments.batch)
+        for model, weights in pairs
+        for system in systems(weights)
+    ]
+
+
+def read_or_measure(
+    arguments: argparse.Namespace, kernels: tuple[str, ...] = ("gemv", "kv", "read")
+) -> list[MeasuredSystem]:
+    """Return the systems of the results, or this machine as a quick run finds it, unless it is not asked for."""
+    if arguments.results:
+        return read_systems(arguments.results)
+    if arguments.system in [named.name for named in NAMED]:
+        return []
+    from bandmark.decode.fresh import measure_here
+
+    return [measure_here(kernels)]

@@ -1,0 +1,161 @@
+"""Which bandwidth do results give for decoding? That of the GEMV in the weights' format, or of the nearest measured."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from bandmark.catalog import rows_named
+from bandmark.decode.weights import WeightFormat
+from bandmark.errors import FileError, UsageError
+from bandmark.record import MEASURED, Result
+from bandmark.store import read_rows
+
+ROW_BITS = {
+    "float64": 64.0,
+    "float32": 32.0,
+    "float16": 16.0,
+    "bfloat16": 16.0,
+    "fp16": 16.0,
+    "bf16": 16.0,
+    "fp8": 8.0,
+    "int8": 8.0,
+    "int4": 4.5,
+    "nvfp4": 4.5,
+    "mxfp4": 4.25,
+}
+"""Bits of a matrix element, by weight format or by dtype."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bandwidth:
+    """A measured bandwidth in GB/s, and in words what was measured."""
+
+    gbs: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredSystem:
+    """The rows of one device, and how much memory it has, where its record tells."""
+
+    system: str
+    device: str
+    rows: tuple[Result, ...]
+    memory_bytes: int | None
+
+    @property
+    def device_class(self) -> str:
+        """unified, card, hbm, cpu or unknown; from the rows and the catalog's kind of memory."""
+        if any(row.threads is not None or row.backend == "numpy" for row in self.rows):
+            return "cpu"
+        kinds = {row.memory_type for row in rows_named(self.device)}
+        return memory_class(kinds.pop()) if len(kinds) == 1 else "unknown"
+
+
+def memory_class(memory_type: str) -> str:
+    """Return the class of a device by its kind of memory."""
+    for start, name in (("LPDDR", "unified"), ("GDDR", "card"), ("HBM", "hbm")):
+        if memory_type.startswith(start):
+            return name
+    return "unknown"
+
+
+def read_systems(files: Sequence[str | Path]) -> list[MeasuredSystem]:
+    """Return the devices of some result files; raises FileError for one that is missing, damaged or empty."""
+    found: list[tuple[Result, int | None]] = []
+    for file in map(Path, files):
+        memory = _memory(file.with_suffix(".json"))
+        rows = read_rows(file)
+        if not rows:
+            raise FileError(f"{file} holds no row. Name the CSV of a finished run.")
+        found += [(row, memory) for row in rows]
+    found.sort(key=lambda pair: (pair[0].system, pair[0].device))
+    groups = groupby(found, key=lambda pair: (pair[0].system, pair[0].device))
+    return [_system(*names, list(pairs)) for names, pairs in groups]
+
+
+def _system(system: str, device: str, pairs: list[tuple[Result, int | None]]) -> MeasuredSystem:
+    sizes = [memory for _, memory in pairs if memory]
+    return MeasuredSystem(system, device, tuple(row for row, _ in pairs), min(sizes, default=None))
+
+
+def _memory(file: Path) -> int | None:
+    """Return the device's memory from the JSON of a run, None where there is none; raises FileError if damaged."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise FileError(f"{file} can't be read as the JSON of its run: {error}. Remove it or restore it.") from error
+    device = record.get("device") if isinstance(record, dict) else None
+    size = device.get("memory_bytes") if isinstance(device, dict) else None
+    return size if isinstance(size, int) and size > 0 else None
+
+
+def usable_rows(system: MeasuredSystem, *kernels: str) -> list[Result]:
+    """Return the measured rows of some kernels: of those that are plainly ok and in memory if there are such."""
+    rows = [
+        r
+        for r in system.rows
+        if r.kernel in kernels and r.status in MEASURED and r.verified is True and r.bandwidth_gbs
+    ]
+    rows = [r for r in rows if r.regime == "dram"] or rows
+    return [r for r in rows if r.status == "ok"] or rows
+
+
+def fastest(rows: Iterable[Result], words: str = "") -> Bandwidth | None:
+    """Return the highest bandwidth of some rows, with its words; None if there is no row."""
+    best = max(rows, key=lambda row: row.bandwidth_gbs or 0.0, default=None)
+    if best is None or best.bandwidth_gbs is None:
+        return None
+    doubts = "" if best.regime == "dram" else ", which is not in the dram regime"
+    doubts += "" if best.status == "ok" else f", {best.status}: {best.reason}"
+    kind = best.weight_format or best.dtype
+    return Bandwidth(best.bandwidth_gbs, f"{words}{best.kernel} {kind} ({best.backend}){doubts}")
+
+
+def weight_bandwidth(system: MeasuredSystem, weights: WeightFormat) -> Bandwidth:
+    """Return the bandwidth at which weights of a format are read.
+
+    Raises:
+        UsageError: the results have no measured GEMV row.
+    """
+    rows = usable_rows(system, "gemv")
+    if not rows:
+        raise UsageError(
+            f"the results of {system.system} ({system.device}) have no measured gemv row, and decoding is what a GEMV "
+            "does. Measure one: bandmark run --kernel gemv,read."
+        )
+    wanted = weights.kernel_format
+    own = [r for r in rows if wanted and (r.weight_format == wanted or _plain_dtype(r) == wanted)]
+    if own and (found := fastest(own)):
+        return found
+    bits = min(weights.body_bits, weights.expert_bits)
+    nearest = min(abs(math.log(_bits(row) / bits)) for row in rows)
+    rows = [row for row in rows if abs(math.log(_bits(row) / bits)) == nearest]
+    found = fastest(rows, f"no gemv row in {wanted or weights.name}, so of the nearest, ")
+    assert found is not None
+    return found
+
+
+def _plain_dtype(row: Result) -> str | None:
+    """Return the weight format that an unpacked row's dtype is."""
+    return {"float16": "fp16", "bfloat16": "bf16"}.get(row.dtype) if row.weight_format is None else None
+
+
+def _bits(row: Result) -> float:
+    return ROW_BITS.get(row.weight_format or row.dtype, 32.0)
+
+
+def cache_bandwidth(system: MeasuredSystem, weights: Bandwidth) -> Bandwidth:
+    """Return the bandwidth at which the KV cache is read: of kv, or of a plain read, or of the weights."""
+    return (
+        fastest(usable_rows(system, "kv"))
+        or fastest(usable_rows(system, "read"), "no kv row, so of ")
+        or Bandwidth(weights.gbs, "no kv or read row, so as the weights")
+    )

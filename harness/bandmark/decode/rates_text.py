@@ -1,0 +1,130 @@
+"""How are predicted rates shown? A table of models and systems, or all about one model."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from itertools import groupby
+
+from bandmark.decode.fit import KNOWN_CLASSES, fitted
+from bandmark.decode.predict import Prediction, predict
+from bandmark.decode.validation import uncertainty
+from bandmark.decode.weights import stored_bytes
+
+WIDTH = 100
+
+LEGEND = (
+    "Tokens per second: expected, then < the upper bound, which is the bandwidth over the bytes of a token and which "
+    "no engine can beat. ? expected of a kind of memory that no published rate covers. too big: weights and cache do "
+    "not leave a tenth of the memory free. GB: weights as stored. KV: cache bytes of each token of context."
+)
+
+
+MODEL_LEGEND = (
+    "Rates in tokens per second. bound: the bandwidth over the bytes of a token, which no engine can beat. weights: "
+    "least time to read them once. cache: its share of a step's least time. too big: weights and cache do not leave a "
+    "tenth of the memory free."
+)
+
+
+def cell(prediction: Prediction) -> str:
+    """Return a table cell: expected and bound, or that the model does not fit."""
+    if prediction.fits is False:
+        return "too big"
+    mark = "" if prediction.system.device_class in KNOWN_CLASSES else "?"
+    return f"{_rate(prediction.expected)}{mark} <{_rate(prediction.bound)}"
+
+
+def _rate(value: float) -> str:
+    """Write a rate with two or three figures."""
+    return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.95 else f"{value:.2f}"
+
+
+def rates_table(predictions: Sequence[Prediction]) -> str:
+    """Return a line per model and format, a column per system."""
+    systems = list(dict.fromkeys(p.system.name for p in predictions))
+    widths = [max(14, len(name)) for name in systems]
+    head = f"{'model':19}{'weights':11}{'GB':>6}{'KV':>8}"
+    lines = [head + "".join(f"  {n:>{w}}" for n, w in zip(systems, widths, strict=True))]
+    model = ""
+    for _, group in groupby(predictions, key=lambda p: (p.model.name, p.weights.name)):
+        row = list(group)
+        first = row[0]
+        name = "" if first.model.name == model else first.model.name
+        model = first.model.name
+        cells = "".join(f"  {cell(p):>{w}}" for p, w in zip(row, widths, strict=True))
+        size = f"{_stored(first) / 1e9:.4g}" if _stored(first) < 1e12 else f"{_stored(first) / 1e9:.0f}"
+        lines.append(f"{name[:18]:19}{first.weights.name:11}{size:>6}{first.model.kv_bytes_per_token():8.0f}{cells}")
+    return "\n".join([*lines, "", *notes(predictions)]) + "\n"
+
+
+def _stored(prediction: Prediction) -> float:
+    return stored_bytes(prediction.model, prediction.weights)
+
+
+def notes(predictions: Sequence[Prediction], legend: str = LEGEND) -> list[str]:
+    """Return what the reader should know, each thing once, in lines."""
+    first = predictions[0]
+    said = [
+        f"Batch {first.step.batch}, {first.context} tokens of context in each sequence, 16-bit cache. Expected rates "
+        f"are within {uncertainty() - 1:.0%} for four of five published rates (bandmark decode --validate); the spread "
+        "is doubled for kinds of memory that none covers.",
+        legend,
+    ]
+    said += [f"{p.system.name}: {note}." for p in predictions for note in p.system.notes]
+    if any(p.system.device_class == "cpu" for p in predictions):
+        said.append("On a CPU the expected rate holds only where the arithmetic keeps up with the memory.")
+    return [line for note in dict.fromkeys(said) for line in textwrap.wrap(note, WIDTH)]
+
+
+def model_text(predictions: Sequence[Prediction]) -> str:
+    """Return all about one model: per format and system the rates, times, shares and batches."""
+    model = predictions[0].model
+    lines = [
+        f"{model.name}: {model.parameters / 1e9:.4g} B parameters, of which a token reads "
+        f"{model.active_parameters / 1e9:.4g} B",
+        f"{model.kv_bytes_per_token():.0f} bytes of 16-bit KV cache per token, "
+        f"{model.kv_bytes(predictions[0].context) / 1e9:.3g} GB read after {predictions[0].context} tokens",
+    ]
+    for weights, group in groupby(predictions, key=lambda p: p.weights.name):
+        rows = list(group)
+        step = rows[0].step
+        lines += [
+            "",
+            f"{weights}: {_stored(rows[0]) / 1e9:.4g} GB stored, {step.weight_bytes / 1e9:.4g} GB read a step",
+        ]
+        lines.append(f"  {'system':18}{'bound':>9}{'expected':>10}{'from - to':>18}{'weights':>11}{'cache':>7}  memory")
+        lines += [_model_line(p) for p in rows]
+    return "\n".join([*lines, "", *batch_lines(predictions), "", *notes(predictions, MODEL_LEGEND)]) + "\n"
+
+
+def _model_line(p: Prediction) -> str:
+    fits = {None: "size not known", True: "fits", False: "too big"}[p.fits]
+    memory = f"{p.needed_bytes / 1e9:.4g} GB needed: {fits}"
+    return (
+        f"  {p.system.name[:17]:18}{_rate(p.bound):>9}{_rate(p.expected):>10}{_rate(p.low) + ' - ' + _rate(p.high):>18}"
+        f"{p.weights_s * 1e3:8.3g} ms{p.cache_share:7.0%}  {memory}"
+    )
+
+
+def batch_lines(predictions: Sequence[Prediction]) -> list[str]:
+    """Return the expected rates of small batches for the narrowest format, up to where arithmetic would bound."""
+    narrow = min(predictions, key=lambda p: p.step.weight_bytes).weights
+    rows = [p for p in predictions if p.weights == narrow]
+    limit = fitted().full_batch(rows[0].step)
+    batches = [b for b in (1, 2, 4, 8, 16, 32) if b <= max(1.0, limit)]
+    lines = [f"{narrow.name}, tokens per second of all sequences together, expected, by batch:"]
+    lines.append(f"  {'system':18}" + "".join(f"{b:>9}" for b in batches))
+    for p in rows:
+        made = (predict(p.system, p.model, narrow, context=p.context, batch=b) for b in batches)
+        lines.append(
+            f"  {p.system.name[:17]:18}"
+            + "".join(f"{_rate(m.expected) if m.fits is not False else 'too big':>9}" for m in made)
+        )
+    lines += textwrap.wrap(
+        f"From about {limit:.0f} sequences on, their own arithmetic takes longer than reading the weights once, and "
+        "bandwidth no longer says how fast a batch is (as fitted on one dense model up to batch 32)."
+        + (" A batch of a mixture of experts also reads more experts." if rows[0].model.is_moe else ""),
+        WIDTH,
+    )
+    return lines

@@ -1,0 +1,114 @@
+"""Which measured bandwidth stands for a weight format, in figures and in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bandmark.decode.measured import (
+    MeasuredSystem,
+    cache_bandwidth,
+    memory_class,
+    read_systems,
+    usable_rows,
+    weight_bandwidth,
+)
+from bandmark.decode.weights import FORMATS
+from bandmark.errors import FileError, UsageError
+from bandmark.record import Result
+from bandmark.store import RunFiles
+from fakes import make_result
+
+
+def row(kernel: str, gbs: float, **changes: Any) -> Result:
+    """Return a measured row."""
+    return make_result(kernel=kernel, bandwidth_gbs=gbs, **changes)
+
+
+def system(*rows: Result, device: str = "Fake GPU") -> MeasuredSystem:
+    """Return a system of these rows."""
+    return MeasuredSystem("fake-1", device, rows, None)
+
+
+def test_the_packed_row_of_the_format_comes_first() -> None:
+    """Where the format was measured, its fastest row counts, whatever others give."""
+    rows = system(
+        row("gemv", 100, weight_format="nvfp4", dtype="float32"),
+        row("gemv", 120, weight_format="nvfp4", dtype="float32", backend="cupy"),
+        row("gemv", 300, dtype="float32"),
+    )
+    found = weight_bandwidth(rows, FORMATS["nvfp4"])
+    assert (found.gbs, found.words) == (120, "gemv nvfp4 (cupy)")
+    assert weight_bandwidth(system(row("gemv", 70, dtype="float16")), FORMATS["fp16"]).words == "gemv float16 (numpy)"
+
+
+def test_else_the_nearest_in_words() -> None:
+    """Without a row of the format, the row nearest in bits counts, and the words say so."""
+    rows = system(row("gemv", 100, weight_format="int4"), row("gemv", 200), row("gemv", 150, weight_format="fp8"))
+    found = weight_bandwidth(rows, FORMATS["nvfp4"])
+    assert (found.gbs, found.words) == (100, "no gemv row in nvfp4, so of the nearest, gemv int4 (numpy)")
+    assert weight_bandwidth(rows, FORMATS["int8"]).gbs == 150
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "failed_verification"},
+        {"status": "error"},
+        {"verified": False},
+        {"verified": None},
+        {"kernel": "read"},
+    ],
+)
+def test_results_without_a_gemv_row(changes: dict[str, Any]) -> None:
+    """Rows that failed, were not verified or are of other kernels are no GEMV, and the error says what to run."""
+    rows = system(make_result(**{"kernel": "gemv", "bandwidth_gbs": 9.0, **changes}))
+    with pytest.raises(UsageError, match=r"no measured gemv row.*bandmark run --kernel gemv"):
+        weight_bandwidth(rows, FORMATS["fp16"])
+
+
+def test_memory_before_cache_and_ok_before_suspect() -> None:
+    """A row whose matrix fits the cache, or that is suspect, counts only where there is no better, and says so."""
+    fast, slow = row("gemv", 900, regime="cache"), row("gemv", 100)
+    suspect = row("gemv", 500, status="suspect", reason="the clock changed")
+    assert usable_rows(system(fast, slow, suspect), "gemv") == [slow]
+    assert "not in the dram regime" in weight_bandwidth(system(fast), FORMATS["fp8"]).words
+    assert "the clock changed" in weight_bandwidth(system(suspect), FORMATS["fp8"]).words
+
+
+def test_cache_bandwidth_in_words() -> None:
+    """The cache is read as kv rows say, else as a plain read, else as the weights; the words tell which."""
+    weights = weight_bandwidth(system(row("gemv", 80)), FORMATS["fp16"])
+    both = system(row("gemv", 80), row("read", 90), row("kv", 70))
+    assert cache_bandwidth(both, weights).gbs == 70
+    read = cache_bandwidth(system(row("gemv", 80), row("read", 90)), weights)
+    assert read.gbs == 90 and read.words.startswith("no kv row")
+    assert cache_bandwidth(system(row("gemv", 80)), weights).gbs == 80
+
+
+def test_classes_of_devices() -> None:
+    """Host rows are a CPU's; a GPU's class is its kind of memory in the catalog, else unknown."""
+    gpu = {"backend": "cupy", "threads": None}
+    assert system(row("gemv", 1)).device_class == "cpu"
+    assert system(row("gemv", 1, **gpu), device="NVIDIA GB10").device_class == "unified"
+    assert system(row("gemv", 1, **gpu), device="NVIDIA RTX PRO 5000 Blackwell").device_class == "card"
+    assert system(row("gemv", 1, **gpu), device="NVIDIA GB300").device_class == "hbm"
+    assert system(row("gemv", 1, **gpu), device="Some GPU").device_class == "unknown"
+    assert memory_class("DDR4") == "unknown"
+
+
+def test_files_are_grouped_by_device(tmp_path: Path) -> None:
+    """Runs of one device are one system, with the memory that their records tell; damage is named."""
+    RunFiles(tmp_path / "a.csv").save([row("gemv", 1)], {"device": {"memory_bytes": 32}})
+    RunFiles(tmp_path / "b.csv").save([row("kv", 2)], {"device": {"memory_bytes": 24}})
+    RunFiles(tmp_path / "c.csv").save([row("gemv", 3, system="other")], {})
+    found = read_systems([tmp_path / "a.csv", tmp_path / "c.csv", tmp_path / "b.csv"])
+    assert [(s.system, len(s.rows), s.memory_bytes) for s in found] == [("fake-1", 2, 24), ("other", 1, None)]
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(FileError, match=r"a\.json"):
+        read_systems([tmp_path / "a.csv"])
+    RunFiles(tmp_path / "d.csv").save([], {})
+    with pytest.raises(FileError, match="holds no row"):
+        read_systems([tmp_path / "d.csv"])

@@ -1,0 +1,34 @@
+"""The validation as people see it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bandmark.decode.published import at_rate
+from bandmark.decode.validation import Validation, validate
+from bandmark.decode.validation_text import validation_text
+
+
+def test_every_row_and_the_verdict_are_shown() -> None:
+    """A line per row with published, expected and bound; the median, the worst row and why rows are set aside."""
+    checked = validate()
+    text = validation_text(checked)
+    for row in checked.checked:
+        line = next(
+            line
+            for line in text.splitlines()
+            if line.startswith(row.row.label[:41]) and f" {row.row.tokens_per_s:.2f} " in line
+        )
+        assert f"{row.expected:.2f}" in line and f"{row.row.bound:.1f}" in line
+    for words in ("two machines", "median absolute error, held out: ", "worst row, held out: ", "at most 10%"):
+        assert words in text
+    assert text.endswith("the validation holds\n")
+    assert max(map(len, text.splitlines())) <= 140
+
+
+def test_a_broken_bound_is_marked() -> None:
+    """A row above its bound says so on its line, and the verdict fails."""
+    good = validate()
+    first = replace(good.checked[0], row=at_rate(good.checked[0].row, 1e4))
+    text = validation_text(Validation((first, *good.checked[1:]), good.set_aside))
+    assert text.count("  above the bound") == 1 and "the validation FAILS" in text
