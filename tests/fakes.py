@@ -345,6 +345,7 @@ def make_machine(**changes: Any) -> Machine:
         cpu_model_name="Fake CPU @ 3 GHz",
         cpu_count=8,
         cpu_usable=8,
+        cpu_quota=None,
         llc_bytes=32 * 2**20,
         l2_bytes=8 * 2**20,
         memory_total_bytes=64 * GIB,

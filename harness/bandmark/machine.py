@@ -15,7 +15,7 @@ from typing import Any
 
 from bandmark import memory
 from bandmark.device import Device
-from bandmark.threads import usable_cpus
+from bandmark.threads import cpu_quota, usable_cpus
 
 _THREADING = re.compile(r"(OMP|GOMP|KMP|MKL|OPENBLAS|BLIS|VECLIB)_[A-Z_]+")
 _HARMLESS = re.compile(r"[A-Za-z0-9_,.:{}+\- ]*")
@@ -29,6 +29,8 @@ class Machine:
     cpu_count: int
     cpu_usable: int
     """Processors that this process may run on."""
+    cpu_quota: float | None
+    """Processors' worth of time that a container grants; None: no limit is set."""
     llc_bytes: int | None
     l2_bytes: int | None
     memory_total_bytes: int | None
@@ -71,6 +73,7 @@ def read_machine(root: Path = Path("/")) -> Machine:
         cpu_model_name=_cpu_model_name(root),
         cpu_count=os.cpu_count() or 1,
         cpu_usable=len(cpus),
+        cpu_quota=cpu_quota(root / "sys/fs/cgroup"),
         llc_bytes=caches.get(max(caches)) if caches else None,
         l2_bytes=caches.get(2),
         memory_total_bytes=memory.total_bytes(root),

@@ -80,6 +80,15 @@ class Samples:
         self.noise.append(relative_stdev(self.seconds))
 
 
+class CaseFailedError(Exception):
+    """A launch of one case of a group failed; the cause is what the library raised."""
+
+    def __init__(self, index: int) -> None:
+        """Remember which launcher it was, by its place among the group's."""
+        super().__init__(f"launcher {index} failed")
+        self.index = index
+
+
 def take(launcher: Launcher, launches: int) -> Reading:
     """Time one window: nothing but the launches stands between start and stop."""
     launch = launcher.launch
@@ -87,6 +96,16 @@ def take(launcher: Launcher, launches: int) -> Reading:
     for _ in range(launches):
         launch()
     return launcher.stop()
+
+
+def _take_of(launchers: Sequence[Launcher], index: int, launches: int) -> Reading:
+    """Time one window of one of the launchers; raises CaseFailedError, or MemoryError as it is."""
+    try:
+        return take(launchers[index], launches)
+    except MemoryError:  # another size may have room
+        raise
+    except Exception as problem:  # a library may raise anything
+        raise CaseFailedError(index) from problem
 
 
 def measure_group(launchers: Sequence[Launcher], clock: Clock, rule: StopRule, deadline: float) -> list[Samples]:
@@ -97,13 +116,17 @@ def measure_group(launchers: Sequence[Launcher], clock: Clock, rule: StopRule, d
         clock: the host's clock, for time limits only.
         rule: when a case is done.
         deadline: when the group must end, on that clock; each case still gets rule.few_samples.
+
+    Raises:
+        CaseFailedError: a launch failed; it says of which case.
+        MemoryError: a launch had no room.
     """
     estimates = warm_up(launchers, clock, rule, deadline)
     measured = [Samples(launches_for(t, rule)) for t in estimates]
     while any(s.stop_reason is None for s in measured):
-        for launcher, samples in zip(launchers, measured, strict=True):
+        for index, samples in enumerate(measured):
             if samples.stop_reason is None:
-                samples.add(take(launcher, samples.launches))
+                samples.add(_take_of(launchers, index, samples.launches))
                 samples.stop_reason = stop_reason(samples, rule, clock() >= deadline)
     return measured
 
@@ -145,13 +168,13 @@ def warm_up(launchers: Sequence[Launcher], clock: Clock, rule: StopRule, deadlin
     """
     begin = clock()
     limit = begin + min(rule.max_warmup_s, max(0.0, deadline - begin) / 4)
-    first = [take(launcher, 1).seconds for launcher in launchers]
+    first = [_take_of(launchers, index, 1).seconds for index in range(len(launchers))]
     windows = [[t] for t in first]
     counts = [1] * len(launchers)
     while clock() < limit and not (clock() - begin >= rule.warmup_s and all(map(_agree, windows))):
-        for i, launcher in enumerate(launchers):
+        for i in range(len(launchers)):
             counts[i] = launches_for(windows[i][-1], rule)
-            windows[i].append(take(launcher, counts[i]).seconds / counts[i])
+            windows[i].append(_take_of(launchers, i, counts[i]).seconds / counts[i])
     return [seen[-1] for seen in windows]
 
 

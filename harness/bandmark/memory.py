@@ -47,13 +47,19 @@ def host_budget(available: int) -> MemoryBudget:
     )
 
 
-def unified_budget(available: int) -> MemoryBudget:
-    """Return the budget on an integrated device, which shares the system's memory (DGX Spark, Jetson)."""
-    share = min(int(available * HOST_SHARE), CASE_LIMIT)
+def unified_budget(available: int, device_bytes: int | None = None) -> MemoryBudget:
+    """Return the budget on an integrated device, which shares the system's memory (DGX Spark, Jetson).
+
+    Args:
+        available: bytes of system memory that this process can take.
+        device_bytes: how much of the system's memory the device can reach at all, where it tells.
+    """
+    within = available if device_bytes is None else min(available, device_bytes)
+    share = min(int(within * HOST_SHARE), CASE_LIMIT)
     return MemoryBudget(
         share,
         share,
-        f"{format_bytes(available)} of unified memory are available; a quarter, and at most "
+        f"{format_bytes(within)} of unified memory are available; a quarter, and at most "
         f"{format_bytes(CASE_LIMIT)}, may be used, since running out of it freezes such machines",
     )
 

@@ -17,7 +17,7 @@ def preflight(machine: Machine, *, on_cpu: bool) -> list[str]:
     """
     notes = [_governor(machine), _load(machine), _wsl(machine)]
     if on_cpu:
-        notes += [_huge_pages(machine), _numa(machine), _affinity(machine)]
+        notes += [_huge_pages(machine), _numa(machine), _affinity(machine), _quota(machine)]
     return [note for note in notes if note]
 
 
@@ -69,4 +69,14 @@ def _affinity(machine: Machine) -> str | None:
     return (
         f"this process may use {machine.cpu_usable} of {machine.cpu_count} processors (affinity), "
         "which may be too few to saturate the memory"
+    )
+
+
+def _quota(machine: Machine) -> str | None:
+    if machine.cpu_quota is None or machine.cpu_quota >= machine.cpu_usable:
+        return None
+    fitting = max(1, int(machine.cpu_quota))
+    return (
+        f"a container grants {machine.cpu_quota:g} processors' worth of time to {machine.cpu_usable} threads and stops "
+        f"them when it is used up, in the middle of a sample: --threads {fitting}, or a container without a CPU limit"
     )

@@ -13,7 +13,7 @@ from typing import Any
 from bandmark.assemble import Context, Outcome, assemble, with_ceiling
 from bandmark.backends.base import Workload
 from bandmark.machine import CpuUse, others_share, read_cpu_use
-from bandmark.measure import Clock, Samples, StopRule, measure_group, take
+from bandmark.measure import CaseFailedError, Clock, Samples, StopRule, measure_group, take
 from bandmark.plan import Case, Group
 from bandmark.record import Result
 from bandmark_kernels import Shape
@@ -201,14 +201,16 @@ class GroupRun:
         return workload
 
     def _measure(self, workloads: dict[int, Workload]) -> None:
-        """Sample the workloads in turns, then verify each."""
+        """Sample the workloads in turns, then verify each; one that fails leaves, and the others begin anew."""
         clock = self.procedure.clock
         started, before = utc_now(), read_cpu_use(clock())
         try:
             measured = measure_group(list(workloads.values()), clock, self.procedure.rule, self.deadline)
-        except Exception as problem:  # as in _prepare
-            for i in workloads:
-                self.outcomes[i] = Outcome(error=describe(problem))
+        except CaseFailedError as failed:
+            at = list(workloads)[failed.index]
+            self.outcomes[at] = Outcome(error=describe(failed.__cause__ or failed))
+            if rest := {i: workload for i, workload in workloads.items() if i != at}:
+                self._measure(rest)
             return
         others = self._others_share(before, read_cpu_use(clock()))
         begin = clock()

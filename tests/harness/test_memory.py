@@ -189,6 +189,8 @@ def test_the_budget_of_unified_memory(available: int, most: int) -> None:
     budget = unified_budget(available)
     assert budget.default_bytes == budget.limit_bytes == most
     assert "freezes" in budget.explanation
+    assert unified_budget(available, GIB).limit_bytes == GIB // 4
+    assert unified_budget(available, 2**50) == budget
 
 
 def test_the_budget_of_a_discrete_device() -> None:

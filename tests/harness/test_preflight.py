@@ -16,6 +16,7 @@ CASES: list[tuple[dict[str, Any], bool, tuple[str, ...]]] = [
     ({"transparent_huge_pages": "never"}, True, ("huge pages are off", "transparent_hugepage/enabled")),
     ({"numa_nodes": 2}, True, ("2 NUMA nodes", "numactl --cpunodebind=0 --membind=0")),
     ({"cpu_usable": 4}, True, ("4 of 8 processors",)),
+    ({"cpu_quota": 2.5}, True, ("2.5 processors' worth of time to 8 threads", "--threads 2")),
 ]
 
 

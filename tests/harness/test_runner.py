@@ -113,9 +113,9 @@ def test_an_exception_is_a_row_and_the_run_goes_on(stage: str, status: str, reas
     assert backend.open_now == 0
 
 
-@pytest.mark.parametrize("stage", ["prepare", "launch", "verify"])
+@pytest.mark.parametrize("stage", ["prepare", "launch", "timed", "verify"])
 def test_one_library_that_fails_does_not_spoil_the_other(stage: str) -> None:
-    """Of two cases of a group the one that fails in preparation, trial or verification leaves the other measured."""
+    """Of two cases of a group the one that fails in preparation, trial, timing or verification leaves the other."""
     clock = VirtualClock()
     bad = FakeBackend(name="bad", clock=clock, raises={("triad", stage): ValueError("no")})
     good = FakeBackend(name="good", clock=clock, gbs=0.05)
@@ -176,7 +176,7 @@ def test_a_size_halved_once() -> None:
     assert row.reason == "the size was halved once for want of device memory"
 
 
-@pytest.mark.parametrize("stage", ["prepare", "launch"])
+@pytest.mark.parametrize("stage", ["prepare", "launch", "timed"])
 def test_want_of_memory_never_ends_the_run(stage: str) -> None:
     """Where no size fits the rows are errors that say so, and the next group is measured."""
     clock = VirtualClock()

@@ -138,7 +138,7 @@ class CupyBackend:
         On integrated devices CUDA's "free" leaves out what the system could drop, so it is not used.
         """
         if self.device.integrated:
-            return unified_budget(available_bytes())
+            return unified_budget(available_bytes(), self.device.memory_bytes)
         free, _ = cupy.cuda.runtime.memGetInfo()
         return device_budget(free)
 
@@ -167,13 +167,17 @@ class CupyBackend:
         )
 
     def facts(self) -> dict[str, Any]:
-        """Return the CUDA versions in use and what NVML says of the device."""
+        """Return the CUDA versions in use, the memory that CUDA calls free, and what NVML says of the device.
+
+        On an integrated device "free" leaves out what the system could drop: it is recorded, and never used.
+        """
         runtime = cupy.cuda.runtime
         return {
             "cuda_runtime": runtime.runtimeGetVersion(),
             "cuda_driver": runtime.driverGetVersion(),
             "nvrtc": ".".join(map(str, cupy.cuda.nvrtc.getVersion())),
             "device_max_clock_mhz": self.max_clock_mhz,
+            "device_free_bytes": runtime.memGetInfo()[0],
             **self.nvml.facts(),
         }
 

@@ -63,7 +63,7 @@ class TorchBackend:
         if self.memory:
             return host_budget(available_bytes())
         if self.device.integrated or self.address.type == "mps":
-            return unified_budget(available_bytes())
+            return unified_budget(available_bytes(), self.device.memory_bytes)
         free, _ = torch.get_device_module(self.address).mem_get_info(self.address)
         return device_budget(free)
 

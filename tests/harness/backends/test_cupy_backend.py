@@ -187,21 +187,21 @@ def test_the_driver_can_be_out_of_memory_too(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_integrated_devices_ask_the_system_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On unified memory the budget is a quarter of what the system has available, at most 4 GiB, never CUDA's free."""
-    cupy = StandIn(Gpu(**SPARK, memory_bytes=GIB))
+    """On unified memory the budget is a quarter of what the system has and the device reaches, never of CUDA's free."""
+    cupy = StandIn(Gpu(**SPARK, memory_bytes=12 * GIB))
     backend = open_backend(monkeypatch, cupy)
-    for available, budget in ((8 * GIB, 2 * GIB), (100 * GIB, 4 * GIB)):
+    for available, budget in ((8 * GIB, 2 * GIB), (100 * GIB, 3 * GIB)):
         monkeypatch.setattr(
             sys.modules["bandmark.backends.cupy_backend"], "available_bytes", lambda there=available: there
         )
         assert backend.budget().limit_bytes == backend.budget().default_bytes == budget
-    rows_of(monkeypatch, cupy, kernels=("copy",), dtypes=("float32",))
     assert cupy.memory_asked == 0
+    assert backend.facts()["device_free_bytes"] == 12 * GIB - cupy.gpu.live - cupy.gpu.pooled
 
 
 def test_integrated_devices_are_not_tried_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where memory runs out all the same, no smaller size is tried: each attempt may freeze such a machine."""
-    gpu = Gpu(**SPARK, memory_bytes=16 * MIB, hidden_bytes=12 * MIB, l2_bytes=1024)
+    gpu = Gpu(**SPARK, memory_bytes=64 * MIB, hidden_bytes=60 * MIB, l2_bytes=1024)
     cupy = StandIn(gpu)
     (row,) = rows_of(monkeypatch, cupy, kernels=("copy",), dtypes=("float32",), size_bytes=4 * MIB)
     assert row.status == "error"
