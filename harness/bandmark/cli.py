@@ -12,6 +12,7 @@ from types import FrameType
 
 from bandmark import __version__
 from bandmark.errors import EXIT_INTERRUPTED, EXIT_USAGE, BandmarkError
+from bandmark.report import FORMS
 
 DESCRIPTION = """\
 How much of its published memory bandwidth does this machine really give?
@@ -22,6 +23,7 @@ How much of its published memory bandwidth does this machine really give?
   bandmark devices          the devices found here, their memory and their peaks
   bandmark show FILE...     the table of stored results
   bandmark compare A B      whether B is faster than A, case by case
+  bandmark report FILE...   a page with charts, for a browser
   bandmark validate FILE... whether result files are sound, and what is wrong with them
   bandmark merge FILE...    many runs in one CSV
   bandmark publish FILE     put a run among the published results
@@ -143,6 +145,11 @@ def _add_results(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     merge.add_argument("files", nargs="+", metavar="FILE|FOLDER", help="result CSVs, or folders of them")
     merge.add_argument("--output", required=True, metavar="FILE.csv", help="where to write; - for stdout")
     merge.add_argument("--force", action="store_true", help="replace an existing file")
+    report = commands.add_parser("report", help="runs as a page for a browser, as Markdown or as a picture")
+    report.add_argument("files", nargs="+", metavar="FILE|FOLDER", help="result CSVs, or folders of them")
+    report.add_argument("--output", metavar="FILE", help="where to write (default: report.html here); - for stdout")
+    report.add_argument("--as", dest="form", choices=FORMS, help="what to write (default: by the file's ending)")
+    report.add_argument("--force", action="store_true", help="replace an existing file")
     publish = commands.add_parser("publish", help="put a run among the published results")
     publish.add_argument("file", metavar="FILE", help="a result CSV with its JSON")
     publish.add_argument("--system", metavar="NAME", help="name of the system, as in dgx-spark")

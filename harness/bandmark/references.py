@@ -41,3 +41,6 @@ REFERENCES = (
     ),
 )
 """The comparison systems, in the order of the result columns; sources are in data/devices.csv."""
+
+DGX_STATION_SHIPPING_GBS = 7100.0
+"""What the shipping datasheet of the DGX Station says, in GB/s; percentages divide by the announced figure."""

@@ -56,40 +56,41 @@ class RunFiles:
                 raise FileError(f"{file} exists. Choose another --output, or add --force to replace it.")
         # Files that --force replaces stay as they are until there is something to replace them with.
         self._claimed = not self.csv.exists()
-        self._write(self.csv, to_csv([]), replace=self._claimed)
+        write_file(self.csv, to_csv([]), replace=self._claimed)
 
     def save(self, rows: Sequence[Result], record: dict[str, Any]) -> None:
         """Replace both files by these contents, each in one step; raises FileError, leaving the old contents."""
-        self._write(self.csv, to_csv(rows))
+        write_file(self.csv, to_csv(rows))
         self._claimed = False
-        self._write(self.json, json.dumps(record, indent=1, allow_nan=False) + "\n")
+        write_file(self.json, json.dumps(record, indent=1, allow_nan=False) + "\n")
 
     def discard_if_empty(self) -> None:
         """Remove the claimed file of a run that never measured anything."""
         if self._claimed:
             self.csv.unlink(missing_ok=True)
 
-    def _write(self, file: Path, text: str, *, replace: bool = True) -> None:
-        """Write a file in one step; without replace, only find out that this would work."""
-        temporary = ""
-        try:
-            with tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", newline="", dir=file.parent, prefix=f".{file.stem}.", delete=False
-            ) as out:
-                temporary = out.name
-                out.write(text)
-                out.flush()
-                os.fsync(out.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
-            if replace:
-                os.replace(temporary, file)
-        except OSError as error:
-            raise FileError(
-                f"can't write {file}: {error.strerror}. Free some space or choose another --output."
-            ) from error
-        finally:
-            if temporary:
-                Path(temporary).unlink(missing_ok=True)
+
+def write_file(file: Path, content: str | bytes, *, replace: bool = True) -> None:
+    """Write a file in one step; without replace, only find out that this would work.
+
+    Raises:
+        FileError: it can't be written; what was there before is left as it was.
+    """
+    temporary = ""
+    try:
+        with tempfile.NamedTemporaryFile("wb", dir=file.parent, prefix=f".{file.stem}.", delete=False) as out:
+            temporary = out.name
+            out.write(content.encode() if isinstance(content, str) else content)
+            out.flush()
+            os.fsync(out.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        if replace:
+            os.replace(temporary, file)
+    except OSError as error:
+        raise FileError(f"can't write {file}: {error.strerror}. Free some space or choose another --output.") from error
+    finally:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
 
 
 def _umask() -> int:

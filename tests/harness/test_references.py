@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bandmark.catalog import load_catalog
 from bandmark.record import columns
-from bandmark.references import REFERENCES
+from bandmark.references import DGX_STATION_SHIPPING_GBS, REFERENCES
 
 
 def test_the_figures_are_the_published_ones() -> None:
@@ -28,5 +28,5 @@ def test_the_catalogue_agrees() -> None:
     published = {row.id: row.published_gbs for row in load_catalog()}
     assert published["dgx-spark-gb10"] == 273.0
     assert 1344.0 in published.values()
-    assert published["dgx-station-gb300"] == 7100.0
+    assert published["dgx-station-gb300"] == DGX_STATION_SHIPPING_GBS == 7100.0
     assert "7100" in REFERENCES[2].note

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from bandmark import store
 from bandmark.errors import FileError
 from bandmark.record import SCHEMA, Result, columns
-from bandmark.store import RunFiles, in_order, read_rows, to_csv
+from bandmark.store import RunFiles, in_order, read_rows, to_csv, write_file
 from fakes import make_result
 
 AWKWARD = [
@@ -303,3 +303,15 @@ def test_windows_line_ends_are_read(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_bytes(GOOD.replace("\n", "\r\n").encode())
     assert read_rows(file) == [make_result(), make_result(kernel="copy")]
+
+
+@pytest.mark.parametrize("content", ["text\n", b"\x89PNG\r\n"])
+def test_a_file_is_replaced_whole(tmp_path: Path, content: str | bytes) -> None:
+    """Text and bytes are written as they are; without replace, nothing changes and nothing is left behind."""
+    file = tmp_path / "a.out"
+    file.write_text("precious")
+    write_file(file, content, replace=False)
+    assert file.read_text() == "precious" and lines(tmp_path) == ["a.out"]
+    write_file(file, content)
+    assert file.read_bytes() == (content.encode() if isinstance(content, str) else content)
+    assert lines(tmp_path) == ["a.out"]

@@ -1,0 +1,65 @@
+"""The page in a real browser: nothing is too wide, too faint or too small, in both themes, on a screen and a phone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import chromium
+from bandmark.report.page import page
+from bandmark.report.runs import ReportRun
+from report_runs import TIMES, hostile, of_every_status, rows
+
+BROWSER = chromium.find()
+
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason="no browser is installed (apt-get install chromium): the page was not looked at"
+)
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    """Runs with everything that a page may hold, and names that are as long as they are bad."""
+    known = ReportRun(
+        tuple(rows(peak_gbs=30.0, percent_of_peak=66.7, peak_source="published: " + "source " * 20, variant="matmul")),
+        {"notes": ["A note that is long enough to need more than one line on a phone, and a_word_" + "x" * 80]},
+        dict.fromkeys(range(6), TIMES),
+    )
+    return page([known, ReportRun(tuple(of_every_status()), why_no_samples="There is no JSON."), hostile()])
+
+
+def look(text: str, folder: Path, **how: Any) -> dict[str, Any]:
+    """What the browser sees."""
+    assert BROWSER is not None
+    return chromium.measure(BROWSER, text, folder, **how)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390, 320])
+def test_the_page_fits_and_can_be_read(text: str, tmp_path: Path, width: int, dark: bool) -> None:
+    """No sideways scrolling but in the tables' boxes; text of 12 px and 4.5:1 or more; nothing is fetched."""
+    seen = look(text, tmp_path, width=width, dark=dark)
+    assert (seen["inner"], seen["dark"]) == (width, dark)
+    assert seen["scroll"] <= width
+    assert seen["texts"] > 100 and seen["charts"] == 8
+    assert seen["faint"] == [] and seen["small"] == [] and seen["fetched"] == []
+    assert seen["boxes"] and all(overflow == "auto" for _, _, overflow in seen["boxes"])
+    if width == 390:
+        assert any(scroll > client for client, scroll, _ in seen["boxes"]), "a wide table scrolls in its box"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_words_of_a_chart_lie_on_others(tmp_path: Path, width: int) -> None:
+    """Names and figures stand apart at both widths, with the longest names that bandmark gives."""
+    made = rows(status="suspect", bandwidth_gbs=1344.0, percent_of_peak=100.1, peak_gbs=1344.0, variant="matmul")
+    text = page([ReportRun(tuple(made), {}, dict.fromkeys(range(6), TIMES))])
+    assert look(text, tmp_path, width=width, dark=False)["overlaps"] == []
+
+
+def test_the_probe_sees_faults(text: str, tmp_path: Path) -> None:
+    """A page with text that is faint, small and too wide is seen to be so."""
+    bad = '<p style="color:#999;background:#fff;font-size:8px;width:3000px">faint, small and wide</p></main>'
+    seen = look(text.replace("</main>", bad), tmp_path, width=390, dark=False)
+    assert seen["scroll"] > 390 and seen["faint"] and seen["small"]

@@ -1,0 +1,34 @@
+"""The Markdown of a report has the page's tables, and shows names as they are."""
+
+from __future__ import annotations
+
+import re
+
+from bandmark.report.markdown import page
+from bandmark.report.runs import ReportRun
+from fakes import make_result
+from report_runs import hostile, of_every_status, rows
+
+
+def test_tables_have_as_many_cells_as_their_header() -> None:
+    """Every line of every table, also with hostile names, has the cells of its header."""
+    text = page([ReportRun(tuple(rows())), ReportRun(tuple(of_every_status())), hostile()])
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert len(tables) == 6, "the rows of three runs, the percentages of one, what two of them flag"
+    for table in tables:
+        counts = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(counts) == 1
+
+
+def test_hostile_names_are_text() -> None:
+    """Neither HTML nor links come from a name."""
+    text = page([hostile()])
+    assert "<script" not in text and "<img" not in text and "[a](b)" not in text
+
+
+def test_it_says_what_the_page_says() -> None:
+    """The named peaks, every flagged row, and what is missing."""
+    text = page([ReportRun(tuple(of_every_status()), why_no_samples="No JSON.")])
+    for said in ("273", "1344", "8000", "7100", "because of error", "No JSON.", "How to read it"):
+        assert said in text
+    assert "Nothing: all 1 rows are ok." in page([ReportRun((make_result(),))])

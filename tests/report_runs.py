@@ -1,0 +1,65 @@
+"""Runs for tests of reports: of every status, with and without samples, and with names that try to be markup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bandmark.record import SCHEMA, STATUSES, Result
+from bandmark.report.runs import ReportRun
+from bandmark.store import RunFiles
+from fakes import make_result
+
+HOSTILE = '</title><script src="http://x.test/a.js">alert(1)</script><img src=x onerror=alert(1)>&amp;"\'$x^{2$|`[a](b)'
+"""Text that breaks out of an element, an attribute, a formula and a Markdown table, if it is let."""
+
+TIMES = (0.9e-3, 1e-3, 1.5e-3)
+
+
+def rows(**changes: Any) -> list[Result]:
+    """Rows of two kernels and three backends, with percentages."""
+    known = {"percent_of_dgx_spark": 8.8, "percent_of_rtx_pro_5000": 1.8, "percent_of_dgx_station": 0.3, **changes}
+    return [
+        make_result(**{"kernel": kernel, "backend": backend, "bandwidth_gbs": gbs, **known})
+        for kernel in ("copy", "read")
+        for backend, gbs in (("numpy", 20.0), ("torch", 22.0), ("cupy", 24.0))
+    ]
+
+
+def of_every_status() -> list[Result]:
+    """A row of each status; those without a figure have none."""
+    return [
+        make_result(
+            status=status,
+            variant=f"v{number}",
+            reason=None if status == "ok" else f"because of {status}",
+            bandwidth_gbs=20.0 if status in ("ok", "suspect") else None,
+        )
+        for number, status in enumerate(STATUSES)
+    ]
+
+
+def hostile() -> ReportRun:
+    """A run all of whose texts are markup."""
+    texts = dict.fromkeys(
+        ("system", "device", "run_id", "backend", "kernel", "dtype", "variant", "reason", "peak_source"), HOSTILE
+    )
+    texts |= dict.fromkeys(("backend_version", "driver", "bandmark_version", "verdict", "weight_format"), HOSTILE)
+    made = [make_result(**texts, status=s, bandwidth_gbs=3.0, peak_gbs=9.0) for s in ("ok", "suspect")]
+    record = {"notes": [HOSTILE], "machine": {"python_version": HOSTILE, "kernel": HOSTILE}, "started_utc": HOSTILE}
+    return ReportRun(tuple(made), record, {0: TIMES, 1: TIMES}, "")
+
+
+def entry(row: Result, seconds: Any = TIMES) -> dict[str, Any]:
+    """The samples of a row as they stand in a JSON."""
+    names = ("backend", "kernel", "dtype", "variant")
+    return {**{name: getattr(row, name) for name in names}, "seconds_per_launch": list(seconds)}
+
+
+def save(path: Path, made: list[Result], *, with_json: bool = True, **record: Any) -> Path:
+    """Write a run as bandmark does, its JSON with a sample entry per row."""
+    known = {"schema": SCHEMA, "run_id": made[0].run_id, "samples": [entry(row) for row in made], **record}
+    RunFiles(path).save(made, known)
+    if not with_json:
+        path.with_suffix(".json").unlink()
+    return path
