@@ -28,6 +28,7 @@ How much of its published memory bandwidth does this machine really give?
   bandmark merge FILE...    many runs in one CSV
   bandmark publish FILE     put a run among the published results
   bandmark decode           tokens per second of language models, here and elsewhere
+  bandmark train-step       the time of one step of the optimizer
   bandmark selftest         whether the suite works on this GPU
 """
 
@@ -166,7 +167,12 @@ def _add_decode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     decode.add_argument("--batch", type=int, default=1, metavar="N", help="sequences at once (default: 1)")
     decode.add_argument("--system", metavar="NAME", help="only this system, as in dgx-spark")
     decode.add_argument("--validate", action="store_true", help="predictions beside published rates, with their errors")
-    decode.add_argument("--json", action="store_true", help="print JSON instead of text")
+    train = commands.add_parser("train-step", help="the time of one step of the optimizer", epilog=EXIT_CODES)
+    train.add_argument("--results", nargs="+", metavar="FILE", help="result CSVs (default: a quick run here)")
+    train.add_argument("--model", metavar="NAME|FILE", help="a known model, or a config.json (default: a table)")
+    train.add_argument("--system", metavar="NAME", help="only this system, as in dgx-spark")
+    for command in (decode, train):
+        command.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
 def _add_selftest(selftest: argparse.ArgumentParser) -> None:
@@ -184,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        command = importlib.import_module(f"bandmark.commands.{arguments.command}")
+        command = importlib.import_module(f"bandmark.commands.{arguments.command.replace('-', '_')}")
         code: int = command.execute(arguments)
         sys.stdout.flush()  # what a full disk or a closed pipe refuses shows here, not after the exit code
         return code

@@ -13,10 +13,11 @@ from bandmark.decode.model import Model
 from bandmark.decode.models import find_model
 from bandmark.decode.predict import Prediction, System, predict
 from bandmark.decode.rates_text import model_text, rates_table
+from bandmark.decode.step import step_of
 from bandmark.decode.systems import NAMED, choose, measured_system, published_system
 from bandmark.decode.validation import validate
 from bandmark.decode.validation_text import validation_text
-from bandmark.decode.weights import DEFAULT_WEIGHTS, WeightFormat, check_format, find_format
+from bandmark.decode.weights import DEFAULT_WEIGHTS, WeightFormat, can_have, check_format, find_format
 from bandmark.errors import EXIT_FAILED, EXIT_OK
 
 SHOWN = (
@@ -30,8 +31,9 @@ def execute(arguments: argparse.Namespace) -> int:
     """Print the rates, or the validation, and return the exit code."""
     if arguments.validate:
         return _validate(arguments.json)
-    models = [find_or_read(arguments.model)] if arguments.model else [find_model(name) for name in SHOWN]
+    models = [find_or_read(arguments.model)] if arguments.model else shown_models(arguments.weights)
     pairs = [(model, weights) for model in models for weights in formats_of(model, arguments.weights)]
+    step_of(*pairs[0], context=arguments.context, batch=arguments.batch)  # refuses nonsense before anything is measured
     found = predictions(arguments, pairs)
     if arguments.json:
         print(json.dumps([p.as_json() for p in found], indent=1, allow_nan=False))
@@ -57,6 +59,15 @@ def find_or_read(name: str) -> Model:
     return find_model(name)
 
 
+def shown_models(weights: str | None) -> list[Model]:
+    """Return the models of the table, without those that can't have a format; raises UsageError for an unknown one."""
+    models = [find_model(name) for name in SHOWN]
+    if weights is None:
+        return models
+    wanted = find_format(weights)
+    return [model for model in models if can_have(model, wanted)]
+
+
 def formats_of(model: Model, name: str | None) -> list[WeightFormat]:
     """Return the format that is asked for, or those that the model is usually run in; raises UsageError."""
     if name:
@@ -64,7 +75,7 @@ def formats_of(model: Model, name: str | None) -> list[WeightFormat]:
         check_format(model, weights)
         return [weights]
     if model.name.startswith("gpt-oss"):
-        return [find_format("mxfp4-moe")]
+        return [find_format(weights) for weights in ("mxfp4-moe", "mxfp4-gguf")]
     return [find_format(weights) for weights in DEFAULT_WEIGHTS]
 
 

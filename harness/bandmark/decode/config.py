@@ -19,8 +19,16 @@ GEMMA3_DEFAULTS = {"vocab_size": 262208, "num_attention_heads": 8, "num_key_valu
 LARGEST = 10**8
 """No size of a model's shape is beyond this."""
 
-UNKNOWN_SHAPES = ("mamba", "rwkv", "t5", "bart", "whisper", "bert", "falcon_h1", "nemotron_h", "jamba", "gpt2", "bloom")
-"""Families whose layers are not made of the matrices that are counted here."""
+UNKNOWN_SHAPES = (
+    "mamba", "rwkv", "t5", "bart", "whisper", "bert", "falcon", "nemotron", "jamba", "gpt2", "gpt_neo", "gptj", "bloom",
+    "opt", "mpt", "starcoder2", "gemma3n", "gemma4", "mllama", "deepseek_v4", "kimi_linear", "lfm2", "zamba", "bamba",
+)  # fmt: skip
+"""Families whose layers are not made of the matrices that are counted here, by the start of their names."""
+
+UNKNOWN_KINDS = ("phi", "minimax")
+"""The same by their whole names: their namesakes are counted."""
+
+LAYER_TYPES = ("full_attention", "sliding_attention", "linear_attention", "chunked_attention")
 
 
 class _Fields:
@@ -86,9 +94,22 @@ def to_model(values: Mapping[str, Any], *, name: str, file: str) -> Model:
     if kind == "gemma3_text":
         values = {"sliding_window": 4096, **GEMMA3_DEFAULTS, **values}
     fields = _Fields(file, values)
-    if any(kind.startswith(unknown) for unknown in UNKNOWN_SHAPES):
+    if kind.startswith("llama4"):
+        fields = _Fields(file, {**values, **_llama4(fields)})
+    if kind.startswith(UNKNOWN_SHAPES) or kind in UNKNOWN_KINDS:
         raise fields.fault(f"field 'model_type' is {kind!r}, whose layers are not known here.")
     return Model(name=name, **_shape(fields), **_experts(fields), **_latent(fields), **_layer_kinds(fields))
+
+
+def _llama4(fields: _Fields) -> dict[str, Any]:
+    """Return Llama 4's fields by their usual names: it calls the experts' width intermediate_size."""
+    return {
+        "moe_intermediate_size": fields.size("intermediate_size"),
+        "intermediate_size": fields.size("intermediate_size_mlp"),
+        "n_shared_experts": 1,
+        "decoder_sparse_step": fields.size("interleave_moe_layer_step", default=1),
+        "sliding_window": fields.size("attention_chunk_size", default=8192),
+    }
 
 
 def _shape(fields: _Fields) -> dict[str, Any]:
@@ -168,7 +189,7 @@ def _layer_kinds(fields: _Fields) -> dict[str, Any]:
             "linear_dim": fields.size("linear_value_head_dim"),
             "output_gate": fields.flag("attn_output_gate", True),
         }
-    if sliding := sum(kind == "sliding_attention" for kind in kinds):
+    if sliding := sum(kind in ("sliding_attention", "chunked_attention") for kind in kinds):
         found["window"] = fields.size("sliding_window")
     if linear or sliding:
         found["full_layers"] = len(kinds) - linear - sliding
@@ -182,6 +203,8 @@ def layer_types(fields: _Fields) -> Sequence[str]:
     if listed is not None:
         if not isinstance(listed, list) or len(listed) != layers or not all(isinstance(k, str) for k in listed):
             raise fields.fault(f"field 'layer_types' must be a list of {layers} names, one for each layer.")
+        if unknown := sorted(set(listed) - set(LAYER_TYPES)):
+            raise fields.fault(f"field 'layer_types' has {', '.join(unknown)}, whose layers are not known here.")
         return listed
     if "linear_num_value_heads" in values:
         every = fields.size("full_attention_interval", default=4)
@@ -189,6 +212,14 @@ def layer_types(fields: _Fields) -> Sequence[str]:
     if values.get("sliding_window") is None or values.get("use_sliding_window") is False:
         return ["full_attention"] * layers
     kind = str(values.get("model_type", ""))
-    usual = 6 if kind.startswith("gemma3") else 2 if kind.startswith(("gemma2", "gpt_oss")) else layers + 1
+    usual = (
+        4
+        if kind.startswith("llama4")
+        else 6
+        if kind.startswith("gemma3")
+        else 2
+        if kind.startswith(("gemma2", "gpt_oss"))
+        else layers + 1
+    )
     every = fields.size("sliding_window_pattern", default=usual)
     return ["full_attention" if (i + 1) % every == 0 else "sliding_attention" for i in range(layers)]

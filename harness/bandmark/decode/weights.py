@@ -88,6 +88,15 @@ def check_format(model: Model, weights: WeightFormat) -> None:
         )
 
 
+def can_have(model: Model, weights: WeightFormat) -> bool:
+    """Return whether a model can have a format."""
+    try:
+        check_format(model, weights)
+    except UsageError:
+        return False
+    return True
+
+
 def weight_bytes(model: Model, weights: WeightFormat, batch: int = 1) -> float:
     """Return the bytes of weights that one step of a batch reads: every matrix once, of the experts those chosen."""
     experts = model.moe_layers * model.experts_read(batch) * model.expert_parameters

@@ -30,6 +30,16 @@ def test_the_table_of_models(results: str, capsys: pytest.CaptureFixture[str]) -
     assert "no gemv row in nvfp4" in " ".join(out.split())
 
 
+def test_the_table_leaves_out_what_cannot_be(results: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one format, the models that can't have it are not shown; the others are."""
+    assert main(["decode", "--results", results, "--weights", "q4_k_m"]) == 0
+    out = capsys.readouterr().out
+    assert "gpt-oss" not in out and "qwen3-14b" in out
+    assert main(["decode", "--results", results, "--weights", "mxfp4-moe"]) == 0
+    out = capsys.readouterr().out
+    assert "gpt-oss-20b" in out and "llama-3.3" not in out
+
+
 def test_one_model_as_json(results: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A row per system, strict JSON, with the batch and context that were asked for."""
     arguments = ["--model", "llama-3.1-8b", "--weights", "nvfp4", "--context", "100", "--batch", "2", "--json"]
@@ -48,6 +58,13 @@ def test_a_named_system_needs_no_measurement(
     assert main(["decode", "--system", "dgx-spark", "--model", "gpt-oss-20b"]) == 0
     out = capsys.readouterr().out
     assert "DGX Spark" in out and "RTX PRO" not in out
+
+
+@pytest.mark.parametrize("arguments", [["--context", "-1"], ["--batch", "0"], ["--weights", "x"], ["--model", "x"]])
+def test_nonsense_is_refused_before_measuring(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options that make no sense end the command at once, without a run."""
+    monkeypatch.setattr("bandmark.decode.fresh.measure_here", lambda kernels: pytest.fail("measured"))
+    assert main(["decode", *arguments]) == 2
 
 
 def test_a_config_file(results: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

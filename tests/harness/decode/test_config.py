@@ -112,6 +112,8 @@ def test_missing_and_nonsensical_fields_are_named(field: str, value: Any) -> Non
         ({"layer_types": ["full_attention"]}, "layer_types"),
         ({"layer_types": ["sliding_attention"] * 32}, "sliding_window"),
         ({"model_type": "mamba2"}, "mamba2"),
+        ({"model_type": "phi"}, "phi"),
+        ({"layer_types": ["mamba"] * 16 + ["full_attention"] * 16}, "layer_types' has mamba"),
     ],
 )
 def test_fields_that_contradict_each_other(changes: dict[str, Any], named: str) -> None:
@@ -137,6 +139,19 @@ def test_binary_files_are_refused(tmp_path: Path) -> None:
     file.write_bytes(bytes(range(256)))
     with pytest.raises(FileError, match="is not JSON"):
         read_config(file)
+
+
+@pytest.mark.parametrize(("experts", "every", "billions"), [(16, 1, 107.8), (128, 2, 400.7)])
+def test_llama_4_by_its_own_names(experts: int, every: int, billions: float) -> None:
+    """Scout and Maverick: expert width, dense width, a shared expert, every or every second layer with experts."""
+    fields = {"num_local_experts": experts, "num_experts_per_tok": 1, "interleave_moe_layer_step": every}
+    sizes = {"hidden_size": 5120, "intermediate_size": 8192, "intermediate_size_mlp": 16384, "num_hidden_layers": 48}
+    heads = {"num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 202048}
+    text = {"model_type": "llama4_text", **fields, **sizes, **heads, "tie_word_embeddings": False}
+    model = made({"model_type": "llama4", "text_config": text})
+    assert model.parameters / 1e9 == pytest.approx(billions, rel=0.005)
+    assert model.active_parameters / 1e9 == pytest.approx(16.2, rel=0.02)
+    assert (model.window, model.whole_context_layers) == (8192, 12)
 
 
 def test_windows_by_the_family() -> None:

@@ -58,6 +58,14 @@ def test_never_faster_than_the_roof(gbs: float, context: int, batch: int) -> Non
     assert fitted().seconds(step, roof, measured=True) >= roof
 
 
+def test_the_roof_holds_for_a_fast_engine() -> None:
+    """An engine that is faster than the others is still not faster than the bytes."""
+    step = step_of(find_model("qwen3-8b"), FORMATS["int4"], context=0)
+    fast = Efficiency(0.9, 0.0, 0.0, 0.0, {"fast": 0.5})
+    assert fast.seconds(step, 1.0, "fast") == 1.0 < fast.seconds(step, 1.0)
+    assert fast.seconds(step, 1.0, measured=True) == 1.0
+
+
 def test_measured_bandwidth_is_nearer() -> None:
     """A step at a measured bandwidth takes less beyond its roof than one at the peak of the same figure."""
     step = step_of(find_model("llama-3.3-70b"), FORMATS["int4"], context=0)
