@@ -91,6 +91,7 @@ def png(runs: Sequence[ReportRun]) -> bytes:
 def _draw(ax: Axes, run: ReportRun, chart: Chart) -> None:
     """Draw the bars of one run; no text is taken for a formula."""
     plain: dict[str, Any] = {"parse_math": False}
+    box = {"facecolor": LIGHT["back"], "edgecolor": "none", "pad": 1}
     for i, mark in enumerate(chart.marks):
         look: dict[str, Any] = {
             "color": LIGHT[mark.kind],
@@ -99,10 +100,12 @@ def _draw(ax: Axes, run: ReportRun, chart: Chart) -> None:
             "linewidth": 0,
         }
         ax.barh(i, mark.values[0], height=0.7, **look)
-        ax.annotate(f" {mark.figure}", (mark.values[0], i), va="center", fontsize=8, annotation_clip=False, **plain)
+        ax.annotate(
+            f" {mark.figure}", (mark.values[0], i), va="center", fontsize=8, annotation_clip=False, bbox=box, **plain
+        )
     for value, name, words in chart.lines:
         style = "-" if name == "own" else "--"
-        ax.axvline(value, color=LIGHT["ink" if name == "own" else "soft"], linestyle=style, label=words)
+        ax.axvline(value, color=LIGHT["ink" if name == "own" else "soft"], linestyle=style, label=words, zorder=0.5)
     ax.set_yticks(range(len(chart.marks)), [printable(short(mark.name)) for mark in chart.marks], fontsize=8, **plain)
     ax.margins(y=0.01)
     ax.invert_yaxis()
