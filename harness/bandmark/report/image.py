@@ -67,6 +67,7 @@ def png(runs: Sequence[ReportRun]) -> bytes:
         BackendUnavailable: matplotlib is not installed.
         UsageError: there is nothing to draw, or more than an image can hold.
     """
+    charts = [(run, bar_chart(run, "png")) for run in drawable(runs)]
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -74,7 +75,6 @@ def png(runs: Sequence[ReportRun]) -> bytes:
         raise BackendUnavailable(
             f"--as png needs matplotlib ({error}): pip install 'bandmark[plot]'. --as svg needs nothing."
         ) from error
-    charts = [(run, bar_chart(run, "png")) for run in drawable(runs)]
     heights = [1.8 + ROW_INCHES * len(chart.marks) for _, chart in charts]
     if sum(heights) * DPI > MOST_PIXELS:
         raise UsageError(f"{len(charts)} runs are too many for one PNG: name fewer, or take --as svg or html.")
