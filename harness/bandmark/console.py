@@ -19,6 +19,9 @@ from bandmark.table import HEADER, LEFT, LEGEND, build_table, heading
 
 PIPED_WIDTH = 80
 
+MOST_NAMED = 10
+"""Things of a kind that are named one by one."""
+
 
 def console(file: TextIO) -> Console:
     """Return a console on a stream: as wide as the terminal, or 80 columns of plain text when piped."""
@@ -52,6 +55,14 @@ def show_results(results: Sequence[Result], file: TextIO | None = None) -> None:
 def talk(text: str) -> None:
     """Print a line for people on stderr."""
     console(sys.stderr).print(escape(text))
+
+
+def talk_each(lines: Sequence[str], what: str) -> None:
+    """Print the first lines of many to stderr, and how many more of what there are."""
+    for line in lines[:MOST_NAMED]:
+        talk(line)
+    if len(lines) > MOST_NAMED:
+        talk(f"and {len(lines) - MOST_NAMED} more {what}")
 
 
 def warn(text: str) -> None:

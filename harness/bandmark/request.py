@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from bandmark import __version__
 from bandmark.assemble import Context
@@ -31,6 +31,8 @@ QUICK_RULE = StopRule(min_time_s=0.1, warmup_s=0.05, max_warmup_s=0.3)
 QUICK_GIVES_UP = "--quick takes the smallest arrays that still count as memory, one dtype and few samples: a first look"
 
 SYSTEM_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+Named = TypeVar("Named")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,8 @@ def open_session(request: Request) -> Session:
         UsageError: an unknown name, a size that does not fit, or an option that does not go with the device.
         BackendUnavailable: a backend that was asked for can't be used.
     """
-    kernels, dtypes = _kernels(request.kernels), _dtypes(request.dtypes)
+    kernels = pick("kernel", request.kernels, KERNELS)
+    dtypes = None if request.dtypes is None else pick("dtype", request.dtypes, DTYPES)
     if request.data not in PATTERNS:
         raise unknown_name("data", request.data, PATTERNS)
     if request.peak is not None:
@@ -176,18 +179,12 @@ def _default_dtypes(on_cpu: bool, quick: bool) -> list[DType]:
     return [DTYPES[name] for name in (names[:1] if quick else names)]
 
 
-def _kernels(names: Sequence[str] | None) -> list[Kernel]:
+def pick(kind: str, names: Sequence[str] | None, table: Mapping[str, Named]) -> list[Named]:
+    """Return the entries of these names in the table's order, all without names; raises UsageError for others."""
     for name in names or ():
-        if name not in KERNELS:
-            raise unknown_name("kernel", name, KERNELS)
-    return [kernel for kernel in KERNELS.values() if names is None or kernel.name in names]
-
-
-def _dtypes(names: Sequence[str] | None) -> list[DType] | None:
-    for name in names or ():
-        if name not in DTYPES:
-            raise unknown_name("dtype", name, DTYPES)
-    return None if names is None else [dtype for dtype in DTYPES.values() if dtype.name in names]
+        if name not in table:
+            raise unknown_name(kind, name, table)
+    return [entry for name, entry in table.items() if names is None or name in names]
 
 
 def system_name(name: str) -> str:

@@ -52,8 +52,7 @@ class RunFiles:
         self.csv = path
         self.json = path.with_suffix(".json")
         for file in (self.csv, self.json):
-            if file.exists() and not force:
-                raise FileError(f"{file} exists. Choose another --output, or add --force to replace it.")
+            refuse_existing(file, force=force)
         # Files that --force replaces stay as they are until there is something to replace them with.
         self._claimed = not self.csv.exists()
         write_file(self.csv, to_csv([]), replace=self._claimed)
@@ -68,6 +67,30 @@ class RunFiles:
         """Remove the claimed file of a run that never measured anything."""
         if self._claimed:
             self.csv.unlink(missing_ok=True)
+
+
+def refuse_existing(file: Path, *, force: bool) -> None:
+    """Raise FileError if a file exists that may not be replaced."""
+    if file.exists() and not force:
+        raise FileError(f"{file} exists. Choose another --output, or add --force to replace it.")
+
+
+def read_record_beside(csv: Path) -> dict[str, Any]:
+    """Return the record in the JSON beside a CSV; empty where there is no such file, or it holds no object.
+
+    What is in it is not looked at: validation.record does that.
+
+    Raises:
+        FileError: the file can't be read as JSON.
+    """
+    file = csv.with_suffix(".json")
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise FileError(f"{file} can't be read as the JSON of its run: {error}. Remove it or restore it.") from error
+    return record if isinstance(record, dict) else {}
 
 
 def write_file(file: Path, content: str | bytes, *, replace: bool = True) -> None:

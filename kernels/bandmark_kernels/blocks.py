@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from bandmark_kernels.spec import Launch
+
 BLOCK_BYTES = 512 * 1024
 """Bytes per array and block: three such blocks fit the 2 MiB of second-level cache of current server cores, and a
 call on one lasts long enough that Python's own cost, and its global lock, stay small."""
@@ -28,6 +30,20 @@ def cache_blocks(*arrays: Any) -> list[tuple[Any, ...]]:
     """Cut equally long vectors into blocks of BLOCK_BYTES, made once so that a launch allocates nothing."""
     step = max(1, BLOCK_BYTES // arrays[0].itemsize)
     return [tuple(x[k : k + step] for x in arrays) for k in range(0, len(arrays[0]), step)]
+
+
+def einsum_alone(subscripts: str, *arrays: Any, out: Any) -> Launch:
+    """Return a launch that folds arrays by an einsum into a number of its own, and then puts that into out."""
+    import numpy as np
+
+    total = private_number(arrays[0].dtype)
+    einsum, copyto = np.einsum, np.copyto
+
+    def launch() -> None:
+        einsum(subscripts, *arrays, out=total)
+        copyto(out, total)
+
+    return launch
 
 
 def private_number(dtype: Any) -> Any:

@@ -7,12 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-from bandmark.console import talk
+from bandmark.console import talk, talk_each
 from bandmark.errors import EXIT_OK, FileError
 from bandmark.merge import Merged, gather, merge
-
-MOST_NAMED = 10
-"""Duplicates that are named one by one."""
+from bandmark.store import refuse_existing
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -20,10 +18,7 @@ def execute(arguments: argparse.Namespace) -> int:
     output = None if arguments.output == "-" else Path(arguments.output)
     files = [file for file in gather(Path(file) for file in arguments.files) if file != output]
     merged = merge(files, sys.stdout) if output is None else _write(files, output, force=arguments.force)
-    for duplicate in merged.duplicates[:MOST_NAMED]:
-        talk(duplicate)
-    if len(merged.duplicates) > MOST_NAMED:
-        talk(f"and {len(merged.duplicates) - MOST_NAMED} more duplicates")
+    talk_each(merged.duplicates, "duplicates")
     talk(
         f"{merged.runs} run{'s' if merged.runs != 1 else ''}, {merged.rows} rows" + (f" in {output}" if output else "")
     )
@@ -32,8 +27,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _write(files: list[Path], output: Path, *, force: bool) -> Merged:
     """Write the merged file in one step, so that a clash leaves nothing behind."""
-    if output.exists() and not force:
-        raise FileError(f"{output} exists. Choose another --output, or add --force to replace it.")
+    refuse_existing(output, force=force)
     temporary = output.with_name(f".{output.stem}.{os.getpid()}.csv")
     try:
         with temporary.open("x", encoding="utf-8", newline="") as out:

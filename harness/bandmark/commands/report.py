@@ -7,27 +7,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bandmark.console import talk
-from bandmark.errors import EXIT_OK, FileError, UsageError
+from bandmark.console import talk, talk_each
+from bandmark.errors import EXIT_OK, UsageError
 from bandmark.merge import gather
 from bandmark.report import FORMS
 from bandmark.report.runs import ReportRun, read_report
-from bandmark.store import write_file
-
-MOST_NAMED = 10
-"""Copies of runs that are named one by one."""
+from bandmark.store import refuse_existing, write_file
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Write the report of all runs in the files."""
     form, output = _form(arguments.form, arguments.output)
-    if output is not None and output.exists() and not arguments.force:
-        raise FileError(f"{output} exists. Choose another --output, or add --force to replace it.")
+    if output is not None:
+        refuse_existing(output, force=arguments.force)
     runs, duplicates = read_report(gather(Path(file) for file in arguments.files))
-    for duplicate in duplicates[:MOST_NAMED]:
-        talk(duplicate)
-    if len(duplicates) > MOST_NAMED:
-        talk(f"and {len(duplicates) - MOST_NAMED} more copies")
+    talk_each(duplicates, "copies")
     made = render(runs, form)
     if output is None:
         sys.stdout.buffer.write(made)

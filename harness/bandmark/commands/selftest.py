@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from bandmark import __version__
 from bandmark.backends import Selection, select
 from bandmark.console import talk
-from bandmark.errors import EXIT_FAILED, EXIT_OK, BandmarkError, FileError, unknown_name
+from bandmark.errors import EXIT_FAILED, EXIT_OK, BandmarkError, FileError
 from bandmark.machine import Machine, read_machine
 from bandmark.measure import CaseFailedError
 from bandmark.peaks import Peak, find_peak
 from bandmark.privacy import clean_text, own_names
+from bandmark.request import pick
 from bandmark.runner import new_run_id, utc_now
 from bandmark.selftest import Check, check_results, told
 from bandmark.selftest_timing import Timing
@@ -24,13 +25,11 @@ from bandmark_kernels import DTYPES, KERNELS
 
 MARKS = {True: "PASS", False: "FAIL", None: "----"}
 
-Named = TypeVar("Named")
-
 
 def execute(arguments: argparse.Namespace) -> int:
     """Check the device, print the page, leave the file, and return 1 if a check failed."""
-    kernels = _pick("kernel", arguments.kernel, KERNELS)
-    dtypes = _pick("dtype", arguments.dtype, DTYPES)
+    kernels = pick("kernel", arguments.kernel, KERNELS)
+    dtypes = pick("dtype", arguments.dtype, DTYPES)
     size = parse_bytes(arguments.size) if arguments.size else None
     file = _free(Path(arguments.output or f"bandmark-selftest-{new_run_id(utc_now())}.txt"))
     machine = read_machine()
@@ -108,14 +107,6 @@ def _both(results: Iterator[Check], timing: Iterator[Check]) -> Iterator[Check]:
     except Exception as error:  # a device can fail in many ways; the page says which
         cause = error.__cause__ if isinstance(error, CaseFailedError) else None
         yield Check("timing", False, told(cause or error), "the timing checks run to their end")
-
-
-def _pick(kind: str, names: Sequence[str] | None, table: Mapping[str, Named]) -> list[Named]:
-    """Return the entries of these names in the table's order, all without names; raises UsageError for others."""
-    for name in names or ():
-        if name not in table:
-            raise unknown_name(kind, name, table)
-    return [entry for name, entry in table.items() if names is None or name in names]
 
 
 def _cleaner(machine: Machine, selection: Selection) -> Callable[[str], str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,7 +15,7 @@ from bandmark.comparison.figures import Figure, Run, Side
 from bandmark.comparison.foreign import read_foreign
 from bandmark.errors import FileError, UsageError
 from bandmark.record import MEASURED, Result
-from bandmark.store import read_rows
+from bandmark.store import read_record_beside, read_rows
 
 NORMAL_95 = 1.959964
 """Standard errors in the half-width of a 95 % interval."""
@@ -90,7 +89,7 @@ def files_of(place: Path) -> list[Path]:
 
 def read_runs(file: Path) -> list[Run]:
     """Read the runs of one file, ours or another tool's; raises FileError."""
-    return read_foreign(file) or runs_of(read_rows(file), read_samples(file.with_suffix(".json")))
+    return read_foreign(file) or runs_of(read_rows(file), read_samples(file))
 
 
 def runs_of(rows: Iterable[Result], samples: list[dict[str, Any]] | None = None) -> list[Run]:
@@ -119,15 +118,9 @@ def read_history(places: Sequence[str | Path]) -> list[Run]:
     return list(found.values())
 
 
-def read_samples(file: Path) -> list[dict[str, Any]]:
-    """Return the raw samples of a run's JSON; empty where there is no such file. Raises FileError if it is damaged."""
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, RecursionError) as error:
-        raise FileError(f"{file} can't be read as the JSON of its run: {error}. Remove it or restore it.") from error
-    entries = record.get("samples", []) if isinstance(record, dict) else []
+def read_samples(csv: Path) -> list[dict[str, Any]]:
+    """Return the raw samples beside a CSV; empty where there is no JSON. Raises FileError if it is damaged."""
+    entries = read_record_beside(csv).get("samples", [])
     return [e for e in entries if isinstance(e, dict) and isinstance(e.get("seconds_per_launch"), list)]
 
 

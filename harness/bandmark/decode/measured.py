@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,25 +9,11 @@ from itertools import groupby
 from pathlib import Path
 
 from bandmark.catalog import rows_named
-from bandmark.decode.weights import WeightFormat
+from bandmark.decode.weights import FORMATS, WeightFormat
 from bandmark.errors import FileError, UsageError
 from bandmark.record import MEASURED, Result
-from bandmark.store import read_rows
-
-ROW_BITS = {
-    "float64": 64.0,
-    "float32": 32.0,
-    "float16": 16.0,
-    "bfloat16": 16.0,
-    "fp16": 16.0,
-    "bf16": 16.0,
-    "fp8": 8.0,
-    "int8": 8.0,
-    "int4": 4.5,
-    "nvfp4": 4.5,
-    "mxfp4": 4.25,
-}
-"""Bits of a matrix element, by weight format or by dtype."""
+from bandmark.store import read_record_beside, read_rows
+from bandmark_kernels import DTYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +54,7 @@ def read_systems(files: Sequence[str | Path]) -> list[MeasuredSystem]:
     """Return the devices of some result files; raises FileError for one that is missing, damaged or empty."""
     found: list[tuple[Result, int | None]] = []
     for file in map(Path, files):
-        memory = _memory(file.with_suffix(".json"))
+        memory = _memory(file)
         rows = read_rows(file)
         if not rows:
             raise FileError(f"{file} holds no row. Name the CSV of a finished run.")
@@ -84,15 +69,9 @@ def _system(system: str, device: str, pairs: list[tuple[Result, int | None]]) ->
     return MeasuredSystem(system, device, tuple(row for row, _ in pairs), min(sizes, default=None))
 
 
-def _memory(file: Path) -> int | None:
-    """Return the device's memory from the JSON of a run, None where there is none; raises FileError if damaged."""
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise FileError(f"{file} can't be read as the JSON of its run: {error}. Remove it or restore it.") from error
-    device = record.get("device") if isinstance(record, dict) else None
+def _memory(csv: Path) -> int | None:
+    """Return the device's memory from the JSON beside a CSV, None where it says none; raises FileError if damaged."""
+    device = read_record_beside(csv).get("device")
     size = device.get("memory_bytes") if isinstance(device, dict) else None
     return size if isinstance(size, int) and size > 0 else None
 
@@ -149,7 +128,10 @@ def _plain_dtype(row: Result) -> str | None:
 
 
 def _bits(row: Result) -> float:
-    return ROW_BITS.get(row.weight_format or row.dtype, 32.0)
+    """Return the bits of a matrix element, those of float32 where the row's format is not known."""
+    if row.weight_format:
+        return FORMATS[row.weight_format].body_bits if row.weight_format in FORMATS else 32.0
+    return 8.0 * DTYPES[row.dtype].itemsize if row.dtype in DTYPES else 32.0
 
 
 def cache_bandwidth(system: MeasuredSystem, weights: Bandwidth) -> Bandwidth:

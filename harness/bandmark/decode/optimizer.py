@@ -11,8 +11,8 @@ from typing import Any
 
 from bandmark.decode.measured import Bandwidth, MeasuredSystem, fastest, usable_rows
 from bandmark.decode.model import Model
-from bandmark.decode.predict import RESERVED, System
-from bandmark.decode.systems import Named, published_system
+from bandmark.decode.predict import System
+from bandmark.decode.systems import Named, as_measured, published_system
 from bandmark.errors import UsageError
 from bandmark.record import Result
 
@@ -84,8 +84,7 @@ class TrainStep:
     @property
     def fits(self) -> bool | None:
         """Whether these leave the system a tenth of its memory; None: its size is not known."""
-        size = self.system.memory_bytes
-        return None if size is None else self.needed_bytes <= (1 - RESERVED) * size
+        return self.system.holds(self.needed_bytes)
 
     def as_json(self) -> dict[str, Any]:
         """Return the step for programs, with units in the names."""
@@ -134,16 +133,7 @@ def step_bandwidth(measured: MeasuredSystem, form: Form) -> Bandwidth:
 def measured_step_system(measured: MeasuredSystem, form: Form) -> System:
     """Return a measured system as it runs the optimizer; raises UsageError if no row tells."""
     found = step_bandwidth(measured, form)
-    return System(
-        name=measured.system,
-        weight_gbs=found.gbs,
-        cache_gbs=found.gbs,
-        measured=True,
-        memory_bytes=measured.memory_bytes,
-        device_class=measured.device_class,
-        source="these results",
-        notes=(f"{form.name} at {found.gbs:.4g} GB/s, measured: {found.words}",),
-    )
+    return as_measured(measured, found, found, f"{form.name} at {found.gbs:.4g} GB/s, measured: {found.words}")
 
 
 def train_steps(

@@ -30,6 +30,10 @@ class System:
     source: str
     notes: tuple[str, ...] = ()
 
+    def holds(self, size: float) -> bool | None:
+        """Whether so many bytes leave a tenth of the memory free; None: its size is not known."""
+        return None if self.memory_bytes is None else size <= (1 - RESERVED) * self.memory_bytes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
@@ -49,9 +53,7 @@ class Prediction:
     @property
     def fits(self) -> bool | None:
         """Whether weights and cache leave the system a tenth of its memory; None: its size is not known."""
-        if self.system.memory_bytes is None:
-            return None
-        return self.needed_bytes <= (1 - RESERVED) * self.system.memory_bytes
+        return self.system.holds(self.needed_bytes)
 
     @property
     def weights_s(self) -> float:

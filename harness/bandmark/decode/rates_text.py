@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from bandmark.decode.fit import KNOWN_CLASSES, fitted
+from bandmark.decode.layout import WIDTH, Line, lay_out, paragraphs
 from bandmark.decode.predict import Prediction, predict
 from bandmark.decode.validation import uncertainty
 from bandmark.decode.weights import stored_bytes
-
-WIDTH = 100
 
 LEGEND = (
     "Tokens per second: expected, then < the upper bound, which is the bandwidth over the bytes of a token and which "
@@ -43,19 +42,16 @@ def _rate(value: float) -> str:
 def rates_table(predictions: Sequence[Prediction]) -> str:
     """Return a line per model and format, a column per system."""
     systems = list(dict.fromkeys(p.system.name for p in predictions))
-    widths = [max(14, len(name)) for name in systems]
-    head = f"{'model':19}{'weights':11}{'GB':>6}{'KV':>8}"
-    lines = [head + "".join(f"  {n:>{w}}" for n, w in zip(systems, widths, strict=True))]
-    model = ""
-    for _, group in groupby(predictions, key=lambda p: (p.model.name, p.weights.name)):
-        row = list(group)
-        first = row[0]
-        name = "" if first.model.name == model else first.model.name
-        model = first.model.name
-        cells = "".join(f"  {cell(p):>{w}}" for p, w in zip(row, widths, strict=True))
-        size = f"{_stored(first) / 1e9:.4g}" if _stored(first) < 1e12 else f"{_stored(first) / 1e9:.0f}"
-        lines.append(f"{name[:18]:19}{first.weights.name:11}{size:>6}{first.model.kv_bytes_per_token():8.0f}{cells}")
-    return "\n".join([*lines, "", *notes(predictions)]) + "\n"
+    groups = groupby(predictions, key=lambda p: (p.model.name, p.weights.name))
+    table = lay_out(f"{'weights':11}{'GB':>6}{'KV':>8}", systems, 14, (_line(list(group)) for _, group in groups))
+    return "\n".join([*table, "", *notes(predictions)]) + "\n"
+
+
+def _line(row: Sequence[Prediction]) -> Line:
+    first = row[0]
+    size = f"{_stored(first) / 1e9:.4g}" if _stored(first) < 1e12 else f"{_stored(first) / 1e9:.0f}"
+    middle = f"{first.weights.name:11}{size:>6}{first.model.kv_bytes_per_token():8.0f}"
+    return Line(first.model.name, middle, [cell(p) for p in row])
 
 
 def _stored(prediction: Prediction) -> float:
@@ -74,7 +70,7 @@ def notes(predictions: Sequence[Prediction], legend: str = LEGEND) -> list[str]:
     said += [f"{p.system.name}: {note}." for p in predictions for note in p.system.notes]
     if any(p.system.device_class == "cpu" for p in predictions):
         said.append("On a CPU the expected rate holds only where the arithmetic keeps up with the memory.")
-    return [line for note in dict.fromkeys(said) for line in textwrap.wrap(note, WIDTH)]
+    return paragraphs(said)
 
 
 def model_text(predictions: Sequence[Prediction]) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from itertools import groupby
 
+from bandmark.decode.layout import Line, lay_out, paragraphs
 from bandmark.decode.optimizer import FORMS, TrainStep
-from bandmark.decode.rates_text import WIDTH
 
 LEGEND = (
     "Time of one AdamW step, of all parameters, once per batch of training; the forward and backward passes come on "
@@ -25,23 +24,19 @@ def duration(seconds: float) -> str:
 def steps_table(steps: Sequence[TrainStep]) -> str:
     """Return a line per model and form, a column per system, then the counts in words and the notes."""
     names = list(dict.fromkeys(step.system.name for step in steps))
-    widths = [max(9, len(name)) for name in names]
-    head = f"{'model':19}{'state':12}{'param':>8}{'GB':>8}"
-    lines = [head + "".join(f"  {n:>{w}}" for n, w in zip(names, widths, strict=True))]
-    model = ""
-    for _, group in groupby(steps, key=lambda s: (s.model.name, s.form.name)):
-        row = list(group)
-        first = row[0]
-        name = "" if first.model.name == model else first.model.name
-        model = first.model.name
-        cells = (duration(s.seconds) + ("*" if s.fits is False else "") for s in row)
-        shown = "".join(f"  {c:>{w}}" for c, w in zip(cells, widths, strict=True))
-        size = f"{first.model.parameters / 1e9:.3g} B"
-        lines.append(f"{name[:18]:19}{first.form.name:12}{size:>8}{first.bytes / 1e9:8.4g}{shown}")
-    return "\n".join([*lines, "", *_notes(steps)]) + "\n"
+    groups = groupby(steps, key=lambda s: (s.model.name, s.form.name))
+    table = lay_out(f"{'state':12}{'param':>8}{'GB':>8}", names, 9, (_line(list(group)) for _, group in groups))
+    return "\n".join([*table, "", *_notes(steps)]) + "\n"
+
+
+def _line(row: Sequence[TrainStep]) -> Line:
+    first = row[0]
+    size = f"{first.model.parameters / 1e9:.3g} B"
+    cells = [duration(s.seconds) + ("*" if s.fits is False else "") for s in row]
+    return Line(first.model.name, f"{first.form.name:12}{size:>8}{first.bytes / 1e9:8.4g}", cells)
 
 
 def _notes(steps: Sequence[TrainStep]) -> list[str]:
     said = [LEGEND, *(f"{form.name}: {form.words}." for form in FORMS)]
     said += [f"{step.system.name}: {note}." for step in steps for note in step.system.notes]
-    return [line for note in dict.fromkeys(said) for line in textwrap.wrap(note, WIDTH)]
+    return paragraphs(said)

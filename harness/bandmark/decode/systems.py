@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bandmark.catalog import CatalogRow, load_catalog
-from bandmark.decode.measured import MeasuredSystem, cache_bandwidth, memory_class, weight_bandwidth
+from bandmark.decode.measured import Bandwidth, MeasuredSystem, cache_bandwidth, memory_class, weight_bandwidth
 from bandmark.decode.predict import System
 from bandmark.decode.weights import WeightFormat
 from bandmark.errors import unknown_name
@@ -71,6 +71,17 @@ def measured_system(measured: MeasuredSystem, weights: WeightFormat) -> System:
     """Return a measured system as it reads weights of a format; raises UsageError without a GEMV row."""
     weight = weight_bandwidth(measured, weights)
     cache = cache_bandwidth(measured, weight)
+    return as_measured(
+        measured,
+        weight,
+        cache,
+        f"{weights.name} weights at {weight.gbs:.4g} GB/s: {weight.words}",
+        f"cache at {cache.gbs:.4g} GB/s: {cache.words}",
+    )
+
+
+def as_measured(measured: MeasuredSystem, weight: Bandwidth, cache: Bandwidth, *notes: str) -> System:
+    """Return a measured system at these bandwidths, with what is to be said of them."""
     return System(
         name=measured.system,
         weight_gbs=weight.gbs,
@@ -79,10 +90,7 @@ def measured_system(measured: MeasuredSystem, weights: WeightFormat) -> System:
         memory_bytes=measured.memory_bytes,
         device_class=measured.device_class,
         source="these results",
-        notes=(
-            f"{weights.name} weights at {weight.gbs:.4g} GB/s: {weight.words}",
-            f"cache at {cache.gbs:.4g} GB/s: {cache.words}",
-        ),
+        notes=notes,
     )
 
 
