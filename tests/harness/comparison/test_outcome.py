@@ -8,56 +8,28 @@ from typing import Any
 
 import pytest
 
-from bandmark.comparison.figures import Run, Side
-from bandmark.comparison.outcome import VERDICTS, CaseComparison, Comparison
+from bandmark.comparison.outcome import VERDICTS, CaseComparison
+from comparison_cases import make_case, make_comparison
 
 
-def make_case(ratio: float | None, verdict: str, **changes: Any) -> CaseComparison:
+def case_of(ratio: float | None, verdict: str, **changes: Any) -> CaseComparison:
     """Return a case with this ratio and verdict."""
-    plain: dict[str, Any] = {
-        "kernel": "triad",
-        "backend": "numpy",
-        "dtype": "float64",
-        "weight_format": None,
-        "variant": None,
-        "m": None,
-        "n": 1000,
-        "baseline_gbs": 100.0,
+    figures = {
         "candidate_gbs": None if ratio is None else 100.0 * ratio,
         "ratio": ratio,
         "ratio_low": None if ratio is None else ratio - 0.01,
         "ratio_high": None if ratio is None else ratio + 0.01,
-        "verdict": verdict,
-        "reason": "because",
         "next_step": "do this" if verdict == "UNCLEAR" else None,
-        "baseline_runs": 3,
-        "candidate_runs": 3,
-        "spread": 0.004,
     }
-    return CaseComparison(**{**plain, **changes})
-
-
-def make_comparison(*cases: CaseComparison, **changes: Any) -> Comparison:
-    """Return a comparison of these cases."""
-    plain: dict[str, Any] = {
-        "baseline": Side(label="old", runs=(Run(name="r1", figures=(), system="fake-1", device="Fake GPU"),)),
-        "candidate": Side(label="new", runs=(Run(name="r2", figures=(), tool="STREAM"),)),
-        "statistic": "median",
-        "margin": 0.02,
-        "across_devices": False,
-        "cases": cases,
-        "history": (),
-        "notes": (),
-    }
-    return Comparison(**{**plain, **changes})
+    return make_case(verdict=verdict, **figures, **changes)
 
 
 MIXED = (
-    make_case(0.96, "SLOWER"),
-    make_case(0.90, "SLOWER", peak_verdict="FASTER"),
-    make_case(0.5, "UNCLEAR"),
-    make_case(None, "UNCLEAR"),
-    make_case(1.1, "FASTER"),
+    case_of(0.96, "SLOWER"),
+    case_of(0.90, "SLOWER", peak_verdict="FASTER"),
+    case_of(0.5, "UNCLEAR"),
+    case_of(None, "UNCLEAR"),
+    case_of(1.1, "FASTER"),
 )
 
 

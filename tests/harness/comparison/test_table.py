@@ -3,56 +3,28 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from bandmark.comparison.figures import Run, Side
+from bandmark.comparison.figures import Side
 from bandmark.comparison.outcome import CaseComparison, Comparison
 from bandmark.comparison.table import heading, legend, show_comparison, summary
-
-PLAIN: dict[str, Any] = {
-    "kernel": "triad",
-    "backend": "numpy",
-    "dtype": "float64",
-    "weight_format": None,
-    "variant": None,
-    "m": None,
-    "n": 1000,
-    "baseline_gbs": 100.04,
-    "candidate_gbs": 94.0,
-    "ratio": 0.94,
-    "ratio_low": 0.911,
-    "ratio_high": 0.969,
-    "verdict": "SLOWER",
-    "reason": "because",
-    "next_step": None,
-    "baseline_runs": 3,
-    "candidate_runs": 3,
-    "spread": 0.004,
-}
+from comparison_cases import make_case, make_comparison
 
 
 def case(**changes: Any) -> CaseComparison:
     """Return a case with changes."""
-    return CaseComparison(**{**PLAIN, **changes})
+    return make_case(**{"baseline_gbs": 100.04, **changes})
 
 
 def comparison(*cases: CaseComparison, **changes: Any) -> Comparison:
     """Return a comparison of these cases."""
-    one = Run(name="r1", figures=(), system="fake-1", device="Fake GPU")
-    two = Run(name="r2", figures=(), tool="STREAM")
-    plain: dict[str, Any] = {
-        "baseline": Side(label="old", runs=(one, one)),
-        "candidate": Side(label="new.txt", runs=(two,)),
-        "statistic": "median",
-        "margin": 0.02,
-        "across_devices": False,
-        "cases": cases,
-        "history": (),
-        "notes": (),
-    }
-    return Comparison(**{**plain, **changes})
+    found = make_comparison(*cases)
+    (run,) = found.baseline.runs
+    sides = {"baseline": Side(label="old", runs=(run, run)), "candidate": replace(found.candidate, label="new.txt")}
+    return replace(found, **{**sides, **changes})
 
 
 def shown(found: Comparison) -> str:
