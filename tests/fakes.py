@@ -186,6 +186,8 @@ class FakeBackend:
     readings: Telemetry = field(default_factory=Telemetry)
     room: MemoryBudget = PLENTY
     copies: int = 1
+    clock_mhz: Callable[[float], float] | None = None
+    """What the device's own counters say of its clock, where it has any."""
     open_now: int = 0
     """Workloads that were prepared and not yet closed."""
     most_open: int = 0
@@ -214,6 +216,10 @@ class FakeBackend:
         """Raise what the test wants at this stage."""
         if error := self.raises.get((kernel, stage)):
             raise error
+
+    def lacks_memory(self, problem: BaseException) -> bool:
+        """Return whether a MemoryError was raised."""
+        return isinstance(problem, MemoryError)
 
     def budget(self) -> MemoryBudget:
         """Return what the test says."""
@@ -245,7 +251,7 @@ class FakeWorkload:
         self.copies = backend.copies
         moved = kernel.bytes_read(inputs.shape, inputs.dtype) + kernel.bytes_written(inputs.shape, inputs.dtype)
         law = backend.laws.get(kernel.name, steady(moved / backend.gbs / 1e9))
-        self._launcher = FakeDevice(clock=backend.clock).launcher(law)
+        self._launcher = FakeDevice(clock=backend.clock).launcher(law, backend.clock_mhz)
         backend.open_now += 1
         backend.most_open = max(backend.most_open, backend.open_now)
 

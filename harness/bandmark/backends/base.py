@@ -53,6 +53,9 @@ class Backend(Protocol):
         Raises NotImplementedError if a variant asked for does not go with the operands.
         """
 
+    def lacks_memory(self, problem: BaseException) -> bool:
+        """Return whether what the library raised says that there was no room: fewer elements may have it."""
+
     def budget(self) -> MemoryBudget:
         """Return how much memory the arrays of a case may take at present."""
 

@@ -89,20 +89,23 @@ class CupyBackend:
 
         Raises:
             MemoryError: the device has no room; with less it may have.
-            RuntimeError: so it is where the memory is the system's: what is left of it must not be found by failing.
         """
         self._doubts.clear()
         try:
             return CupyWorkload(self, inputs, self.variant_for(inputs.kernel, variant), copies)
-        except (cupy.cuda.memory.OutOfMemoryError, *_cuda_errors()) as error:
-            if not isinstance(error, MemoryError) and error.status != OUT_OF_MEMORY:
+        except Exception as error:  # which of them mean want of memory, lacks_memory tells
+            if not self.lacks_memory(error):
                 raise
             problem = first_line(error)
         # The handler's end lets go of the half-made workload, and so of its arrays.
         self.release()
-        if self.device.integrated:
-            raise RuntimeError(f"{problem} The memory is the system's, so no other size is tried; --size takes less")
         raise MemoryError(problem)
+
+    def lacks_memory(self, problem: BaseException) -> bool:
+        """Return whether CuPy or CUDA found no room: the first launch of a kernel loads its code, and needs some."""
+        return isinstance(problem, MemoryError) or (
+            isinstance(problem, _cuda_errors()) and getattr(problem, "status", None) == OUT_OF_MEMORY
+        )
 
     def variant_for(self, kernel: Kernel, asked: str | None) -> str:
         """Return the variant to run: the one asked for, or the default; raises UsageError if there is none such."""
@@ -172,12 +175,15 @@ class CupyBackend:
         On an integrated device "free" leaves out what the system could drop: it is recorded, and never used.
         """
         runtime = cupy.cuda.runtime
+        free = None
+        with suppress(runtime.CUDARuntimeError):  # drivers of integrated devices have refused this query
+            free = runtime.memGetInfo()[0]
         return {
             "cuda_runtime": runtime.runtimeGetVersion(),
             "cuda_driver": runtime.driverGetVersion(),
             "nvrtc": ".".join(map(str, cupy.cuda.nvrtc.getVersion())),
             "device_max_clock_mhz": self.max_clock_mhz,
-            "device_free_bytes": runtime.memGetInfo()[0],
+            "device_free_bytes": free,
             **self.nvml.facts(),
         }
 

@@ -55,6 +55,10 @@ class NumpyBackend:
         """Place the operands and bind the kernel to each thread's part of them."""
         return NumpyWorkload(self, inputs, variant)
 
+    def lacks_memory(self, problem: BaseException) -> bool:
+        """Return whether NumPy found no room."""
+        return isinstance(problem, MemoryError)
+
     def budget(self) -> MemoryBudget:
         """Return the budget of the system's memory."""
         return host_budget(available_bytes())

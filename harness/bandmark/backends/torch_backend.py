@@ -58,6 +58,10 @@ class TorchBackend:
             self.release()
             raise MemoryError(str(error).splitlines()[0]) from error
 
+    def lacks_memory(self, problem: BaseException) -> bool:
+        """Return whether torch found no room: its error for that is no MemoryError."""
+        return isinstance(problem, MemoryError | torch.OutOfMemoryError)
+
     def budget(self) -> MemoryBudget:
         """Return the budget of the device's memory, or of the system's where the two share it."""
         if self.memory:

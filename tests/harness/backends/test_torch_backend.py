@@ -185,6 +185,12 @@ def test_a_device_without_room_raises_memory_error(
     assert module.log == ["empty_cache"]
 
 
+def test_want_of_memory_is_told_from_other_errors(cpu: TorchBackend) -> None:
+    """Torch's error for it, which is no MemoryError, and Python's; nothing else."""
+    assert cpu.lacks_memory(torch.OutOfMemoryError("CUDA out of memory.")) and cpu.lacks_memory(MemoryError())
+    assert not cpu.lacks_memory(RuntimeError("CUDA out of memory."))
+
+
 def test_budgets(accelerator: tuple[TorchBackend, Module], cpu: TorchBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system's memory on a CPU, four fifths of what is free on a device, a quarter and 4 GiB where it is shared."""
     monkeypatch.setattr(torch_backend, "available_bytes", lambda: 20 * GIB)
