@@ -18,6 +18,7 @@ from bandmark.measure import CaseFailedError, Clock, Samples, StopRule, measure_
 from bandmark.plan import Case, Group
 from bandmark.problems import failed
 from bandmark.record import Result
+from bandmark.rotation import group_copies
 from bandmark.telemetry import Telemetry
 from bandmark_kernels import Shape
 from bandmark_kernels.inputs import Inputs, Pattern, make_inputs
@@ -163,10 +164,11 @@ class GroupRun:
         if not group.runnable:
             return
         inputs = make_inputs(group.kernel, group.dtype, group.shape, seed=procedure.seed, pattern=procedure.data)
+        copies = group_copies([case for _, case in self._cases()])
         workloads: dict[int, Workload] = {}
         try:
             for i, case in self._cases():
-                if case.skip_reason is None and (workload := self._prepare(i, case, inputs)):
+                if case.skip_reason is None and (workload := self._prepare(i, case, inputs, copies)):
                     running = {(self.group.cases[j].backend.name, w.variant) for j, w in workloads.items()}
                     if (case.backend.name, workload.variant) in running:
                         self.repeated.add(i)
@@ -179,11 +181,11 @@ class GroupRun:
             for workload in workloads.values():
                 workload.close()
 
-    def _prepare(self, index: int, case: Case, inputs: Inputs) -> Workload | None:
+    def _prepare(self, index: int, case: Case, inputs: Inputs, copies: int) -> Workload | None:
         """Return a case's workload after a trial launch, or None with the reason kept as its outcome."""
         workload = None
         try:
-            workload = case.backend.prepare(inputs, case.variant)
+            workload = case.backend.prepare(inputs, case.variant, copies)
             error = workload.verify() if case.backend.verifies_first else None
             take(workload, 1)
         except NotImplementedError as problem:

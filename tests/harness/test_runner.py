@@ -225,6 +225,15 @@ def test_clocks_that_one_library_counts_hold_for_the_other() -> None:
     assert [row.clock_mhz for row in rows] == [800, 800]
 
 
+def test_small_sets_rotate_alike() -> None:
+    """Every library of a group rotates over as many sets, and each row says so."""
+    clock = VirtualClock()
+    small = replace(FAKE_GPU, llc_bytes=24_000)
+    one, two = (FakeBackend(name=name, clock=clock, device=small) for name in ("one", "two"))
+    rows = go([make_group("copy", [one, two])], clock).rows
+    assert [(row.copies, row.reason) for row in rows] == [(4, "launches rotate over 4 sets of the arrays")] * 2
+
+
 def test_half_a_vector_and_half_a_matrix() -> None:
     """Vectors lose half their elements, matrices half their rows, and the last row half its columns."""
     backend = FakeBackend()
@@ -302,9 +311,9 @@ def test_the_seed_and_the_data_reach_the_inputs() -> None:
     seen = []
 
     class Spy(FakeBackend):
-        def prepare(self, inputs, variant=None):  # type: ignore[no-untyped-def]
+        def prepare(self, inputs, variant=None, copies=1):  # type: ignore[no-untyped-def]
             seen.append(inputs.tiles["a"])
-            return super().prepare(inputs, variant)
+            return super().prepare(inputs, variant, copies)
 
     for changes in ({"seed": 1}, {"seed": 1}, {"seed": 2}, {"data": "zeros"}):
         clock = VirtualClock()

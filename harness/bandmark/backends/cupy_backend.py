@@ -18,7 +18,6 @@ from bandmark.backends.cupy_workload import CupyWorkload
 from bandmark.backends.events import delay_seconds
 from bandmark.device import Device
 from bandmark.errors import BackendUnavailable, UsageError
-from bandmark.judge import DRAM_FROM
 from bandmark.memory import MemoryBudget, available_bytes, device_budget, unified_budget
 from bandmark.nvml import Nvml
 from bandmark.telemetry import Telemetry
@@ -26,11 +25,6 @@ from bandmark_kernels import DType, Kernel
 from bandmark_kernels.cuda import MIN_CAPABILITY, Program, default_variant, program, variants
 from bandmark_kernels.cuda_launch import clock_probe, delay
 from bandmark_kernels.inputs import Inputs
-
-ROTATE_OVER = 5
-"""A case smaller than the dram regime rotates over copies that fill this many L2 caches, so that none is re-read."""
-
-MOST_COPIES = 64
 
 TELEMETRY_EVERY_S = 0.25
 
@@ -81,11 +75,13 @@ class CupyBackend:
         """Return the forms of a kernel on this device, the default first."""
         return variants(kernel, self.capability)
 
-    def prepare(self, inputs: Inputs, variant: str | None = None, copies: int | None = None) -> CupyWorkload:
+    def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> CupyWorkload:
         """Place the operands and the workspace and compile the kernel.
 
         Args:
-            copies: sets of arrays to rotate over; None for as many as keep the cache from serving them.
+            inputs: what the operands hold.
+            variant: one of the kernel's forms on this device; None for the default.
+            copies: sets of arrays to rotate over.
 
         Raises:
             MemoryError: the device has no room; with less it may have.
@@ -126,14 +122,6 @@ class CupyBackend:
             module = cupy.RawModule(code=made.source, options=made.options)
             self._programs[key] = made, {entry: module.get_function(entry) for entry in made.entries}
         return self._programs[key]
-
-    def copies_for(self, set_bytes: int) -> int:
-        """Return how many sets of the arrays launches rotate over: 1 unless the cache could hold them."""
-        llc = self.device.llc_bytes or 0
-        if set_bytes >= DRAM_FROM * llc:
-            return 1
-        wanted = -(-ROTATE_OVER * llc // set_bytes) + 1
-        return max(1, min(wanted, MOST_COPIES, self.budget().default_bytes // set_bytes))
 
     def budget(self) -> MemoryBudget:
         """Return the budget of the device's memory, or of the system's where the two share it.

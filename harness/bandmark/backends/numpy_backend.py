@@ -51,7 +51,7 @@ class NumpyBackend:
         body = kernel.numpy
         return () if body.variant is None else (body.variant, *body.variants)
 
-    def prepare(self, inputs: Inputs, variant: str | None = None) -> NumpyWorkload:
+    def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> NumpyWorkload:
         """Place the operands and bind the kernel to each thread's part of them."""
         return NumpyWorkload(self, inputs, variant)
 
