@@ -11,7 +11,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from bandmark.assemble import Context, Outcome, assemble, with_ceiling
+from bandmark.assemble import Context, Outcome, assemble, with_ceiling, with_slow_reads
 from bandmark.backends.base import Workload
 from bandmark.machine import CpuUse, others_share, read_cpu_use
 from bandmark.measure import CaseFailedError, Clock, Samples, StopRule, measure_group, take
@@ -90,7 +90,7 @@ def run_groups(
         measured.rows += runner.rows()
         measured.samples += runner.samples()
         save(measured)
-    measured.rows = with_ceiling(measured.rows)
+    measured.rows = with_slow_reads(with_ceiling(measured.rows))
     save(measured)
     return measured
 
