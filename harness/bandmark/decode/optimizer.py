@@ -14,6 +14,7 @@ from bandmark.decode.model import Model
 from bandmark.decode.predict import RESERVED, System
 from bandmark.decode.systems import Named, published_system
 from bandmark.errors import UsageError
+from bandmark.record import Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,6 @@ class Form:
     """How the state of the optimizer is stored; bytes per parameter."""
 
     name: str
-    dtype: str
-    """Dtype of the adamw rows that measure it."""
     read: int
     written: int
     stored: int
@@ -37,7 +36,6 @@ class Form:
 FORMS = (
     Form(
         "float32",
-        "float32",
         read=4 + 4 + 4 + 4,
         written=4 + 4 + 4,
         stored=16,
@@ -45,7 +43,6 @@ FORMS = (
     ),
     Form(
         "bf16+master",
-        "bfloat16",
         read=2 + 4 + 4 + 4,
         written=2 + 4 + 4 + 4,
         stored=2 + 2 + 4 + 4 + 4,
@@ -109,6 +106,12 @@ class TrainStep:
         }
 
 
+def form_of(row: Result) -> str:
+    """Return the form of an adamw row: bf16+master where its dtype, format or variant says so, else float32."""
+    said = f"{row.dtype} {row.weight_format} {row.variant}"
+    return "bf16+master" if any(word in said for word in ("bf16", "bfloat16", "master")) else "float32"
+
+
 def step_bandwidth(measured: MeasuredSystem, form: Form) -> Bandwidth:
     """Return the bandwidth of the step as measured: of adamw in its form, else of a kernel that stands for it.
 
@@ -116,11 +119,11 @@ def step_bandwidth(measured: MeasuredSystem, form: Form) -> Bandwidth:
         UsageError: the results have none of these kernels.
     """
     rows = usable_rows(measured, "adamw")
-    own = [row for row in rows if form.dtype in (row.dtype, row.weight_format)]
+    own = [row for row in rows if form_of(row) == form.name]
     if found := fastest(own):
         return found
     for kernel in SUBSTITUTES:
-        if found := fastest(usable_rows(measured, kernel), f"no adamw row in {form.dtype}, so of "):
+        if found := fastest(usable_rows(measured, kernel), f"no adamw row in {form.name}, so of "):
             return found
     raise UsageError(
         f"the results of {measured.system} ({measured.device}) have no measured row of {', '.join(SUBSTITUTES)}, which "

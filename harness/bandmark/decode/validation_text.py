@@ -5,7 +5,10 @@ from __future__ import annotations
 from bandmark.decode.fit import fitted
 from bandmark.decode.validation import MEDIAN_LIMIT, SET_ASIDE_LIMIT, Checked, Validation
 
-HEADER = f"{'model, format':41} {'engine':11} {'batch':>5} {'context':>7} {'published':>9} {'expected':>8} {'error':>6} {'held out':>8} {'bound':>7}"  # noqa: E501
+HEADER = (
+    f"{'model, format':41} {'engine':11} {'batch':>5} {'context':>7} {'published':>9} "
+    f"{'expected':>8} {'error':>6} {'held out':>8} {'bound':>7}"
+)
 
 LEGEND = """\
 published, expected and bound: tokens per second of all sequences of the batch; error: expected over published, less 1;

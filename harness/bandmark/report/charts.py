@@ -17,8 +17,11 @@ from bandmark.report.style import BACKENDS
 ROW, BAR, TOP, FOOT = 36, 11, 26, 40
 """Pixels: a row, the bar in it, what is above the rows for the legend, and below for the axis."""
 
-LONGEST = 34
-"""Characters of a name; longer ones would run into the figures on a phone."""
+LONGEST = 46
+"""Characters that fit beside each other on a phone; longer names are cut."""
+
+LINE = 16
+"""Pixels of a line of text."""
 
 LANES = 4
 """Dots of neighbouring samples stand at so many heights, so that equal ones don't hide each other."""
@@ -59,9 +62,24 @@ class Chart:
     """What the legend calls the marks that are of no backend."""
 
     @property
+    def more(self) -> int:
+        """Pixels that each row needs in addition, because a name and its figure don't fit on one line of a phone."""
+        wide = any(len(short(mark.name)) + len(mark.figure) > LONGEST for mark in self.marks)
+        return LINE if wide else 0
+
+    @property
+    def bottom(self) -> int:
+        """Where the rows end, in pixels from the top."""
+        return self.y(len(self.marks))
+
+    @property
     def height(self) -> int:
         """Pixels."""
-        return TOP + ROW * len(self.marks) + FOOT + 16 * len(self.lines)
+        return self.bottom + FOOT + LINE * len(self.lines)
+
+    def y(self, row: int) -> int:
+        """Return where a row begins, in pixels from the top."""
+        return TOP + (ROW + self.more) * row
 
     def x(self, value: float) -> str:
         """Return the place of a value, as a percentage of the width."""
@@ -136,7 +154,7 @@ def _legend(chart: Chart) -> list[str]:
 
 
 def _axis(chart: Chart) -> list[str]:
-    bottom = TOP + ROW * len(chart.marks)
+    bottom = chart.bottom
     parts = []
     for value in ticks(chart.low, chart.high):
         x = chart.x(value)
@@ -146,8 +164,11 @@ def _axis(chart: Chart) -> list[str]:
         parts.append(f'<text class="soft" x="{x}" y="{bottom + 16}" text-anchor="{anchor}">{value:.5g}</text>')
     parts.append(f'<text class="soft" x="0" y="{bottom + 33}">{text(chart.unit)}</text>')
     for i, (value, look, words) in enumerate(chart.lines):
-        y = bottom + 49 + 16 * i
-        parts.append(f'<line class="{look}" x1="{chart.x(value)}" x2="{chart.x(value)}" y1="{TOP}" y2="{bottom + 4}"/>')
+        y = bottom + 49 + LINE * i
+        x = chart.x(value)
+        for row in range(1, len(chart.marks) + 1):  # beside the bars alone, not through the words above them
+            end = chart.y(row)
+            parts.append(f'<line class="{look}" x1="{x}" x2="{x}" y1="{end - 20}" y2="{end - 4}"/>')
         parts.append(f'<line class="{look}" x1="0" x2="26" y1="{y - 4}" y2="{y - 4}"/>')
         parts.append(f'<text class="soft" x="32" y="{y}">{text(words)}</text>')
     return parts
@@ -163,16 +184,16 @@ def ticks(low: float, high: float) -> list[float]:
     return [value for value in found if low <= value <= high + 1e-9 * step]
 
 
-def _names(mark: Mark, y: int) -> str:
+def _names(chart: Chart, mark: Mark, y: int) -> str:
     warn = ' class="warn"' if mark.doubtful else ""
     name = f'<text{warn} x="0" y="{y + 13}">{text(short(mark.name))}</text>'
-    return f'{name}<text{warn} x="100%" y="{y + 13}" text-anchor="end">{text(mark.figure)}</text>'
+    return f'{name}<text{warn} x="100%" y="{y + 13 + chart.more}" text-anchor="end">{text(mark.figure)}</text>'
 
 
 def _bar(chart: Chart, mark: Mark, row: int) -> list[str]:
-    y = TOP + ROW * row
-    place = f'x="0" y="{y + 18}" width="{chart.x(mark.values[0])}" height="{BAR}"'
-    parts = [_names(mark, y), f"<rect {place} {_fill(chart, mark.kind)}/>"]
+    y = chart.y(row)
+    place = f'x="0" y="{y + 18 + chart.more}" width="{chart.x(mark.values[0])}" height="{BAR}"'
+    parts = [_names(chart, mark, y), f"<rect {place} {_fill(chart, mark.kind)}/>"]
     if mark.doubtful:
         parts.append(f'<rect {place} class="doubt" fill="none"/>')
     return parts
@@ -180,10 +201,10 @@ def _bar(chart: Chart, mark: Mark, row: int) -> list[str]:
 
 def _dots(chart: Chart, mark: Mark, row: int) -> list[str]:
     """Return a dot per sample: filled circles for numpy, rings for torch, squares for cupy and any other."""
-    y = TOP + ROW * row
-    parts = [_names(mark, y)]
+    y = chart.y(row)
+    parts = [_names(chart, mark, y)]
     for i, value in enumerate(mark.values):
-        x, cy = chart.x(value), y + 19 + 3 * (i % LANES)
+        x, cy = chart.x(value), y + 19 + chart.more + 3 * (i % LANES)
         if mark.kind == "numpy":
             parts.append(f'<circle cx="{x}" cy="{cy}" r="2.5"/>')
         elif mark.kind == "torch":

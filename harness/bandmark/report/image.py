@@ -67,6 +67,7 @@ def png(runs: Sequence[ReportRun]) -> bytes:
         BackendUnavailable: matplotlib is not installed.
         UsageError: there is nothing to draw, or more than an image can hold.
     """
+    charts = [(run, bar_chart(run, "png")) for run in drawable(runs)]
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -74,7 +75,6 @@ def png(runs: Sequence[ReportRun]) -> bytes:
         raise BackendUnavailable(
             f"--as png needs matplotlib ({error}): pip install 'bandmark[plot]'. --as svg needs nothing."
         ) from error
-    charts = [(run, bar_chart(run, "png")) for run in drawable(runs)]
     heights = [1.8 + ROW_INCHES * len(chart.marks) for _, chart in charts]
     if sum(heights) * DPI > MOST_PIXELS:
         raise UsageError(f"{len(charts)} runs are too many for one PNG: name fewer, or take --as svg or html.")
@@ -91,6 +91,7 @@ def png(runs: Sequence[ReportRun]) -> bytes:
 def _draw(ax: Axes, run: ReportRun, chart: Chart) -> None:
     """Draw the bars of one run; no text is taken for a formula."""
     plain: dict[str, Any] = {"parse_math": False}
+    box = {"facecolor": LIGHT["back"], "edgecolor": "none", "pad": 1}
     for i, mark in enumerate(chart.marks):
         look: dict[str, Any] = {
             "color": LIGHT[mark.kind],
@@ -99,10 +100,12 @@ def _draw(ax: Axes, run: ReportRun, chart: Chart) -> None:
             "linewidth": 0,
         }
         ax.barh(i, mark.values[0], height=0.7, **look)
-        ax.annotate(f" {mark.figure}", (mark.values[0], i), va="center", fontsize=8, annotation_clip=False, **plain)
+        ax.annotate(
+            f" {mark.figure}", (mark.values[0], i), va="center", fontsize=8, annotation_clip=False, bbox=box, **plain
+        )
     for value, name, words in chart.lines:
         style = "-" if name == "own" else "--"
-        ax.axvline(value, color=LIGHT["ink" if name == "own" else "soft"], linestyle=style, label=words)
+        ax.axvline(value, color=LIGHT["ink" if name == "own" else "soft"], linestyle=style, label=words, zorder=0.5)
     ax.set_yticks(range(len(chart.marks)), [printable(short(mark.name)) for mark in chart.marks], fontsize=8, **plain)
     ax.margins(y=0.01)
     ax.invert_yaxis()

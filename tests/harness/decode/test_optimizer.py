@@ -8,7 +8,7 @@ import pytest
 
 from bandmark.decode.measured import MeasuredSystem
 from bandmark.decode.models import find_model, load_models
-from bandmark.decode.optimizer import FORMS, step_bandwidth, train_steps
+from bandmark.decode.optimizer import FORMS, form_of, step_bandwidth, train_steps
 from bandmark.decode.systems import NAMED
 from bandmark.errors import UsageError
 from fakes import make_result
@@ -43,10 +43,25 @@ def test_the_rows_that_stand_for_it() -> None:
     rows = [("adamw", "float32", 50.0), ("adamw", "bfloat16", 40.0), ("nstream", "float32", 90.0)]
     assert step_bandwidth(system(*rows), FLOAT32).gbs == 50
     assert step_bandwidth(system(*rows), MASTER).gbs == 40
-    assert step_bandwidth(system(rows[0]), MASTER).words == "no adamw row in bfloat16, so of adamw float32 (numpy)"
+    assert step_bandwidth(system(rows[0]), MASTER).words == "no adamw row in bf16+master, so of adamw float32 (numpy)"
     found = step_bandwidth(system(rows[2], ("triad", "float32", 99.0)), FLOAT32)
     assert found.gbs == 90 and "so of nstream" in found.words
     assert "so of triad" in step_bandwidth(system(("triad", "float32", 99.0)), FLOAT32).words
+
+
+@pytest.mark.parametrize(
+    ("changes", "form"),
+    [
+        ({"dtype": "float32"}, "float32"),
+        ({"dtype": "bfloat16"}, "bf16+master"),
+        ({"dtype": "float32", "weight_format": "bf16"}, "bf16+master"),
+        ({"dtype": "float32", "variant": "master"}, "bf16+master"),
+        ({"dtype": "float32", "variant": "fused"}, "float32"),
+    ],
+)
+def test_the_form_of_a_row(changes: dict[str, Any], form: str) -> None:
+    """A row of adamw is of the form that its dtype, weight format or variant names."""
+    assert form_of(make_result(kernel="adamw", **changes)) == form
 
 
 def test_results_that_do_not_tell() -> None:

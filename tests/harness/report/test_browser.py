@@ -50,10 +50,11 @@ def test_the_page_fits_and_can_be_read(text: str, tmp_path: Path, width: int, da
         assert any(scroll > client for client, scroll, _ in seen["boxes"]), "a wide table scrolls in its box"
 
 
+@pytest.mark.parametrize("form", [None, "int4_g128_asymmetric"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_no_words_of_a_chart_lie_on_others(tmp_path: Path, width: int) -> None:
-    """Names and figures stand apart at both widths, with the longest names that bandmark gives."""
-    made = rows(status="suspect", bandwidth_gbs=1344.0, percent_of_peak=100.1, peak_gbs=1344.0, variant="matmul")
+def test_no_words_of_a_chart_lie_on_others(tmp_path: Path, width: int, form: str | None) -> None:
+    """Names and figures stand apart at both widths, whether or not they fit on one line."""
+    made = rows(status="suspect", percent_of_peak=100.1, peak_gbs=1344.0, weight_format=form, variant="matmul")
     text = page([ReportRun(tuple(made), {}, dict.fromkeys(range(6), TIMES))])
     assert look(text, tmp_path, width=width, dark=False)["overlaps"] == []
 

@@ -1,0 +1,36 @@
+"""The examples of the library run as they stand, in one process, and print what they promise."""
+
+from __future__ import annotations
+
+import ast
+import runpy
+from pathlib import Path
+
+import pytest
+
+NOTEBOOK = Path(__file__).parent.parent / "docs" / "notebook.py"
+
+
+def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its cells run in order on small arrays: two runs of three kernels, their comparison, and both read back."""
+    monkeypatch.setenv("BANDMARK_SIZE", "65536")
+    made = runpy.run_path(str(NOTEBOOK))
+    assert list(made["first"].kernel) == list(made["second"].kernel) == ["copy", "triad", "read"]
+    assert len(made["both"]) == 6 and set(made["both"].run_id) == {*made["first"].run_id, *made["second"].run_id}
+    assert made["both"].bandwidth_gbs.gt(0).all()
+    assert len(made["verdicts"]) == 3
+    said = capsys.readouterr().out
+    assert "of 3 rows are ok" in said and "UNCLEAR" in said
+
+
+def test_the_notebook_has_cells_and_needs_no_process() -> None:
+    """It is in percent format, begins with a cell, and imports nothing that starts a process."""
+    text = NOTEBOOK.read_text()
+    assert text.startswith("# %%") and text.count("\n# %%\n") >= 4
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""])
+    }
+    assert imported <= {"os", "pathlib", "tempfile", "bandmark"}
