@@ -106,8 +106,8 @@ def _both(results: Iterator[Check], timing: Iterator[Check]) -> Iterator[Check]:
     except BandmarkError:
         raise
     except Exception as error:  # a device can fail in many ways; the page says which
-        cause = error.__cause__ or error if isinstance(error, CaseFailedError) else error
-        yield Check("timing", False, told(cause), "the timing checks run to their end")
+        cause = error.__cause__ if isinstance(error, CaseFailedError) else None
+        yield Check("timing", False, told(cause or error), "the timing checks run to their end")
 
 
 def _pick(kind: str, names: Sequence[str] | None, table: Mapping[str, Named]) -> list[Named]:
