@@ -185,7 +185,8 @@ class FakeBackend:
     verify_s: float = 0.0
     readings: Telemetry = field(default_factory=Telemetry)
     room: MemoryBudget = PLENTY
-    copies: int = 1
+    clock_mhz: Callable[[float], float] | None = None
+    """What the device's own counters say of its clock, where it has any."""
     open_now: int = 0
     """Workloads that were prepared and not yet closed."""
     most_open: int = 0
@@ -201,19 +202,23 @@ class FakeBackend:
         """Return what the test says, for every kernel."""
         return self.forms
 
-    def prepare(self, inputs: Inputs, variant: str | None = None) -> FakeWorkload:
+    def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> FakeWorkload:
         """Return a workload, if there is room for it."""
         kernel, shape = inputs.kernel, inputs.shape
         self.sizes.append((kernel.name, shape.n_elements))
         self.fail(kernel.name, "prepare")
         if kernel.working_set(shape, inputs.dtype) > self.room_bytes:
             raise MemoryError("the fake device is full")
-        return FakeWorkload(self, inputs, variant or next(iter(self.forms), None))
+        return FakeWorkload(self, inputs, variant or next(iter(self.forms), None), copies)
 
     def fail(self, kernel: str, stage: str) -> None:
         """Raise what the test wants at this stage."""
         if error := self.raises.get((kernel, stage)):
             raise error
+
+    def lacks_memory(self, problem: BaseException) -> bool:
+        """Return whether a MemoryError was raised."""
+        return isinstance(problem, MemoryError)
 
     def budget(self) -> MemoryBudget:
         """Return what the test says."""
@@ -238,14 +243,14 @@ class FakeWorkload:
     TRIAL_LAUNCHES = 3
     """How many launches come before those that "timed" errors hit."""
 
-    def __init__(self, backend: FakeBackend, inputs: Inputs, variant: str | None) -> None:
+    def __init__(self, backend: FakeBackend, inputs: Inputs, variant: str | None, copies: int) -> None:
         kernel = inputs.kernel
         self.backend, self.kernel, self.inputs = backend, kernel.name, inputs
         self.variant = variant
-        self.copies = backend.copies
+        self.copies = copies
         moved = kernel.bytes_read(inputs.shape, inputs.dtype) + kernel.bytes_written(inputs.shape, inputs.dtype)
         law = backend.laws.get(kernel.name, steady(moved / backend.gbs / 1e9))
-        self._launcher = FakeDevice(clock=backend.clock).launcher(law)
+        self._launcher = FakeDevice(clock=backend.clock).launcher(law, backend.clock_mhz)
         backend.open_now += 1
         backend.most_open = max(backend.most_open, backend.open_now)
 

@@ -14,7 +14,7 @@ from bandmark.record import MEASURED, SCHEMA, Result
 from bandmark.references import REFERENCES
 from bandmark.stats import Summary, summarize
 from bandmark.telemetry import Telemetry
-from bandmark.verdict import verdict
+from bandmark.verdict import kernel_class, verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,3 +188,26 @@ def with_ceiling(rows: Sequence[Result]) -> list[Result]:
         else row
         for row in rows
     ]
+
+
+def with_slow_reads(rows: Sequence[Result]) -> list[Result]:
+    """Mark kernels that read as suspect where the device's copies are fast and its reads are not.
+
+    Only the CUDA kernels are judged by each other: a library's product may be slow for reasons of its own.
+    """
+
+    def counts(row: Result) -> bool:
+        figure = row.verified and row.bandwidth_gbs is not None
+        return row.backend == "cupy" and row.weight_format is None and row.regime == "dram" and bool(figure)
+
+    copies = {(r.device, r.dtype): r.bandwidth_gbs or 0.0 for r in rows if r.kernel == "copy" and counts(r)}
+    made = []
+    for row in rows:
+        copy = copies.get((row.device, row.dtype))
+        clause = None
+        if copy and counts(row) and kernel_class(row.kernel) == "read":
+            clause = judge.slow_reads(row.bandwidth_gbs or 0.0, copy, row.device)
+        told = clause is None or clause in (row.reason or "")
+        reason = row.reason if told else "; ".join(filter(None, (clause, row.reason)))
+        made.append(row if told else replace(row, status="suspect", reason=reason))
+    return made

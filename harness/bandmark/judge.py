@@ -36,6 +36,17 @@ SLOW_STATE = "a DGX Spark's known slow state: unplug its power supply for a minu
 """A GB10 runs at 2400 MHz and more under load. At 500 to 850 MHz its power delivery holds it back, and cutting the
 power is the known cure (github.com/Blackwellboy/model-serving-minefield, issue 55)."""
 
+SLOW_READS_BELOW = 0.7
+"""Bandwidth of a kernel that reads over that of copy, below which a GB10 is in the slow state that spares copies: there
+matrix-vector products fall to a third, and nothing else shows it. Three healthy units read as fast as they copy
+(github.com/tonyd2wild/DeepSeek-V4.1-Flash-vLLM-DGX-Spark, issue 1)."""
+
+SLOW_READ_STATE = (
+    "a DGX Spark's known slow state that spares copies: measure again, unplug its power supply if it stays"
+)
+
+GB10 = "NVIDIA GB10"
+
 CONTENDED_FROM = 0.10
 """Share of the machine's processors that other programs used while sampling, from which a CPU row is suspect."""
 
@@ -124,9 +135,21 @@ def _throttled(clocks_mhz: Sequence[float], max_clock_mhz: float | None) -> str 
 
 
 def _slow_state(clocks_mhz: Sequence[float], device: str | None) -> str | None:
-    if not clocks_mhz or device != "NVIDIA GB10" or median(clocks_mhz) >= SLOW_STATE_BELOW_MHZ:
+    if not clocks_mhz or device != GB10 or median(clocks_mhz) >= SLOW_STATE_BELOW_MHZ:
         return None
     return f"{median(clocks_mhz):.0f} MHz is {SLOW_STATE}"
+
+
+def slow_reads(read_gbs: float, copy_gbs: float, device: str | None) -> str | None:
+    """Return a clause if a kernel that reads is far slower than copy on a device with a slow state that spares copies.
+
+    Args:
+        read_gbs: a verified figure of one of this suite's CUDA kernels, which read as fast as the memory lets them.
+        copy_gbs: that of copy in the same run.
+    """
+    if device != GB10 or read_gbs >= SLOW_READS_BELOW * copy_gbs:
+        return None
+    return f"{read_gbs:.4g} GB/s is {100 * read_gbs / copy_gbs:.0f} % of what copy moves: {SLOW_READ_STATE}"
 
 
 def _contended(others_share: float | None) -> str | None:

@@ -99,11 +99,9 @@ def take(launcher: Launcher, launches: int) -> Reading:
 
 
 def _take_of(launchers: Sequence[Launcher], index: int, launches: int) -> Reading:
-    """Time one window of one of the launchers; raises CaseFailedError, or MemoryError as it is."""
+    """Time one window of one of the launchers; raises CaseFailedError."""
     try:
         return take(launchers[index], launches)
-    except MemoryError:  # another size may have room
-        raise
     except Exception as problem:  # a library may raise anything
         raise CaseFailedError(index) from problem
 
@@ -119,7 +117,6 @@ def measure_group(launchers: Sequence[Launcher], clock: Clock, rule: StopRule, d
 
     Raises:
         CaseFailedError: a launch failed; it says of which case.
-        MemoryError: a launch had no room.
     """
     estimates = warm_up(launchers, clock, rule, deadline)
     measured = [Samples(launches_for(t, rule)) for t in estimates]

@@ -8,16 +8,22 @@ BUSY_FROM = 0.2
 """Load average per processor from which the machine counts as busy."""
 
 
-def preflight(machine: Machine, *, on_cpu: bool) -> list[str]:
+def preflight(machine: Machine, *, on_cpu: bool, threads: int | None = None) -> list[str]:
     """Return what to know before trusting the figures; empty if nothing stands out.
 
     Args:
         machine: the host.
         on_cpu: whether the CPU itself is measured: NUMA nodes and huge pages matter only then.
+        threads: how many work on a launch; None for one per processor that this process may use.
     """
     notes = [_governor(machine), _load(machine), _wsl(machine)]
     if on_cpu:
-        notes += [_huge_pages(machine), _numa(machine), _affinity(machine), _quota(machine)]
+        notes += [
+            _huge_pages(machine),
+            _numa(machine),
+            _affinity(machine),
+            _quota(machine, threads or machine.cpu_usable),
+        ]
     return [note for note in notes if note]
 
 
@@ -72,11 +78,11 @@ def _affinity(machine: Machine) -> str | None:
     )
 
 
-def _quota(machine: Machine) -> str | None:
-    if machine.cpu_quota is None or machine.cpu_quota >= machine.cpu_usable:
+def _quota(machine: Machine, threads: int) -> str | None:
+    if machine.cpu_quota is None or machine.cpu_quota >= threads:
         return None
     fitting = max(1, int(machine.cpu_quota))
     return (
-        f"a container grants {machine.cpu_quota:g} processors' worth of time to {machine.cpu_usable} threads and stops "
+        f"a container grants {machine.cpu_quota:g} processors' worth of time to {threads} threads and stops "
         f"them when it is used up, in the middle of a sample: --threads {fitting}, or a container without a CPU limit"
     )

@@ -155,7 +155,7 @@ def _resolve(
         kernels, dtypes or _default_dtypes(on_cpu, request.quick), selection.backends, sizing, request.variants
     )
     now = utc_now()
-    notes = [*selection.notes, *preflight(machine, on_cpu=on_cpu)]
+    notes = [*selection.notes, *preflight(machine, on_cpu=on_cpu, threads=selection.backends[0].threads)]
     if peak.gbs is None:
         notes.append(peak.explanation)
     if request.quick:

@@ -7,15 +7,19 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from statistics import median
 from time import perf_counter
 from typing import Any
 
-from bandmark.assemble import Context, Outcome, assemble, with_ceiling
+from bandmark.assemble import Context, Outcome, assemble, with_ceiling, with_slow_reads
 from bandmark.backends.base import Workload
 from bandmark.machine import CpuUse, others_share, read_cpu_use
 from bandmark.measure import CaseFailedError, Clock, Samples, StopRule, measure_group, take
 from bandmark.plan import Case, Group
+from bandmark.problems import failed
 from bandmark.record import Result
+from bandmark.rotation import group_copies
+from bandmark.telemetry import Telemetry
 from bandmark_kernels import Shape
 from bandmark_kernels.inputs import Inputs, Pattern, make_inputs
 
@@ -86,7 +90,7 @@ def run_groups(
         measured.rows += runner.rows()
         measured.samples += runner.samples()
         save(measured)
-    measured.rows = with_ceiling(measured.rows)
+    measured.rows = with_slow_reads(with_ceiling(measured.rows))
     save(measured)
     return measured
 
@@ -117,6 +121,7 @@ class GroupRun:
                 self._attempt()
             except MemoryError as error:
                 if halvings == MOST_HALVINGS or self.group.shape.n_elements < 2:
+                    self.outcomes = {i: o for i, o in self.outcomes.items() if o.samples is None}
                     self._fail_rest(f"out of memory: {error}")
                     return
                 self.outcomes.clear()
@@ -144,6 +149,7 @@ class GroupRun:
                 "launches_per_sample": outcome.samples.launches,
                 "seconds_per_launch": [float(f"{s:.9g}") for s in outcome.samples.seconds],
                 "clocks_mhz": outcome.samples.clocks_mhz,
+                "memory_clock_mhz": outcome.telemetry.memory_clock_mhz,
             }
             for i, case in self._cases()
             if (outcome := self.outcomes.get(i)) is not None and outcome.samples is not None
@@ -158,10 +164,11 @@ class GroupRun:
         if not group.runnable:
             return
         inputs = make_inputs(group.kernel, group.dtype, group.shape, seed=procedure.seed, pattern=procedure.data)
+        copies = group_copies([case for _, case in self._cases()])
         workloads: dict[int, Workload] = {}
         try:
             for i, case in self._cases():
-                if case.skip_reason is None and (workload := self._prepare(i, case, inputs)):
+                if case.skip_reason is None and (workload := self._prepare(i, case, inputs, copies)):
                     running = {(self.group.cases[j].backend.name, w.variant) for j, w in workloads.items()}
                     if (case.backend.name, workload.variant) in running:
                         self.repeated.add(i)
@@ -174,24 +181,24 @@ class GroupRun:
             for workload in workloads.values():
                 workload.close()
 
-    def _prepare(self, index: int, case: Case, inputs: Inputs) -> Workload | None:
+    def _prepare(self, index: int, case: Case, inputs: Inputs, copies: int) -> Workload | None:
         """Return a case's workload after a trial launch, or None with the reason kept as its outcome."""
         workload = None
         try:
-            workload = case.backend.prepare(inputs, case.variant)
+            workload = case.backend.prepare(inputs, case.variant, copies)
             error = workload.verify() if case.backend.verifies_first else None
             take(workload, 1)
         except NotImplementedError as problem:
             self.outcomes[index] = Outcome(skipped=str(problem))
             return None
-        except (MemoryError, KeyboardInterrupt):
+        except KeyboardInterrupt:
             if workload is not None:
                 workload.close()
             raise
         except Exception as problem:  # a library may raise anything; the row says what, and the run goes on
             if workload is not None:
                 workload.close()
-            self.outcomes[index] = Outcome(error=describe(problem))
+            self.outcomes[index] = failed(case, problem)
             return None
         if error is not None and not error <= 1:
             workload.close()
@@ -206,34 +213,39 @@ class GroupRun:
         started, before = utc_now(), read_cpu_use(clock())
         try:
             measured = measure_group(list(workloads.values()), clock, self.procedure.rule, self.deadline)
-        except CaseFailedError as failed:
-            at = list(workloads)[failed.index]
-            self.outcomes[at] = Outcome(error=describe(failed.__cause__ or failed))
+        except CaseFailedError as stopped:
+            at = list(workloads)[stopped.index]
+            self.outcomes[at] = failed(self.group.cases[at], stopped.__cause__ or stopped)
             if rest := {i: workload for i, workload in workloads.items() if i != at}:
                 self._measure(rest)
             return
         others = self._others_share(before, read_cpu_use(clock()))
         begin = clock()
+        telemetry = self._telemetry(measured)
         for (i, workload), samples in zip(workloads.items(), measured, strict=True):
-            self.outcomes[i] = self._verified(i, workload, samples, started, others)
+            self.outcomes[i] = replace(
+                self._verified(i, workload, samples, started), telemetry=telemetry, others_share=others
+            )
         self.verify_s = clock() - begin
 
-    def _verified(
-        self, index: int, workload: Workload, samples: Samples, started: datetime, others: float | None
-    ) -> Outcome:
+    def _telemetry(self, measured: Sequence[Samples]) -> Telemetry:
+        """Return what any library read of the device: the cases ran in turns, so it holds for all of them."""
+        readings = (case.backend.telemetry() for case in self.group.runnable)
+        seen = next((reading for reading in readings if reading != Telemetry()), Telemetry())
+        clocks = [mhz for samples in measured for mhz in samples.clocks_mhz]
+        return replace(seen, clock_mhz=seen.clock_mhz or (median(clocks) if clocks else None))
+
+    def _verified(self, index: int, workload: Workload, samples: Samples, started: datetime) -> Outcome:
         """Return the outcome of a measured case."""
-        telemetry = self.group.cases[index].backend.telemetry()
         try:
             error = workload.verify()
         except Exception as problem:  # as in _prepare; without verification there is no figure
-            return Outcome(error=f"verification failed to run: {describe(problem)}")
+            return failed(self.group.cases[index], problem, "verification failed to run: ")
         return Outcome(
             samples=samples,
             max_error=error,
             variant=workload.variant,
             copies=workload.copies,
-            telemetry=telemetry,
-            others_share=others,
             started_utc=f"{started:%Y-%m-%dT%H:%M:%SZ}",
         )
 
@@ -256,11 +268,3 @@ def halved(group: Group) -> Group:
     if half == shape:
         half = Shape(max(1, shape.n // 2), m=shape.m)
     return replace(group, shape=half, cases=tuple(replace(case, shape=half) for case in group.cases))
-
-
-def describe(problem: BaseException) -> str:
-    """Return an exception as one line: its type and the first line of its message; of a group, that of the first."""
-    while isinstance(problem, BaseExceptionGroup):
-        problem = problem.exceptions[0]
-    lines = str(problem).strip().splitlines()
-    return f"{type(problem).__name__}: {lines[0]}" if lines else type(problem).__name__

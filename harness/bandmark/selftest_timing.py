@@ -143,7 +143,7 @@ class Timing:
         return Check(
             "launch",
             0 < seconds <= EMPTY_LIMIT_S,
-            f"{1e6 * seconds:.3g} us on the device",
+            f"{_us(seconds)} us on the device",
             f"a launch without work takes at most {1e6 * EMPTY_LIMIT_S:g} us: 0.5 % of the shortest launch measured",
         )
 
@@ -159,7 +159,7 @@ class Timing:
         return Check(
             "queueing",
             median(costs) <= DELAY_PER_LAUNCH_S,
-            f"{1e6 * median(costs):.3g} us on the host",
+            f"{_us(median(costs))} us on the host",
             f"queueing a launch takes at most {1e6 * DELAY_PER_LAUNCH_S:g} us: the delay hides as much of each",
         )
 
@@ -185,7 +185,7 @@ class Timing:
         return Check(
             "event step",
             bool(steps) and min(steps) <= limit,
-            f"{1e6 * min(steps):.3g} us" if steps else "all windows show the same time",
+            f"{_us(min(steps))} us" if steps else "all windows show the same time",
             f"the event clock's step is at most {1e6 * limit:g} us: 0.5 % of the shortest window",
         )
 
@@ -246,6 +246,11 @@ def _linear(what: str, ratio: float, tolerance: float, where: str) -> Check:
 def _ratio(longer: float, shorter: float) -> float:
     """Return how many times as long something took; infinite where a clock that stands still shows no time."""
     return longer / shorter if shorter > 0 else float("inf")
+
+
+def _us(seconds: float) -> str:
+    """Return microseconds: three figures, or all before the point."""
+    return f"{1e6 * seconds:.3g}" if seconds < 1e-3 else f"{1e6 * seconds:.0f}"
 
 
 def _gbs(value: float | None) -> str:

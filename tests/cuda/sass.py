@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 
+import sass_page
 from cubin import Function, compile_cubin, functions, require_tools
 
 from bandmark_kernels import DTYPES, KERNELS
@@ -30,6 +31,14 @@ tuning_transform.cuh, cc_to_min_bytes_in_flight)."""
 
 MAX_WARPS = {86: 48, 89: 48, 120: 48, 121: 48}
 """Warps that a multiprocessor holds; 64 elsewhere (CUDA C++ Programming Guide, technical specifications)."""
+
+
+MAX_PER_BYTE = {90: 5.5, 100: 3.7, 103: 3.7}
+"""Instructions of a thread per byte up to which a multiprocessor, which issues 128 a clock, outruns the memory by a
+quarter: on a B200 (8000 GB/s, 148 multiprocessors at 1.965 GHz) and an H200 (4800, 132 at 1.98)."""
+
+MAX_PER_BYTE_ELSEWHERE = 7.6
+"""That of an A100 (2039, 108 at 1.41); no other device of those architectures has more bandwidth per clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,8 @@ class Measured:
     warps: int
     kib_in_flight: float
     instructions: int
+    per_byte: float
+    """Instructions of a thread per byte that it moves: of the loop that has the loads, else of the whole function."""
 
 
 def measure(function: Function, prog: Program, arch: int) -> Measured:
@@ -55,9 +66,12 @@ def measure(function: Function, prog: Program, arch: int) -> Measured:
     spills = [i for i in function.instructions if re.search(r"\b(LDL|STL)\b", i)]
     run = max(load_runs(function.instructions, width), key=len, default=[])
     warps = _resident_warps(function.registers, prog, arch)
-    streamed = len(run)
+    streamed, layout = len(run), prog.layout
+    arrays = sum(prog.kernel.words)
     if prog.kernel.name == "gemv":  # of ROWS + 1 packs one is x's, which comes from the cache
-        streamed = streamed * prog.layout.rows // (prog.layout.rows + 1)
+        streamed, arrays = streamed * layout.rows // (layout.rows + 1), layout.rows
+    instructions = sum(not i.startswith(".") for i in function.instructions)
+    issued = loop_length(function.instructions, width, len(run)) or instructions
     return Measured(
         registers=function.registers,
         spills=function.stack + function.local + len(spills),
@@ -66,8 +80,22 @@ def measure(function: Function, prog: Program, arch: int) -> Measured:
         stores=sum(bool(re.search(r"\bSTG\b.*?" + width, i)) for i in function.instructions),
         warps=warps,
         kib_in_flight=warps * 32 * streamed * prog.pack_bytes / 1024,
-        instructions=sum(not i.startswith(".") for i in function.instructions),
+        instructions=instructions,
+        per_byte=issued / (arrays * layout.unroll * prog.pack_bytes),
     )
+
+
+def loop_length(instructions: tuple[str, ...], width: str, loads: int) -> int | None:
+    """Return the instructions of the shortest loop that has at least so many loads of a width, or None."""
+    labels = {name: i for i, name in enumerate(instructions) if name.startswith(".")}
+    lengths = []
+    for end, instruction in enumerate(instructions):
+        target = re.search(r"\bBRA\b.*`\((\.L_\w+)\)", instruction)
+        if target and (begin := labels.get(target[1], end)) < end:
+            body = [i for i in instructions[begin : end + 1] if not i.startswith(".")]
+            if 0 < loads <= sum(bool(re.search(r"\bLDG\b\S*" + width, i)) for i in body):
+                lengths.append(len(body))
+    return min(lengths, default=None)
 
 
 def load_runs(instructions: tuple[str, ...], width: str) -> Iterator[list[str]]:
@@ -90,7 +118,7 @@ def faults(measured: Measured, prog: Program, arch: int) -> list[str]:
     """Return which promises a kernel's main function breaks, a sentence each.
 
     All loads of a round stand before the first use, through the read-only path unless the kernel writes the array,
-    at full width; stores have full width; nothing spills; enough bytes are in flight.
+    at full width; stores have full width; nothing spills; enough bytes are in flight; few enough instructions.
     """
     kernel, layout, found = prog.kernel, prog.layout, []
     arrays = layout.rows + 1 if kernel.name == "gemv" else sum(o.is_read for o in kernel.large)
@@ -107,6 +135,9 @@ def faults(measured: Measured, prog: Program, arch: int) -> list[str]:
     least = MIN_KIB_IN_FLIGHT.get(arch, 16)
     if arrays and measured.kib_in_flight < least:
         found.append(f"{measured.kib_in_flight:.0f} KiB in flight per multiprocessor, not {least}")
+    most = MAX_PER_BYTE.get(arch, MAX_PER_BYTE_ELSEWHERE)
+    if measured.per_byte > most:
+        found.append(f"{measured.per_byte:.1f} instructions per byte, more than {most}")
     return found
 
 
@@ -161,68 +192,6 @@ def rows(wanted: list[tuple[str, str, str, int]]) -> list[Row]:
         return list(pool.map(row, *zip(*wanted, strict=True), chunksize=8))
 
 
-def markdown(found: list[Row]) -> str:
-    """Return the document: a table per kernel, a line per variant and architecture, the dtypes together."""
-    lines = list(_INTRODUCTION)
-    for name, kernel in KERNELS.items():
-        lines += ["", f"## {name}: {kernel.formula}", "", *_TABLE_HEAD]
-        groups: dict[tuple[str, int], list[Row]] = {}
-        for r in found:
-            if r.kernel == name:
-                groups.setdefault((r.variant, r.arch), []).append(r)
-        lines += [_line(variant, arch, group) for (variant, arch), group in groups.items()]
-    return "\n".join(lines)
-
-
-def _line(variant: str, arch: int, group: list[Row]) -> str:
-    seen = [r.measured for r in group]
-    broken = [f"{r.dtype}: {'; '.join(r.faults)}" for r in group if r.faults]
-    cells = (
-        variant,
-        f"sm_{arch}",
-        _span(m.registers for m in seen),
-        _span(m.warps for m in seen),
-        _span(m.loads for m in seen),
-        _span(m.constant for m in seen),
-        _span(m.stores for m in seen),
-        _span(round(m.kib_in_flight) for m in seen),
-        _span(m.instructions for m in seen),
-        ", ".join(broken) or "ok",
-    )
-    return f"| {' | '.join(cells)} |"
-
-
-def _span(values: Iterable[int]) -> str:
-    low, *_, high = sorted(values) * 2
-    return str(low) if low == high else f"{low}-{high}"
-
-
-_TABLE_HEAD = (
-    "| variant | arch | registers | warps/SM | loads in a run | read-only | wide stores | KiB in flight/SM "
-    "| instructions | verdict |",
-    "|---|---|--:|--:|--:|--:|--:|--:|--:|---|",
-)
-
-_INTRODUCTION = (
-    "# What the CUDA kernels compile to",
-    "",
-    "Generated by `make sass` without a GPU: NVRTC compiles every kernel with CuPy's options, and these are the",
-    "figures of its main function's machine code, over the four dtypes (low-high where they differ). They show",
-    "that the loads are wide and early; they say nothing about speed.",
-    "",
-    "- loads in a run: loads of the variant's width (16 or 32 bytes) before the first instruction that needs one",
-    "  of them; read-only: those through the read-only path; wide stores: of that width, the guarded last tile's",
-    "  included.",
-    "- warps/SM: what fits a multiprocessor, or what the grid brings there where it is sized to the device.",
-    "- KiB in flight per multiprocessor: warps x 32 threads x bytes of such a run (of a gemv without x). NVIDIA",
-    "  CUB asks for 64 on sm_100 and sm_103, 48 on sm_90, 16 elsewhere.",
-    "- v32 is for sm_100 and above, the first with 32-byte loads. A write loads nothing; a sum stores no pack.",
-    "- The verdict is ok where all loads of a round stand in one run, at full width and read-only unless the",
-    "  kernel writes the array, stores have full width, enough is in flight, and no function spills, the",
-    "  finishing ones included.",
-)
-
-
 def _registers(instruction: str) -> tuple[set[int], set[int]]:
     """Return the registers that a load fills (none for other instructions), and those that an instruction names."""
     operands = re.sub(r"^@!?U?P\w+\s+", "", instruction)
@@ -254,7 +223,7 @@ def main() -> int:
     which.add_argument("--arch", type=int, nargs="+", choices=ARCHITECTURES, help="these architectures")
     options = parser.parse_args()
     found = rows(cases(ARCHITECTURES if options.all else options.arch))
-    print(markdown(found))
+    print(sass_page.markdown(found))
     return int(any(r.faults for r in found))
 
 

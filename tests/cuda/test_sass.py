@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import cubin
 import pytest
-from sass import MIN_KIB_IN_FLIGHT, Row, cases, faults, judge, load_runs, rows
+from sass import MAX_PER_BYTE, MIN_KIB_IN_FLIGHT, Row, cases, faults, judge, load_runs, loop_length, rows
+from sass_page import FIGURES, markdown
 
 from bandmark_kernels import DTYPES, KERNELS
 from bandmark_kernels.cuda import Program, program, source
@@ -76,6 +77,57 @@ def test_too_few_bytes_in_flight_are_found(table: dict[tuple[str, str, str, int]
     measured = replace(table["copy", "float32", "v16", 103].measured, kib_in_flight=MIN_KIB_IN_FLIGHT[103] - 1)
     prog = program(KERNELS["copy"], DTYPES["float32"], "v16", capability=(10, 3))
     assert faults(measured, prog, 103) == ["63 KiB in flight per multiprocessor, not 64"]
+
+
+def test_too_many_instructions_are_found(table: dict[tuple[str, str, str, int], Row]) -> None:
+    """A kernel that needs more instructions than a multiprocessor issues while its bytes arrive is named."""
+    measured = replace(table["dot", "float32", "v16", 103].measured, per_byte=MAX_PER_BYTE[103] + 0.1)
+    prog = program(KERNELS["dot"], DTYPES["float32"], "v16", capability=(10, 3))
+    assert faults(measured, prog, 103) == ["3.8 instructions per byte, more than 3.7"]
+
+
+def test_instructions_per_byte_are_those_of_the_loop(table: dict[tuple[str, str, str, int], Row]) -> None:
+    """A reduction is judged by the loop over its tiles, a tile that is taken once by the whole function."""
+    dot, copy = (table[name, "float32", "v16", 103].measured for name in ("dot", "copy"))
+    assert dot.per_byte * 2 * 4 * 16 < dot.instructions / 2
+    assert copy.per_byte == copy.instructions / (2 * 4 * 16)
+
+
+def test_loop_is_found() -> None:
+    """The shortest loop with the loads counts, without its labels; a jump forward is no loop."""
+    load = "LDG.E.128.CONSTANT R4, desc[UR4][R2.64]"
+    listing = (
+        ".L_x_0",
+        "MOV R1, R2",
+        ".L_x_1",
+        load,
+        load,
+        "@P0 BRA `(.L_x_2)",
+        ".L_x_2",
+        "@!P0 BRA `(.L_x_1)",
+        "@!P1 BRA `(.L_x_0)",
+    )
+    assert loop_length(listing, r"\.128\b", 2) == 4
+    assert loop_length(listing, r"\.128\b", 3) is None
+    assert loop_length(listing, r"\.128\b", 0) is None
+
+
+def test_every_figure_of_the_design_is_met_or_explained(table: dict[tuple[str, str, str, int], Row]) -> None:
+    """Each figure is about some rows; one without an explanation holds for all of them, others not for all."""
+    for figure in FIGURES:
+        about = [row for row in table.values() if figure.of(row)]
+        assert about, figure.what
+        unmet = [(row.kernel, row.dtype, row.variant, row.arch) for row in about if not figure.met(row)]
+        assert bool(unmet) == bool(figure.unmet), (figure.what, unmet)
+
+
+def test_the_document_has_every_kernel_and_figure(table: dict[tuple[str, str, str, int], Row]) -> None:
+    """The page has a table per kernel and a line per figure, with the explanation where there is one."""
+    page = markdown(list(table.values()))
+    for kernel in KERNELS.values():
+        assert f"## {kernel.name}: {kernel.formula}" in page
+    for figure in FIGURES:
+        assert f"| {figure.what} | " in page and figure.unmet in page
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandmark.assemble import Outcome, assemble, with_ceiling
+from bandmark.assemble import Outcome, assemble, with_ceiling, with_slow_reads
 from bandmark.device import Device
 from bandmark.measure import Reading, Samples
 from bandmark.plan import Case
@@ -244,6 +244,33 @@ def test_no_ceiling_without_a_read() -> None:
     """Where no read was verified no row has a percentage of the ceiling, and rows are otherwise as they were."""
     rows = [make_result(kernel="triad"), make_result(kernel="read", bandwidth_gbs=None, status="error", reason="x")]
     assert with_ceiling(rows) == rows
+
+
+def test_reads_far_below_copies_are_a_slow_state() -> None:
+    """On a GB10 a CUDA kernel that reads at a third of its copy's speed is suspect, once, beside its other reasons."""
+
+    def row(kernel: str, gbs: float, **changes: Any) -> Result:
+        return make_result(kernel=kernel, bandwidth_gbs=gbs, **{"device": "NVIDIA GB10", "backend": "cupy"} | changes)
+
+    rows = [
+        row("copy", 225.0),
+        row("gemv", 71.0),
+        row("read", 71.0, status="suspect", reason="drift"),
+        row("dot", 160.0),
+        row("triad", 71.0),
+        row("gemv", 71.0, dtype="float16"),
+        row("gemv", 71.0, backend="torch"),
+        row("gemv", 71.0, regime="cache"),
+        row("gemv", 71.0, device="NVIDIA H100"),
+        row("copy", 225.0, device="NVIDIA H100"),
+    ]
+    made = with_slow_reads(rows)
+    clause = "71 GB/s is 32 % of what copy moves: a DGX Spark's known slow state that spares copies"
+    assert [r.status for r in made[1:3]] == ["suspect", "suspect"]
+    assert (made[1].reason or "").startswith(clause)
+    assert (made[2].reason or "").startswith(clause) and (made[2].reason or "").endswith("; drift")
+    assert made[:1] + made[3:] == rows[:1] + rows[3:]
+    assert with_slow_reads(made) == made
 
 
 def test_columns_of_packed_weights_stay_empty() -> None:

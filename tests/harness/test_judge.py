@@ -150,3 +150,11 @@ def test_all_reasons_are_given() -> None:
 def test_thresholds_are_those_of_the_documentation() -> None:
     """The numbers that results/README.md and the design name."""
     assert (judge.CACHE_BELOW, judge.DRAM_FROM, judge.PLAUSIBLE) == (1.0, 4.0, 1.02)
+
+
+@pytest.mark.parametrize(
+    ("gbs", "device", "doubted"), [(69.9, "NVIDIA GB10", True), (70, "NVIDIA GB10", False), (1, None, False)]
+)
+def test_reads_beside_copies(gbs: float, device: str | None, doubted: bool) -> None:
+    """Reads below 70 % of copy are named on the device that has such a state, and nowhere else."""
+    assert (judge.slow_reads(gbs, 100.0, device) is not None) is doubted

@@ -53,6 +53,14 @@ def test_what_is_unknown_or_harmless_is_not_noted(changes: dict[str, Any]) -> No
     assert preflight(make_machine(**changes), on_cpu=True) == []
 
 
+def test_a_quota_counts_against_the_threads_that_work() -> None:
+    """A container's share of the processors is too small for the threads of this run, not for those it might have."""
+    machine = make_machine(cpu_quota=2.5)
+    assert preflight(machine, on_cpu=True, threads=2) == []
+    (note,) = preflight(machine, on_cpu=True, threads=3)
+    assert "2.5 processors' worth of time to 3 threads" in note
+
+
 def test_all_troubles_are_told() -> None:
     """Several troubles give several notes."""
     changes = {name: value for case, _, _ in CASES for name, value in case.items()}

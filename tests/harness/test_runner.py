@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -13,11 +14,14 @@ from bandmark.machine import CpuUse
 from bandmark.measure import StopRule
 from bandmark.plan import Group
 from bandmark.record import Result
-from bandmark.runner import GroupRun, Measured, Procedure, describe, halved, new_run_id, run_groups
+from bandmark.runner import GroupRun, Measured, Procedure, halved, new_run_id, run_groups
+from bandmark.telemetry import Telemetry
 from bandmark_kernels import Shape
-from fakes import FakeBackend, VirtualClock, make_context, make_group, make_peak, noisy, steady
+from fakes import FAKE_GPU, FakeBackend, VirtualClock, make_context, make_group, make_peak, noisy, steady
 
 KERNELS = ("copy", "triad", "read")
+
+UNTRIED = "the memory is the system's, so no smaller size is tried: --size takes less"
 
 
 def procedure(clock: VirtualClock, **changes: object) -> Procedure:
@@ -176,7 +180,7 @@ def test_a_size_halved_once() -> None:
     assert row.reason == "the size was halved once for want of device memory"
 
 
-@pytest.mark.parametrize("stage", ["prepare", "launch", "timed"])
+@pytest.mark.parametrize("stage", ["prepare", "launch", "timed", "verify"])
 def test_want_of_memory_never_ends_the_run(stage: str) -> None:
     """Where no size fits the rows are errors that say so, and the next group is measured."""
     clock = VirtualClock()
@@ -186,6 +190,48 @@ def test_want_of_memory_never_ends_the_run(stage: str) -> None:
     assert [row.status for row in rows] == ["error", "error", "ok"]
     assert {row.reason for row in rows[:2]} == {"out of memory: device is full"}
     assert other.open_now == full.open_now == 0
+
+
+@pytest.mark.parametrize("stage", ["prepare", "launch", "timed", "verify"])
+def test_memory_of_the_system_is_not_tried_out(stage: str) -> None:
+    """On a device that shares it, a case without room is an error row at any stage, and no smaller size is tried."""
+    clock = VirtualClock()
+    shared = replace(FAKE_GPU, integrated=True)
+    full = FakeBackend(name="full", clock=clock, device=shared, raises={("triad", stage): MemoryError("full.")})
+    other = FakeBackend(name="other", clock=clock, device=shared)
+    rows = go([make_group("triad", [full, other])], clock).rows
+    assert [row.status for row in rows] == ["error", "ok"]
+    assert (rows[0].reason or "").endswith("MemoryError: full; " + UNTRIED)
+    assert full.sizes == [("triad", 3000)] and full.open_now == other.open_now == 0
+
+
+def test_every_row_has_the_sensors_that_one_library_reads() -> None:
+    """Cases in turns on one device share its sensors: a brake makes all of them suspect, clock and heat are told."""
+    clock = VirtualClock()
+    read = Telemetry(temperature_c=70, power_w=200, memory_clock_mhz=9501, doubts=("heat held its clocks down",))
+    blind, seeing = FakeBackend(name="blind", clock=clock), FakeBackend(name="seeing", clock=clock, readings=read)
+    measured = go([make_group("triad", [blind, seeing])], clock)
+    for row in measured.rows:
+        assert (row.status, row.reason, row.temperature_c) == ("suspect", "heat held its clocks down", 70)
+    assert [entry["memory_clock_mhz"] for entry in measured.samples] == [9501, 9501]
+
+
+def test_clocks_that_one_library_counts_hold_for_the_other() -> None:
+    """Without sensors the clock of a row that counts none is that of the cases it took turns with."""
+    clock = VirtualClock()
+    blind = FakeBackend(name="blind", clock=clock)
+    counting = FakeBackend(name="counting", clock=clock, clock_mhz=lambda now: 800.0)
+    rows = go([make_group("triad", [blind, counting])], clock).rows
+    assert [row.clock_mhz for row in rows] == [800, 800]
+
+
+def test_small_sets_rotate_alike() -> None:
+    """Every library of a group rotates over as many sets, and each row says so."""
+    clock = VirtualClock()
+    small = replace(FAKE_GPU, llc_bytes=24_000)
+    one, two = (FakeBackend(name=name, clock=clock, device=small) for name in ("one", "two"))
+    rows = go([make_group("copy", [one, two])], clock).rows
+    assert [(row.copies, row.reason) for row in rows] == [(4, "launches rotate over 4 sets of the arrays")] * 2
 
 
 def test_half_a_vector_and_half_a_matrix() -> None:
@@ -265,9 +311,9 @@ def test_the_seed_and_the_data_reach_the_inputs() -> None:
     seen = []
 
     class Spy(FakeBackend):
-        def prepare(self, inputs, variant=None):  # type: ignore[no-untyped-def]
+        def prepare(self, inputs, variant=None, copies=1):  # type: ignore[no-untyped-def]
             seen.append(inputs.tiles["a"])
-            return super().prepare(inputs, variant)
+            return super().prepare(inputs, variant, copies)
 
     for changes in ({"seed": 1}, {"seed": 1}, {"seed": 2}, {"data": "zeros"}):
         clock = VirtualClock()
@@ -323,18 +369,3 @@ def test_run_ids() -> None:
     names = {new_run_id(now) for _ in range(50)}
     assert len(names) > 40
     assert all(re.fullmatch(r"20261123T101500Z-[0-9a-f]{4}", name) for name in names)
-
-
-@pytest.mark.parametrize(
-    ("problem", "text"),
-    [
-        (ValueError("one\ntwo"), "ValueError: one"),
-        (RuntimeError(), "RuntimeError"),
-        (OSError("  \n"), "OSError"),
-        (RuntimeError("\n  first\nsecond"), "RuntimeError: first"),
-        (ExceptionGroup("threads", [ExceptionGroup("more", [ValueError("a")]), KeyError("b")]), "ValueError: a"),
-    ],
-)
-def test_an_exception_in_one_line(problem: Exception, text: str) -> None:
-    """The type and the first line of the message."""
-    assert describe(problem) == text

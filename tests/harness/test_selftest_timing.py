@@ -63,6 +63,8 @@ def test_a_sound_device_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_launches_that_cost_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     """A launch without work that takes 20 us on the device is found, on the host as well."""
     assert "launch" in failed(checks(monkeypatch, StandIn(gpu(law=lambda launch: 2e-5 + launch.array_bytes / 1e9))))
+    found = checks(monkeypatch, StandIn(gpu(law=lambda launch: 0.05)))
+    assert found["launch"].seen == "50000 us on the device"
     found = checks(monkeypatch, StandIn(gpu(), host_launch_s=20e-6))
     assert "queueing" in failed(found) and found["queueing"].seen == "20 us on the host"
 

@@ -47,11 +47,21 @@ class Backend(Protocol):
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
         """Return the names of the forms that the backend has of a kernel; empty if there is only one."""
 
-    def prepare(self, inputs: Inputs, variant: str | None = None) -> Workload:
-        """Place the operands and bind the kernel to them; raises MemoryError if they don't fit after all.
+    def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> Workload:
+        """Place the operands and bind the kernel to them.
 
-        Raises NotImplementedError if a variant asked for does not go with the operands.
+        Args:
+            inputs: what the operands hold.
+            variant: one of the backend's forms of the kernel; None for the default.
+            copies: sets of the operands to rotate over; on a CPU there is one.
+
+        Raises:
+            MemoryError: they don't fit after all.
+            NotImplementedError: the variant asked for does not go with the operands.
         """
+
+    def lacks_memory(self, problem: BaseException) -> bool:
+        """Return whether what the library raised says that there was no room: fewer elements may have it."""
 
     def budget(self) -> MemoryBudget:
         """Return how much memory the arrays of a case may take at present."""

@@ -18,7 +18,6 @@ from bandmark.backends.cupy_workload import CupyWorkload
 from bandmark.backends.events import delay_seconds
 from bandmark.device import Device
 from bandmark.errors import BackendUnavailable, UsageError
-from bandmark.judge import DRAM_FROM
 from bandmark.memory import MemoryBudget, available_bytes, device_budget, unified_budget
 from bandmark.nvml import Nvml
 from bandmark.telemetry import Telemetry
@@ -26,11 +25,6 @@ from bandmark_kernels import DType, Kernel
 from bandmark_kernels.cuda import MIN_CAPABILITY, Program, default_variant, program, variants
 from bandmark_kernels.cuda_launch import clock_probe, delay
 from bandmark_kernels.inputs import Inputs
-
-ROTATE_OVER = 5
-"""A case smaller than the dram regime rotates over copies that fill this many L2 caches, so that none is re-read."""
-
-MOST_COPIES = 64
 
 TELEMETRY_EVERY_S = 0.25
 
@@ -81,28 +75,33 @@ class CupyBackend:
         """Return the forms of a kernel on this device, the default first."""
         return variants(kernel, self.capability)
 
-    def prepare(self, inputs: Inputs, variant: str | None = None, copies: int | None = None) -> CupyWorkload:
+    def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> CupyWorkload:
         """Place the operands and the workspace and compile the kernel.
 
         Args:
-            copies: sets of arrays to rotate over; None for as many as keep the cache from serving them.
+            inputs: what the operands hold.
+            variant: one of the kernel's forms on this device; None for the default.
+            copies: sets of arrays to rotate over.
 
         Raises:
             MemoryError: the device has no room; with less it may have.
-            RuntimeError: so it is where the memory is the system's: what is left of it must not be found by failing.
         """
         self._doubts.clear()
         try:
             return CupyWorkload(self, inputs, self.variant_for(inputs.kernel, variant), copies)
-        except (cupy.cuda.memory.OutOfMemoryError, *_cuda_errors()) as error:
-            if not isinstance(error, MemoryError) and error.status != OUT_OF_MEMORY:
+        except Exception as error:  # which of them mean want of memory, lacks_memory tells
+            if not self.lacks_memory(error):
                 raise
             problem = first_line(error)
         # The handler's end lets go of the half-made workload, and so of its arrays.
         self.release()
-        if self.device.integrated:
-            raise RuntimeError(f"{problem} The memory is the system's, so no other size is tried; --size takes less")
         raise MemoryError(problem)
+
+    def lacks_memory(self, problem: BaseException) -> bool:
+        """Return whether CuPy or CUDA found no room: the first launch of a kernel loads its code, and needs some."""
+        return isinstance(problem, MemoryError) or (
+            isinstance(problem, _cuda_errors()) and getattr(problem, "status", None) == OUT_OF_MEMORY
+        )
 
     def variant_for(self, kernel: Kernel, asked: str | None) -> str:
         """Return the variant to run: the one asked for, or the default; raises UsageError if there is none such."""
@@ -123,14 +122,6 @@ class CupyBackend:
             module = cupy.RawModule(code=made.source, options=made.options)
             self._programs[key] = made, {entry: module.get_function(entry) for entry in made.entries}
         return self._programs[key]
-
-    def copies_for(self, set_bytes: int) -> int:
-        """Return how many sets of the arrays launches rotate over: 1 unless the cache could hold them."""
-        llc = self.device.llc_bytes or 0
-        if set_bytes >= DRAM_FROM * llc:
-            return 1
-        wanted = -(-ROTATE_OVER * llc // set_bytes) + 1
-        return max(1, min(wanted, MOST_COPIES, self.budget().default_bytes // set_bytes))
 
     def budget(self) -> MemoryBudget:
         """Return the budget of the device's memory, or of the system's where the two share it.
@@ -172,12 +163,15 @@ class CupyBackend:
         On an integrated device "free" leaves out what the system could drop: it is recorded, and never used.
         """
         runtime = cupy.cuda.runtime
+        free = None
+        with suppress(runtime.CUDARuntimeError):  # drivers of integrated devices have refused this query
+            free = runtime.memGetInfo()[0]
         return {
             "cuda_runtime": runtime.runtimeGetVersion(),
             "cuda_driver": runtime.driverGetVersion(),
             "nvrtc": ".".join(map(str, cupy.cuda.nvrtc.getVersion())),
             "device_max_clock_mhz": self.max_clock_mhz,
-            "device_free_bytes": runtime.memGetInfo()[0],
+            "device_free_bytes": free,
             **self.nvml.facts(),
         }
 

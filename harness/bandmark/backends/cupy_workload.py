@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 class CupyWorkload:
     """A CUDA kernel bound to its arrays, or to several sets of them in turn."""
 
-    def __init__(self, backend: CupyBackend, inputs: Inputs, variant: str, copies: int | None = None) -> None:
+    def __init__(self, backend: CupyBackend, inputs: Inputs, variant: str, copies: int) -> None:
         kernel, dtype, shape = inputs.kernel, inputs.dtype, inputs.shape
         self.inputs = inputs
         self.variant = variant
-        self.copies = copies or backend.copies_for(kernel.working_set(shape, dtype))
+        self.copies = copies
         self._backend = backend
         made, functions = backend.compiled(kernel, dtype, variant)
         self._plan: Launches = launches(made, shape, sm_count=backend.sm_count)

@@ -51,9 +51,13 @@ class NumpyBackend:
         body = kernel.numpy
         return () if body.variant is None else (body.variant, *body.variants)
 
-    def prepare(self, inputs: Inputs, variant: str | None = None) -> NumpyWorkload:
+    def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> NumpyWorkload:
         """Place the operands and bind the kernel to each thread's part of them."""
         return NumpyWorkload(self, inputs, variant)
+
+    def lacks_memory(self, problem: BaseException) -> bool:
+        """Return whether NumPy found no room."""
+        return isinstance(problem, MemoryError)
 
     def budget(self) -> MemoryBudget:
         """Return the budget of the system's memory."""

@@ -50,13 +50,17 @@ class TorchBackend:
         """Return nothing: torch chooses its own kernels."""
         return ()
 
-    def prepare(self, inputs: Inputs, variant: str | None = None) -> TorchWorkload:
+    def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> TorchWorkload:
         """Place the operands and bind the op to them; raises MemoryError if the device has no room."""
         try:
-            return TorchWorkload(self, inputs)
+            return TorchWorkload(self, inputs, copies)
         except torch.OutOfMemoryError as error:
             self.release()
             raise MemoryError(str(error).splitlines()[0]) from error
+
+    def lacks_memory(self, problem: BaseException) -> bool:
+        """Return whether torch found no room: its error for that is no MemoryError."""
+        return isinstance(problem, MemoryError | torch.OutOfMemoryError)
 
     def budget(self) -> MemoryBudget:
         """Return the budget of the device's memory, or of the system's where the two share it."""
@@ -86,17 +90,21 @@ class TorchBackend:
 
 
 class TorchWorkload:
-    """An op bound to its tensors."""
+    """An op bound to its tensors, or to several sets of them in turn."""
 
     variant = None
-    copies = 1
 
-    def __init__(self, backend: TorchBackend, inputs: Inputs) -> None:
+    def __init__(self, backend: TorchBackend, inputs: Inputs, copies: int = 1) -> None:
+        kernel = inputs.kernel
         self.inputs = inputs
+        self.copies = 1 if backend.memory else copies
         self._backend = backend
-        self._tensors = {operand.name: self._place(operand) for operand in inputs.kernel.operands}
+        self._sets = [{operand.name: self._place(operand) for operand in kernel.operands} for _ in range(self.copies)]
         self._timer = None if backend.memory else EventTimer(torch.get_device_module(backend.address))
-        self.launch: Launch = inputs.kernel.torch.bind(**self._tensors, **inputs.kernel.scalars)
+        self._timed = [kernel.torch.bind(**tensors, **kernel.scalars) for tensors in self._sets]
+        self._next = 0
+        # One set is launched as it is bound: nothing of ours stands between two launches.
+        self.launch: Launch = self._timed[0] if self.copies == 1 else self._rotate
 
     def start(self, launches: int) -> None:
         """Start the device's watch, or the host's on a CPU."""
@@ -112,14 +120,14 @@ class TorchWorkload:
         return Reading(perf_counter() - self._begin)
 
     def verify(self) -> float:
-        """Launch once into a poisoned output and compare it with the reference."""
-        kernel = self.inputs.kernel
-        self._reset(kernel.output)
+        """Launch once into a poisoned output of the next set in turn and compare it with the reference."""
+        kernel, tensors = self.inputs.kernel, self._sets[self._next]
+        self._reset(kernel.output, tensors)
         if kernel.check_scalars:
-            kernel.torch.bind(**self._tensors, **kernel.check_scalars)()
+            kernel.torch.bind(**tensors, **kernel.check_scalars)()
         else:
             self.launch()
-        out = self._tensors[kernel.output.name].reshape(-1)
+        out = tensors[kernel.output.name].reshape(-1)
         error = max_error(
             self.inputs,
             lambda start, stop: to_storage(out[start:stop]),
@@ -127,14 +135,19 @@ class TorchWorkload:
             workers=self._backend.threads or 1,
         )
         if kernel.check_scalars:
-            self._reset(kernel.output)
+            self._reset(kernel.output, tensors)
         return error
 
     def close(self) -> None:
         """Let go of the tensors."""
         del self.launch
-        self._tensors = {}
+        self._timed, self._sets = [], []
         self._backend.release()
+
+    def _rotate(self) -> None:
+        """Launch on the next set in turn."""
+        self._timed[self._next]()
+        self._next = (self._next + 1) % self.copies
 
     def _place(self, operand: Operand) -> torch.Tensor:
         """Return an operand as a tensor: the host's array on a CPU, else a filled tensor on the device."""
@@ -149,12 +162,12 @@ class TorchWorkload:
         self._fill(operand, tensor)
         return tensor
 
-    def _reset(self, operand: Operand) -> None:
+    def _reset(self, operand: Operand, tensors: dict[str, torch.Tensor]) -> None:
         """Fill an operand that is read with its tile, and one that is only written with NaN."""
         if self._backend.memory and operand.role != "result":
             self._backend.memory.reset(operand)
         else:
-            self._fill(operand, self._tensors[operand.name])
+            self._fill(operand, tensors[operand.name])
 
     def _fill(self, operand: Operand, tensor: torch.Tensor) -> None:
         """Repeat an operand's tile along its first axis on the device, or poison it."""

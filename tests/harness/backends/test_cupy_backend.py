@@ -12,7 +12,7 @@ from bandmark.record import Result
 from bandmark.request import Request, open_session
 from bandmark_kernels import DTYPES, KERNELS, Shape
 from bandmark_kernels.inputs import make_inputs
-from cupy_errors import CUDADriverError
+from cupy_errors import CUDADriverError, CUDARuntimeError
 from cupy_gpu import GIB, MIB, Gpu
 from cupy_launch import Launched
 from cupy_sensors import Sensors
@@ -186,6 +186,36 @@ def test_the_driver_can_be_out_of_memory_too(monkeypatch: pytest.MonkeyPatch) ->
             backend.prepare(inputs_of("copy"))
 
 
+def test_a_first_launch_that_finds_no_room_halves_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA loads a kernel's code when it is first launched: no room for that is want of memory, at any stage."""
+    backend = open_backend(monkeypatch, StandIn())
+    assert backend.lacks_memory(MemoryError()) and backend.lacks_memory(CUDADriverError(2))
+    assert not backend.lacks_memory(CUDADriverError(719)) and not backend.lacks_memory(OSError(2, "no such file"))
+    refusals = iter([CUDADriverError(2)])
+
+    def law(launch: Launched) -> float:
+        if launch.entry == "bandmark_copy":
+            for refusal in refusals:
+                raise refusal
+        return 0.001
+
+    (row,) = rows_of(monkeypatch, StandIn(Gpu(law, l2_bytes=1024)), kernels=("copy",), dtypes=("float32",))
+    assert (row.status, row.n_elements) == ("ok", 64 * 1024 // 4 // 2)
+    assert row.reason == "the size was halved once for want of device memory"
+
+
+def test_a_driver_that_does_not_tell_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On an integrated device that is unknown in the record, and nothing else."""
+    backend = open_backend(monkeypatch, StandIn(Gpu(**SPARK)))
+
+    def refuse() -> None:
+        raise CUDARuntimeError(801)
+
+    monkeypatch.setattr(sys.modules["cupy"].cuda.runtime, "memGetInfo", refuse)
+    assert backend.facts()["device_free_bytes"] is None
+    assert backend.budget().limit_bytes > 0
+
+
 def test_integrated_devices_ask_the_system_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """On unified memory the budget is a quarter of what the system has and the device reaches, never of CUDA's free."""
     cupy = StandIn(Gpu(**SPARK, memory_bytes=12 * GIB))
@@ -206,8 +236,8 @@ def test_integrated_devices_are_not_tried_out(monkeypatch: pytest.MonkeyPatch) -
     (row,) = rows_of(monkeypatch, cupy, kernels=("copy",), dtypes=("float32",), size_bytes=4 * MIB)
     assert row.status == "error"
     assert row.reason == (
-        "RuntimeError: Out of memory allocating 4,194,304 bytes (allocated so far: 512 bytes). "
-        "The memory is the system's, so no other size is tried; --size takes less"
+        "MemoryError: Out of memory allocating 4,194,304 bytes (allocated so far: 512 bytes); "
+        "the memory is the system's, so no smaller size is tried: --size takes less"
     )
     assert (gpu.live, gpu.pooled) == (0, 0)
 

@@ -161,10 +161,10 @@ def test_closing_survives_a_lost_device(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_small_sets_rotate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A set smaller than four L2 caches is launched on several copies in turn, a larger one on itself."""
+    """Launches take as many sets as were asked for in turn; without a number there is one."""
     cupy = StandIn(Gpu(l2_bytes=MIB))
     backend = open_backend(monkeypatch, cupy)
-    small = backend.prepare(make_inputs(KERNELS["copy"], F32, Shape(MIB // 8), seed=1))
+    small = backend.prepare(make_inputs(KERNELS["copy"], F32, Shape(MIB // 8), seed=1), copies=6)
     assert small.copies == 6
     cupy.recording = True
     take(small, 7)
@@ -177,9 +177,10 @@ def test_small_sets_rotate(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_copy_is_verified_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Verification takes the set that is next, so that not the first one alone is ever looked at."""
     cupy = StandIn(Gpu(l2_bytes=MIB))
-    workload = prepare(monkeypatch, cupy, "copy")
-    assert workload.copies > 2
+    backend = open_backend(monkeypatch, cupy)
+    workload = backend.prepare(make_inputs(KERNELS["copy"], F32, Shape(MIB // 8), seed=1), copies=3)
     take(workload, 1)
+    cupy.recording = True
     cupy.arguments.clear()
     assert workload.verify() <= 1
     assert cupy.arguments[0][1] is workload._sets[1]["b"]

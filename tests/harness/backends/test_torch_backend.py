@@ -96,6 +96,11 @@ def inputs(kernel: str, dtype: str = "float32", n: int = 1000) -> Inputs:
     return make_inputs(KERNELS[kernel], DTYPES[dtype], shape, seed=3)
 
 
+def backend_output(kernel: str) -> str:
+    """The name of a kernel's output."""
+    return KERNELS[kernel].output.name
+
+
 @pytest.mark.parametrize("kernel", TORCH)
 def test_every_kernel_is_timed_and_verified_on_the_cpu(cpu: TorchBackend, kernel: str) -> None:
     """A window takes time, and the output after it is right, again and again."""
@@ -153,14 +158,37 @@ def test_kernels_in_place_are_verified_with_other_scalars(where: str, request: p
     assert not workload.verify() <= 1
 
 
+@pytest.mark.parametrize("kernel", TORCH)
+def test_small_sets_rotate_on_an_accelerator(accelerator: tuple[TorchBackend, Module], kernel: str) -> None:
+    """Launches take the sets in turn, each has its own tensors, and verification looks at the one it launches on."""
+    backend, _ = accelerator
+    workload = backend.prepare(inputs(kernel), copies=3)
+    assert workload.copies == len({id(tensors[backend_output(kernel)]) for tensors in workload._sets}) == 3
+    for _ in range(4):
+        assert take(workload, 2).seconds > 0
+        assert workload.verify() <= 1
+    seen: list[int] = []
+    workload._timed = [lambda i=i: seen.append(i) for i in range(3)]  # type: ignore[misc]
+    begin = workload._next
+    take(workload, 5)
+    assert seen == [(begin + i) % 3 for i in range(5)]
+    assert not workload.verify() <= 1
+
+
+def test_the_cpu_has_one_set(cpu: TorchBackend) -> None:
+    """The arrays that NumPy uses are there once."""
+    workload = cpu.prepare(inputs("copy"), copies=3)
+    assert workload.copies == len(workload._sets) == 1
+
+
 def test_the_cpu_backend_works_on_numpys_arrays(cpu: TorchBackend) -> None:
     """Both libraries move the same pages: a tensor shares memory with the arena."""
     made = inputs("copy", "bfloat16")
     workload = cpu.prepare(made)
     assert cpu.memory is not None
     array = cpu.memory.operands(made)["b"]
-    assert workload._tensors["b"].data_ptr() == array.__array_interface__["data"][0]
-    assert workload._tensors["b"].dtype == torch.bfloat16
+    assert workload._sets[0]["b"].data_ptr() == array.__array_interface__["data"][0]
+    assert workload._sets[0]["b"].dtype == torch.bfloat16
     assert cpu.memory_name == HostMemory.name
 
 
@@ -183,6 +211,12 @@ def test_a_device_without_room_raises_memory_error(
     with pytest.raises(MemoryError, match=r"^CUDA out of memory\.$"):
         backend.prepare(inputs("copy"))
     assert module.log == ["empty_cache"]
+
+
+def test_want_of_memory_is_told_from_other_errors(cpu: TorchBackend) -> None:
+    """Torch's error for it, which is no MemoryError, and Python's; nothing else."""
+    assert cpu.lacks_memory(torch.OutOfMemoryError("CUDA out of memory.")) and cpu.lacks_memory(MemoryError())
+    assert not cpu.lacks_memory(RuntimeError("CUDA out of memory."))
 
 
 def test_budgets(accelerator: tuple[TorchBackend, Module], cpu: TorchBackend, monkeypatch: pytest.MonkeyPatch) -> None:

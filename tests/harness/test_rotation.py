@@ -1,0 +1,60 @@
+"""Small sets rotate, so that memory is measured and not the cache; what rotates has room and is the same for all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bandmark.judge import DRAM_FROM
+from bandmark.memory import MemoryBudget
+from bandmark.rotation import MOST_COPIES, ROTATE_OVER, copies_for, group_copies
+from fakes import FAKE_GPU, FakeBackend, make_group
+
+MIB = 2**20
+
+
+@pytest.mark.parametrize(
+    ("set_bytes", "llc_bytes", "room_bytes", "copies"),
+    [
+        (4 * MIB, MIB, 2**30, 1),
+        (4 * MIB - 1, MIB, 2**30, 3),
+        (MIB // 8, MIB, 2**30, 41),
+        (1000, MIB, 2**30, MOST_COPIES),
+        (MIB // 8, MIB, MIB, 8),
+        (MIB // 8, MIB, 0, 1),
+        (1000, None, 2**30, 1),
+    ],
+)
+def test_how_many(set_bytes: int, llc_bytes: int | None, room_bytes: int, copies: int) -> None:
+    """Five caches and a set, at most 64 sets and what has room; one set where the cache is small or unknown."""
+    assert copies_for(set_bytes, llc_bytes, room_bytes) == copies
+
+
+@given(set_bytes=st.integers(1, 2**36), llc=st.integers(0, 2**28), room=st.integers(0, 2**36))
+def test_enough_and_not_too_much(set_bytes: int, llc: int, room: int) -> None:
+    """Where neither room nor number bounds it, what lies between two uses of a set fills five caches."""
+    copies = copies_for(set_bytes, llc, room)
+    assert copies == 1 or copies * set_bytes <= room
+    bounded = copies == MOST_COPIES or (copies + 1) * set_bytes > room
+    assert set_bytes >= DRAM_FROM * llc or bounded or (copies - 1) * set_bytes >= ROTATE_OVER * llc
+
+
+def test_a_group_shares_the_room() -> None:
+    """Each of two cases takes half of it; a case that can't run takes none."""
+    room = MemoryBudget(960_000, 960_000, "pretend")
+    device = replace(FAKE_GPU, llc_bytes=10**6)
+    one, two = (FakeBackend(name=name, device=device, room=room) for name in ("one", "two"))
+    none = FakeBackend(name="none", device=device, room=room, unsupported={"copy": "no"})
+    assert group_copies(make_group("copy", [one]).cases) == 20
+    assert group_copies(make_group("copy", [one, two]).cases) == 10
+    assert group_copies(make_group("copy", [one, none]).cases) == 20
+    assert group_copies(make_group("copy", [none]).cases) == 1
+
+
+def test_a_cpu_does_not_rotate() -> None:
+    """Libraries on a CPU work on one set."""
+    on_cpu = FakeBackend(threads=2, device=replace(FAKE_GPU, llc_bytes=10**6))
+    assert group_copies(make_group("copy", [on_cpu]).cases) == 1
