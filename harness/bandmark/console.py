@@ -15,7 +15,7 @@ from rich.table import Table
 
 from bandmark.plan import Group
 from bandmark.record import Result
-from bandmark.table import HEADER, LEFT, LEGEND, build_table, heading
+from bandmark.table import LEFT, LEGEND, WEIGHTS, WEIGHTS_LEGEND, build_table, heading
 
 PIPED_WIDTH = 80
 
@@ -34,8 +34,8 @@ def show_results(results: Sequence[Result], file: TextIO | None = None) -> None:
         return
     built = build_table(results)
     drawn = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for column, name in enumerate(HEADER):
-        words = column < LEFT or column == len(HEADER) - 1
+    for column, name in enumerate(built.header):
+        words = column < LEFT or column == len(built.header) - 1
         drawn.add_column(name, justify="left" if words else "right", no_wrap=True)
     for before, row, result in zip([None, *results], built.rows, results, strict=False):
         if before is not None and before.kernel != result.kernel:
@@ -44,6 +44,8 @@ def show_results(results: Sequence[Result], file: TextIO | None = None) -> None:
     out.print(escape(heading(results)) + "\n")
     out.print(drawn)
     out.print()
+    if WEIGHTS in built.header:
+        out.print(WEIGHTS_LEGEND)
     for number, note in enumerate(built.footnotes, start=1):
         out.print(escape(f"{number}: {note}"))
     out.print(f"[dim]{escape(LEGEND)}[/dim]" if out.is_terminal else escape(LEGEND))
@@ -89,5 +91,7 @@ class LiveProgress:
 
         The bar is drawn once per group and not by a timer, whose thread would take a processor from the measurement.
         """
-        self._bar.update(self._task, description=f"{group.kernel.name} {group.dtype.name}", completed=done, total=total)
+        self._bar.update(
+            self._task, description=f"{group.kernel.label} {group.dtype.name}", completed=done, total=total
+        )
         self._bar.refresh()

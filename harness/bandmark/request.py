@@ -22,7 +22,7 @@ from bandmark.preflight import preflight
 from bandmark.record import SCHEMA
 from bandmark.runner import Measured, Procedure, Progress, new_run_id, run_groups, utc_now
 from bandmark.store import in_order
-from bandmark_kernels import DTYPES, KERNELS, DType, Kernel
+from bandmark_kernels import DTYPES, KERNELS, PACKED, DType, Kernel
 from bandmark_kernels.inputs import PATTERNS, Pattern
 
 TIME_LIMIT_S = 90.0
@@ -50,6 +50,8 @@ class Request:
     time_limit_s: float | None = None
     system: str | None = None
     variants: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    """Packed formats, or "all": gemv then runs with these instead of a matrix of the operands' dtype."""
 
 
 @dataclass(slots=True)
@@ -94,7 +96,7 @@ class Session:
             "started_utc": f"{self.started:%Y-%m-%dT%H:%M:%SZ}",
             "finished_utc": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}",
             "system": self.system,
-            "complete": len({(r.kernel, r.dtype) for r in measured.rows}) == len(self.groups),
+            "complete": len({(r.kernel, r.weight_format, r.dtype) for r in measured.rows}) == len(self.groups),
             "settings": asdict(self.request),
             "machine": self.machine.as_json(),
             "device": asdict(self.selection.device),
@@ -112,7 +114,7 @@ def open_session(request: Request) -> Session:
         UsageError: an unknown name, a size that does not fit, or an option that does not go with the device.
         BackendUnavailable: a backend that was asked for can't be used.
     """
-    kernels, dtypes = _kernels(request.kernels), _dtypes(request.dtypes)
+    kernels, dtypes = _kernels(request.kernels, request.weights), _dtypes(request.dtypes)
     if request.data not in PATTERNS:
         raise unknown_name("data", request.data, PATTERNS)
     if request.peak is not None:
@@ -176,11 +178,18 @@ def _default_dtypes(on_cpu: bool, quick: bool) -> list[DType]:
     return [DTYPES[name] for name in (names[:1] if quick else names)]
 
 
-def _kernels(names: Sequence[str] | None) -> list[Kernel]:
+def _kernels(names: Sequence[str] | None, weights: Sequence[str]) -> list[Kernel]:
     for name in names or ():
         if name not in KERNELS:
             raise unknown_name("kernel", name, KERNELS)
-    return [kernel for kernel in KERNELS.values() if names is None or kernel.name in names]
+    for name in weights:
+        if name not in (*PACKED, "all"):
+            raise unknown_name("weight format", name, (*PACKED, "all"))
+    if weights and names is not None and "gemv" not in names:
+        raise UsageError("--weights is for gemv: add it to --kernel, or leave --weights out.")
+    packed = [kernel for name, kernel in PACKED.items() if name in weights or "all" in weights]
+    wanted = [kernel for kernel in KERNELS.values() if names is None or kernel.name in names]
+    return [found for kernel in wanted for found in (packed if packed and kernel.name == "gemv" else [kernel])]
 
 
 def _dtypes(names: Sequence[str] | None) -> list[DType] | None:

@@ -246,7 +246,7 @@ def test_no_ceiling_without_a_read() -> None:
     assert with_ceiling(rows) == rows
 
 
-def test_columns_of_packed_weights_stay_empty() -> None:
-    """What no case here has is unknown."""
+def test_other_rows_name_no_weight_format() -> None:
+    """A case without packed weights leaves the column empty."""
     row = assemble(case(), measured(), make_context())
     assert row.weight_format is None and {f.name for f in fields(row)} >= {"weight_format"}

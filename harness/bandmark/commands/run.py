@@ -63,6 +63,7 @@ def to_request(arguments: argparse.Namespace) -> Request:
         time_limit_s=arguments.time_limit,
         system=arguments.system,
         variants=arguments.variant or (),
+        weights=arguments.weights or (),
     )
 
 
