@@ -13,6 +13,7 @@ from bandmark.backends import Selection, select
 from bandmark.console import talk
 from bandmark.errors import EXIT_FAILED, EXIT_OK, BandmarkError, FileError, unknown_name
 from bandmark.machine import Machine, read_machine
+from bandmark.measure import CaseFailedError
 from bandmark.peaks import Peak, find_peak
 from bandmark.privacy import clean_text, own_names
 from bandmark.runner import new_run_id, utc_now
@@ -105,7 +106,8 @@ def _both(results: Iterator[Check], timing: Iterator[Check]) -> Iterator[Check]:
     except BandmarkError:
         raise
     except Exception as error:  # a device can fail in many ways; the page says which
-        yield Check("timing", False, told(error), "the timing checks run to their end")
+        cause = error.__cause__ if isinstance(error, CaseFailedError) else None
+        yield Check("timing", False, told(cause or error), "the timing checks run to their end")
 
 
 def _pick(kind: str, names: Sequence[str] | None, table: Mapping[str, Named]) -> list[Named]:
