@@ -41,11 +41,11 @@ def operands(inputs: Inputs) -> Operands:
     kernel, shape, dtype = inputs.kernel, inputs.shape, inputs.dtype
     made: Operands = {}
     for operand in kernel.operands:
-        count = shape.count(operand.extent)
+        count = operand.count(shape)
         if operand.role == "result":
             made[operand.name] = np.full((), np.nan, dtype.accumulator)
         elif operand.is_read:
-            size = (shape.m or 1, shape.n) if operand.extent == "mn" else (count,)
+            size = (shape.m or 1, shape.n // operand.per) if operand.extent == "mn" else (count,)
             made[operand.name] = np.resize(inputs.tiles[operand.name], size)
             if kernel.is_reduction:
                 made[operand.name][-1] = inputs.last(operand.name)

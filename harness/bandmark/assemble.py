@@ -90,6 +90,7 @@ def _identity(case: Case, outcome: Outcome, context: Context) -> Result:
         suite="gemv" if kernel.is_matrix else "stream",
         m=shape.m,
         n=shape.n,
+        weight_format=kernel.weights.name if kernel.weights else None,
         variant=outcome.variant or case.variant,
         started_utc=outcome.started_utc,
         bandmark_version=__version__,

@@ -80,6 +80,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         "--device", metavar="DEVICE", help="cpu, cuda, cuda:1 ... (default: the GPU with the highest peak)"
     )
     what.add_argument("--variant", type=names, metavar="NAME,...", help="also run other forms of the kernels, or all")
+    what.add_argument("--weights", type=names, metavar="NAME,...", help="gemv with packed weights: nvfp4 ..., or all")
     how = run.add_argument_group("how to measure")
     how.add_argument("--quick", action="store_true", help="a first look in under 20 seconds")
     how.add_argument("--time-limit", type=float, metavar="S", help="seconds for all sampling (default: 90, quick 12)")

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from bandmark.plan import Group
 from bandmark.record import Result
-from bandmark.table import HEADER, LEFT, LEGEND, build_table, heading
+from bandmark.table import LEFT, build_table, heading
 
 PIPED_WIDTH = 80
 
@@ -37,8 +37,8 @@ def show_results(results: Sequence[Result], file: TextIO | None = None) -> None:
         return
     built = build_table(results)
     drawn = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for column, name in enumerate(HEADER):
-        words = column < LEFT or column == len(HEADER) - 1
+    for column, name in enumerate(built.header):
+        words = column < LEFT or column == len(built.header) - 1
         drawn.add_column(name, justify="left" if words else "right", no_wrap=True)
     for before, row, result in zip([None, *results], built.rows, results, strict=False):
         if before is not None and before.kernel != result.kernel:
@@ -49,7 +49,7 @@ def show_results(results: Sequence[Result], file: TextIO | None = None) -> None:
     out.print()
     for number, note in enumerate(built.footnotes, start=1):
         out.print(escape(f"{number}: {note}"))
-    out.print(f"[dim]{escape(LEGEND)}[/dim]" if out.is_terminal else escape(LEGEND))
+    out.print(f"[dim]{escape(built.legend)}[/dim]" if out.is_terminal else escape(built.legend))
 
 
 def talk(text: str) -> None:
@@ -100,5 +100,7 @@ class LiveProgress:
 
         The bar is drawn once per group and not by a timer, whose thread would take a processor from the measurement.
         """
-        self._bar.update(self._task, description=f"{group.kernel.name} {group.dtype.name}", completed=done, total=total)
+        self._bar.update(
+            self._task, description=f"{group.kernel.label} {group.dtype.name}", completed=done, total=total
+        )
         self._bar.refresh()

@@ -146,7 +146,7 @@ def _figure(row: Result | None) -> str:
     if row is None or row.bandwidth_gbs is None:
         return ""
     share = "" if row.percent_of_peak is None else f" ({row.percent_of_peak:.0f} %)"
-    return f"{row.bandwidth_gbs:.4g}{share}, {escape(row.backend)} {escape(row.dtype)}"
+    return f"{row.bandwidth_gbs:.4g}{share}, {escape(row.backend)} {escape(row.number_format)}"
 
 
 def _versions(run: Run) -> list[str]:

@@ -103,7 +103,7 @@ def _row(run: Run, y: int, low: float, high: float) -> list[str]:
     for i, kernel in enumerate(HEADLINES):
         row = run.best.get(kernel)
         if row and row.bandwidth_gbs:
-            title = f"{kernel} {row.bandwidth_gbs:.4g} GB/s, {row.backend} {row.dtype}"
+            title = f"{kernel} {row.bandwidth_gbs:.4g} GB/s, {row.backend} {row.number_format}"
             parts.append(_mark(kernel, _x(row.bandwidth_gbs, low, high), y + 12 * i - 18, title))
     return parts
 

@@ -114,7 +114,7 @@ def _digest(text: str) -> bytes:
 
 
 def _case(row: Result) -> str:
-    return f"{row.backend} {row.kernel} {row.dtype} of run {row.run_id}"
+    return f"{row.backend} {row.kernel} {row.number_format} of run {row.run_id}"
 
 
 def _refuse_clash(first: _Part, other: _Part) -> None:

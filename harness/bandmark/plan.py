@@ -11,7 +11,7 @@ from bandmark.errors import UsageError, unknown_name
 from bandmark.judge import DRAM_FROM
 from bandmark.memory import MemoryBudget
 from bandmark.units import format_bytes
-from bandmark_kernels import DType, Kernel, Shape
+from bandmark_kernels import DTYPES, DType, Kernel, Shape
 
 CACHES = 8
 """Each array is at least this many last-level caches: GPUs with large caches are flat only from there on."""
@@ -85,7 +85,8 @@ def plan(
     _check_variants(variants, kernels, backends)
     groups = []
     for kernel in kernels:
-        for dtype in dtypes:
+        # The vectors of packed weights are float32, whatever dtypes the other kernels run in.
+        for dtype in [DTYPES["float32"]] if kernel.weights else dtypes:
             found = list(_forms(kernel, dtype, backends, variants))
             # Backends that share the host's arrays need one set; every case on a device has its own.
             running = [(b, name) for b, name, reason in found if reason is None]
@@ -155,9 +156,10 @@ def shape_for(kernel: Kernel, dtype: DType, size: int) -> Shape:
 
     Rows of 64 elements and more are a multiple of 64 elements long, so that each starts on a cache line.
     """
-    elements = max(1, size // dtype.itemsize)
+    elements = max(1, size * 8 // kernel.element_bits(dtype))
     if not kernel.is_matrix:
         return Shape(elements)
     n = math.isqrt(elements)
     n -= n % 64 if n >= 64 else 0
-    return Shape(n, m=elements // n)
+    n = max(n - n % kernel.least_columns, kernel.least_columns)
+    return Shape(n, m=max(1, elements // n))

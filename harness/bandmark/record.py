@@ -112,6 +112,11 @@ class Result:
         )
 
     @property
+    def number_format(self) -> str:
+        """What the case's numbers are, in a word: the format of packed weights, or else the operands' dtype."""
+        return self.weight_format or self.dtype
+
+    @property
     def bytes_moved(self) -> int | None:
         """Bytes read and written by one launch."""
         if self.bytes_read is None or self.bytes_written is None:

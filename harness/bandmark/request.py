@@ -22,7 +22,7 @@ from bandmark.preflight import preflight
 from bandmark.record import SCHEMA
 from bandmark.runner import Measured, Procedure, Progress, new_run_id, run_groups, utc_now
 from bandmark.store import in_order
-from bandmark_kernels import DTYPES, KERNELS, DType, Kernel
+from bandmark_kernels import DTYPES, KERNELS, PACKED, DType, Kernel
 from bandmark_kernels.inputs import PATTERNS, Pattern
 
 TIME_LIMIT_S = 90.0
@@ -52,6 +52,8 @@ class Request:
     time_limit_s: float | None = None
     system: str | None = None
     variants: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    """Packed formats, or "all": gemv then runs with these instead of a matrix of the operands' dtype."""
 
 
 @dataclass(slots=True)
@@ -96,7 +98,7 @@ class Session:
             "started_utc": f"{self.started:%Y-%m-%dT%H:%M:%SZ}",
             "finished_utc": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}",
             "system": self.system,
-            "complete": len({(r.kernel, r.dtype) for r in measured.rows}) == len(self.groups),
+            "complete": len({(r.kernel, r.weight_format, r.dtype) for r in measured.rows}) == len(self.groups),
             "settings": asdict(self.request),
             "machine": self.machine.as_json(),
             "device": asdict(self.selection.device),
@@ -114,7 +116,7 @@ def open_session(request: Request) -> Session:
         UsageError: an unknown name, a size that does not fit, or an option that does not go with the device.
         BackendUnavailable: a backend that was asked for can't be used.
     """
-    kernels = pick("kernel", request.kernels, KERNELS)
+    kernels = _kernels(request.kernels, request.weights)
     dtypes = None if request.dtypes is None else pick("dtype", request.dtypes, DTYPES)
     if request.data not in PATTERNS:
         raise unknown_name("data", request.data, PATTERNS)
@@ -185,6 +187,18 @@ def pick(kind: str, names: Sequence[str] | None, table: Mapping[str, Named]) -> 
         if name not in table:
             raise unknown_name(kind, name, table)
     return [entry for name, entry in table.items() if names is None or name in names]
+
+
+def _kernels(names: Sequence[str] | None, weights: Sequence[str]) -> list[Kernel]:
+    """Return the kernels to run; where weight formats are asked for, gemv is in these and not in the dtypes."""
+    wanted = pick("kernel", names, KERNELS)
+    for name in weights:
+        if name not in (*PACKED, "all"):
+            raise unknown_name("weight format", name, (*PACKED, "all"))
+    if weights and KERNELS["gemv"] not in wanted:
+        raise UsageError("--weights is for gemv: add it to --kernel, or leave --weights out.")
+    packed = [kernel for name, kernel in PACKED.items() if name in weights or "all" in weights]
+    return [found for kernel in wanted for found in (packed if packed and kernel.name == "gemv" else [kernel])]
 
 
 def system_name(name: str) -> str:

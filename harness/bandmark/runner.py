@@ -146,6 +146,7 @@ class GroupRun:
                 "kernel": case.kernel.name,
                 "dtype": case.dtype.name,
                 "variant": outcome.variant,
+                **({"weight_format": case.kernel.weights.name} if case.kernel.weights else {}),
                 "launches_per_sample": outcome.samples.launches,
                 "seconds_per_launch": [float(f"{s:.9g}") for s in outcome.samples.seconds],
                 "clocks_mhz": outcome.samples.clocks_mhz,
@@ -265,6 +266,6 @@ def halved(group: Group) -> Group:
     """Return a group with half its elements."""
     shape = group.shape
     half = Shape(shape.n // 2) if shape.m is None else Shape(shape.n, m=max(1, shape.m // 2))
-    if half == shape:
+    if half == shape and group.kernel.weights is None:  # packed rows are never cut: they are whole groups
         half = Shape(max(1, shape.n // 2), m=shape.m)
     return replace(group, shape=half, cases=tuple(replace(case, shape=half) for case in group.cases))

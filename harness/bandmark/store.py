@@ -12,7 +12,7 @@ from typing import Any
 from bandmark.errors import FileError
 from bandmark.record import SCHEMA, Result, columns, from_cells, to_cells
 from bandmark.sheet import read_sheet
-from bandmark_kernels import DTYPES, KERNELS
+from bandmark_kernels import DTYPES, KERNELS, PACKED
 
 
 def to_csv(rows: Iterable[Result]) -> str:
@@ -27,13 +27,14 @@ def _quoted(cell: str) -> str:
 
 
 def in_order(rows: Iterable[Result]) -> list[Result]:
-    """Sort rows by the kernel table, then by dtype, backend, variant and size."""
-    kernels, dtypes = list(KERNELS), list(DTYPES)
+    """Sort rows by the kernel table, then by dtype, weight format, backend, variant and size."""
+    kernels, dtypes, formats = list(KERNELS), list(DTYPES), [None, *PACKED]
 
     def place(row: Result) -> tuple[Any, ...]:
         kernel = kernels.index(row.kernel) if row.kernel in kernels else len(kernels)
         dtype = dtypes.index(row.dtype) if row.dtype in dtypes else len(dtypes)
-        return (row.run_id, kernel, row.kernel, dtype, row.backend, row.variant or "", row.n_elements or 0)
+        form = formats.index(row.weight_format) if row.weight_format in formats else len(formats)
+        return (row.run_id, kernel, row.kernel, dtype, form, row.backend, row.variant or "", row.n_elements or 0)
 
     return sorted(rows, key=place)
 

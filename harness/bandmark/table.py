@@ -13,6 +13,11 @@ from bandmark.units import format_bytes
 HEADER = ("kernel", "backend", "dtype", "GB/s", "best", "spread", "%peak", "%Spark", "%5000", "%Stn", "notes")
 """The three named systems are DGX Spark, RTX PRO 5000 and DGX Station."""
 
+WEIGHTS = "Gw/s"
+"""10^9 weights per second: the column behind best, where a row has packed weights."""
+
+WEIGHTS_AT = HEADER.index("best") + 1
+
 LEFT = 3
 """So many columns hold words; the others hold figures."""
 
@@ -34,6 +39,9 @@ class ResultTable:
 
     rows: tuple[TableRow, ...]
     footnotes: tuple[str, ...]
+    header: tuple[str, ...]
+    legend: str
+    """What the columns' names mean."""
 
 
 def build_table(results: Iterable[Result]) -> ResultTable:
@@ -42,11 +50,21 @@ def build_table(results: Iterable[Result]) -> ResultTable:
     rows = []
     shown = list(results)
     mixed = {r.backend for r in shown if len({s.variant for s in shown if s.backend == r.backend}) > 1}
+    packed = any(r.weight_format for r in shown)
     for result in shown:
         notes = _notes(result, name_variant=result.backend in mixed)
         marks = ",".join(_mark(note, footnotes) for note in notes)
-        rows.append(TableRow((*_cells(result), marks), plain=result.status == "ok"))
-    return ResultTable(tuple(rows), tuple(footnotes))
+        weights = _figure(result.weights_per_s and result.weights_per_s / 1e9)
+        cells = _with_weights((*_cells(result), marks), weights) if packed else (*_cells(result), marks)
+        rows.append(TableRow(cells, plain=result.status == "ok"))
+    if packed:
+        return ResultTable(tuple(rows), tuple(footnotes), _with_weights(HEADER, WEIGHTS), f"{WEIGHTS_LEGEND} {LEGEND}")
+    return ResultTable(tuple(rows), tuple(footnotes), HEADER, LEGEND)
+
+
+def _with_weights(cells: tuple[str, ...], weights: str) -> tuple[str, ...]:
+    """Return a line with the cell of weights per second in its place."""
+    return (*cells[:WEIGHTS_AT], weights, *cells[WEIGHTS_AT:])
 
 
 def _mark(note: str, footnotes: list[str]) -> str:
@@ -81,7 +99,7 @@ def _cells(result: Result) -> tuple[str, ...]:
     return (
         result.kernel,
         result.backend,
-        SHORT_DTYPES.get(result.dtype, result.dtype),
+        SHORT_DTYPES.get(result.number_format, result.number_format),
         _figure(result.bandwidth_gbs),
         _figure(result.bandwidth_best_gbs),
         "-" if result.iqr_rel is None or result.bandwidth_gbs is None else f"{100 * result.iqr_rel:.1f}%",
@@ -130,6 +148,8 @@ def _peak(result: Result) -> str:
     short = "published, `bandmark devices` names the sources" if source.startswith("published") else source
     return f"{result.peak_gbs:g} GB/s ({short})"
 
+
+WEIGHTS_LEGEND = f"{WEIGHTS}: 10^9 weights per second; the dtype column names the format of packed weights."
 
 LEGEND = (
     "GB/s: bytes / median time; best: bytes / shortest time; spread: distance of the quartiles over the median. "

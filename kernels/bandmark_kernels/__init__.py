@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from bandmark_kernels import add, copy, dot, gemv, gemv_t, nstream, read, scale, triad, write
 from bandmark_kernels.dtypes import DTYPES, DType
+from bandmark_kernels.formats import FORMATS
+from bandmark_kernels.gemv_packed import PACKED
 from bandmark_kernels.spec import Body, Kernel, Launch, Operand, Shape
 
 KERNELS: dict[str, Kernel] = {
@@ -14,4 +16,26 @@ KERNELS: dict[str, Kernel] = {
 }
 """The kernel table, in the order in which it is shown."""
 
-__all__ = ["DTYPES", "KERNELS", "Body", "DType", "Kernel", "Launch", "Operand", "Shape"]
+
+def find_kernel(name: str, weights: str | None = None) -> Kernel:
+    """Return a kernel of the table, or gemv with packed weights; raises KeyError for an unknown name or format."""
+    if weights is None:
+        return KERNELS[name]
+    if name != "gemv":
+        raise KeyError(weights)
+    return PACKED[weights]
+
+
+__all__ = [
+    "DTYPES",
+    "FORMATS",
+    "KERNELS",
+    "PACKED",
+    "Body",
+    "DType",
+    "Kernel",
+    "Launch",
+    "Operand",
+    "Shape",
+    "find_kernel",
+]

@@ -45,6 +45,17 @@ class Inputs:
     tiles: dict[str, NDArray[Any]]
     """Stored (encoded) tiles by operand name: (length,) for vectors, (rows, n) for the matrix."""
 
+    def values(self) -> dict[str, NDArray[np.float64]]:
+        """Return the exact values of the tiles, by the names that the reference takes: packed weights are "A"."""
+        weights = self.kernel.weights
+        packed = {o.name: self.tiles[o.name] for o in self.kernel.inputs if o.storage is not None}
+        values = {name: self.dtype.decode(tile) for name, tile in self.tiles.items() if name not in packed}
+        if weights is None:
+            return values
+        from bandmark_kernels.formats import unpack
+
+        return {"A": unpack(weights, packed), **values}
+
     @property
     def spike(self) -> float:
         """What the last element of each input is multiplied by: 1 unless the kernel is a reduction."""
@@ -68,7 +79,7 @@ def make_inputs(kernel: Kernel, dtype: DType, shape: Shape, *, seed: int, patter
     values = {
         operand.name: _draw(operand, shape, seed=[seed, index], pattern=pattern)
         for index, operand in enumerate(kernel.operands)
-        if operand.is_read
+        if operand.is_read and operand.storage is None
     }
     if kernel.is_reduction:
         _balance(list(values.values()))
@@ -76,7 +87,20 @@ def make_inputs(kernel: Kernel, dtype: DType, shape: Shape, *, seed: int, patter
     if kernel.steady is not None:
         wanted = kernel.steady(c=rounded["c"], **kernel.scalars)
         rounded |= {name: tile[: len(rounded[name])] for name, tile in wanted.items()}
-    return Inputs(kernel, dtype, shape, {name: dtype.encode(v) for name, v in rounded.items()})
+    weights = _draw_weights(kernel, shape, seed=[seed, len(kernel.operands)], pattern=pattern)
+    return Inputs(kernel, dtype, shape, weights | {name: dtype.encode(v) for name, v in rounded.items()})
+
+
+def _draw_weights(kernel: Kernel, shape: Shape, *, seed: list[int], pattern: Pattern) -> dict[str, NDArray[Any]]:
+    """Draw the tiles of packed weights: every finite code, and scales around 1 whose fractions are random."""
+    import numpy as np
+
+    from bandmark_kernels.formats import random_weights
+
+    if kernel.weights is None:
+        return {}
+    packed = random_weights(kernel.weights, min(TILE_ROWS, shape.count("m")), shape.n, np.random.default_rng(seed))
+    return {name: np.zeros_like(array) for name, array in packed.items()} if pattern == "zeros" else packed
 
 
 def _balance(tiles: list[NDArray[np.float64]]) -> None:

@@ -2,3 +2,8 @@
 
 NUMPY_HALF = "NumPy computes half precision in software, far below memory speed"
 TORCH_HALF_CPU = "torch computes this op in half precision far below memory speed on a CPU"
+NUMPY_PACKED = "NumPy has no product with such weights, and converts them to float32 far below memory speed"
+TORCH_PACKED = (
+    "torch has no op that reads such weights once and multiplies by float32 vectors into a given float32 output"
+)
+CUDA_PACKED = "there is no CUDA kernel for packed weights"

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bandmark_kernels.dtypes import DType
+from bandmark_kernels.formats import WHOLE_COLUMNS, WeightFormat
 
-Role = Literal["in", "out", "inout", "result"]
-"""in: read once; out: written once; inout: both; result: the one number of a reduction, not counted."""
+Role = Literal["in", "scale", "out", "inout", "result"]
+"""in: read once; scale: read once, a factor of packed weights; out: written once; inout: both; result: the one number
+of a reduction, not counted."""
 
 Extent = Literal["n", "m", "mn", "1"]
 """How many elements an operand has: n, m, m x n (row-major) or one."""
@@ -56,11 +58,29 @@ class Operand:
     name: str
     role: Role
     extent: Extent = "n"
+    storage: str | None = None
+    """The NumPy dtype of its elements, such as "uint8"; None for the case's dtype."""
+    itemsize: int = 0
+    """Bytes of such an element."""
+    per: int = 1
+    """Matrix elements that one stored element stands for: 2 for a byte of 4-bit codes, the group's size for a scale."""
+
+    def count(self, shape: Shape) -> int:
+        """Return how many elements are stored."""
+        return shape.count(self.extent) // self.per
+
+    def nbytes(self, shape: Shape, dtype: DType) -> int:
+        """Return the operand's bytes in a case of this dtype."""
+        return self.count(shape) * (dtype.itemsize if self.storage is None else self.itemsize)
+
+    def stored_as(self, dtype: DType) -> str:
+        """Return the NumPy dtype that holds its elements in a case of this dtype."""
+        return self.storage or dtype.storage
 
     @property
     def is_read(self) -> bool:
         """Whether every element must be read once per launch."""
-        return self.role in ("in", "inout")
+        return self.role in ("in", "scale", "inout")
 
     @property
     def is_written(self) -> bool:
@@ -116,18 +136,20 @@ class Kernel:
     """For kernels that work in place: float64 tiles -> those to replace, so that repeated launches stay bounded."""
     rounding: float = 1.0
     """Allowed error of an output in units of half an epsilon of the sum of its terms' magnitudes."""
+    weights: WeightFormat | None = None
+    """How the matrix is packed; None where it has the operands' dtype."""
 
     def bytes_read(self, shape: Shape, dtype: DType) -> int:
         """Return the bytes that one launch must read: each element of each operand read, once."""
-        return sum(shape.count(o.extent) for o in self.operands if o.is_read) * dtype.itemsize
+        return sum(o.nbytes(shape, dtype) for o in self.operands if o.is_read)
 
     def bytes_written(self, shape: Shape, dtype: DType) -> int:
         """Return the bytes that one launch must write: each element of each operand written, once."""
-        return sum(shape.count(o.extent) for o in self.operands if o.is_written) * dtype.itemsize
+        return sum(o.nbytes(shape, dtype) for o in self.operands if o.is_written)
 
     def working_set(self, shape: Shape, dtype: DType) -> int:
         """Return the bytes of all arrays of one case."""
-        return sum(shape.count(o.extent) for o in self.operands if o.role != "result") * dtype.itemsize
+        return sum(o.nbytes(shape, dtype) for o in self.operands if o.role != "result")
 
     @property
     def is_matrix(self) -> bool:
@@ -147,13 +169,27 @@ class Kernel:
     @property
     def output(self) -> Operand:
         """The operand that a launch writes: every kernel of the table has exactly one."""
-        return next(o for o in self.operands if o.role != "in")
+        return next(o for o in self.operands if o.role not in ("in", "scale"))
 
     @property
     def large(self) -> tuple[Operand, ...]:
-        """The operands whose size is the size asked for: all vectors, or the matrix."""
+        """The operands whose size is the size asked for: all vectors, or the matrix (packed: its codes)."""
         extent = "mn" if self.is_matrix else "n"
-        return tuple(o for o in self.operands if o.extent == extent)
+        return tuple(o for o in self.operands if o.extent == extent and o.role != "scale")
+
+    @property
+    def label(self) -> str:
+        """The kernel's name and, where its matrix is packed, the format's: unique among all kernels."""
+        return f"{self.name} {self.weights.name}" if self.weights else self.name
+
+    def element_bits(self, dtype: DType) -> int:
+        """Return the bits of one element of the largest operand."""
+        return self.weights.bits if self.weights else 8 * dtype.itemsize
+
+    @property
+    def least_columns(self) -> int:
+        """What the columns of the matrix must be a multiple of."""
+        return WHOLE_COLUMNS if self.weights else 1
 
     @property
     def words(self) -> tuple[int, int]:

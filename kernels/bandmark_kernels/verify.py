@@ -104,14 +104,15 @@ def _expect_tile(inputs: Inputs) -> tuple[NDArray[np.float64], NDArray[np.float6
     import numpy as np
 
     kernel, shape = inputs.kernel, inputs.shape
-    values = {name: inputs.dtype.decode(tile) for name, tile in inputs.tiles.items()}
+    values = inputs.values()
     scalars = dict(kernel.check_scalars or kernel.scalars)
     magnitudes = {name: abs(v) for name, v in values.items()}
     if kernel.is_matrix:
         period = len(values["A"])
         rows = (np.arange(shape.count("m")) % period) if kernel.output.extent == "n" else None
-        values["x"] = _vector(values["x"], shape.count(kernel.operands[1].extent), rows, period)
-        magnitudes["x"] = _vector(magnitudes["x"], shape.count(kernel.operands[1].extent), rows, period)
+        length = next(shape.count(o.extent) for o in kernel.operands if o.name == "x")
+        values["x"] = _vector(values["x"], length, rows, period)
+        magnitudes["x"] = _vector(magnitudes["x"], length, rows, period)
     expected = np.atleast_1d(np.asarray(kernel.reference(**values, **scalars), np.float64))
     magnitude = np.atleast_1d(np.asarray(kernel.reference(**magnitudes, **scalars), np.float64))
     return expected, magnitude

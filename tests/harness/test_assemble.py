@@ -273,7 +273,7 @@ def test_reads_far_below_copies_are_a_slow_state() -> None:
     assert with_slow_reads(made) == made
 
 
-def test_columns_of_packed_weights_stay_empty() -> None:
-    """What no case here has is unknown."""
+def test_other_rows_name_no_weight_format() -> None:
+    """A case without packed weights leaves the column empty."""
     row = assemble(case(), measured(), make_context())
     assert row.weight_format is None and {f.name for f in fields(row)} >= {"weight_format"}

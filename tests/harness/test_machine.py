@@ -214,7 +214,8 @@ def test_own_use_grows_with_own_work(tmp_path: Path) -> None:
         sum(range(10_000))
     after = read_cpu_use(1.0, root)
     assert before is not None and after is not None
-    assert after.own_s - before.own_s >= worked - 1e-6  # both are differences of sums of ticks, rounded each its own way
+    rounding = 1e-6  # both are differences of sums of ticks
+    assert after.own_s - before.own_s >= worked - rounding
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from bandmark.judge import regime
 from bandmark.memory import MemoryBudget, device_budget, host_budget, unified_budget
 from bandmark.plan import LEAST_BYTES, QUICK_LEAST_BYTES, Sizing, array_bytes, plan, shape_for
 from bandmark.units import parse_bytes
-from bandmark_kernels import DTYPES, KERNELS, Kernel, Shape
+from bandmark_kernels import DTYPES, KERNELS, PACKED, Kernel, Shape
 from fakes import PLENTY, FakeBackend
 
 GIB, MIB = 2**30, 2**20
@@ -242,3 +242,14 @@ def test_a_group_that_nobody_runs_still_has_a_shape() -> None:
     """With every case unsupported the group stays, so that its rows can say why."""
     (group,) = plan([KERNELS["dot"]], [DTYPES["float16"]], [numpy_like(unsupported={"dot": "no"})], SIZING)
     assert group.runnable == () and group.shape.n > 0
+
+
+@pytest.mark.parametrize("kernel", PACKED.values(), ids=PACKED)
+@pytest.mark.parametrize("size", [1, 5000, 10**6, 256 * 2**20])
+def test_packed_rows_are_whole_groups(kernel: Kernel, size: int) -> None:
+    """Rows of packed weights are whole groups, and the codes have at most the size asked for, or are one short row."""
+    shape = shape_for(kernel, DTYPES["float32"], size)
+    assert shape.m and shape.n % 64 == 0
+    codes = kernel.large[0].nbytes(shape, DTYPES["float32"])
+    assert len(kernel.large) == 1 and (codes <= size or shape == Shape(64, m=1))
+    assert size < 10**6 or codes > 0.98 * size

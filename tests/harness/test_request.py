@@ -17,6 +17,7 @@ from bandmark.memory import MemoryBudget
 from bandmark.record import SCHEMA
 from bandmark.request import QUICK_RULE, Request, Session, open_session, system_name
 from bandmark.runner import Measured
+from bandmark_kernels import PACKED
 from fakes import FAKE_GPU, FakeBackend, VirtualClock, make_machine
 
 SMALL = MemoryBudget(60_000, 600_000, "a little is free")
@@ -103,6 +104,8 @@ def test_options_reach_the_choice_of_backends(here: Here) -> None:
         ({"system": "-x"}, "--system '-x'"),
         ({"system": "../x"}, "--system '../x'"),
         ({"system": ""}, "--system ''"),
+        ({"weights": ("nvfp",)}, "unknown weight format 'nvfp'. Did you mean 'nvfp4'? Choose from fp16"),
+        ({"weights": ("int4",), "kernels": ("copy",)}, "--weights is for gemv"),
     ],
 )
 def test_what_is_refused(here: Here, options: dict[str, Any], message: str) -> None:
@@ -215,3 +218,15 @@ def test_the_run_record(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [len(s["seconds_per_launch"]) for s in record["samples"]] == [row.samples for row in measured.rows]
     assert record["complete"] is True
     assert session.record(Measured(rows=measured.rows[:1]))["complete"] is False
+
+
+def test_packed_weights_take_the_place_of_the_plain_matrix(here: Here) -> None:
+    """With --weights gemv runs once per format, with float32 vectors, and no other kernel changes."""
+    some = open_session(Request(kernels=("copy", "gemv"), dtypes=("float64",), weights=("mxfp4", "int8")))
+    assert [(g.kernel.label, g.dtype.name) for g in some.groups] == [
+        ("copy", "float64"),
+        ("gemv int8", "float32"),
+        ("gemv mxfp4", "float32"),
+    ]
+    every = open_session(Request(kernels=("gemv",), weights=("all",)))
+    assert [g.kernel.label for g in every.groups] == [f"gemv {name}" for name in PACKED]

@@ -146,3 +146,12 @@ def test_the_legend_says_what_the_figures_are() -> None:
     """Units, the byte count, the named systems' figures and STREAM's condition stand under every table."""
     for words in ("GB is 10^9 bytes", "273", "1344", "8000", "7100", "STREAM-style", "a variant of STREAM"):
         assert words in LEGEND
+
+
+def test_packed_weights_show_weights_per_second() -> None:
+    """A table with packed weights names formats and has a column of weights per second; one without has neither."""
+    packed = make_result(kernel="gemv", dtype="float32", weight_format="nvfp4", weights_per_s=4.61e9)
+    table = build_table([make_result(), packed])
+    plain, row = (dict(zip(table.header, line.cells, strict=True)) for line in table.rows)
+    assert (row["dtype"], row["Gw/s"], plain["dtype"], plain["Gw/s"]) == ("nvfp4", "4.61", "f64", "-")
+    assert build_table([make_result()]).header == HEADER

@@ -25,6 +25,7 @@ from bandmark_kernels import DType, Kernel
 from bandmark_kernels.cuda import MIN_CAPABILITY, Program, default_variant, program, variants
 from bandmark_kernels.cuda_launch import clock_probe, delay
 from bandmark_kernels.inputs import Inputs
+from bandmark_kernels.reasons import CUDA_PACKED
 
 TELEMETRY_EVERY_S = 0.25
 
@@ -68,8 +69,8 @@ class CupyBackend:
         self._helpers = self._compile_helpers()
 
     def why_not(self, kernel: Kernel, dtype: DType) -> str | None:
-        """Return None: every kernel has a CUDA body for every dtype."""
-        return None
+        """Return why there is no CUDA body, or None: every kernel of the table has one for every dtype."""
+        return CUDA_PACKED if kernel.weights else None
 
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
         """Return the forms of a kernel on this device, the default first."""

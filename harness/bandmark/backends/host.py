@@ -78,7 +78,7 @@ class HostMemory:
         end = 0
         for operand in kernel.operands:
             if operand.role != "result":
-                size = shape.count(operand.extent) * dtype.itemsize
+                size = operand.nbytes(shape, dtype)
                 placed[operand.name] = (end, size)
                 end += -(-size // ALIGNMENT) * ALIGNMENT
         arena = self._room(end)
@@ -88,8 +88,8 @@ class HostMemory:
                 arrays[operand.name] = np.full((), np.nan, dtype.accumulator)
                 continue
             start, size = placed[operand.name]
-            flat = arena[start : start + size].view(dtype.storage)
-            arrays[operand.name] = flat.reshape(-1, shape.n) if operand.extent == "mn" else flat
+            flat = arena[start : start + size].view(operand.stored_as(dtype))
+            arrays[operand.name] = flat.reshape(-1, shape.n // operand.per) if operand.extent == "mn" else flat
         return arrays
 
     def _room(self, size: int) -> NDArray[np.uint8]:

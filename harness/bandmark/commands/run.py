@@ -63,6 +63,7 @@ def to_request(arguments: argparse.Namespace) -> Request:
         time_limit_s=arguments.time_limit,
         system=arguments.system,
         variants=arguments.variant or (),
+        weights=arguments.weights or (),
     )
 
 
@@ -99,5 +100,6 @@ def exit_code(rows: list[Result], fail_below: float | None) -> int:
         raise UsageError("--fail-below needs a peak and rows in the dram regime; set the peak with --peak GBS.")
     low = [row for row in judged if row.percent_of_peak is not None and row.percent_of_peak < fail_below]
     for row in low:
-        talk(f"{row.kernel} {row.backend} {row.dtype}: {row.percent_of_peak:.1f} % of peak is below {fail_below:g} %")
+        case = f"{row.kernel} {row.backend} {row.number_format}"
+        talk(f"{case}: {row.percent_of_peak:.1f} % of peak is below {fail_below:g} %")
     return EXIT_FAILED if low else EXIT_OK

@@ -130,13 +130,13 @@ def percent_table(run: ReportRun) -> tuple[str, list[str], list[list[str]]]:
     Of several sizes or variants the highest counts. Rows that are not ok have no part in it.
     """
     counted = [row for row in run.measured if row.status == "ok" and positive(row.percent_of_dgx_spark)]
-    ways = list(dict.fromkeys((row.backend, row.dtype) for row in counted))
+    ways = list(dict.fromkeys((row.backend, row.number_format) for row in counted))
     kernels = dict.fromkeys(row.kernel for row in counted)
     best: dict[tuple[str, str, str], Result] = {}
     for row in sorted(counted, key=lambda row: row.bandwidth_gbs or 0.0):
-        best[row.kernel, row.backend, row.dtype] = row
+        best[row.kernel, row.backend, row.number_format] = row
     of = f"the device's peak, {run.peak_gbs:g} GB/s" if run.peak_gbs else _OF_NAMED
-    header = ["kernel", *(f"{backend} {dtype}" for backend, dtype in ways)]
+    header = ["kernel", *(f"{backend} {form}" for backend, form in ways)]
     rows = [[kernel, *(_percents(best.get((kernel, *way)), run.peak_gbs) for way in ways)] for kernel in kernels]
     return of, header, rows
 

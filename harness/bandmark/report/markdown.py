@@ -8,7 +8,7 @@ from bandmark.faults import printable
 from bandmark.leaderboard import escape, markdown
 from bandmark.report.figures import NAMED, READING, facts, flagged, percent_table
 from bandmark.report.runs import ReportRun
-from bandmark.table import HEADER, LEGEND, build_table
+from bandmark.table import build_table
 
 
 def page(runs: Sequence[ReportRun]) -> str:
@@ -30,9 +30,9 @@ def _run(run: ReportRun) -> list[str]:
         "\n".join(f"- {name}: {_safe(value)}" for name, value in facts(run)),
         _safe(run.why_no_samples),
         "### The table",
-        _table(HEADER, (row.cells for row in made.rows)),
+        _table(made.header, (row.cells for row in made.rows)),
         notes,
-        _safe(LEGEND),
+        _safe(made.legend),
         "### Percent of peak",
         _safe(f"% of {of}; the highest of several sizes or variants."),
         _table(header, rows) if rows else "No verified row came from memory, so there are no percentages.",
@@ -42,7 +42,7 @@ def _run(run: ReportRun) -> list[str]:
 
 
 def _flagged(run: ReportRun) -> str:
-    rows = [(r.kernel, r.backend, r.dtype, r.variant or "-", r.status, r.reason or "-") for r in flagged(run)]
+    rows = [(r.kernel, r.backend, r.number_format, r.variant or "-", r.status, r.reason or "-") for r in flagged(run)]
     if not rows:
         return f"Nothing: all {len(run.rows)} rows are ok."
     return _table(("kernel", "backend", "dtype", "variant", "status", "reason"), rows)

@@ -19,7 +19,7 @@ from bandmark.report.figures import (
 )
 from bandmark.report.runs import ReportRun
 from bandmark.report.style import CHART, PAGE, THEME
-from bandmark.table import HEADER, LEFT, LEGEND, build_table
+from bandmark.table import LEFT, build_table
 
 _TOP = f"""\
 <!DOCTYPE html>
@@ -121,7 +121,10 @@ def _flagged(run: ReportRun) -> list[str]:
     rows = flagged(run)
     if not rows:
         return [f"<p>Nothing: all {len(run.rows)} rows are ok.</p>"]
-    cells = [[r.kernel, r.backend, r.dtype, r.variant or "-", r.status, r.reason or "no reason is given"] for r in rows]
+    cells = [
+        [r.kernel, r.backend, r.number_format, r.variant or "-", r.status, r.reason or "no reason is given"]
+        for r in rows
+    ]
     header = ["kernel", "backend", "dtype", "variant", "status", "reason"]
     return [table(f"{len(rows)} of {len(run.rows)} rows", header, cells, words=6, doubtful=[True] * len(rows))]
 
@@ -131,7 +134,7 @@ def _table(run: ReportRun) -> list[str]:
     cells = [row.cells for row in made.rows]
     notes = "".join(f"<li>{text(note)}</li>" for note in made.footnotes)
     return [
-        table(LEGEND, HEADER, cells, words=LEFT, doubtful=[not row.plain for row in made.rows]),
+        table(made.legend, made.header, cells, words=LEFT, doubtful=[not row.plain for row in made.rows]),
         f'<ol class="small" aria-label="Notes of the table">{notes}</ol>' if notes else "",
     ]
 

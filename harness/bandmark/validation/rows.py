@@ -11,7 +11,7 @@ from bandmark import judge
 from bandmark.faults import quote
 from bandmark.record import MEASURED, Result
 from bandmark.references import REFERENCES
-from bandmark_kernels import DTYPES, KERNELS, Shape
+from bandmark_kernels import DTYPES, KERNELS, PACKED, Shape, find_kernel
 
 PRECISION = 1e-8
 """Relative difference that nine significant figures in several columns can make."""
@@ -109,9 +109,16 @@ def _case(row: Result) -> Iterator[Found]:
     if (row.m is not None) != kernel.is_matrix:
         yield "m", row.m, "the rows of the matrix" if kernel.is_matrix else f"nothing: {row.kernel} has no matrix"
         return
-    if row.weight_format is not None and not kernel.is_matrix:
-        yield "weight_format", row.weight_format, f"nothing: {row.kernel} has no weights"
-    if row.weight_format is None:
+    if row.weight_format is not None and row.kernel != "gemv":
+        yield "weight_format", row.weight_format, f"nothing: {row.kernel} has no packed weights"
+    elif row.weight_format is not None and row.weight_format not in PACKED:
+        yield "weight_format", row.weight_format, f"one of {', '.join(PACKED)}"
+    else:
+        kernel = find_kernel(row.kernel, row.weight_format)
+        if row.weight_format is not None and row.dtype != "float32":
+            yield "dtype", row.dtype, "float32, the dtype of the vectors beside packed weights"
+        if row.n % kernel.least_columns:
+            yield "n", row.n, f"a multiple of {kernel.least_columns}: packed rows are whole groups"
         shape, dtype = Shape(row.n, m=row.m), DTYPES[row.dtype]
         for name, right in (
             ("n_elements", shape.n_elements),
@@ -121,7 +128,7 @@ def _case(row: Result) -> Iterator[Found]:
         ):
             if getattr(row, name) != right:
                 size = f"{row.n}" if row.m is None else f"{row.m} x {row.n}"
-                yield name, getattr(row, name), f"{right}, by the kernel table for {row.kernel} of {size} {row.dtype}"
+                yield name, getattr(row, name), f"{right}, by the kernel table for {kernel.label} of {size} {row.dtype}"
     if row.working_set_bytes is not None:
         regime = judge.regime(row.working_set_bytes * (row.copies or 1), row.llc_bytes)
         if row.regime != regime:
@@ -146,9 +153,9 @@ def _times(row: Result) -> Iterator[Found]:
 
 def _moved(row: Result) -> int | None:
     """Return the bytes of a launch: by the kernel table, so that one wrong column is not many faults."""
-    if row.n is None or row.weight_format is not None:
+    if row.n is None or (row.weight_format is not None and (row.kernel != "gemv" or row.weight_format not in PACKED)):
         return row.bytes_moved
-    kernel, shape, dtype = KERNELS[row.kernel], Shape(row.n, m=row.m), DTYPES[row.dtype]
+    kernel, shape, dtype = find_kernel(row.kernel, row.weight_format), Shape(row.n, m=row.m), DTYPES[row.dtype]
     return kernel.bytes_read(shape, dtype) + kernel.bytes_written(shape, dtype)
 
 

@@ -13,6 +13,8 @@ from bandmark.record import Result
 from bandmark.store import read_rows
 from bandmark.validation.rows import check_row, near
 from bandmark.validation.validate import check_run
+from bandmark_kernels import PACKED, Shape
+from bandmark_kernels.dtypes import FLOAT32
 from corpus import DEVICE, GB10, good_run, pair
 from fakes import make_peak, make_result
 
@@ -129,3 +131,41 @@ def test_sizes_are_said() -> None:
 def test_near() -> None:
     """Nine significant figures in a product of columns differ by less than the precision; a wrong digit does not."""
     assert near(1.0, 1.000000005) and not near(1.0, 1.00000002)
+
+
+def packed_row(name: str) -> Result:
+    """A good row of gemv with packed weights, which was not timed."""
+    kernel, shape = PACKED[name], Shape(128, m=10)
+    return make_result(
+        status="unsupported",
+        reason="no op",
+        kernel="gemv",
+        suite="gemv",
+        dtype="float32",
+        weight_format=name,
+        m=10,
+        n=128,
+        n_elements=1280,
+        bytes_read=kernel.bytes_read(shape, FLOAT32),
+        bytes_written=40,
+        working_set_bytes=kernel.working_set(shape, FLOAT32),
+        llc_bytes=100,
+    )
+
+
+def wrong_columns(row: Result) -> set[str]:
+    """The faulty columns among those that say what the case is."""
+    return {name for name, _, _ in check_row(row)} & {"weight_format", "dtype", "n", "bytes_read", "working_set_bytes"}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_packed_rows_have_their_formats_bytes(name: str) -> None:
+    """Bytes of packed rows are codes, scales and vectors: those of another format, or one byte more, are faults."""
+    row = packed_row(name)
+    assert wrong_columns(row) == set()
+    assert wrong_columns(replace(row, bytes_read=(row.bytes_read or 0) + 1)) == {"bytes_read"}
+    assert "bytes_read" in wrong_columns(replace(row, weight_format="mxfp4" if name in ("fp16", "bf16") else "fp16"))
+    assert "dtype" in wrong_columns(replace(row, dtype="float16"))
+    assert "n" in wrong_columns(replace(row, n=100))
+    assert wrong_columns(replace(row, weight_format="fp3")) == {"weight_format"}
+    assert "weight_format" in wrong_columns(replace(row, kernel="gemv_t"))
