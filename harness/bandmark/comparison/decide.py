@@ -81,7 +81,8 @@ def _different(case: Estimate, evidence: Evidence) -> Decision:
             reason=f"{change(case.log_ratio)}, but the candidate's clock was {change(math.log(clock))} as well",
             next_step="let the device settle or lock its clock, and measure the sides in turns",
         )
-    reason = f"{change(case.log_ratio)}; luck explains {_percent(case.limit)} at most"
+    luck = abs(math.expm1(case.limit if faster else -case.limit))
+    reason = f"{change(case.log_ratio)}; luck explains {_percent(luck)} at most"
     return Decision(verdict="FASTER" if faster else "SLOWER", reason=reason)
 
 
@@ -93,8 +94,8 @@ def _without_spread(evidence: Evidence) -> Decision:
     return Decision(
         verdict="UNCLEAR",
         reason=reason,
-        next_step="measure each side twice more (three runs a side find a change of 5 %), or name stored runs of this "
-        "system with --history",
+        next_step="measure each side twice more (on a quiet machine three runs a side find a change of 5 %), or name "
+        "stored runs of this system with --history",
     )
 
 

@@ -20,6 +20,9 @@ from bandmark.table import SHORT_DTYPES
 STYLES = {"FASTER": "green", "SLOWER": "red", "SAME": "", "UNCLEAR": "yellow"}
 """Colours on a terminal; the words alone tell as much."""
 
+FAR = 10.0
+"""Factor beyond which the end of an interval is not told: few noisy runs can put it at a million."""
+
 CASE_HEADER = ("kernel", "backend", "dtype")
 Cells = Callable[[CaseComparison], Sequence[str]]
 
@@ -94,7 +97,16 @@ def _change(ratio: float | None) -> str:
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    return "unknown" if low is None or high is None else f"{_change(low)} to {_change(high)}"
+    """Write an interval of ratios; an end beyond a factor of FAR is said to be beyond, for no more is known of it."""
+    if low is None or high is None:
+        return "unknown"
+    return " to ".join(_end(ratio) for ratio in (low, high))
+
+
+def _end(ratio: float) -> str:
+    if ratio > FAR:
+        return f">x{FAR:g}"
+    return f"<{100 / FAR - 100:.0f}%" if ratio < 1 / FAR else _change(ratio)
 
 
 def heading(comparison: Comparison) -> str:

@@ -51,6 +51,12 @@ def test_what_verdicts_imply(log_ratio: float, limit: float, alone: float, margi
     assert bool(found.next_step) == (found.verdict == "UNCLEAR") and found.reason
 
 
+def test_luck_is_told_in_the_direction_of_the_change() -> None:
+    """A limit of 1 in logarithms is 172 % upwards and 63 % downwards."""
+    said = [decide(case(sign * 1.5, limit=1.0), NOTHING_ELSE, MARGIN).reason for sign in (1, -1)]
+    assert said == ["348 % faster; luck explains 172 % at most", "77.7 % slower; luck explains 63 % at most"]
+
+
 def test_the_margin_is_the_users() -> None:
     """A wider margin makes a small change SAME, a narrower one makes it FASTER."""
     assert decide(case(0.03), NOTHING_ELSE, 0.05).verdict == "SAME"
