@@ -10,19 +10,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import bandmark
-from bandmark.api import from_frame
-from bandmark.store import to_csv
 
 SIZE = int(os.environ.get("BANDMARK_SIZE", "268435456"))
 
 # %% [markdown]
 # ## Measure
 # The options are those of `bandmark run`. Arrays that fit the processor's cache are measured as well, but their rows
-# have no percentages: `regime` says where the data came from.
+# have no percentages: `regime` says where the data came from. With a path the run also leaves a CSV and a JSON there.
 
 # %%
 options = {"kernels": ("copy", "triad", "read"), "backends": ("numpy",), "dtypes": ("float64",), "size_bytes": SIZE}
-first = bandmark.run(**options, quick=True, time_limit_s=3.0)
+folder = TemporaryDirectory()
+first = bandmark.run(Path(folder.name, "1.csv"), **options, quick=True, time_limit_s=3.0)
 print(first[["kernel", "bandwidth_gbs", "regime", "status"]].to_string(index=False))
 
 # %% [markdown]
@@ -38,19 +37,17 @@ print(f"{len(ok)} of {len(first)} rows are ok; peak known: {bool(first.peak_gbs.
 # answer is UNCLEAR, because nothing tells how much runs differ, and the frame says what to do.
 
 # %%
-second = bandmark.run(**options, quick=True, time_limit_s=3.0)
+second = bandmark.run(Path(folder.name, "2.csv"), **options, quick=True, time_limit_s=3.0)
 comparison = bandmark.compare(first, second)
 verdicts = comparison.frame()
 print(verdicts[["kernel", "verdict", "ratio"]].to_string(index=False))
 
 # %% [markdown]
 # ## Load
-# Result files come back as the same frames, many files as one.
+# The two runs left files, a CSV and a JSON each, as `bandmark publish` takes them. They come back as one
+# frame; a folder stands for all runs in it.
 
 # %%
-with TemporaryDirectory() as folder:
-    files = [Path(folder, f"{number}.csv") for number in (1, 2)]
-    for file, frame in zip(files, (first, second), strict=True):
-        file.write_text(to_csv(from_frame(frame)))
-    both = bandmark.load(*files)
+both = bandmark.load(folder.name)
 print(both.groupby("kernel").bandwidth_gbs.agg(["min", "max"]).to_string())
+folder.cleanup()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from bandmark.comparison.decide import MARGIN
 from bandmark.errors import UsageError
+from bandmark.merge import gather, plan_merge
 from bandmark.record import Result, columns
 from bandmark.request import Request, open_session
-from bandmark.store import in_order, read_rows
+from bandmark.runner import Measured
+from bandmark.store import RunFiles, in_order
+from bandmark_kernels.inputs import Pattern
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,28 +28,67 @@ if TYPE_CHECKING:
 _PANDAS_TYPES = {"str": "str", "int": "Int64", "float": "float64", "bool": "boolean"}
 
 
-def run(**options: Any) -> pd.DataFrame:
-    """Measure this machine and return a frame with a row per case.
+class Options(TypedDict, total=False):
+    """The fields of bandmark.request.Request, all of them optional."""
+
+    kernels: tuple[str, ...] | None
+    backends: tuple[str, ...] | None
+    dtypes: tuple[str, ...] | None
+    size_bytes: int | None
+    device: str | None
+    quick: bool
+    seed: int
+    data: Pattern
+    threads: int | None
+    peak: str | None
+    time_limit_s: float | None
+    system: str | None
+    variants: tuple[str, ...]
+    weights: tuple[str, ...]
+
+
+def run(output: str | Path | None = None, *, force: bool = False, **options: Unpack[Options]) -> pd.DataFrame:
+    """Measure this machine and return a frame with a row per case; the columns are those of results/README.md.
 
     Args:
-        options: the fields of bandmark.request.Request: kernels, backends, dtypes (tuples of names), size_bytes,
-            device, quick, seed, data, threads, peak, time_limit_s, system, variants.
+        output: the CSV to write, with its JSON beside it, as `bandmark run` does and `bandmark publish` takes them. The
+            raw samples stand in the JSON alone.
+        force: replace existing files.
+        options: what to measure and how, as the options of `bandmark run`; bandmark.request.Request describes them.
 
     Raises:
-        BandmarkError: an option that is not accepted; the message says what is.
+        BandmarkError: an option that is not accepted, or a file that can't be written; the message says what is.
     """
-    session = open_session(Request(**options))
-    measured = session.measure(progress=lambda done, total, group: None, save=lambda measured: None)
+    files = None if output is None else RunFiles(Path(output), force=force)
+    try:
+        session = open_session(Request(**options))
+
+        def save(measured: Measured) -> None:
+            if files:
+                files.save(in_order(measured.rows), session.record(measured))
+
+        measured = session.measure(progress=lambda done, total, group: None, save=save)
+    finally:
+        if files:
+            files.discard_if_empty()
     return to_frame(in_order(measured.rows))
 
 
-def load(*files: str | Path) -> pd.DataFrame:
+def load(*places: str | Path) -> pd.DataFrame:
     """Return the rows of result CSVs as one frame; the columns are those of results/README.md.
 
+    Args:
+        places: result CSVs, and folders, which are searched to any depth. A run of which there are two copies is read
+            once, with a warning that names them.
+
     Raises:
-        FileError: a file is missing, damaged, or no bandmark result.
+        FileError: a file is damaged or no bandmark result, or two files disagree about a run.
+        UsageError: there is no such file, or no result in a folder.
     """
-    return to_frame(in_order(row for file in files for row in read_rows(Path(file))))
+    parts, duplicates = plan_merge(gather(map(Path, places)))
+    for sentence in duplicates:
+        warnings.warn(sentence, stacklevel=2)
+    return to_frame(in_order(row for part in parts for row in part.results()))
 
 
 def compare(

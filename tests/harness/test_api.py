@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib.util
 import threading
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
+from pandas.testing import assert_frame_equal
 
 import bandmark
-from bandmark.api import to_frame
+from bandmark.api import Options, to_frame
 from bandmark.errors import FileError, UsageError
 from bandmark.record import columns
+from bandmark.request import Request
 from bandmark.store import RunFiles
+from bandmark.validation.validate import check_run
 from fakes import make_result
 
 PUBLIC = [name for name in bandmark.__all__ if not name.startswith("_")]
@@ -45,9 +49,21 @@ def test_load_reads_files_in_order(tmp_path: Path) -> None:
     assert frame["kernel"].tolist() == ["triad", "copy", "triad"]
 
 
+def test_load_searches_folders_and_reads_each_run_once(tmp_path: Path) -> None:
+    """A folder stands for the runs below it; a copy of one is left out with a warning, and a clash is refused."""
+    (tmp_path / "in").mkdir()
+    RunFiles(tmp_path / "in/a.csv").save([make_result(run_id="a")], {})
+    RunFiles(tmp_path / "copy.csv").save([make_result(run_id="a")], {})
+    with pytest.warns(UserWarning, match=r"a\.csv holds run a of .*copy\.csv again"):
+        assert bandmark.load(tmp_path / "copy.csv", tmp_path)["run_id"].tolist() == ["a"]
+    RunFiles(tmp_path / "in/b.csv").save([make_result(run_id="a", bandwidth_gbs=1.0)], {})
+    with pytest.raises(FileError, match="clash: bandwidth_gbs"):
+        bandmark.load(tmp_path)
+
+
 def test_load_names_the_file_that_is_missing(tmp_path: Path) -> None:
     """What can't be read is an error of the package."""
-    with pytest.raises(FileError, match=r"gone\.csv"):
+    with pytest.raises(UsageError, match=r"gone\.csv"):
         bandmark.load(tmp_path / "gone.csv")
 
 
@@ -67,6 +83,25 @@ def test_run_measures_here() -> None:
     assert (frame["bandwidth_gbs"] > 0).all()
     assert frame["n_elements"].tolist() == [16384, 16384]
     assert threading.active_count() == before
+
+
+def test_run_leaves_files_that_can_be_published(tmp_path: Path) -> None:
+    """With output the pair is written as the command writes it, and passes validation; what exists is kept."""
+    file = tmp_path / "run.csv"
+    options: Options = {"backends": ("numpy",), "dtypes": ("float64",), "size_bytes": 65536, "time_limit_s": 0.3}
+    frame = bandmark.run(file, kernels=("read", "copy"), **options)
+    assert_frame_equal(bandmark.load(file), frame, rtol=1e-8)  # the file has nine significant figures
+    assert [str(fault) for fault in check_run(file).faults] == []
+    with pytest.raises(FileError, match="exists"):
+        bandmark.run(file, kernels=("copy",), **options)
+    with pytest.raises(UsageError, match="unknown kernel"):
+        bandmark.run(tmp_path / "other.csv", kernels=("cpy",))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.csv", "run.json"]
+
+
+def test_the_options_are_those_of_a_request() -> None:
+    """Each field of a request is an option of the same type."""
+    assert get_type_hints(Options) == get_type_hints(Request)
 
 
 def test_run_refuses_what_the_command_refuses() -> None:
