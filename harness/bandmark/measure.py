@@ -81,12 +81,13 @@ class Samples:
 
 
 class CaseFailedError(Exception):
-    """A launch of one case of a group failed; the cause is what the library raised."""
+    """A launch of one case of a group failed."""
 
-    def __init__(self, index: int) -> None:
-        """Remember which launcher it was, by its place among the group's."""
+    def __init__(self, index: int, problem: Exception) -> None:
+        """Remember which launcher it was, by its place among the group's, and what the library raised."""
         super().__init__(f"launcher {index} failed")
         self.index = index
+        self.problem = problem
 
 
 def take(launcher: Launcher, launches: int) -> Reading:
@@ -103,7 +104,7 @@ def _take_of(launchers: Sequence[Launcher], index: int, launches: int) -> Readin
     try:
         return take(launchers[index], launches)
     except Exception as problem:  # a library may raise anything
-        raise CaseFailedError(index) from problem
+        raise CaseFailedError(index, problem) from problem
 
 
 def measure_group(launchers: Sequence[Launcher], clock: Clock, rule: StopRule, deadline: float) -> list[Samples]:

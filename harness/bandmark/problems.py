@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bandmark.assemble import Outcome
+from bandmark.backends import first_line
 from bandmark.plan import Case
 
 
@@ -28,10 +29,9 @@ def failed(case: Case, problem: BaseException, stage: str = "") -> Outcome:
 
 
 def describe(problem: BaseException) -> str:
-    """Return an exception as one line: its type and the first line of its message; of a group, that of the first."""
+    """Return an exception as one line: its type and the first line that says something; of a group, the first's."""
     problem = first_of(problem)
-    lines = str(problem).strip().splitlines()
-    return f"{type(problem).__name__}: {lines[0]}" if lines else type(problem).__name__
+    return f"{type(problem).__name__}: {first_line(problem)}"
 
 
 def first_of(problem: BaseException) -> BaseException:

@@ -216,7 +216,7 @@ class GroupRun:
             measured = measure_group(list(workloads.values()), clock, self.procedure.rule, self.deadline)
         except CaseFailedError as stopped:
             at = list(workloads)[stopped.index]
-            self.outcomes[at] = failed(self.group.cases[at], stopped.__cause__ or stopped)
+            self.outcomes[at] = failed(self.group.cases[at], stopped.problem)
             if rest := {i: workload for i, workload in workloads.items() if i != at}:
                 self._measure(rest)
             return

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bandmark.problems import describe
 from bandmark_kernels import DType, Kernel, Shape
 from bandmark_kernels.cuda import Program
 from bandmark_kernels.inputs import make_inputs
@@ -97,7 +98,7 @@ def _check_form(backend: CupyBackend, kernel: Kernel, dtype: DType, variant: str
         spilled = max(function.local_size_bytes for function in functions.values())
     except Exception as error:  # CuPy raises many types for a source that does not compile; each is a failure told
         seen.launches += 1
-        seen.failures.append(f"{form}: {told(error)}")
+        seen.failures.append(f"{form}: {describe(error)}")
         return
     seen.forms.add((dtype.name, variant))
     if spilled:
@@ -107,7 +108,7 @@ def _check_form(backend: CupyBackend, kernel: Kernel, dtype: DType, variant: str
         try:
             worst = _error_of(backend, make_inputs(kernel, dtype, shape, seed=SEED), variant)
         except Exception as problem:  # as above; a fault of CUDA makes all later launches fail, too
-            seen.failures.append(f"{form} {_size(shape)}: {told(problem)}")
+            seen.failures.append(f"{form} {_size(shape)}: {describe(problem)}")
             continue
         if worst <= 1:
             seen.worst = max(seen.worst, worst)
@@ -139,10 +140,3 @@ def awkward_shapes(made: Program, sm_count: int) -> list[Shape]:
 
 def _size(shape: Shape) -> str:
     return f"n={shape.n}" if shape.m is None else f"m={shape.m} n={shape.n}"
-
-
-def told(error: BaseException) -> str:
-    """Return an error as the page tells it: its type and the first line that says something."""
-    from bandmark.backends import first_line
-
-    return f"{type(error).__name__}: {first_line(error)}"

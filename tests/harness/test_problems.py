@@ -37,9 +37,10 @@ def test_memory_of_the_system_is_an_error() -> None:
     ("problem", "text"),
     [
         (ValueError("one\ntwo"), "ValueError: one"),
-        (RuntimeError(), "RuntimeError"),
-        (OSError("  \n"), "OSError"),
+        (RuntimeError(), "RuntimeError: no message"),
+        (OSError("  \n"), "OSError: no message"),
         (RuntimeError("\n  first\nsecond"), "RuntimeError: first"),
+        (OSError("cannot open /opt/lib/libx.so"), "OSError: cannot open libx.so"),
         (ExceptionGroup("threads", [ExceptionGroup("more", [ValueError("a")]), KeyError("b")]), "ValueError: a"),
     ],
 )

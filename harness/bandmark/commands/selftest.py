@@ -16,9 +16,10 @@ from bandmark.machine import Machine, read_machine
 from bandmark.measure import CaseFailedError
 from bandmark.peaks import Peak, find_peak
 from bandmark.privacy import clean_text, own_names
+from bandmark.problems import describe
 from bandmark.request import pick
 from bandmark.runner import new_run_id, utc_now
-from bandmark.selftest import Check, check_results, told
+from bandmark.selftest import Check, check_results
 from bandmark.selftest_timing import Timing
 from bandmark.units import format_bytes, parse_bytes
 from bandmark_kernels import DTYPES, KERNELS
@@ -38,7 +39,7 @@ def execute(arguments: argparse.Namespace) -> int:
         backend: Any = selection.backends[0]
         peak = find_peak(selection.device)
         clean = _cleaner(machine, selection)
-        page = [clean(line) for line in describe(selection, machine, peak)]
+        page = [clean(line) for line in about(selection, machine, peak)]
         print("\n".join(page), flush=True)
         checks = []
         timing = Timing(backend, peak, size=size)
@@ -55,7 +56,7 @@ def execute(arguments: argparse.Namespace) -> int:
     return EXIT_FAILED if any(check.passed is False for check in checks) else EXIT_OK
 
 
-def describe(selection: Selection, machine: Machine, peak: Peak) -> Iterator[str]:
+def about(selection: Selection, machine: Machine, peak: Peak) -> Iterator[str]:
     """Yield the page's head: what was tested, with what."""
     device, backend = selection.device, selection.backends[0]
     facts = backend.facts()
@@ -105,8 +106,8 @@ def _both(results: Iterator[Check], timing: Iterator[Check]) -> Iterator[Check]:
     except BandmarkError:
         raise
     except Exception as error:  # a device can fail in many ways; the page says which
-        cause = error.__cause__ if isinstance(error, CaseFailedError) else None
-        yield Check("timing", False, told(cause or error), "the timing checks run to their end")
+        problem = error.problem if isinstance(error, CaseFailedError) else error
+        yield Check("timing", False, describe(problem), "the timing checks run to their end")
 
 
 def _cleaner(machine: Machine, selection: Selection) -> Callable[[str], str]:
