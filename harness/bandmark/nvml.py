@@ -20,16 +20,26 @@ BRAKES = {
 }
 """Bits of nvmlDeviceGetCurrentClocksEventReasons (nvml.h, nvmlClocksEventReason*) that slow a measurement."""
 
+UUID_PREFIXES = ("GPU-", "MIG-")
+"""What the UUIDs of devices and of their slices begin with (nvmlDeviceGetHandleByUUID, NVML API Reference)."""
+
 
 class Nvml:
-    """The sensors of one device, found by its PCI bus id; everything is None without a working NVML."""
+    """The sensors of one device; everything is None without a working NVML.
 
-    def __init__(self, bus_id: str | None, library: Any = None) -> None:
-        """Connect to a device such as 0000:01:00.0; `library` replaces pynvml in tests."""
+    An index would not do: CUDA counts the devices that it may see, in an order of its own.
+    """
+
+    def __init__(self, address: str | None, library: Any = None) -> None:
+        """Connect to a device by its PCI bus id (0000:01:00.0) or its UUID (GPU-...); None is no device.
+
+        `library` replaces pynvml in tests.
+        """
         self._library = library if library is not None else _load()
         self._handle = None
-        if self._library is not None and bus_id is not None:
-            self._handle = self._ask("nvmlDeviceGetHandleByPciBusId", bus_id.encode(), alone=True)
+        if self._library is not None and address is not None:
+            by = "UUID" if address.startswith(UUID_PREFIXES) else "PciBusId"
+            self._handle = self._ask(f"nvmlDeviceGetHandleBy{by}", address.encode(), alone=True)
 
     def _ask(self, name: str, *arguments: Any, alone: bool = False) -> Any:
         """Return a query's answer, or None where the device does not support it or the library is too old for it."""

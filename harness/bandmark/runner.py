@@ -230,11 +230,13 @@ class GroupRun:
         self.verify_s = clock() - begin
 
     def _telemetry(self, measured: Sequence[Samples]) -> Telemetry:
-        """Return what any library read of the device: the cases ran in turns, so it holds for all of them."""
-        readings = (case.backend.telemetry() for case in self.group.runnable)
+        """Return what the libraries read of the device: the cases ran in turns, so it holds for all of them."""
+        readings = [case.backend.telemetry() for case in self.group.runnable]
         seen = next((reading for reading in readings if reading != Telemetry()), Telemetry())
+        doubts = dict.fromkeys(doubt for reading in readings for doubt in reading.doubts)
         clocks = [mhz for samples in measured for mhz in samples.clocks_mhz]
-        return replace(seen, clock_mhz=seen.clock_mhz or (median(clocks) if clocks else None))
+        clock = seen.clock_mhz or (median(clocks) if clocks else None)
+        return replace(seen, clock_mhz=clock, doubts=tuple(doubts))
 
     def _verified(self, index: int, workload: Workload, samples: Samples, started: datetime) -> Outcome:
         """Return the outcome of a measured case."""

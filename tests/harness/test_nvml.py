@@ -111,6 +111,14 @@ def test_a_device_that_is_not_found_has_no_sensors() -> None:
         assert device.driver()
 
 
+@pytest.mark.parametrize("address", ["GPU-8a3c", "MIG-77b0"])
+def test_a_device_is_found_by_its_uuid(address: str) -> None:
+    """What begins as UUIDs do is looked up as one, and a bus id is not."""
+    by_uuid = {"nvmlDeviceGetHandleByUUID": lambda uuid: ("handle", uuid), "nvmlDeviceGetTemperature": 64}
+    assert Nvml(address, Library(**by_uuid)).telemetry().temperature_c == 64
+    assert Nvml("0000:01:00.0", Library(**by_uuid)).telemetry() == Telemetry()
+
+
 def test_a_library_that_is_too_old() -> None:
     """What an older pynvml has no function for is None, and the reasons of brakes are found by their former name."""
 

@@ -216,6 +216,16 @@ def test_every_row_has_the_sensors_that_one_library_reads() -> None:
     assert [entry["memory_clock_mhz"] for entry in measured.samples] == [9501, 9501]
 
 
+def test_doubts_of_every_library_count() -> None:
+    """What either library's sensors saw while its own windows ran is told once."""
+    clock = VirtualClock()
+    heat, cap = "heat held its clocks down", "the power cap held its clocks down"
+    one = FakeBackend(name="one", clock=clock, readings=Telemetry(temperature_c=70, doubts=(heat,)))
+    two = FakeBackend(name="two", clock=clock, readings=Telemetry(temperature_c=71, doubts=(heat, cap)))
+    rows = go([make_group("triad", [one, two])], clock).rows
+    assert [row.reason for row in rows] == [f"{heat}; {cap}"] * 2
+
+
 def test_clocks_that_one_library_counts_hold_for_the_other() -> None:
     """Without sensors the clock of a row that counts none is that of the cases it took turns with."""
     clock = VirtualClock()

@@ -6,8 +6,6 @@ Only these kernels, copies and memsets run on the device: CuPy allocates, compil
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
-from time import monotonic
 from typing import Any
 
 import cupy
@@ -19,15 +17,13 @@ from bandmark.backends.events import delay_seconds
 from bandmark.device import Device
 from bandmark.errors import BackendUnavailable, UsageError
 from bandmark.memory import MemoryBudget, available_bytes, device_budget, unified_budget
-from bandmark.nvml import Nvml
+from bandmark.sensors import Sensors
 from bandmark.telemetry import Telemetry
 from bandmark_kernels import DType, Kernel
 from bandmark_kernels.cuda import MIN_CAPABILITY, Program, default_variant, program, variants
 from bandmark_kernels.cuda_launch import clock_probe, delay
 from bandmark_kernels.inputs import Inputs
 from bandmark_kernels.reasons import CUDA_PACKED
-
-TELEMETRY_EVERY_S = 0.25
 
 OUT_OF_MEMORY = 2
 """The status of both cudaErrorMemoryAllocation and CUDA_ERROR_OUT_OF_MEMORY."""
@@ -59,13 +55,9 @@ class CupyBackend:
         self.sm_count = device.sm_count
         self.memory_name = f"cupy {address}"
         cupy.cuda.Device(device.index).use()
-        self.nvml = Nvml(bus_id(device.index))
-        self.driver = self.nvml.driver()
-        self.max_clock_mhz = max_clock_mhz(device.index)
+        self.sensors = Sensors(bus_id(device.index), max_clock_mhz(device.index))
+        self.driver = self.sensors.driver
         self._programs: dict[tuple[str, str, str], tuple[Program, dict[str, Any]]] = {}
-        self._seen = Telemetry()
-        self._doubts: dict[str, None] = {}
-        self._seen_at = -TELEMETRY_EVERY_S
         self._helpers = self._compile_helpers()
 
     def why_not(self, kernel: Kernel, dtype: DType) -> str | None:
@@ -87,7 +79,7 @@ class CupyBackend:
         Raises:
             MemoryError: the device has no room; with less it may have.
         """
-        self._doubts.clear()
+        self.sensors.forget()
         try:
             return CupyWorkload(self, inputs, self.variant_for(inputs.kernel, variant), copies)
         except Exception as error:  # which of them mean want of memory, lacks_memory tells
@@ -144,19 +136,9 @@ class CupyBackend:
         step = clock_probe(self.sm_count)[1]
         self._helpers[step.entry](step.grid, step.block, step.arguments({"out": out}))
 
-    def watch(self) -> None:
-        """Read the sensors now and then; called while the device is busy, so that they show it at work."""
-        if monotonic() - self._seen_at >= TELEMETRY_EVERY_S:
-            self._seen, self._seen_at = self.nvml.telemetry(), monotonic()
-            self._doubts |= dict.fromkeys(self._seen.doubts)
-
     def telemetry(self) -> Telemetry:
         """Return the last reading taken at work, with every doubt since the present cases were prepared."""
-        return replace(
-            self._seen,
-            max_clock_mhz=self._seen.max_clock_mhz or self.max_clock_mhz,
-            doubts=tuple(self._doubts),
-        )
+        return self.sensors.telemetry()
 
     def facts(self) -> dict[str, Any]:
         """Return the CUDA versions in use, the memory that CUDA calls free, and what NVML says of the device.
@@ -171,9 +153,8 @@ class CupyBackend:
             "cuda_runtime": runtime.runtimeGetVersion(),
             "cuda_driver": runtime.driverGetVersion(),
             "nvrtc": ".".join(map(str, cupy.cuda.nvrtc.getVersion())),
-            "device_max_clock_mhz": self.max_clock_mhz,
             "device_free_bytes": free,
-            **self.nvml.facts(),
+            **self.sensors.facts(),
         }
 
     def release(self) -> None:

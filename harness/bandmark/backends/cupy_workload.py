@@ -54,11 +54,11 @@ class CupyWorkload:
         """Queue the stop event, look at the sensors while the device works, wait, and read the events."""
         self._end.record()
         self._backend.probe_clocks(self._clocks[1])
-        self._backend.watch()
+        self._backend.sensors.watch()
         cupy.cuda.runtime.deviceSynchronize()
         seconds = cupy.cuda.get_elapsed_time(self._begin, self._end) / 1e3
         before, after = (out.get().reshape(-1, CLOCK_RECORD).tolist() for out in self._clocks)
-        return Reading(seconds, mean_clock_mhz(before, after, self._backend.max_clock_mhz))
+        return Reading(seconds, mean_clock_mhz(before, after, self._backend.sensors.max_clock_mhz))
 
     def verify(self) -> float:
         """Launch once into a poisoned output of the next set in turn and compare it with the reference."""

@@ -6,7 +6,7 @@ cost of launching from Python is hidden and the launches run back to back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from statistics import median
 from typing import Any
 
@@ -49,9 +49,10 @@ class EventTimer:
             self._sleep(int(delay_seconds(launches) * NOMINAL_CLOCK_HZ))
         self._begin.record()
 
-    def stop(self) -> float:
-        """Queue the stop event, wait for it and return the seconds between the two."""
+    def stop(self, meanwhile: Callable[[], object]) -> float:
+        """Queue the stop event, do something while the device works, wait, and return the seconds between the two."""
         self._end.record()
+        meanwhile()
         self._end.synchronize()
         return float(self._begin.elapsed_time(self._end)) / 1e3
 

@@ -13,9 +13,11 @@ import torch
 
 from bandmark.backends.events import EventTimer
 from bandmark.backends.host import HostMemory
+from bandmark.backends.torch_devices import nvml_address
 from bandmark.device import Device
 from bandmark.measure import Reading
 from bandmark.memory import MemoryBudget, available_bytes, device_budget, host_budget, unified_budget
+from bandmark.sensors import Sensors
 from bandmark.telemetry import Telemetry
 from bandmark_kernels import DType, Kernel, Launch, Operand
 from bandmark_kernels.inputs import Inputs
@@ -36,7 +38,8 @@ class TorchBackend:
         self.memory_name = HostMemory.name if memory else f"torch {address}"
         self.verifies_first = memory is None
         self.threads: int | None = len(memory.team) if memory else None
-        self.driver = None
+        self.sensors = _sensors(self.address) if self.address.type == "cuda" else None
+        self.driver = self.sensors.driver if self.sensors else None
         if memory:
             torch.set_num_threads(len(memory.team))
 
@@ -52,6 +55,8 @@ class TorchBackend:
 
     def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> TorchWorkload:
         """Place the operands and bind the op to them; raises MemoryError if the device has no room."""
+        if self.sensors:
+            self.sensors.forget()
         try:
             return TorchWorkload(self, inputs, copies)
         except torch.OutOfMemoryError as error:
@@ -71,13 +76,22 @@ class TorchBackend:
         free, _ = torch.get_device_module(self.address).mem_get_info(self.address)
         return device_budget(free)
 
+    def watch(self) -> None:
+        """Look at the sensors of a CUDA device; called while it is busy."""
+        if self.sensors:
+            self.sensors.watch()
+
     def telemetry(self) -> Telemetry:
-        """Return nothing: sensors are read by NVML where the CuPy backend has it."""
-        return Telemetry()
+        """Return the last reading of a CUDA device at work, and every doubt since the present case was prepared.
+
+        The clock is NVML's alone: torch has no op that reads the device's own counters.
+        """
+        return self.sensors.telemetry() if self.sensors else Telemetry()
 
     def facts(self) -> dict[str, Any]:
-        """Return what torch was built for."""
-        return {"cuda": torch.version.cuda, "git": torch.version.git_version, "threads": torch.get_num_threads()}
+        """Return what torch was built for, and what the sensors say of the device."""
+        built = {"cuda": torch.version.cuda, "git": torch.version.git_version, "threads": torch.get_num_threads()}
+        return built | (self.sensors.facts() if self.sensors else {})
 
     def release(self) -> None:
         """Give cached device memory back."""
@@ -116,7 +130,7 @@ class TorchWorkload:
     def stop(self) -> Reading:
         """Read the watch after the last launch has finished."""
         if self._timer:
-            return Reading(self._timer.stop())
+            return Reading(self._timer.stop(self._backend.watch))
         return Reading(perf_counter() - self._begin)
 
     def verify(self) -> float:
@@ -186,6 +200,13 @@ def to_storage(tensor: torch.Tensor) -> Any:
     """Return a tensor's elements as a NumPy array of their stored form."""
     host = tensor.cpu()
     return (host.view(torch.uint16) if host.dtype == torch.bfloat16 else host).numpy()
+
+
+def _sensors(address: torch.device) -> Sensors:
+    """Return the sensors of a CUDA device."""
+    properties = torch.get_device_module(address).get_device_properties(address)
+    khz = getattr(properties, "clock_rate", None)
+    return Sensors(nvml_address(properties), khz / 1e3 if khz else None)
 
 
 def open_accelerator(address: str, device: Device) -> TorchBackend:

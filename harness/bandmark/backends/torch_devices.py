@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from bandmark.device import Device
+from bandmark.nvml import Nvml
 
 
 def list_accelerators() -> tuple[list[tuple[str, Device]], str | None]:
@@ -41,8 +42,17 @@ def _device(module: Any, kind: str, index: int) -> Device:
         llc_bytes=known("L2_cache_size"),
         bus_width_bits=known("memory_bus_width"),
         memory_clock_mhz=clock_khz / 1e3 if clock_khz else None,
+        max_memory_clock_mhz=Nvml(nvml_address(properties)).facts().get("max_memory_clock_mhz")
+        if kind == "cuda"
+        else None,
         integrated=bool(properties.is_integrated) if hasattr(properties, "is_integrated") else None,
         compute_capability=(major, minor or 0) if kind == "cuda" and major else None,
         sm_count=known("multi_processor_count"),
         mig=" MIG " in str(properties.name),
     )
+
+
+def nvml_address(properties: Any) -> str | None:
+    """Return the UUID by which NVML finds a CUDA device; torch leaves out what it begins with."""
+    uuid = getattr(properties, "uuid", None)
+    return f"GPU-{uuid}" if uuid else None

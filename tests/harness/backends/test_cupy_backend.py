@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bandmark import sensors as sensors_module
 from bandmark.errors import BackendUnavailable, UsageError
 from bandmark.record import Result
 from bandmark.request import Request, open_session
@@ -276,20 +277,20 @@ def test_a_passing_doubt_stays_with_its_case(monkeypatch: pytest.MonkeyPatch) ->
     backend = open_backend(
         monkeypatch, StandIn(), Sensors(nvmlDeviceGetCurrentClocksEventReasons=lambda _: next(told, 0x1))
     )
-    monkeypatch.setattr(sys.modules["bandmark.backends.cupy_backend"], "TELEMETRY_EVERY_S", 0.0)
+    monkeypatch.setattr(sensors_module, "EVERY_S", 0.0)
     backend.prepare(inputs_of("copy"))
     for _ in range(3):
-        backend.watch()
+        backend.sensors.watch()
     assert backend.telemetry().doubts == ("heat held its clocks down (hardware limit)",)
     backend.prepare(inputs_of("add"))
-    backend.watch()
+    backend.sensors.watch()
     assert backend.telemetry().doubts == ()
 
 
 def test_sensors_that_tell_no_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
     """The maximum clock then comes from the driver, and the rest of the reading is kept."""
     backend = open_backend(monkeypatch, StandIn(), Sensors(**WARM))
-    backend.watch()
+    backend.sensors.watch()
     seen = backend.telemetry()
     assert (seen.temperature_c, seen.power_w, seen.max_clock_mhz) == (64, 250, 2400)
 

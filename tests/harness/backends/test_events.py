@@ -52,13 +52,13 @@ class WithoutDelay(Module):
 
 
 def test_the_order_of_a_window() -> None:
-    """Earlier work ends, then delay, start event, launches, stop event, and a wait for it; seconds come back."""
+    """Earlier work ends, then delay, start event, launches, stop event, a look at the sensors, and a wait; seconds."""
     module = Module(milliseconds=4.0)
     timer = EventTimer(module)
     timer.start(10)
     module.log.append("launches")
-    assert timer.stop() == pytest.approx(4e-3)
-    assert module.log == ["synchronize", "delay", "record begin", "launches", "record end", "wait for end"]
+    assert timer.stop(lambda: module.log.append("look")) == pytest.approx(4e-3)
+    assert module.log == ["synchronize", "delay", "record begin", "launches", "record end", "look", "wait for end"]
     assert module.cycles == int(delay_seconds(10) * NOMINAL_CLOCK_HZ)
 
 
@@ -67,7 +67,7 @@ def test_a_device_without_a_delay() -> None:
     module = WithoutDelay()
     timer = EventTimer(module)
     timer.start(10)
-    timer.stop()
+    timer.stop(lambda: None)
     assert module.log == ["synchronize", "record begin", "record end", "wait for end"]
 
 

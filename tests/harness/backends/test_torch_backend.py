@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,9 +16,11 @@ from bandmark.backends.host import HostMemory
 from bandmark.backends.torch_backend import TorchBackend, open_accelerator
 from bandmark.device import Device
 from bandmark.measure import take
+from bandmark.telemetry import Telemetry
 from bandmark.threads import Team
 from bandmark_kernels import DTYPES, KERNELS, Body, Shape
 from bandmark_kernels.inputs import Inputs, make_inputs
+from cupy_sensors import Sensors
 from fakes import FAKE_GPU, GIB, make_machine
 
 TORCH = [name for name, kernel in KERNELS.items() if kernel.torch.dtypes]
@@ -71,6 +75,9 @@ class Module:
                 return 2.0
 
         self.Event = Event
+
+    def get_device_properties(self, address: Any) -> SimpleNamespace:
+        return SimpleNamespace(uuid="8a3c", clock_rate=2_600_000)
 
     def synchronize(self) -> None:
         self.log.append("synchronize")
@@ -248,9 +255,48 @@ def test_opening_an_accelerator_makes_it_the_current_one(monkeypatch: pytest.Mon
     """Events and tensors without a device then belong to it."""
     chosen: list[torch.device] = []
     monkeypatch.setattr(torch.accelerator, "set_device_index", chosen.append)
+    monkeypatch.setattr(torch, "get_device_module", lambda address: Module())
     backend = open_accelerator("cuda:1", FAKE_GPU)
     assert chosen == [torch.device("cuda:1")]
     assert (backend.memory_name, backend.device) == ("torch cuda:1", FAKE_GPU)
+
+
+def test_sensors_of_a_cuda_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch alone tells driver, heat, power, clocks, ECC and doubts; NVML finds the device by UUID, not by index."""
+    asked: list[bytes] = []
+    pynvml = Sensors(
+        nvmlDeviceGetHandleByUUID=lambda uuid: asked.append(uuid) or "handle",
+        nvmlSystemGetDriverVersion="580.65.06",
+        nvmlDeviceGetTemperature=64,
+        nvmlDeviceGetPowerUsage=250_000,
+        nvmlDeviceGetClockInfo=lambda handle, kind: 2400,
+        nvmlDeviceGetEccMode=(1, 1),
+        nvmlDeviceGetCurrentClocksEventReasons=0x40,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", pynvml)
+    monkeypatch.setattr(torch, "get_device_module", lambda address: Module())
+    backend = TorchBackend(FAKE_GPU, None, "cuda:1")
+    assert (asked, backend.driver) == ([b"GPU-8a3c"], "580.65.06")
+    assert backend.telemetry() == Telemetry(max_clock_mhz=2600)
+    assert {"ecc": True, "device_max_clock_mhz": 2600}.items() <= backend.facts().items()
+    backend.address = torch.device("cpu")  # where the pretend device's tensors are
+    take(backend.prepare(inputs("copy")), 3)
+    seen = backend.telemetry()
+    assert (seen.temperature_c, seen.power_w, seen.clock_mhz, seen.max_clock_mhz) == (64, 250, 2400, 2600)
+    assert seen.doubts == ("heat held its clocks down (hardware limit)",)
+    backend.prepare(inputs("add"))
+    assert backend.telemetry().doubts == ()
+
+
+def test_a_cuda_device_without_sensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without NVML, UUID or clock nothing is told, and nothing fails."""
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    module = Module()
+    module.get_device_properties = lambda address: SimpleNamespace()  # type: ignore[attr-defined]
+    monkeypatch.setattr(torch, "get_device_module", lambda address: module)
+    backend = TorchBackend(FAKE_GPU, None, "cuda:0")
+    backend.watch()
+    assert (backend.driver, backend.telemetry()) == (None, Telemetry())
 
 
 def test_what_the_record_says(cpu: TorchBackend) -> None:

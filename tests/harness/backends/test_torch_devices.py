@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from bandmark.backends.torch_devices import list_accelerators
 from bandmark.device import Device
+from cupy_sensors import Sensors
 
 SPARK = {
     "name": "NVIDIA GB10",
@@ -63,6 +65,24 @@ def test_cuda_devices(monkeypatch: pytest.MonkeyPatch) -> None:
         sm_count=48,
     )
     assert (devices[1][1].mig, devices[1][1].integrated) == (True, False)
+
+
+@pytest.mark.parametrize(("uuid", "clock"), [("8a3c", 14001), (None, None)])
+def test_the_memory_clock_that_nvml_lists(monkeypatch: pytest.MonkeyPatch, uuid: str | None, clock: int | None) -> None:
+    """NVML's maximum tells products of one name apart; without a UUID it is unknown."""
+    monkeypatch.setitem(
+        sys.modules,
+        "pynvml",
+        Sensors(
+            nvmlDeviceGetHandleByUUID=lambda uuid: uuid.decode(),
+            nvmlDeviceGetMaxClockInfo=lambda handle, kind: {("GPU-8a3c", 1): 2600, ("GPU-8a3c", 2): 14001}[
+                handle, kind
+            ],
+        ),
+    )
+    pretend(monkeypatch, "cuda", [SPARK | ({"uuid": uuid} if uuid else {})])
+    ((_, device),), _ = list_accelerators()
+    assert device.max_memory_clock_mhz == clock
 
 
 def test_zero_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,70 @@
+"""Readings of a device's sensors now and then; what they say belongs to the case that ran then."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from bandmark import sensors
+from bandmark.sensors import Sensors
+from bandmark.telemetry import Telemetry
+from cupy_sensors import Sensors as Library
+
+BUS = "0000:01:00.0"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The moment that the sensors see, in a list of one."""
+    now = [100.0]
+    monkeypatch.setattr(sensors, "monotonic", lambda: now[0])
+    return now
+
+
+def test_readings_have_a_distance(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> None:
+    """Watching more often than four times a second asks NVML no more often, and the last reading stays."""
+    heat = iter([60, 61, 62])
+    monkeypatch.setitem(sys.modules, "pynvml", Library(nvmlDeviceGetTemperature=lambda *_: next(heat)))
+    device, seen = Sensors(BUS), []
+    for step in (0.0, 0.1, 0.1, 0.1, 0.25):
+        clock[0] += step
+        device.watch()
+        seen.append(device.telemetry().temperature_c)
+    assert seen == [60, 60, 60, 61, 62]
+
+
+def test_a_doubt_stays_until_it_is_forgotten(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> None:
+    """A brake that was seen once is told although it is gone, once, and not of the next case."""
+    brakes = iter([0x40, 0x1, 0x40, 0x1])
+    library = Library(nvmlDeviceGetCurrentClocksEventReasons=lambda _: next(brakes))
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    device = Sensors(BUS)
+    for _ in range(3):
+        device.watch()
+        clock[0] += 1
+    assert device.telemetry().doubts == ("heat held its clocks down (hardware limit)",)
+    device.forget()
+    device.watch()
+    assert device.telemetry().doubts == ()
+
+
+def test_the_drivers_maximum_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The highest clock is NVML's, and the driver's where NVML tells none."""
+    monkeypatch.setitem(sys.modules, "pynvml", Library())
+    device = Sensors(BUS, 2400.0)
+    device.watch()
+    assert device.telemetry().max_clock_mhz == 2400
+    monkeypatch.setitem(sys.modules, "pynvml", Library(nvmlDeviceGetMaxClockInfo=lambda *_: 2600))
+    device = Sensors(BUS, 2400.0)
+    device.watch()
+    assert device.telemetry().max_clock_mhz == 2600
+    assert device.facts()["device_max_clock_mhz"] == 2400
+
+
+def test_without_nvml_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing library is no error."""
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    device = Sensors(BUS)
+    device.watch()
+    assert (device.driver, device.telemetry(), device.facts()) == (None, Telemetry(), {"device_max_clock_mhz": None})
