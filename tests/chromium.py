@@ -56,18 +56,25 @@ addEventListener("load", () => {
     return {words: e.textContent.slice(0, 40), size: parseFloat(style.fontSize),
             contrast: contrast(rgb(svg ? style.fill : style.color), ground(win, e))};
   });
-  const overlaps = [...page.querySelectorAll("svg.chart")].flatMap(svg => {
-    const texts = [...svg.querySelectorAll("text")].map(t => ({t, r: t.getBoundingClientRect()}));
+  const overlaps = [...page.querySelectorAll("figure.chart")].flatMap(chart => {
+    const texts = [...chart.querySelectorAll("span, figcaption, text")].map(t => {
+      const range = page.createRange();
+      range.selectNodeContents(t);
+      const boxes = t.matches("text") ? [t.getBoundingClientRect()] : [...range.getClientRects()];
+      return {words: t.textContent, boxes};
+    });
+    const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 3 && b.top < a.bottom - 3;
     return texts.flatMap((a, i) => texts.slice(i + 1).filter(b =>
-      a.r.left < b.r.right - 1 && b.r.left < a.r.right - 1 && Math.abs(a.r.top - b.r.top) < 4
-    ).map(b => a.t.textContent + " | " + b.t.textContent));
+      a.boxes.some(one => b.boxes.some(other => meet(one, other)))).map(b => a.words + " | " + b.words));
   });
+  const narrow = [...page.querySelectorAll("figure.chart svg.track")].map(t => t.getBoundingClientRect())
+    .filter(r => r.height !== 22 || r.left < 0 || r.right > win.innerWidth);
   const measured = {
     inner: win.innerWidth, scroll: page.documentElement.scrollWidth,
     dark: win.matchMedia("(prefers-color-scheme: dark)").matches,
     boxes: [...page.querySelectorAll(".box")].map(b =>
       [b.clientWidth, b.scrollWidth, win.getComputedStyle(b).overflowX]),
-    charts: page.querySelectorAll("svg.chart").length, texts: seen.length,
+    charts: page.querySelectorAll("figure.chart").length, narrow: narrow.length, texts: seen.length,
     faint: seen.filter(s => s.contrast < 4.5), small: seen.filter(s => s.size < 12), overlaps,
     fetched: win.performance.getEntriesByType("resource").map(r => r.name),
   };

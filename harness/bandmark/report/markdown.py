@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from bandmark.faults import printable
 from bandmark.leaderboard import escape, markdown
-from bandmark.report.figures import NAMED, READING, facts, flagged, percent_table
+from bandmark.report.figures import NAMED
 from bandmark.report.runs import ReportRun
+from bandmark.report.tables import READING, facts, flagged, overview, percent_table
 from bandmark.table import build_table
 
 
@@ -15,6 +16,8 @@ def page(runs: Sequence[ReportRun]) -> str:
     """Return the Markdown of some runs."""
     named = "; ".join(f"{name} {value:g}" for name, value in NAMED)
     parts = ["# Memory bandwidth, measured and published", f"Published peaks, GB/s: {named}."]
+    if len(runs) > 1:
+        parts.append(_table(*overview(runs)))
     for run in runs:
         parts += _run(run)
     parts += ["## How to read it", "\n".join(f"- {_safe(line)}" for line in READING)]
@@ -42,10 +45,10 @@ def _run(run: ReportRun) -> list[str]:
 
 
 def _flagged(run: ReportRun) -> str:
-    rows = [(r.kernel, r.backend, r.number_format, r.variant or "-", r.status, r.reason or "-") for r in flagged(run)]
-    if not rows:
+    found = flagged(run)
+    if not found:
         return f"Nothing: all {len(run.rows)} rows are ok."
-    return _table(("kernel", "backend", "dtype", "variant", "status", "reason"), rows)
+    return "\n".join(f"- {_safe(flag.status)}: {_safe(flag.reason)} ({_safe(', '.join(flag.cases))})" for flag in found)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

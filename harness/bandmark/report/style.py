@@ -45,16 +45,16 @@ THEME = f":root{{color-scheme:light dark;{_variables(LIGHT)}}}\n" + (
 )
 
 CHART = """\
-svg.chart{display:block;overflow:visible}
-svg.chart text{font:13px system-ui,sans-serif;fill:var(--ink);stroke:var(--back);stroke-width:4px;paint-order:stroke}
-svg.chart text.soft{font-size:12px;fill:var(--soft)}
-svg.chart text.warn{fill:var(--warn)}
-svg.chart .grid{stroke:var(--line);stroke-width:1;stroke-opacity:.5}
-svg.chart .own{stroke:var(--ink);stroke-width:2.5}
-svg.chart .named{stroke:var(--soft);stroke-width:1.5;stroke-dasharray:5 4}
-svg.chart .doubt{stroke:var(--ink);stroke-width:1.5;stroke-dasharray:3 2}
-svg.chart .back{fill:var(--back)}
-""" + "".join(f"svg.chart .{name}{{fill:var(--{name});stroke:var(--{name})}}\n" for name in (*BACKENDS, "other"))
+.track{display:block;overflow:visible}
+.chart text{font:13px system-ui,sans-serif;fill:var(--ink)}
+.chart text.soft{font-size:12px;fill:var(--soft)}
+.chart text.warn{fill:var(--warn)}
+.chart .grid{stroke:var(--line);stroke-width:1;stroke-opacity:.5}
+.chart .own{stroke:var(--ink);stroke-width:2.5}
+.chart .named{stroke:var(--ink);stroke-width:1.5;stroke-dasharray:3 2.5}
+.chart .doubt{stroke:var(--ink);stroke-width:1.5;stroke-dasharray:3 2}
+.chart .back{fill:var(--back)}
+""" + "".join(f".chart .{name}{{fill:var(--{name});stroke:var(--{name})}}\n" for name in (*BACKENDS, "other"))
 
 PAGE = """\
 *{box-sizing:border-box}
@@ -70,6 +70,10 @@ a{color:var(--link)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem;margin:1rem 0}
 dt{color:var(--soft)}
 dd{margin:0}
+ul,ol{padding-left:1.5rem}
+li{margin:.25rem 0}
+.warn{color:var(--warn)}
+h2 .small{display:inline-block;font-weight:400}
 .box{overflow-x:auto;border:1px solid var(--line);border-radius:6px;margin:.5rem 0}
 .box:focus-visible{outline:3px solid var(--link)}
 table{border-collapse:collapse;width:100%;font-size:.875rem;font-variant-numeric:tabular-nums;overflow-wrap:normal}
@@ -77,17 +81,28 @@ caption{text-align:left;padding:.5rem .75rem;color:var(--soft)}
 th,td{padding:.3rem .75rem;text-align:right;white-space:nowrap;border-top:1px solid var(--panel)}
 thead th{background:var(--panel);border-top:0}
 th.word,td.word{text-align:left}
-td.wide{text-align:left;white-space:normal;min-width:16rem}
 tr.doubt td,tr.doubt th{color:var(--warn)}
 tbody th{font-weight:600}
 .notice{border-left:4px solid var(--warn);padding:.25rem .75rem;margin:.75rem 0}
 figure{margin:.75rem 0}
 figcaption{color:var(--soft);font-size:.875rem;max-width:46rem;margin-bottom:.5rem}
+.row{display:grid;grid-template-columns:minmax(0,var(--name)) minmax(0,1fr) minmax(0,var(--figure));column-gap:.75rem;
+align-items:center;font-size:.8125rem;line-height:1.35;break-inside:avoid;font-variant-numeric:tabular-nums}
+.row.new{margin-top:.5rem}
+.row .track{grid-column:2}
+.row .figure{text-align:right}
+.legend{display:flex;flex-wrap:wrap;gap:.1rem 1.25rem;margin:.25rem 0;max-width:none;color:var(--soft);
+font-size:.8125rem}
+.legend span{display:flex;align-items:center;gap:.4rem}
+@media (max-width:40rem){.row{grid-template-columns:minmax(0,1fr) max-content}.row .track{grid-column:1/-1;grid-row:2}
+.row{padding-bottom:.4rem}.row .figure{max-width:60vw}}
 @media (max-width:32rem){body{padding:.75rem}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.4rem}
 th,td{padding:.3rem .5rem}}
-@media print{body{max-width:none;padding:0;font-size:11pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}
-.box{overflow:visible;border:0}table{font-size:8pt}th,td{padding:.1rem .3rem}tr,li,dl{break-inside:avoid}
-h2,h3{break-after:avoid}thead{display:table-header-group}nav{display:none}}
+@media print{body{max-width:none;padding:0;font-size:10pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}
+.box{overflow:visible;border:0}table{font-size:7.5pt;overflow-wrap:anywhere}
+th,td{padding:.1rem .3rem;white-space:normal}tr,li,dl,p,figcaption{break-inside:avoid}
+h2,h3,figcaption,.legend{break-after:avoid}.axis,.row+.legend{break-before:avoid}
+thead{display:table-header-group}section+section h2{break-before:page;border:0}}
 """
 
 

@@ -45,6 +45,7 @@ def test_the_page_fits_and_can_be_read(text: str, tmp_path: Path, width: int, da
     assert seen["scroll"] <= width
     assert seen["texts"] > 100 and seen["charts"] == 8
     assert seen["faint"] == [] and seen["small"] == [] and seen["fetched"] == []
+    assert seen["overlaps"] == [] and seen["narrow"] == 0
     assert seen["boxes"] and all(overflow == "auto" for _, _, overflow in seen["boxes"])
     if width == 390:
         assert any(scroll > client for client, scroll, _ in seen["boxes"]), "a wide table scrolls in its box"
@@ -59,8 +60,19 @@ def test_no_words_of_a_chart_lie_on_others(tmp_path: Path, width: int, form: str
     assert look(text, tmp_path, width=width, dark=False)["overlaps"] == []
 
 
+def test_paper_cuts_nothing_off(text: str, tmp_path: Path) -> None:
+    """By the rules of print, all tables and charts fit the width of A4 between its margins, packed rows too."""
+    packed = page([ReportRun(tuple(rows(weight_format="nvfp4", weights_per_s=2.3e12, peak_gbs=30.0, reason="noted")))])
+    for printed in (text, packed):
+        assert "@media print{" in printed
+        seen = look(printed.replace("@media print{", "@media all{"), tmp_path, width=718, dark=False)
+        assert seen["scroll"] <= 718 and seen["overlaps"] == [] and seen["narrow"] == 0
+        assert all(overflow == "visible" for _, _, overflow in seen["boxes"])
+
+
 def test_the_probe_sees_faults(text: str, tmp_path: Path) -> None:
-    """A page with text that is faint, small and too wide is seen to be so."""
-    bad = '<p style="color:#999;background:#fff;font-size:8px;width:3000px">faint, small and wide</p></main>'
+    """A page with text that is faint, small, too wide and on other text is seen to be so."""
+    bad = '<p style="color:#999;background:#fff;font-size:8px;width:3000px">faint, small and wide</p>'
+    bad += '<figure class="chart"><span>one</span><span style="margin-left:-1em">two</span></figure></main>'
     seen = look(text.replace("</main>", bad), tmp_path, width=390, dark=False)
-    assert seen["scroll"] > 390 and seen["faint"] and seen["small"]
+    assert seen["scroll"] > 390 and seen["faint"] and seen["small"] and seen["overlaps"] == ["one | two"]

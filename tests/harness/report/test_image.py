@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -19,22 +20,29 @@ EMPTY = ReportRun((make_result(status="error", reason="it broke", bandwidth_gbs=
 
 
 def test_the_svg_stands_alone() -> None:
-    """It is sound XML with a title, a style for both themes, unique ids, and a chart per run that has a figure."""
+    """It is sound XML with a title, a style for both themes, unique ids, and a bar for every figure of every run."""
     drawn = ElementTree.fromstring(svg([ReportRun(tuple(rows())), EMPTY, hostile()]))
     ids = [e.get("id") for e in drawn.iter() if e.get("id")]
     assert len(set(ids)) == len(ids)
-    assert len(drawn.findall(f"{SVG}svg")) == 2
-    assert all(s.find(f"{SVG}title") is not None and s.find(f"{SVG}desc") is not None for s in drawn.iter(f"{SVG}svg"))
+    assert drawn.get("aria-labelledby") == "title desc" and {"title", "desc", "of-torch"} <= set(ids)
+    bars = [r for r in drawn.iter(f"{SVG}rect") if r.get("height") == "11" and r.get("class") != "doubt"]
+    assert len(bars) == 6 + 2
     assert "prefers-color-scheme:dark" in (drawn.findtext(f"{SVG}style") or "")
     assert not {e.tag for e in drawn.iter()} & {f"{SVG}script", f"{SVG}image", f"{SVG}foreignObject"}
 
 
-def test_charts_lie_below_each_other_within_the_picture() -> None:
-    """No chart overlaps the next, and the last one ends inside."""
-    drawn = ElementTree.fromstring(svg([ReportRun(tuple(rows())), ReportRun(tuple(rows(system="b")))]))
-    places = [(float(s.get("y") or 0), float(s.get("height") or 0)) for s in drawn.findall(f"{SVG}svg")]
-    assert places[0][0] + places[0][1] < places[1][0]
-    assert places[1][0] + places[1][1] < float(drawn.get("height") or 0)
+def test_nothing_lies_on_anything_else() -> None:
+    """Tracks of two runs follow each other downwards within the picture, and so do the lines of words beside them."""
+    drawn = ElementTree.fromstring(svg([ReportRun(tuple(rows(peak_gbs=30.0))), ReportRun(tuple(rows(system="b")))]))
+    wide = [s for s in drawn.findall(f"{SVG}svg") if float(s.get("width") or 0) > 100]
+    places = [(float(s.get("y") or 0), float(s.get("height") or 0)) for s in wide]
+    assert len(places) == 2 * (6 + 1), "six bars and an axis each"
+    assert all(y + height <= below for (y, height), (below, _) in pairwise(places))
+    assert places[-1][0] + places[-1][1] < float(drawn.get("height") or 0)
+    for end in (None, "end"):
+        lines = [float(t.get("y") or 0) for t in drawn.findall(f"{SVG}text") if t.get("text-anchor") == end]
+        assert lines == sorted(lines)
+        assert all(below - y >= 15 or below == y for y, below in pairwise(lines))
 
 
 @pytest.mark.parametrize("draw", [svg, png])
@@ -59,7 +67,7 @@ def test_the_png_grows_with_its_rows() -> None:
         struct.unpack(">II", png(runs)[16:24])
         for runs in ([hostile()], [ReportRun(tuple(rows()))], [ReportRun(tuple(rows()))] * 2)
     ]
-    assert {width for width, _ in sizes} == {1200}
+    assert {width for width, _ in sizes} == {1152}
     assert sizes[0][1] < sizes[1][1] < sizes[2][1]
 
 

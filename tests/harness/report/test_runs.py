@@ -112,4 +112,4 @@ def test_what_can_not_be_drawn_is_left_out() -> None:
 
 def test_names_of_cases() -> None:
     """A case is named by what tells it from the others."""
-    assert case_name(make_result(variant="matmul", weight_format="int4")) == "triad int4 numpy f64 matmul"
+    assert case_name(make_result(variant="matmul", weight_format="int4")) == "triad numpy int4 weights matmul"
