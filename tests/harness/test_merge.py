@@ -184,7 +184,7 @@ def test_damaged_files_are_named(damage: Any, tmp_path: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize("start", "=+-@")
 def test_formulas_are_refused(start: str, runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A cell that a spreadsheet would run is named, in files of one run and of several; what only looks like one stays."""
+    """A cell that a spreadsheet would run is named, in files of one run and of several; what looks like one stays."""
     rows = read_rows(runs[0])
     output = tmp_path / "all.csv"
     for others in ([], read_rows(runs[1])):
