@@ -12,6 +12,7 @@ from types import FrameType
 
 from bandmark import __version__
 from bandmark.errors import EXIT_INTERRUPTED, EXIT_USAGE, BandmarkError
+from bandmark.faults import printable_lines
 from bandmark.report import FORMS
 
 DESCRIPTION = """\
@@ -196,7 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # what a full disk or a closed pipe refuses shows here, not after the exit code
         return code
     except BandmarkError as error:
-        print(f"bandmark: {error}", file=sys.stderr)
+        print(printable_lines(f"bandmark: {error}"), file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TextIO
 
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from bandmark.faults import printable_lines
 from bandmark.plan import Group
 from bandmark.record import Result
 from bandmark.table import LEFT, build_table, heading
@@ -27,6 +28,11 @@ def console(file: TextIO) -> Console:
     """Return a console on a stream: as wide as the terminal, or 80 columns of plain text when piped."""
     width = shutil.get_terminal_size().columns if file.isatty() else PIPED_WIDTH
     return Console(file=file, width=max(width, PIPED_WIDTH), highlight=False, soft_wrap=False, emoji=False)
+
+
+def escape(text: str) -> str:
+    """Return text that is shown as it stands: no markup of rich's, and nothing that a terminal obeys but line ends."""
+    return markup.escape(printable_lines(text))
 
 
 def show_results(results: Sequence[Result], file: TextIO | None = None) -> None:

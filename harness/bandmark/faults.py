@@ -70,3 +70,8 @@ def quote(value: Any) -> str:
 def printable(text: str) -> str:
     """Return text with what a terminal would obey, or not show, as escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """Return lines of text with what a terminal would obey, or not show, as escapes; line ends stay."""
+    return "\n".join(map(printable, text.split("\n")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -11,10 +12,13 @@ from pathlib import Path
 from typing import IO
 
 from bandmark.errors import FileError, UsageError
-from bandmark.faults import printable
+from bandmark.faults import printable, quote
 from bandmark.record import Result, columns
-from bandmark.sheet import read_bytes
+from bandmark.sheet import FORMULAS, read_bytes
 from bandmark.store import read_rows, to_csv
+
+_MAY_BE_FORMULA = re.compile(rf'(?:^|[,"\n])[{re.escape(FORMULAS)}]')
+"""Occurs wherever a cell begins like a formula, and seldom elsewhere."""
 
 
 @dataclass(slots=True)
@@ -89,7 +93,7 @@ def merge(files: Sequence[Path], out: IO[str]) -> Merged:
 
 
 def _parts(path: Path) -> Iterator[_Part]:
-    """Yield the runs of a file; raises FileError if a case stands in it twice."""
+    """Yield the runs of a file; raises FileError if a case stands in it twice, or a formula."""
     rows = read_rows(path)
     seen: dict[tuple[object, ...], Result] = {}
     for row in rows:
@@ -98,11 +102,28 @@ def _parts(path: Path) -> Iterator[_Part]:
             raise FileError(f"{path} holds {_case(row)} twice; `bandmark validate` names the lines.")
     runs = {run_id: list(own) for run_id, own in groupby(sorted(rows, key=_run_id), key=_run_id)}
     if len(runs) == 1:
-        yield _Part(rows[0].run_id, path, len(rows), _digest(_body(path)))
+        text = _body(path)
+        _refuse_formulas(path, rows, text)
+        yield _Part(rows[0].run_id, path, len(rows), _digest(text))
         return
     for run_id, own in runs.items():
         text = _without_header(to_csv(own))
+        _refuse_formulas(path, own, text)
         yield _Part(run_id, path, len(own), _digest(text), text)
+
+
+def _refuse_formulas(path: Path, rows: Sequence[Result], text: str) -> None:
+    """Raise FileError if a cell would run as a formula in the spreadsheet that opens the merged table."""
+    if not _MAY_BE_FORMULA.search(text):
+        return
+    for row in rows:
+        for name in (c.name for c in columns() if c.type == "str"):
+            value = getattr(row, name)
+            if value and value[0] in FORMULAS:
+                raise FileError(
+                    f"{path}: {name} of {_case(row)} is {quote(value)}, which a spreadsheet takes for a formula. "
+                    "Leave the file out."
+                )
 
 
 def _run_id(row: Result) -> str:

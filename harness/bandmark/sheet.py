@@ -32,6 +32,10 @@ _KINDS = (
     (b"{", "JSON"),
 )
 
+FORMULAS = "=+-@\t\r"
+"""Characters with which a spreadsheet lets a formula begin; no text in a result begins with one of them (OWASP, CSV
+Injection)."""
+
 AS_WRITTEN = "take the file as bandmark wrote it, which is plain UTF-8 text"
 
 

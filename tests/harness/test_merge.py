@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +180,18 @@ def test_damaged_files_are_named(damage: Any, tmp_path: Path, capsys: pytest.Cap
     assert not (tmp_path / "all.csv").exists()
     with pytest.raises(FileError):
         read_rows(tmp_path / "run.csv")
+
+
+@pytest.mark.parametrize("start", "=+-@")
+def test_formulas_are_refused(start: str, runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A cell that a spreadsheet would run is named, in files of one run and of several; what looks like one stays."""
+    rows = read_rows(runs[0])
+    output = tmp_path / "all.csv"
+    for others in ([], read_rows(runs[1])):
+        bad = [replace(rows[0], reason=f"{start}cmd|' /C calc'!A0"), *rows[1:], *others]
+        (tmp_path / "bad.csv").write_text(to_csv(bad))
+        assert merge(tmp_path / "bad.csv", "--output", output) == 2
+        said = capsys.readouterr().err.replace("\n", " ")
+        assert "bad.csv: reason of numpy copy" in said and "takes for a formula" in said and not output.exists()
+    (tmp_path / "bad.csv").write_text(to_csv([replace(rows[0], reason=f'a,{start}b "{start}c"'), *rows[1:]]))
+    assert merge(tmp_path / "bad.csv", "--output", output) == 0

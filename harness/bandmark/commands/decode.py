@@ -19,6 +19,7 @@ from bandmark.decode.validation import validate
 from bandmark.decode.validation_text import validation_text
 from bandmark.decode.weights import DEFAULT_WEIGHTS, WeightFormat, can_have, check_format, find_format
 from bandmark.errors import EXIT_FAILED, EXIT_OK
+from bandmark.faults import printable_lines
 
 SHOWN = (
     "llama-3.1-8b", "qwen3-14b", "gemma-3-27b", "qwen3-32b", "llama-3.3-70b", "qwen3-30b-a3b", "gpt-oss-20b",
@@ -38,7 +39,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([p.as_json() for p in found], indent=1, allow_nan=False))
     else:
-        sys.stdout.write(model_text(found) if arguments.model else rates_table(found))
+        sys.stdout.write(printable_lines(model_text(found) if arguments.model else rates_table(found)))
     return EXIT_OK
 
 

@@ -12,6 +12,7 @@ from bandmark.decode.optimizer import train_steps
 from bandmark.decode.steps_text import steps_table
 from bandmark.decode.systems import choose
 from bandmark.errors import EXIT_OK
+from bandmark.faults import printable_lines
 
 SHOWN = ("llama-3.2-1b", "llama-3.2-3b", "qwen3-4b", "llama-3.1-8b", "qwen3-14b", "gpt-oss-20b", "qwen3-32b")
 """Models whose state fits at least one of the systems, and one that fits none."""
@@ -25,5 +26,5 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([step.as_json() for step in steps], indent=1, allow_nan=False))
     else:
-        sys.stdout.write(steps_table(steps))
+        sys.stdout.write(printable_lines(steps_table(steps)))
     return EXIT_OK

@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TextIO
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from bandmark.comparison.decide import Verdict
 from bandmark.comparison.estimate import ERROR_RATE
 from bandmark.comparison.figures import Side
 from bandmark.comparison.outcome import CaseComparison, Comparison
-from bandmark.console import console
+from bandmark.console import console, escape
 from bandmark.table import SHORT_DTYPES
 
 STYLES = {"FASTER": "green", "SLOWER": "red", "SAME": "", "UNCLEAR": "yellow"}

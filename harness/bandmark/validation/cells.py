@@ -12,7 +12,7 @@ from bandmark import __version__
 from bandmark.faults import Fault, quote
 from bandmark.record import SCHEMA, Column, Result, columns, from_cells
 from bandmark.schema import ENUMS
-from bandmark.sheet import AS_WRITTEN, Sheet
+from bandmark.sheet import AS_WRITTEN, FORMULAS, Sheet
 from bandmark_kernels import DTYPES, KERNELS
 
 FIRST_LAYOUT = "copies"
@@ -201,7 +201,7 @@ def _diagnosis(text: str, wanted: str, *, whole: bool = False) -> str:
 
 def _wrong_text(name: str, text: str) -> str | None:
     faults = (
-        (text[0] in "=+-@\t\r", "text that no spreadsheet takes for a formula"),
+        (text[0] in FORMULAS, "text that no spreadsheet takes for a formula"),
         (not text.isprintable(), "text on one line, without control characters or invisible ones"),
         (text != text.strip(), "the text without the space around it"),
         (len(text) > LONGEST, f"at most {LONGEST} characters"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bandmark.errors import FileError, UsageError
-from bandmark.faults import Fault, FaultyFile, printable
+from bandmark.faults import Fault, FaultyFile, printable, quote
 from bandmark.privacy import check_private
 from bandmark.record import Result
 from bandmark.sheet import read_bytes, read_sheet
@@ -61,7 +61,8 @@ def check(paths: Iterable[Path]) -> list[Checked]:
             if root is not None:
                 checked[csv].faults += _published(checked[csv], root)
         if path.is_dir() and (path / DESCRIPTION).is_file():
-            checked[path] = Checked(path, faults=list(_strays(path)))
+            inside = [one for csv, one in checked.items() if path in csv.parents]
+            checked[path] = Checked(path, faults=[*_strays(path), *_again(inside)])
     return list(checked.values())
 
 
@@ -158,6 +159,16 @@ def _published(checked: Checked, root: Path) -> Iterator[Fault]:
         wanted = f"published runs are named by system and run_id: {place}"
         yield Fault(file=checked.csv, found="a file of another name or place", wanted=wanted)
     yield from check_private(checked.csv, checked.json, checked.rows, checked.record)
+
+
+def _again(published: Iterable[Checked]) -> Iterator[Fault]:
+    """Yield runs that are published twice, as two systems say."""
+    first: dict[str, Path] = {}
+    for one in published:
+        run_id = one.rows[0].run_id if one.rows else ""
+        if run_id and (before := first.setdefault(run_id, one.csv)) != one.csv:
+            wanted = f"a run is published once; {printable(str(before))} holds it, too: take one of them out"
+            yield Fault(file=one.csv, found=f"run {quote(run_id)[1:-1]} again", wanted=wanted)
 
 
 def _strays(root: Path) -> Iterator[Fault]:

@@ -218,6 +218,19 @@ def test_a_published_run_keeps_secrets(tmp_path: Path) -> None:
     assert check_run(place).faults == []
 
 
+def test_a_run_is_published_once(tmp_path: Path) -> None:
+    """The same run as two systems is a fault, which names both; two runs of one system are none."""
+    published(tmp_path, good_run())
+    published(tmp_path, good_run(run_id="20261124T101500Z-3f2a", seed=9))
+    assert said(tmp_path) == []
+    published(tmp_path, good_run(system="other-2"))
+    (fault,) = said(tmp_path)
+    name = "20261123T101500Z-3f2a"
+    assert fault.startswith(
+        f"other-2/{name}.csv: run {name} again; a run is published once; fake-1/{name}.csv holds it"
+    )
+
+
 def test_strays_among_published_results(tmp_path: Path) -> None:
     """A file that is no part of published results is named; hidden ones are no matter."""
     published(tmp_path, good_run())
