@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
@@ -225,5 +226,5 @@ def _mean_gbs(figures: Sequence[Figure | None], statistic: Statistic) -> float |
 
 
 def _exp(log_ratio: float) -> float | None:
-    """Return a ratio; None where it is unknown or unbounded."""
-    return math.exp(log_ratio) if math.isfinite(log_ratio) else None
+    """Return a ratio; None where it is unknown, unbounded, or beyond all numbers, as two noisy runs can leave it."""
+    return math.exp(log_ratio) if math.isfinite(log_ratio) and log_ratio < math.log(sys.float_info.max) else None

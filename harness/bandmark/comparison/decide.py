@@ -29,6 +29,10 @@ CLOCK_TOLERANCE = 0.05
 HEAVY_FROM = 0.01
 """Mean distance of the samples from their median, over it, from which far samples matter."""
 
+FEWEST_RUNS = 3
+"""Runs a side below which the spread between them is known so badly that this alone leaves a case open: Student's t is
+127 for one case, and 509 for four at once, with one degree of freedom, and 6 and 8 with the four of three runs a side."""
+
 MOST_RUNS = 20
 """So many runs a side are worth advising; beyond, the machine must become quieter."""
 
@@ -109,7 +113,9 @@ def _open(case: Estimate, edge: float, margin: float) -> Decision:
         reason = f"the change may be within {100 * margin:g} % or beyond"
     runs = min(case.runs)
     wanted = max(runs + 1, math.ceil(runs * min(excess, 1e3) ** 2))
-    if wanted <= MOST_RUNS:
+    if wanted > FEWEST_RUNS and sum(case.runs) < 2 * FEWEST_RUNS:
+        step = f"measure each side until it has {FEWEST_RUNS} runs, taken in turns: fewer say little of their spread"
+    elif wanted <= MOST_RUNS:
         step = f"about {wanted} runs a side tell, taken in turns"
     elif case.limit_alone < edge:
         step = "the change is so close to the margin that more runs won't tell; choose another --margin"

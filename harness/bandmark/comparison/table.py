@@ -97,13 +97,11 @@ def _change(ratio: float | None) -> str:
 
 def _interval(low: float | None, high: float | None) -> str:
     """Write an interval of ratios; an end beyond a factor of FAR is said to be beyond, for no more is known of it."""
-    if low is None or high is None:
-        return "unknown"
-    return " to ".join(_end(ratio) for ratio in (low, high))
+    return "unknown" if low is None else f"{_end(low)} to {_end(high)}"
 
 
-def _end(ratio: float) -> str:
-    if ratio > FAR:
+def _end(ratio: float | None) -> str:
+    if ratio is None or ratio > FAR:
         return f">x{FAR:g}"
     return f"<{100 / FAR - 100:.0f}%" if ratio < 1 / FAR else _change(ratio)
 

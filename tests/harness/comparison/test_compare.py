@@ -45,6 +45,13 @@ def only(comparison: Comparison) -> CaseComparison:
     return case
 
 
+def test_intervals_beyond_all_numbers_are_unknown() -> None:
+    """Three runs in all that differ by far leave an interval without an end, and advice that says so."""
+    case = only(compare(make_side("a", 100.0, (1.0,)), make_side("b", 1.0, (1.0, 1e4))))
+    assert case.verdict == "UNCLEAR" and case.ratio_high is None and case.ratio_low == pytest.approx(0.0)
+    assert case.next_step is not None and "until it has 3 runs" in case.next_step
+
+
 @pytest.mark.parametrize(("gbs", "verdict"), [(110.0, "FASTER"), (90.0, "SLOWER"), (100.2, "SAME")])
 def test_ratio_and_interval(gbs: float, verdict: str) -> None:
     """The ratio is candidate over baseline, its interval holds it, and the verdict goes with it."""

@@ -52,6 +52,7 @@ def test_a_line() -> None:
         ({"ratio": 3.014, "ratio_low": 2.9, "ratio_high": 3.1}, ["x3.01", "x2.90", "to", "x3.10"]),
         ({"ratio_low": None, "ratio_high": None}, ["-6.0%", "unknown"]),
         ({"ratio_low": 0.11, "ratio_high": 9.99}, ["-89.0%", "to", "x9.99"]),
+        ({"ratio_low": 0.0, "ratio_high": None}, ["<-90%", "to", ">x10"]),
         ({"ratio_low": 3.8e-7, "ratio_high": 2622633.0}, ["<-90%", "to", ">x10"]),
         ({"candidate_gbs": None, "ratio": None, "ratio_low": None}, ["-", "-", "unknown"]),
         ({"candidate_gbs": 7413.6, "baseline_gbs": 0.012345}, ["0.01235", "7414"]),
