@@ -114,7 +114,8 @@ class Function:
         }
         for (name, kind, is_array), given in zip(self.parameters, arguments, strict=True):
             assert is_device_array(given) == is_array, f"{self.entry}: {name} is {type(given)}"
-            assert given.dtype == np.dtype(kinds[kind]), f"{self.entry}: {name} is {given.dtype}, not {kinds[kind]}"
+            wanted = np.dtype(kinds.get(kind, kind))
+            assert given.dtype == wanted, f"{self.entry}: {name} is {given.dtype}, not {wanted}"
             assert not is_array or given.device is self.device
         return {name: given for (name, _, _), given in zip(self.parameters, arguments, strict=True)}
 
@@ -130,14 +131,15 @@ def compute(name: str, launch: Launched, dtype: Any, *, finish: bool) -> None:
         summed = total.sum(axis=0, dtype=np.float64)
         out[...] = summed if kernel.is_reduction else dtype.encode(summed)
         return
-    operands = {o.name: dtype.decode(values[o.name].host) for o in kernel.inputs}
+    operands = {o.name: o.number(dtype).decode(values[o.name].host) for o in kernel.inputs}
     if kernel.is_matrix:
         operands["A"] = operands["A"].reshape(int(values["m"]), int(values["n"]))
-    result = kernel.reference(**operands, **{s: float(values[s]) for s in kernel.scalars})
+    results = kernel.compute(**operands, **{s: float(values[s]) for s in kernel.scalars})
     if kernel.is_reduction or (kernel.is_matrix and launch.grid[1] > 1):
-        result = np.atleast_1d(np.sum(result)) if kernel.is_reduction else result
+        result = np.atleast_1d(np.sum(*results.values())) if kernel.is_reduction else results[kernel.output.name]
         partials[:] = 0
         partials[: len(result)] = result
         return
-    out = values[kernel.output.name].host
-    out[...] = dtype.encode(np.broadcast_to(result, out.shape))
+    for operand in kernel.outputs:
+        out = values[operand.name].host
+        out[...] = operand.number(dtype).encode(np.broadcast_to(results[operand.name], out.shape))

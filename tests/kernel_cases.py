@@ -50,7 +50,7 @@ def operands(inputs: Inputs) -> Operands:
             if kernel.is_reduction:
                 made[operand.name][-1] = inputs.last(operand.name)
         else:
-            made[operand.name] = np.full(count * dtype.itemsize, 0xFF, np.uint8).view(dtype.storage)
+            made[operand.name] = np.full(operand.nbytes(shape, dtype), 0xFF, np.uint8).view(operand.stored_as(dtype))
     return made
 
 
@@ -65,20 +65,22 @@ def run_numpy(kernel: Kernel, dtype: DType, shape: Shape, bind: Callable[..., An
     arrays = operands(inputs)
     encoded = {name: dtype.encode(np.array(value))[()] for name, value in scalars_of(kernel).items()}
     (bind or kernel.numpy.bind)(**arrays, **encoded)()
-    return error_of(inputs, arrays[kernel.output.name], kernel.numpy.fold(dtype))
+    return error_of(inputs, arrays, kernel.numpy.fold(dtype))
 
 
 def run_torch(kernel: Kernel, dtype: DType, shape: Shape) -> float:
     """Run a torch body once on fresh operands and return its error in tolerances."""
     inputs = make_inputs(kernel, dtype, shape, seed=7)
-    wanted = getattr(torch, dtype.name)
+    arrays = operands(inputs)
+    wanted = {o.name: getattr(torch, o.number(dtype).name) for o in kernel.operands}
     tensors = {
-        name: torch.full((), torch.nan, dtype=wanted) if array.ndim == 0 else torch.from_numpy(array).view(wanted)
-        for name, array in operands(inputs).items()
+        name: torch.full((), torch.nan, dtype=wanted[name])
+        if array.ndim == 0
+        else torch.from_numpy(array).view(wanted[name])
+        for name, array in arrays.items()
     }
     kernel.torch.bind(**tensors, **scalars_of(kernel))()
-    out = tensors[kernel.output.name]
-    stored = (out.view(torch.uint16) if wanted == torch.bfloat16 else out).numpy()
+    stored = {name: (t.view(torch.uint16) if t.dtype == torch.bfloat16 else t).numpy() for name, t in tensors.items()}
     return error_of(inputs, stored, kernel.torch.fold(dtype), dtype if kernel.is_reduction else None)
 
 
@@ -86,23 +88,25 @@ def run_wrong(kernel: Kernel, dtype: DType, shape: Shape, compute: Callable[...,
     """Let a deliberately wrong kernel compute in float64 and return its error in tolerances.
 
     Args:
-        compute: takes the decoded operands and scalars by name and returns the output, or None for a kernel that
-            leaves the poisoned output alone.
+        compute: takes the decoded operands and scalars by name and returns the output, or several by name, or None
+            for a kernel that leaves the poisoned output alone.
     """
     inputs = make_inputs(kernel, dtype, shape, seed=7)
     arrays = operands(inputs)
-    values = {o.name: dtype.decode(arrays[o.name]) for o in kernel.inputs}
-    output = compute(**values, **scalars_of(kernel))
-    out = arrays[kernel.output.name]
-    if output is not None:
-        out[...] = output if kernel.is_reduction else dtype.encode(np.asarray(output, np.float64))
-    return error_of(inputs, out)
+    values = {o.name: o.number(dtype).decode(arrays[o.name]) for o in kernel.inputs}
+    computed = compute(**values, **scalars_of(kernel))
+    computed = computed if isinstance(computed, dict) else {kernel.outputs[0].name: computed}
+    for operand in kernel.outputs:
+        if (output := computed.get(operand.name)) is not None:
+            encoded = output if kernel.is_reduction else operand.number(dtype).encode(np.asarray(output, np.float64))
+            arrays[operand.name][...] = encoded
+    return error_of(inputs, arrays)
 
 
-def error_of(inputs: Inputs, out: Any, fold: Any = "sum", result: DType | None = None) -> float:
-    """Return the error of an output in tolerances."""
+def error_of(inputs: Inputs, arrays: Operands, fold: Any = "sum", result: DType | None = None) -> float:
+    """Return the largest error of the outputs in tolerances."""
     kernel = inputs.kernel
     if kernel.is_reduction:
         result = result or DTYPES[inputs.dtype.accumulator]
-    flat = np.atleast_1d(out).reshape(-1)
-    return max_error(inputs, lambda start, stop: flat[start:stop], fold=fold, result=result)
+    flat = {o.name: np.atleast_1d(arrays[o.name]).reshape(-1) for o in kernel.outputs}
+    return max_error(inputs, lambda name, start, stop: flat[name][start:stop], fold=fold, result=result)

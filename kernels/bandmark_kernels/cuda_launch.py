@@ -13,7 +13,7 @@ from typing import Any
 
 from bandmark_kernels.cuda import Program, entry, source
 from bandmark_kernels.dtypes import DTYPES, DType
-from bandmark_kernels.spec import Kernel, Shape
+from bandmark_kernels.spec import Kernel, Operand, Shape
 
 MIN_SPLIT_ROWS = 128
 """Rows that a split of gemv_t has at least: a few rounds of its block's loads."""
@@ -100,7 +100,7 @@ def launches(program: Program, shape: Shape, *, sm_count: int) -> Launches:
     blocks = _tiles(program, shape)
     if program.variant == "v16-gridstride":
         blocks = min(blocks, sm_count * program.layout.blocks_per_sm)
-    args = (*_arrays(program, *(o.name for o in kernel.operands)), *_scalars(program), _count("n", shape.n))
+    args = (*_arrays(program, *kernel.operands), *_scalars(program), _count("n", shape.n))
     return Launches((_step(program, entry(kernel), blocks, args),), 0, program.dtype.accumulator)
 
 
@@ -129,8 +129,7 @@ def _tiles(program: Program, shape: Shape) -> int:
 def _reduction(program: Program, shape: Shape, sm_count: int) -> Launches:
     kernel = program.kernel
     blocks = min(_tiles(program, shape), sm_count * program.layout.blocks_per_sm)
-    inputs = (o.name for o in kernel.inputs)
-    first = (*_arrays(program, *inputs), _workspace(program), _count("n", shape.n))
+    first = (*_arrays(program, *kernel.inputs), _workspace(program), _count("n", shape.n))
     result = Arg(kernel.output.name, program.dtype.accumulator, is_array=True)
     second = (_workspace(program), result, _count("count", blocks))
     steps = (_step(program, entry(kernel), blocks, first), _step(program, entry(kernel, "finish"), 1, second))
@@ -141,13 +140,13 @@ def _matrix(program: Program, shape: Shape, sm_count: int) -> Launches:
     kernel, m, n = program.kernel, shape.count("m"), shape.n
     whole = n % program.lanes == 0
     blocks, splits = (_gemv_grid if kernel.name == "gemv" else _gemv_t_grid)(program, m, n, sm_count)
-    arrays = (*_arrays(program, *(o.name for o in kernel.operands)), _workspace(program))
+    arrays = (*_arrays(program, *kernel.operands), _workspace(program))
     name = entry(kernel, "" if whole else "ragged")
     first = _step(program, name, blocks, (*arrays, _count("m", m), _count("n", n)), splits)
     if splits == 1:
         return Launches((first,), 1, program.dtype.accumulator)
     count = shape.count(kernel.output.extent)
-    y, words = _arrays(program, kernel.output.name), max(1, 4 // program.dtype.itemsize)
+    y, words = _arrays(program, kernel.output), max(1, 4 // program.dtype.itemsize)
     args = (_workspace(program), *y, _count("count", count), _count("splits", splits))
     second = _step(program, entry(kernel, "finish"), _ceil(count, program.layout.threads * words), args)
     return Launches((first, second), splits * count, program.dtype.accumulator)
@@ -176,8 +175,8 @@ def _step(program: Program, name: str, blocks: int, args: tuple[Arg, ...], split
     return GridLaunch(name, (blocks, splits, 1), (program.layout.threads, 1, 1), args)
 
 
-def _arrays(program: Program, *names: str) -> tuple[Arg, ...]:
-    return tuple(Arg(name, program.dtype.storage, is_array=True) for name in names)
+def _arrays(program: Program, *operands: Operand) -> tuple[Arg, ...]:
+    return tuple(Arg(o.name, o.stored_as(program.dtype), is_array=True) for o in operands)
 
 
 def _workspace(program: Program) -> Arg:

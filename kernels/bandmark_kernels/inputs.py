@@ -48,13 +48,12 @@ class Inputs:
     def values(self) -> dict[str, NDArray[np.float64]]:
         """Return the exact values of the tiles, by the names that the reference takes: packed weights are "A"."""
         weights = self.kernel.weights
-        packed = {o.name: self.tiles[o.name] for o in self.kernel.inputs if o.storage is not None}
-        values = {name: self.dtype.decode(tile) for name, tile in self.tiles.items() if name not in packed}
+        values = {o.name: o.number(self.dtype).decode(self.tiles[o.name]) for o in _plain_inputs(self.kernel)}
         if weights is None:
             return values
         from bandmark_kernels.formats import unpack
 
-        return {"A": unpack(weights, packed), **values}
+        return {"A": unpack(weights, {name: tile for name, tile in self.tiles.items() if name not in values}), **values}
 
     @property
     def spike(self) -> float:
@@ -70,25 +69,30 @@ class Inputs:
         return self.dtype.encode(abs(self.dtype.decode(tile[(self.shape.n - 1) % len(tile)])) * self.spike)
 
 
+def _plain_inputs(kernel: Kernel) -> list[Operand]:
+    """Return the operands that are read and are no part of packed weights."""
+    return [o for o in kernel.inputs if kernel.weights is None or o.storage is None]
+
+
 def make_inputs(kernel: Kernel, dtype: DType, shape: Shape, *, seed: int, pattern: Pattern = "random") -> Inputs:
     """Draw the tiles of a case: signs and fractions are random, magnitudes lie in [0.5, 1).
 
     The same seed gives the same values to every backend. Values are centred on zero, so that sums of any length stay
     representable in half precision.
     """
+    numbers = {operand.name: operand.number(dtype) for operand in _plain_inputs(kernel)}
     values = {
         operand.name: _draw(operand, shape, seed=[seed, index], pattern=pattern)
         for index, operand in enumerate(kernel.operands)
-        if operand.is_read and operand.storage is None
+        if operand.name in numbers
     }
     if kernel.is_reduction:
         _balance(list(values.values()))
-    rounded = {name: dtype.decode(dtype.encode(v)) for name, v in values.items()}
+    rounded = {name: numbers[name].decode(numbers[name].encode(v)) for name, v in values.items()}
     if kernel.steady is not None:
-        wanted = kernel.steady(c=rounded["c"], **kernel.scalars)
-        rounded |= {name: tile[: len(rounded[name])] for name, tile in wanted.items()}
+        rounded |= kernel.steady(**rounded, **kernel.scalars)
     weights = _draw_weights(kernel, shape, seed=[seed, len(kernel.operands)], pattern=pattern)
-    return Inputs(kernel, dtype, shape, weights | {name: dtype.encode(v) for name, v in rounded.items()})
+    return Inputs(kernel, dtype, shape, weights | {name: numbers[name].encode(v) for name, v in rounded.items()})
 
 
 def _draw_weights(kernel: Kernel, shape: Shape, *, seed: list[int], pattern: Pattern) -> dict[str, NDArray[Any]]:

@@ -15,7 +15,7 @@ def reference(a: Any, b: Any, c: Any, s: float) -> Any:
     return a + (b + s * c)
 
 
-def steady(c: Any, s: float) -> Mapping[str, Any]:
+def steady(c: Any, s: float, **others: Any) -> Mapping[str, Any]:
     """Make b the exact opposite of s * c: the timed launches then leave a as it is, however many there are."""
     return {"b": -s * c}
 

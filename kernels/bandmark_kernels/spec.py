@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bandmark_kernels.dtypes import DType
+from bandmark_kernels.dtypes import DTYPES, DType
 from bandmark_kernels.formats import WHOLE_COLUMNS, WeightFormat
 
 Role = Literal["in", "scale", "out", "inout", "result"]
@@ -77,6 +77,10 @@ class Operand:
         """Return the NumPy dtype that holds its elements in a case of this dtype."""
         return self.storage or dtype.storage
 
+    def number(self, dtype: DType) -> DType:
+        """Return the format of its elements in a case of this dtype; not for packed weights, whose codes have none."""
+        return dtype if self.storage is None else DTYPES[self.storage]
+
     @property
     def is_read(self) -> bool:
         """Whether every element must be read once per launch."""
@@ -124,7 +128,8 @@ class Kernel:
     flops: int
     """Floating-point operations per element of the largest operand."""
     reference: Callable[..., Any]
-    """float64 arrays of the read operands and the scalars by name -> the output (of a reduction: its terms)."""
+    """float64 arrays of the read operands and the scalars by name -> the output (of a reduction: its terms), or several
+    outputs by name."""
     numpy: Body
     torch: Body
     scalars: Mapping[str, float] = field(default_factory=dict)
@@ -133,9 +138,13 @@ class Kernel:
     split: Literal["n", "m"] = "n"
     """The axis along which the work is shared out to threads."""
     steady: Callable[..., Mapping[str, Any]] | None = None
-    """For kernels that work in place: float64 tiles -> those to replace, so that repeated launches stay bounded."""
+    """For kernels that work in place: the float64 tiles of what is read and the scalars by name -> the tiles to
+    replace, so that repeated launches stay bounded."""
     rounding: float = 1.0
     """Allowed error of an output in units of half an epsilon of the sum of its terms' magnitudes."""
+    bounds: Callable[..., Mapping[str, Any]] | None = None
+    """For kernels whose terms alone do not bound the error: the reference's arguments -> by output, how far arithmetic
+    in the accumulator's format may be off, in units of half its epsilon."""
     weights: WeightFormat | None = None
     """How the matrix is packed; None where it has the operands' dtype."""
 
@@ -167,9 +176,20 @@ class Kernel:
         return tuple(o for o in self.operands if o.is_read)
 
     @property
+    def outputs(self) -> tuple[Operand, ...]:
+        """The operands that a launch writes, a reduction's one number included."""
+        return tuple(o for o in self.operands if o.role not in ("in", "scale"))
+
+    @property
     def output(self) -> Operand:
-        """The operand that a launch writes: every kernel of the table has exactly one."""
-        return next(o for o in self.operands if o.role not in ("in", "scale"))
+        """The one operand that a launch writes; raises ValueError for a kernel that writes several."""
+        (only,) = self.outputs
+        return only
+
+    def compute(self, **given: Any) -> Mapping[str, Any]:
+        """Return what the reference makes of operands and scalars: each output (of a reduction: its terms) by name."""
+        made = self.reference(**given)
+        return made if isinstance(made, Mapping) else {self.output.name: made}
 
     @property
     def large(self) -> tuple[Operand, ...]:

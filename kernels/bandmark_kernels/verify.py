@@ -8,51 +8,67 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bandmark_kernels.dtypes import DType
+from bandmark_kernels.dtypes import DTYPES, DType
 from bandmark_kernels.inputs import Inputs
-from bandmark_kernels.spec import Fold
+from bandmark_kernels.spec import Fold, Operand
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Fetch = Callable[[int, int], "NDArray[Any]"]
-"""(start, stop) -> those stored elements of the output, as a NumPy array on the host."""
+Fetch = Callable[[str, int, int], "NDArray[Any]"]
+"""(output, start, stop) -> those stored elements of an output, as a NumPy array on the host."""
 
 CHUNK_ELEMENTS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One period of what an output should hold."""
+
+    name: str
+    elements: int
+    """Elements of the whole output."""
+    number: DType
+    values: NDArray[np.float64]
+    allowed: NDArray[np.float64]
+    """The absolute error that rounding explains."""
 
 
 def max_error(
     inputs: Inputs, fetch: Fetch, *, fold: Fold = "sum", result: DType | None = None, workers: int = 1
 ) -> float:
-    """Compare an output with its expectation, element by element.
+    """Compare every output of a launch with its expectation, element by element.
 
     Args:
         inputs: what the launch read; the kernel's check scalars, where it has any, are those of the launch.
-        fetch: reads the output; of a reduction, its one number.
+        fetch: reads an output; of a reduction, its one number.
         fold: how the body folds a reduction.
         result: the dtype of the output where it is not the operands' (reductions that return their accumulator).
         workers: host threads that compare; fetch must then be thread-safe.
 
     Returns:
-        The largest error in units of the allowed error. Infinite for NaN and for a wrong bit where no rounding
-        happens (copy, write).
+        The largest error of any output in units of the allowed error. Infinite for NaN and for a wrong bit where no
+        rounding happens (copy, write).
     """
-    kernel, shape = inputs.kernel, inputs.shape
-    expected, magnitude = _expect_number(inputs, fold) if kernel.is_reduction else _expect_tile(inputs)
-    dtype = result or inputs.dtype
-    allowed = _allowed(inputs, dtype, expected, magnitude)
-    count = shape.count(kernel.output.extent)
-    step = len(expected) * max(1, CHUNK_ELEMENTS // len(expected))
-    exact = dtype.encode(expected)
+    expected = [_expect_number(inputs, fold, result)] if inputs.kernel.is_reduction else _expect_tiles(inputs)
+    return max(_output_error(one, fetch, workers) for one in expected)
+
+
+def _output_error(expected: Expectation, fetch: Fetch, workers: int) -> float:
+    """Return the largest error of one output, chunk by chunk."""
+    period = len(expected.values)
+    step = period * max(1, CHUNK_ELEMENTS // period)
+    exact = expected.number.encode(expected.values)
 
     def chunk_error(start: int) -> float:
-        stop = min(start + step, count)
-        return _compare(fetch(start, stop), dtype, exact, expected, allowed)
+        got = fetch(expected.name, start, min(start + step, expected.elements))
+        return _compare(got, expected.number, exact, expected.values, expected.allowed)
 
-    starts = range(0, count, step)
+    starts = range(0, expected.elements, step)
     if workers == 1:
         return max(map(chunk_error, starts))
     with ThreadPoolExecutor(workers) as pool:
@@ -82,25 +98,8 @@ def _compare(
     return float(np.max(np.where(np.isnan(units), np.inf, units)))
 
 
-def _allowed(inputs: Inputs, result: DType, expected: Any, magnitude: Any) -> Any:
-    """Return the allowed absolute error per element.
-
-    Element-wise kernels round once per operation: `rounding` half-epsilons of the terms' magnitudes. Sums round in
-    the accumulator; with terms of random sign the error of any order of summation stays within a few epsilons of the
-    sum of the magnitudes (N. J. Higham, Accuracy and Stability of Numerical Algorithms, section 4.2, has the bound
-    n eps for the worst case, far from reached by random signs). Storing the sum rounds once more.
-    """
-    from bandmark_kernels.dtypes import DTYPES
-
-    kernel = inputs.kernel
-    if not (kernel.is_reduction or kernel.is_matrix):
-        return kernel.rounding * inputs.dtype.eps / 2 * magnitude
-    accumulator = DTYPES[inputs.dtype.accumulator]
-    return kernel.rounding * accumulator.eps / 2 * magnitude + result.eps * abs(expected)
-
-
-def _expect_tile(inputs: Inputs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return one period of the expected output and of its terms' magnitudes."""
+def _expect_tiles(inputs: Inputs) -> list[Expectation]:
+    """Return one period of each output, and of the error that its terms' magnitudes or the kernel's bounds allow."""
     import numpy as np
 
     kernel, shape = inputs.kernel, inputs.shape
@@ -113,9 +112,36 @@ def _expect_tile(inputs: Inputs) -> tuple[NDArray[np.float64], NDArray[np.float6
         length = next(shape.count(o.extent) for o in kernel.operands if o.name == "x")
         values["x"] = _vector(values["x"], length, rows, period)
         magnitudes["x"] = _vector(magnitudes["x"], length, rows, period)
-    expected = np.atleast_1d(np.asarray(kernel.reference(**values, **scalars), np.float64))
-    magnitude = np.atleast_1d(np.asarray(kernel.reference(**magnitudes, **scalars), np.float64))
-    return expected, magnitude
+    expected = kernel.compute(**values, **scalars)
+    if kernel.bounds is not None:
+        errors = kernel.bounds(**values, **scalars)
+    else:
+        errors = {name: kernel.rounding * m for name, m in kernel.compute(**magnitudes, **scalars).items()}
+    return [_expect_tile(inputs, operand, expected[operand.name], errors[operand.name]) for operand in kernel.outputs]
+
+
+def _expect_tile(inputs: Inputs, operand: Operand, expected: Any, errors: Any) -> Expectation:
+    """Return what an output should hold, and how far rounding may take it from there.
+
+    Element-wise kernels round once per operation: `rounding` half-epsilons of the terms' magnitudes. Sums round in
+    the accumulator; with terms of random sign the error of any order of summation stays within a few epsilons of the
+    sum of the magnitudes (N. J. Higham, Accuracy and Stability of Numerical Algorithms, section 4.2, has the bound
+    n eps for the worst case, far from reached by random signs). Storing the sum rounds once more, and so does storing
+    any output in a format narrower than the arithmetic that a kernel with bounds does.
+    """
+    import numpy as np
+
+    kernel, number = inputs.kernel, operand.number(inputs.dtype)
+    accumulator = DTYPES[inputs.dtype.accumulator]
+    values, error = (np.atleast_1d(np.asarray(x, np.float64)) for x in (expected, errors))
+    if kernel.bounds is not None:
+        stored = number.eps / 2 if number.eps > accumulator.eps else 0.0
+        allowed = accumulator.eps / 2 * error + stored * abs(values)
+    elif kernel.is_matrix:
+        allowed = accumulator.eps / 2 * error + number.eps * abs(values)
+    else:
+        allowed = number.eps / 2 * error
+    return Expectation(operand.name, operand.count(inputs.shape), number, values, allowed)
 
 
 def _vector(tile: Any, count: int, rows: Any, period: int) -> Any:
@@ -126,8 +152,19 @@ def _vector(tile: Any, count: int, rows: Any, period: int) -> Any:
     return x if rows is None else np.bincount(rows, weights=x, minlength=period)
 
 
-def _expect_number(inputs: Inputs, fold: Fold) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a reduction's expected number, and the sum of its terms' magnitudes, as arrays of one element."""
+def _expect_number(inputs: Inputs, fold: Fold, result: DType | None) -> Expectation:
+    """Return a reduction's expected number, and how far rounding may take it from there, as `_expect_tile` says."""
+    import numpy as np
+
+    kernel, number, accumulator = inputs.kernel, result or inputs.dtype, DTYPES[inputs.dtype.accumulator]
+    total, size = _fold(inputs, fold)
+    value = np.atleast_1d(np.float64(total))
+    allowed = kernel.rounding * accumulator.eps / 2 * size + number.eps * abs(value)
+    return Expectation(kernel.output.name, 1, number, value, allowed)
+
+
+def _fold(inputs: Inputs, fold: Fold) -> tuple[float, float]:
+    """Return a reduction's number and the sum of its terms' magnitudes, which for a maximum is 0."""
     import numpy as np
 
     kernel, n, decode = inputs.kernel, inputs.shape.n, inputs.dtype.decode
@@ -136,8 +173,7 @@ def _expect_number(inputs: Inputs, fold: Fold) -> tuple[NDArray[np.float64], NDA
     periods, rest = divmod(n - 1, len(terms))
     if fold == "max":
         seen = terms if periods else terms[:rest]
-        number = np.max(np.append(seen, last))
-        return np.atleast_1d(number), np.zeros(1)
+        return float(np.max(np.append(seen, last))), 0.0
     total = periods * np.sum(terms) + np.sum(terms[:rest]) + last
     size = periods * np.sum(abs(terms)) + np.sum(abs(terms[:rest])) + abs(last)
-    return np.atleast_1d(total), np.atleast_1d(size)
+    return float(total), float(size)

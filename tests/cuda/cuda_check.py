@@ -9,7 +9,7 @@ import numpy as np
 from cuda_host import Host, Source, Traffic, allocate
 from numpy.typing import NDArray
 
-from bandmark_kernels import DTYPES, KERNELS, DType, Kernel, Shape
+from bandmark_kernels import DTYPES, KERNELS, DType, Kernel, Operand, Shape
 from bandmark_kernels.cuda import Program, program, variants
 from bandmark_kernels.cuda_launch import MIN_SPLIT_ROWS, exact_scalars, launches
 from bandmark_kernels.inputs import Inputs, make_inputs
@@ -26,7 +26,7 @@ ALL_CASES = [(k, d, v) for k, kernel in KERNELS.items() for d in DTYPES for v in
 class Outcome:
     """What one call of a kernel has done."""
 
-    output: NDArray[Any]
+    outputs: dict[str, NDArray[Any]]
     findings: tuple[str, ...]
     """What is wrong: one sentence each."""
     workspace_traffic: int
@@ -52,7 +52,7 @@ def call(
     kernel, dtype = prog.kernel, prog.dtype
     inputs = make_inputs(kernel, dtype, shape, seed=7)
     plan = launches(prog, shape, sm_count=sm_count)
-    counts = {o.name: (shape.count(o.extent), _storage(prog, o.role)) for o in kernel.operands}
+    counts = {o.name: (o.count(shape), _storage(prog, o)) for o in kernel.operands}
     if plan.workspace_elements:
         counts["workspace"] = (plan.workspace_elements, plan.workspace_dtype)
     arrays = allocate(counts)
@@ -62,10 +62,10 @@ def call(
         error, traffic = host.run(host_source(prog, text), plan.steps, arrays | scalars, backwards=backwards)
         if error:
             break
-    output = arrays[kernel.output.name]
+    outputs = {o.name: arrays[o.name] for o in kernel.outputs}
     workspace = traffic.pop("workspace", Traffic())
-    findings = [error] if error else [*_wrong_values(prog, inputs, output), *_wrong_bytes(prog, shape, traffic)]
-    return Outcome(output, tuple(findings), workspace.read + workspace.written)
+    findings = [error] if error else [*_wrong_values(prog, inputs, outputs), *_wrong_bytes(prog, shape, traffic)]
+    return Outcome(outputs, tuple(findings), workspace.read + workspace.written)
 
 
 def wrong_roundings(host: Host, prog: Program, s: float) -> int:
@@ -90,7 +90,7 @@ def fill(arrays: dict[str, NDArray[Any]], inputs: Inputs) -> None:
     """Give every operand that a launch reads its contents."""
     for operand in inputs.kernel.inputs:
         tile = inputs.tiles[operand.name]
-        count = inputs.shape.count(operand.extent)
+        count = operand.count(inputs.shape)
         arrays[operand.name][:] = np.resize(tile.ravel(), count)
         if inputs.kernel.is_reduction:
             arrays[operand.name][-1] = inputs.last(operand.name)
@@ -101,13 +101,13 @@ def make_program(kernel: Kernel, dtype: DType, variant: str = "v16") -> Program:
     return program(kernel, dtype, variant, capability=CAPABILITY)
 
 
-def _storage(prog: Program, role: str) -> str:
-    return prog.dtype.accumulator if role == "result" else prog.dtype.storage
+def _storage(prog: Program, operand: Operand) -> str:
+    return prog.dtype.accumulator if operand.role == "result" else operand.stored_as(prog.dtype)
 
 
-def _wrong_values(prog: Program, inputs: Inputs, output: NDArray[Any]) -> list[str]:
+def _wrong_values(prog: Program, inputs: Inputs, outputs: dict[str, NDArray[Any]]) -> list[str]:
     result = DTYPES[prog.dtype.accumulator] if prog.kernel.is_reduction else prog.dtype
-    error = max_error(inputs, lambda start, stop: output[start:stop], result=result)
+    error = max_error(inputs, lambda name, start, stop: outputs[name][start:stop], result=result)
     return [] if error <= 1 else [f"wrong: {error:.3g} times the allowed error"]
 
 
@@ -116,7 +116,7 @@ def _wrong_bytes(prog: Program, shape: Shape, traffic: dict[str, Traffic]) -> li
     kernel, found = prog.kernel, []
     for operand in kernel.operands:
         seen = traffic[operand.name]
-        size = shape.count(operand.extent) * prog.dtype.itemsize
+        size = operand.nbytes(shape, prog.dtype)
         if operand.role == "result":
             continue
         expected = (size if operand.is_read else 0, size if operand.is_written else 0)

@@ -24,7 +24,7 @@ def values(kernel: Kernel, dtype: str) -> dict[str, Any]:
     """Return one valid argument per name of a kernel."""
     number = DTYPES[dtype]
     arrays = {
-        o.name: np.zeros(4, number.accumulator if o.role == "result" else number.storage) for o in kernel.operands
+        o.name: np.zeros(4, number.accumulator if o.role == "result" else o.stored_as(number)) for o in kernel.operands
     }
     return {**arrays, "workspace": np.zeros(4, number.accumulator), **exact_scalars(kernel, number, kernel.scalars)}
 

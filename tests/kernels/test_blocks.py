@@ -128,7 +128,7 @@ def run_matmul(n: int, gap: int, parts: int, dtype: str = "float64", wrong: Any 
     for launch in launches[::-1] if wrong is None else wrong(launches):
         launch()
     assert np.isnan(a.base[n : n + gap]).all()
-    return error_of(inputs, a)
+    return error_of(inputs, {"a": a})
 
 
 @settings(max_examples=200, deadline=None)

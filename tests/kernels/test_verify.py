@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bandmark_kernels import DTYPES, KERNELS, Shape
+from bandmark_kernels import DTYPES, KERNELS, Body, Kernel, Operand, Shape
 from bandmark_kernels.inputs import make_inputs
 from bandmark_kernels.verify import CHUNK_ELEMENTS, max_error
 from kernel_cases import operands
@@ -28,7 +29,7 @@ def output_of(name: str, shape: Shape, dtype: str = "float32") -> tuple[object, 
 
 def error(inputs: object, out: np.ndarray, **options: object) -> float:
     """Return the error of a flat output."""
-    return max_error(inputs, lambda a, b: out[a:b], **options)  # type: ignore[arg-type]
+    return max_error(inputs, lambda name, a, b: out[a:b], **options)  # type: ignore[arg-type]
 
 
 def test_a_correct_output_has_no_error() -> None:
@@ -104,3 +105,55 @@ def test_sums_may_be_added_up_in_any_order(dtype: str) -> None:
     result = DTYPES[found.accumulator]
     for total in (np.sum(terms), np.cumsum(terms)[-1], np.cumsum(terms[::-1])[-1]):
         assert error(inputs, np.atleast_1d(total), result=result) <= 1
+
+
+def two_outputs(**changes: Any) -> Kernel:
+    """A kernel that works on a in place and leaves its half, as float32, in b."""
+    return Kernel(
+        **{
+            "name": "halve",
+            "formula": "a[i] *= 3, b[i] = a[i] / 2",
+            "operands": (Operand("a", "inout"), Operand("b", "out", "n", "float32", 4)),
+            "flops": 2,
+            "reference": lambda a: {"a": 3 * a, "b": 1.5 * a},
+            "numpy": Body(lambda a, b: lambda: None, ()),
+            "torch": Body(lambda a, b: lambda: None, ()),
+        }
+        | changes
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_every_output_counts(dtype: str) -> None:
+    """Of a kernel with several outputs, each in a format of its own, one wrong element in any fails."""
+    kernel, number = two_outputs(), DTYPES[dtype]
+    inputs = make_inputs(kernel, number, Shape(1000), seed=1)
+    a = number.decode(operands(inputs)["a"])
+    right = {"a": number.encode(3 * a), "b": (1.5 * a).astype(np.float32)}
+    assert max_error(inputs, lambda name, start, stop: right[name][start:stop]) <= 1
+    for name in right:
+        spoiled = {k: v.copy() for k, v in right.items()}
+        spoiled[name][700] = right[name][701]
+        assert max_error(inputs, lambda name, start, stop, s=spoiled: s[name][start:stop]) > 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("off", "passes"), [(0.9, True), (1.1, False)])
+def test_bounds_of_a_kernel_replace_those_of_its_terms(off: float, passes: bool) -> None:
+    """A kernel may say itself how many half-epsilons of its arithmetic each output may be off."""
+    kernel = two_outputs(bounds=lambda a: {"a": 1000 * abs(a), "b": 1000 * abs(a)})
+    inputs = make_inputs(kernel, DTYPES["float64"], Shape(1000), seed=1)
+    a = operands(inputs)["a"]
+    out = {"a": 3 * a, "b": (1.5 * a).astype(np.float32)}
+    out["a"] += off * 1000 * abs(a) * 2.0**-53
+    assert (max_error(inputs, lambda name, start, stop: out[name][start:stop]) <= 1) == passes
+
+
+def test_storing_in_a_narrow_format_rounds_once_more() -> None:
+    """Where arithmetic is float32 and the output bfloat16, half a step of bfloat16 is allowed besides the bound."""
+    kernel = two_outputs(bounds=lambda a: {"a": 0 * a, "b": 0 * a})
+    inputs = make_inputs(kernel, DTYPES["bfloat16"], Shape(1000), seed=1)
+    a = DTYPES["bfloat16"].decode(operands(inputs)["a"])
+    out = {"a": DTYPES["bfloat16"].encode(3 * a), "b": (1.5 * a).astype(np.float32)}
+    assert max_error(inputs, lambda name, start, stop: out[name][start:stop]) <= 1
+    out["a"] += np.uint16(1)
+    assert max_error(inputs, lambda name, start, stop: out[name][start:stop]) > 1

@@ -109,7 +109,7 @@ class Yardstick:
         scalars = dict(inputs.kernel.check_scalars or inputs.kernel.scalars)
         number = self.bind(form, inputs, arrays, scalars)()
         out = np.array([number], inputs.dtype.storage) if inputs.kernel.is_reduction else arrays[output.name]
-        error = max_error(inputs, lambda start, stop: out[start:stop])
+        error = max_error(inputs, lambda name, start, stop: out[start:stop])
         memory.reset(output)
         return error
 

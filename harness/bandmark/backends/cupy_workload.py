@@ -61,20 +61,19 @@ class CupyWorkload:
         return Reading(seconds, mean_clock_mhz(before, after, self._backend.sensors.max_clock_mhz))
 
     def verify(self) -> float:
-        """Launch once into a poisoned output of the next set in turn and compare it with the reference."""
+        """Launch once into poisoned outputs of the next set in turn and compare them with the reference."""
         kernel, arrays = self.inputs.kernel, self._sets[self._next]
-        out = arrays[kernel.output.name]
-        self._fill(kernel.output, out)
+        self._reset_outputs(arrays)
         for function, grid, block, arguments in self._bind(arrays, kernel.check_scalars or kernel.scalars):
             function(grid, block, arguments)
         cupy.cuda.runtime.deviceSynchronize()
         error = max_error(
             self.inputs,
-            lambda start, stop: out[start:stop].get(),
+            lambda name, start, stop: arrays[name][start:stop].get(),
             result=DTYPES[self.inputs.dtype.accumulator] if kernel.is_reduction else None,
         )
         if kernel.check_scalars:
-            self._fill(kernel.output, out)
+            self._reset_outputs(arrays)
         return error
 
     def close(self) -> None:
@@ -94,10 +93,15 @@ class CupyWorkload:
     def _place(self, operand: Operand) -> Any:
         """Return an operand as a flat array on the device, filled or poisoned."""
         dtype = self.inputs.dtype
-        storage = dtype.accumulator if operand.role == "result" else dtype.storage
-        array = cupy.empty(self.inputs.shape.count(operand.extent), storage)
+        storage = dtype.accumulator if operand.role == "result" else operand.stored_as(dtype)
+        array = cupy.empty(operand.count(self.inputs.shape), storage)
         self._fill(operand, array)
         return array
+
+    def _reset_outputs(self, arrays: dict[str, Any]) -> None:
+        """Poison what is only written, and give what is worked on in place its contents again."""
+        for operand in self.inputs.kernel.outputs:
+            self._fill(operand, arrays[operand.name])
 
     def _fill(self, operand: Operand, array: Any) -> None:
         """Repeat an operand's tile by copies on the device, or set every bit, which is NaN in every format."""

@@ -113,31 +113,35 @@ class NumpyWorkload:
         return Reading(seconds)
 
     def verify(self) -> float:
-        """Launch once into a poisoned output and compare it with the reference."""
+        """Launch once into poisoned outputs and compare them with the reference."""
         kernel, memory = self.inputs.kernel, self._backend.memory
-        memory.reset(kernel.output)
+        self._reset_outputs()
         timed = self._calls
         with self._backend.blas.limit(limits=1):
             if kernel.check_scalars:
                 self._calls = self._forms(kernel.check_scalars)[self.variant]
             self.launch()
         self._calls = timed
-        out = self._operands[kernel.output.name].reshape(-1)
         error = max_error(
             self.inputs,
-            lambda start, stop: out[start:stop],
+            lambda name, start, stop: self._operands[name].reshape(-1)[start:stop],
             fold=kernel.numpy.fold(self.inputs.dtype),
             result=DTYPES[self.inputs.dtype.accumulator] if kernel.is_reduction else None,
             workers=len(memory.team),
         )
         if kernel.check_scalars:
-            memory.reset(kernel.output)
+            self._reset_outputs()
         return error
 
     def close(self) -> None:
         """Let go of the operands."""
         self._calls = []
         self._operands = {}
+
+    def _reset_outputs(self) -> None:
+        """Poison what is only written, and give what is worked on in place its contents again."""
+        for operand in self.inputs.kernel.outputs:
+            self._backend.memory.reset(operand)
 
     def _forms(self, scalars: Any) -> dict[str | None, list[Launch]]:
         """Return the calls of each form of the kernel that goes with these operands, by variant."""

@@ -134,22 +134,21 @@ class TorchWorkload:
         return Reading(perf_counter() - self._begin)
 
     def verify(self) -> float:
-        """Launch once into a poisoned output of the next set in turn and compare it with the reference."""
+        """Launch once into poisoned outputs of the next set in turn and compare them with the reference."""
         kernel, tensors = self.inputs.kernel, self._sets[self._next]
-        self._reset(kernel.output, tensors)
+        self._reset_outputs(tensors)
         if kernel.check_scalars:
             kernel.torch.bind(**tensors, **kernel.check_scalars)()
         else:
             self.launch()
-        out = tensors[kernel.output.name].reshape(-1)
         error = max_error(
             self.inputs,
-            lambda start, stop: to_storage(out[start:stop]),
+            lambda name, start, stop: to_storage(tensors[name].reshape(-1)[start:stop]),
             fold=kernel.torch.fold(self.inputs.dtype),
             workers=self._backend.threads or 1,
         )
         if kernel.check_scalars:
-            self._reset(kernel.output, tensors)
+            self._reset_outputs(tensors)
         return error
 
     def close(self) -> None:
@@ -165,23 +164,24 @@ class TorchWorkload:
 
     def _place(self, operand: Operand) -> torch.Tensor:
         """Return an operand as a tensor: the host's array on a CPU, else a filled tensor on the device."""
-        dtype = getattr(torch, self.inputs.dtype.name)
+        dtype = getattr(torch, operand.number(self.inputs.dtype).name)
         shape = self.inputs.shape
         if operand.role == "result":
             return torch.full((), float("nan"), dtype=dtype, device=self._backend.address)
         if self._backend.memory:
             return torch.from_numpy(self._backend.memory.operands(self.inputs)[operand.name]).view(dtype)
-        tensor = torch.empty(shape.count(operand.extent), dtype=dtype, device=self._backend.address)
+        tensor = torch.empty(operand.count(shape), dtype=dtype, device=self._backend.address)
         tensor = tensor.view(-1, shape.n) if operand.extent == "mn" else tensor
         self._fill(operand, tensor)
         return tensor
 
-    def _reset(self, operand: Operand, tensors: dict[str, torch.Tensor]) -> None:
-        """Fill an operand that is read with its tile, and one that is only written with NaN."""
-        if self._backend.memory and operand.role != "result":
-            self._backend.memory.reset(operand)
-        else:
-            self._fill(operand, tensors[operand.name])
+    def _reset_outputs(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Fill outputs that are read, too, with their tiles, and those that are only written with NaN."""
+        for operand in self.inputs.kernel.outputs:
+            if self._backend.memory and operand.role != "result":
+                self._backend.memory.reset(operand)
+            else:
+                self._fill(operand, tensors[operand.name])
 
     def _fill(self, operand: Operand, tensor: torch.Tensor) -> None:
         """Repeat an operand's tile along its first axis on the device, or poison it."""
