@@ -124,7 +124,7 @@ def _judged(row: Result, case: Case, summary: Summary, outcome: Outcome, context
     assert outcome.samples is not None
     assert row.bytes_moved is not None
     bandwidth = row.bytes_moved / summary.median_s / 1e9
-    clocks = outcome.samples.clocks_mhz
+    clocks = outcome.samples.clocks_mhz or outcome.samples.sensor_clocks_mhz
     found = judge.doubts(
         outcome.samples.seconds,
         bandwidth_gbs=bandwidth,

@@ -12,6 +12,7 @@ from bandmark_kernels import DTYPES, KERNELS, Shape
 from bandmark_kernels.inputs import make_inputs
 from cupy_errors import CUDARuntimeError
 from cupy_gpu import MIB, Gpu
+from cupy_sensors import Sensors
 from cupy_standin import StandIn, open_backend
 
 F32 = DTYPES["float32"]
@@ -198,3 +199,12 @@ def test_the_clock_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         reading = take(prepare(monkeypatch, StandIn(Gpu(counters=counters)), "copy"), 3)
         assert reading.clock_mhz == (None if expected is None else pytest.approx(expected, rel=1e-4))
+        assert (reading.sensor_clock_mhz, reading.braked) == (None, False)
+
+
+def test_what_the_sensors_say_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVML's clock stands beside the counters' own, and a brake marks the sample."""
+    sensors = Sensors(nvmlDeviceGetClockInfo=2370, nvmlDeviceGetCurrentClocksEventReasons=0x4)
+    workload = open_backend(monkeypatch, StandIn(), sensors).prepare(inputs_of("copy"))
+    reading = take(workload, 3)
+    assert (reading.clock_mhz, reading.sensor_clock_mhz, reading.braked) == (pytest.approx(2400, rel=1e-4), 2370, True)
