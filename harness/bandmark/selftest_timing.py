@@ -72,6 +72,7 @@ class Timing:
         yield from self.small_launches()
         yield from self.growth()
         yield self.multiprocessor_clock()
+        yield self.look()
         yield self.variants(kernels)
 
     def small_launches(self) -> list[Check]:
@@ -117,6 +118,18 @@ class Timing:
         low, high = (f * highest for f in CLOCK_OVER_MAX) if highest else (0.0, float("inf"))
         of = f" of at most {highest:.0f} MHz" if highest else ", maximum unknown"
         return Check("clock", low <= seen <= high, f"{seen:.0f} MHz{of}", wanted)
+
+    def look(self) -> Check:
+        """Check that looking at the sensors, which is done in every window, takes less than the shortest window."""
+        wanted = f"a look at the sensors takes less than the {1e3 * self.rule.window_s:g} ms that the device then works"
+        if self.backend.sensors.watch().clock_mhz is None:
+            return Check("sensors", None, "they tell no clock", wanted)
+        costs = []
+        for _ in range(ROUNDS):
+            begin = self.clock()
+            self.backend.sensors.watch()
+            costs.append(self.clock() - begin)
+        return Check("sensors", median(costs) <= self.rule.window_s, f"{_us(median(costs))} us a look", wanted)
 
     def variants(self, kernels: Sequence[Kernel]) -> Check:
         """Time every variant of every kernel side by side; none may exceed the published peak."""

@@ -19,6 +19,7 @@ from bandmark_kernels import DTYPES, KERNELS, Shape
 from bandmark_kernels.cuda import program
 from cupy_gpu import GIB, Gpu
 from cupy_launch import Launched
+from cupy_sensors import Sensors
 from cupy_standin import StandIn, install, open_backend
 
 F32, BF16 = DTYPES["float32"], DTYPES["bfloat16"]
@@ -133,7 +134,7 @@ def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
     def run(gpu: Gpu, *arguments: str) -> int:
         cupy = StandIn(gpu)
-        install(monkeypatch, cupy)
+        install(monkeypatch, cupy, Sensors(nvmlDeviceGetClockInfo=2400))
         rule = StopRule(warmup_s=0.01, max_warmup_s=0.05)
         monkeypatch.setattr(command, "Timing", partial(Timing, clock=lambda: cupy.now, rule=rule))
         return main(["selftest", "--kernel", "copy,dot", "--dtype", "float32", "--size", "64KiB", *arguments])
@@ -158,8 +159,8 @@ def test_the_page_of_a_sound_device(page: Any, tmp_path: Path, capsys: pytest.Ca
     assert text.startswith(out.rstrip("\n"))
     for words in ("NVIDIA RTX PRO 5000 Blackwell, compute capability 12.0", "CuPy 14.2.0", "peak      1344 GB/s"):
         assert words in out
-    assert out.count("PASS") == 11 and "FAIL" not in out
-    assert out.splitlines()[-1] == "11 of 11 checks passed"
+    assert out.count("PASS") == 12 and "FAIL" not in out
+    assert out.splitlines()[-1] == "12 of 12 checks passed"
     assert len(out.splitlines()) < 60
     assert "copy      v16 " in text
     for name in (getpass.getuser(), socket.gethostname(), str(tmp_path), "0000:01:00.0"):
@@ -172,7 +173,7 @@ def test_the_page_of_a_broken_device(page: Any, tmp_path: Path, capsys: pytest.C
     out = capsys.readouterr().out
     assert "FAIL  dot " in out
     assert "wanted: every output within the tolerance (1.0) of its float64 reference" in out
-    assert out.splitlines()[-1] == "9 of 11 checks passed; FAILED: dot, variants"
+    assert out.splitlines()[-1] == "10 of 12 checks passed; FAILED: dot, variants"
     assert (tmp_path / "report.txt").read_text().count("float32 v16 n=") >= 7
 
 

@@ -15,6 +15,7 @@ from bandmark.selftest_timing import Timing
 from bandmark_kernels import KERNELS
 from cupy_gpu import MIB, Gpu
 from cupy_launch import Launched
+from cupy_sensors import Sensors
 from cupy_standin import StandIn, open_backend
 
 RULE = StopRule(warmup_s=0.01, max_warmup_s=0.05)
@@ -26,10 +27,15 @@ def linear(launch: Launched) -> float:
 
 
 def checks(
-    monkeypatch: pytest.MonkeyPatch, cupy: StandIn, *, size: int = 64 * 1024, peak: float | None = 1344.0
+    monkeypatch: pytest.MonkeyPatch,
+    cupy: StandIn,
+    sensors: Sensors | None = None,
+    *,
+    size: int = 64 * 1024,
+    peak: float | None = 1344.0,
 ) -> dict[str, Check]:
     """The timing checks by name, on the stand-in's own clock."""
-    backend = open_backend(monkeypatch, cupy)
+    backend = open_backend(monkeypatch, cupy, sensors)
     known: Peak = replace(find_peak(backend.device), gbs=peak)
     timing = Timing(backend, known, size=size, clock=lambda: cupy.now, rule=RULE)
     return {check.name: check for check in timing.checks([KERNELS["copy"], KERNELS["dot"]])}
@@ -126,6 +132,24 @@ def test_a_clock_that_can_not_be(monkeypatch: pytest.MonkeyPatch, counters: Any,
     found = checks(monkeypatch, StandIn(gpu(counters=counters)))
     assert failed(found) == {"clock"}
     assert found["clock"].seen == seen
+
+
+@pytest.mark.parametrize(
+    ("seconds", "passed", "seen"),
+    [(0.0002, True, "200 us a look"), (0.02, False, "20000 us a look"), (None, None, "they tell no clock")],
+)
+def test_a_look_at_the_sensors(
+    monkeypatch: pytest.MonkeyPatch, seconds: float | None, passed: bool | None, seen: str
+) -> None:
+    """NVML that takes longer than a window is found; without NVML the check can't be judged."""
+    cupy = StandIn(gpu())
+
+    def clock(handle: Any, kind: int) -> int:
+        cupy.now += seconds or 0
+        return 2400
+
+    check = checks(monkeypatch, cupy, Sensors(nvmlDeviceGetClockInfo=clock) if seconds else None)["sensors"]
+    assert (check.passed, check.seen) == (passed, seen)
 
 
 def test_a_bandwidth_that_can_not_be(monkeypatch: pytest.MonkeyPatch) -> None:
