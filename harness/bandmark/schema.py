@@ -60,9 +60,9 @@ files here.
 ## The files
 
 One folder per system, one CSV and one JSON of the same stem per run. The CSV has one row per case (kernel x backend x
-dtype x size); the JSON holds the settings, the machine, the device, all versions and every raw sample. Neither holds a
-host name, a user name, a serial number or a path. The files are dedicated to the public domain: see LICENSE in this
-folder.
+dtype x size); the JSON holds the settings, the machine, the device, all versions and every raw sample, with the clocks
+of the device and what held them down where it tells that. Neither holds a host name, a user name, a serial number or a
+path. The files are dedicated to the public domain: see LICENSE in this folder.
 
 Read them with anything that reads CSV, with `bandmark show FILE...`, all at once with
 `bandmark merge results --output all.csv`, or in Python:
