@@ -113,26 +113,39 @@ class GroupRun:
     """By position of the case in the group."""
     repeated: set[int] = field(default_factory=set)
     """Positions of cases that turned out to be a form that runs already: they get no row."""
+    copies: int | None = None
+    """Over how many sets launches rotate; None before the first attempt."""
 
     def run(self) -> None:
-        """Prepare, measure and verify; on a device without room, with half the size, as often as it takes."""
+        """Prepare, measure and verify; on a device without room, with half of what is halved, as often as it takes."""
         for halvings in range(MOST_HALVINGS + 1):
             try:
                 self._attempt()
             except MemoryError as error:
-                if halvings == MOST_HALVINGS or self.group.shape.n_elements < 2:
+                if halvings == MOST_HALVINGS or not self._halve():
                     self.outcomes = {i: o for i, o in self.outcomes.items() if o.samples is None}
                     self._fail_rest(f"out of memory: {error}")
                     return
                 self.outcomes.clear()
                 self.repeated.clear()
-                self.group = halved(self.group)
                 continue
             if halvings:
                 times = "once" if halvings == 1 else f"{halvings} times"
-                note = f"the size was halved {times} for want of device memory"
+                what = "number of sets" if self.group.is_layer else "size"
+                note = f"the {what} was halved {times} for want of device memory"
                 self.outcomes = {i: replace(o, note=note) for i, o in self.outcomes.items()}
             return
+
+    def _halve(self) -> bool:
+        """Halve the size, of a model's matrix the sets of it; return whether there was anything to halve."""
+        if self.group.is_layer:
+            self.copies = (self.copies or 1) // 2
+            return self.copies > 0
+        if self.group.shape.n_elements < 2:
+            return False
+        self.group = halved(self.group)
+        self.copies = None
+        return True
 
     def rows(self) -> list[Result]:
         """Return the group's rows."""
@@ -147,6 +160,7 @@ class GroupRun:
                 "dtype": case.dtype.name,
                 "variant": outcome.variant,
                 **({"weight_format": case.kernel.weights.name} if case.kernel.weights else {}),
+                **({"m": case.shape.m, "n": case.shape.n} if case.layer else {}),
                 "launches_per_sample": outcome.samples.launches,
                 "seconds_per_launch": [float(f"{s:.9g}") for s in outcome.samples.seconds],
                 "clocks_mhz": outcome.samples.clocks_mhz,
@@ -165,11 +179,11 @@ class GroupRun:
         if not group.runnable:
             return
         inputs = make_inputs(group.kernel, group.dtype, group.shape, seed=procedure.seed, pattern=procedure.data)
-        copies = group_copies([case for _, case in self._cases()])
+        self.copies = self.copies or group_copies([case for _, case in self._cases()])
         workloads: dict[int, Workload] = {}
         try:
             for i, case in self._cases():
-                if case.skip_reason is None and (workload := self._prepare(i, case, inputs, copies)):
+                if case.skip_reason is None and (workload := self._prepare(i, case, inputs, self.copies)):
                     running = {(self.group.cases[j].backend.name, w.variant) for j, w in workloads.items()}
                     if (case.backend.name, workload.variant) in running:
                         self.repeated.add(i)

@@ -11,6 +11,7 @@ from pathlib import Path
 from bandmark.catalog import rows_named
 from bandmark.decode.weights import FORMATS, WeightFormat
 from bandmark.errors import FileError, UsageError
+from bandmark.layers import matrix_of, model_of
 from bandmark.record import MEASURED, Result
 from bandmark.store import read_record_beside, read_rows
 from bandmark_kernels import DTYPES
@@ -98,13 +99,14 @@ def fastest(rows: Iterable[Result], words: str = "") -> Bandwidth | None:
     return Bandwidth(best.bandwidth_gbs, f"{words}{best.kernel} {kind} ({best.backend}){doubts}")
 
 
-def weight_bandwidth(system: MeasuredSystem, weights: WeightFormat) -> Bandwidth:
-    """Return the bandwidth at which weights of a format are read.
+def weight_bandwidth(system: MeasuredSystem, weights: WeightFormat, model: str = "") -> Bandwidth:
+    """Return the bandwidth at which weights of a format are read: over a model's own matrices if they were measured.
 
     Raises:
         UsageError: the results have no measured GEMV row.
     """
     rows = usable_rows(system, "gemv")
+    rows = [r for r in rows if model and model_of(r) == model] or [r for r in rows if r.layer is None] or rows
     if not rows:
         raise UsageError(
             f"the results of {system.system} ({system.device}) have no measured gemv row, and decoding is what a GEMV "
@@ -112,14 +114,42 @@ def weight_bandwidth(system: MeasuredSystem, weights: WeightFormat) -> Bandwidth
         )
     wanted = weights.kernel_format
     own = [r for r in rows if wanted and (r.weight_format == wanted or _plain_dtype(r) == wanted)]
-    if own and (found := fastest(own)):
+    if own and (found := _gemv(own)):
         return found
     bits = min(weights.body_bits, weights.expert_bits)
     nearest = min(abs(math.log(_bits(row) / bits)) for row in rows)
     rows = [row for row in rows if abs(math.log(_bits(row) / bits)) == nearest]
-    found = fastest(rows, f"no gemv row in {wanted or weights.name}, so of the nearest, ")
+    found = _gemv(rows, f"no gemv row in {wanted or weights.name}, so of the nearest, ")
     assert found is not None
     return found
+
+
+def _gemv(rows: Sequence[Result], words: str = "") -> Bandwidth | None:
+    """Return the highest bandwidth of GEMV rows; of a model's matrices that of all together, as a step uses them."""
+    if any(row.layer is None for row in rows):
+        return fastest(rows, words)
+    passes = []
+    for (model, backend, form, _), group in groupby(sorted(rows, key=_setting), key=_setting):
+        own = list(group)
+        seconds = sum((row.layer_uses or 0) * (row.time_median_s or 0.0) for row in own)
+        moved = sum((row.layer_uses or 0) * (row.bytes_moved or 0) for row in own)
+        if seconds:
+            names = ", ".join(map(matrix_of, own))
+            said = f"{words}gemv {form} over the matrices {names} of {model} ({backend})"
+            passes.append(Bandwidth(moved / seconds / 1e9, said + _doubts(own)))
+    return max(passes, key=lambda found: found.gbs, default=None)
+
+
+def _setting(row: Result) -> tuple[str, str, str, str]:
+    """Return what is equal among the rows of a model's matrices that add up."""
+    return model_of(row), row.backend, row.weight_format or row.dtype, row.variant or ""
+
+
+def _doubts(rows: Sequence[Result]) -> str:
+    """Return what to say of rows that are not plainly ok and from memory."""
+    regime = "" if all(row.regime == "dram" for row in rows) else ", not all in the dram regime"
+    reasons = dict.fromkeys(f"{row.status}: {row.reason}" for row in rows if row.status != "ok")
+    return regime + "".join(f", {reason}" for reason in reasons)
 
 
 def _plain_dtype(row: Result) -> str | None:

@@ -1,0 +1,79 @@
+"""What do the rows of a model's matrices say together? Which they are, and one pass over all of them.
+
+A row of `bandmark run --layer` names model, matrix, and how often a decode step uses one of that shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from bandmark.record import MEASURED, Result
+
+COMES_ON_TOP = "Attention over the cache, norms and all else that a token takes come on top."
+
+
+def model_of(row: Result) -> str:
+    """Return the model whose matrix a row is of; empty where it is of none."""
+    return (row.layer or "").partition(" ")[0]
+
+
+def matrix_of(row: Result) -> str:
+    """Return which of the model's matrices a row is of; empty where it is of none."""
+    return (row.layer or "").partition(" ")[2]
+
+
+def shapes(rows: Sequence[Result]) -> list[str]:
+    """Return a line for each model: its matrices, each with rows, columns and uses."""
+    lines = []
+    for model in _models(rows):
+        own = {matrix_of(r): f"{matrix_of(r)} {r.m} x {r.n}, {r.layer_uses}" for r in rows if model_of(r) == model}
+        lines.append(f"matrices of {model} (rows x columns, how often in a step): {'; '.join(own.values())}")
+    return lines
+
+
+def passes(rows: Sequence[Result]) -> list[str]:
+    """Return a line for each model, library and format: bytes, time and bandwidth of a pass over all matrices."""
+    lines = []
+    for model in _models(rows):
+        own = sorted((row for row in rows if model_of(row) == model), key=_setting)
+        all_names = list(dict.fromkeys(matrix_of(row) for row in rows if model_of(row) == model))
+        sums = [line for _, group in groupby(own, key=_setting) for line in _pass(list(group), all_names)]
+        if sums:
+            lines.append(f"One decode step's matrices of {model}, one after the other, at the median times above:")
+            lines += [*sums, COMES_ON_TOP]
+    return lines
+
+
+def _models(rows: Sequence[Result]) -> list[str]:
+    return [model for model in dict.fromkeys(map(model_of, rows)) if model]
+
+
+def _setting(row: Result) -> tuple[str, ...]:
+    """What is equal among the rows that add up."""
+    return (row.device, row.backend, row.dtype, row.weight_format or "", row.variant or "")
+
+
+def _pass(rows: Sequence[Result], names: Sequence[str]) -> Iterator[str]:
+    """Yield the line of one setting; none where nothing was measured, and no sum where a matrix is missing."""
+    first = rows[0]
+    label = " ".join(filter(None, (first.backend, first.number_format, first.variant)))
+    found = {matrix_of(row): row for row in rows if row.status in MEASURED}
+    if not found:
+        return
+    if missing := [name for name in names if name not in found]:
+        yield f"{label}: no sum, for {', '.join(missing)} {'was' if len(missing) == 1 else 'were'} not measured"
+        return
+    seconds = sum((row.time_median_s or 0.0) * (row.layer_uses or 0) for row in found.values())
+    moved = sum((row.bytes_moved or 0) * (row.layer_uses or 0) for row in found.values())
+    cached = [name for name, row in found.items() if row.regime in ("cache", "mixed")]
+    doubtful = [name for name, row in found.items() if row.status != "ok"]
+    yield (
+        f"{label}: {moved / 1e9:.4g} GB in {_time(seconds)}, {moved / seconds / 1e9:.4g} GB/s"
+        + (f"; not all from memory: {', '.join(cached)}" if cached else "")
+        + (f"; suspect: {', '.join(doubtful)}" if doubtful else "")
+    )
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"
