@@ -7,8 +7,11 @@ tell few rows apart (a weight format, the size) may be left out.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+from bandmark.errors import FileError
+from bandmark.faults import quote
 from bandmark.record import Result
 
 ALWAYS = ("backend", "kernel", "dtype")
@@ -24,10 +27,13 @@ LARGEST = 1e9
 class Entries:
     """The entries of one run, by what they name of their rows."""
 
-    def __init__(self, entries: Iterable[dict[str, Any]]) -> None:
-        """Sort them; each must have what `is_entry` asks for."""
+    def __init__(self, entries: Iterable[Any], file: Path | None = None) -> None:
+        """Sort them; raises FileError, with the name of the file, for one that is none."""
         self._known: dict[tuple[str, ...], list[dict[str, Any]]] = {}
         for entry in entries:
+            if not is_entry(entry):
+                wanted = "no entry of samples (a case, launches, times in seconds); `bandmark validate` says more."
+                raise FileError(f"{file or 'samples'}: {quote(entry)} is {wanted}")
             self._known.setdefault(tuple(entry[name] for name in ALWAYS), []).append(entry)
 
     def of(self, row: Result) -> list[dict[str, Any]]:

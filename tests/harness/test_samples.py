@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bandmark.errors import FileError
 from bandmark.samples import Entries, is_entry
 from fakes import make_result
 
@@ -65,3 +67,9 @@ def test_what_no_clock_has_shown_is_no_entry(change: dict[str, Any]) -> None:
     assert is_entry(ENTRY) and is_entry({k: v for k, v in ENTRY.items() if k != "clocks_mhz"})
     assert not is_entry(ENTRY | change)
     assert not is_entry([ENTRY])
+
+
+def test_what_is_no_entry_is_refused() -> None:
+    """An entry that can't be used is named with its file, and not passed over."""
+    with pytest.raises(FileError, match=r"a\.json: \{'kernel': 'triad'\} is no entry of samples"):
+        Entries([ENTRY, {"kernel": "triad"}], Path("a.json"))

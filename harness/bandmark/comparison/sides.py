@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from bandmark.comparison.decide import instabilities
 from bandmark.comparison.figures import Figure, Run, Side
 from bandmark.comparison.foreign import read_foreign
 from bandmark.errors import FileError, UsageError
 from bandmark.record import MEASURED, Result
-from bandmark.samples import Entries, is_entry
+from bandmark.samples import Entries
 from bandmark.store import read_record_beside, read_rows
 
 NORMAL_95 = 1.959964
@@ -75,11 +74,11 @@ def read_runs(file: Path) -> list[Run]:
     return read_foreign(file) or runs_of(read_rows(file), read_samples(file))
 
 
-def runs_of(rows: Iterable[Result], samples: list[dict[str, Any]] | None = None) -> list[Run]:
+def runs_of(rows: Iterable[Result], samples: Entries | None = None) -> list[Run]:
     """Return rows as runs; the raw samples are those of a single run's JSON."""
     ordered = sorted(rows, key=lambda row: row.run_id)
     runs = [list(rows) for _, rows in groupby(ordered, key=lambda row: row.run_id)]
-    known = Entries((samples or []) if len(runs) == 1 else [])
+    known = samples if samples is not None and len(runs) == 1 else Entries([])
     return [_run(rows, known) for rows in runs]
 
 
@@ -101,10 +100,10 @@ def read_history(places: Sequence[str | Path]) -> list[Run]:
     return list(found.values())
 
 
-def read_samples(csv: Path) -> list[dict[str, Any]]:
-    """Return the raw samples beside a CSV; empty where there is no JSON. Raises FileError if it is damaged."""
+def read_samples(csv: Path) -> Entries:
+    """Return the raw samples beside a CSV; none where there is no JSON. Raises FileError if they are damaged."""
     entries = read_record_beside(csv).get("samples", [])
-    return [entry for entry in entries if is_entry(entry)] if isinstance(entries, list) else []
+    return Entries(entries if isinstance(entries, list) else [entries], csv.with_suffix(".json"))
 
 
 def _run(rows: Sequence[Result], samples: Entries) -> Run:

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from bandmark.errors import FileError, UsageError
-from bandmark.faults import quote
+from bandmark.errors import UsageError
 from bandmark.merge import plan_merge
 from bandmark.record import MEASURED, Result
 from bandmark.references import REFERENCES
-from bandmark.samples import Entries, is_entry
+from bandmark.samples import Entries
 from bandmark.sheet import read_bytes
 from bandmark.store import in_order
 from bandmark.table import SHORT_DTYPES
@@ -129,9 +128,5 @@ def find_samples(rows: Iterable[Result], entries: Sequence[Any], file: Path) -> 
     Raises:
         FileError: an entry holds something else than times.
     """
-    for entry in entries:
-        if not is_entry(entry):
-            wanted = "no entry of samples (a case, launches, times in seconds); `bandmark validate` says more."
-            raise FileError(f"{file}: {quote(entry)} is {wanted}")
-    known = Entries(entries)
+    known = Entries(entries, file)
     return {place: seconds for place, row in enumerate(rows) if (seconds := known.seconds(row))}
