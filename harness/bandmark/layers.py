@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from bandmark.record import MEASURED, Result
+from bandmark.units import format_seconds
 
 COMES_ON_TOP = "Attention over the cache, norms and all else that a token takes come on top."
 
@@ -69,11 +70,7 @@ def _pass(rows: Sequence[Result], names: Sequence[str]) -> Iterator[str]:
     cached = [name for name, row in found.items() if row.regime in ("cache", "mixed")]
     doubtful = [name for name, row in found.items() if row.status != "ok"]
     yield (
-        f"{label}: {moved / 1e9:.4g} GB in {_time(seconds)}, {moved / seconds / 1e9:.4g} GB/s"
+        f"{label}: {moved / 1e9:.4g} GB in {format_seconds(seconds)}, {moved / seconds / 1e9:.4g} GB/s"
         + (f"; not all from memory: {', '.join(cached)}" if cached else "")
         + (f"; suspect: {', '.join(doubtful)}" if doubtful else "")
     )
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"

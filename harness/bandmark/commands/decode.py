@@ -72,7 +72,8 @@ def formats_of(model: Model, name: str | None) -> list[WeightFormat]:
 
 def predictions(arguments: argparse.Namespace, pairs: list[tuple[Model, WeightFormat]]) -> list[Prediction]:
     """Return the prediction of each model and format on each system, in this order."""
-    measured, named = choose(read_or_measure(arguments), arguments.system)
+    formats = dict.fromkeys(weights.kernel_format for _, weights in pairs if weights.kernel_format)
+    measured, named = choose(read_or_measure(arguments, weights=tuple(formats)), arguments.system)
     published = [published_system(system) for system in named]
 
     def systems(model: Model, weights: WeightFormat) -> list[System]:
@@ -86,7 +87,9 @@ def predictions(arguments: argparse.Namespace, pairs: list[tuple[Model, WeightFo
 
 
 def read_or_measure(
-    arguments: argparse.Namespace, kernels: tuple[str, ...] = ("gemv", "kv", "read")
+    arguments: argparse.Namespace,
+    kernels: tuple[str, ...] = ("gemv", "kv", "read"),
+    weights: tuple[str, ...] = (),
 ) -> list[MeasuredSystem]:
     """Return the systems of the results, or this machine as a quick run finds it, unless it is not asked for."""
     if arguments.results:
@@ -95,4 +98,4 @@ def read_or_measure(
         return []
     from bandmark.decode.fresh import measure_here
 
-    return [measure_here(kernels)]
+    return [measure_here(kernels, weights)]

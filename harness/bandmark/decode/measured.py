@@ -78,11 +78,14 @@ def _memory(csv: Path) -> int | None:
 
 
 def usable_rows(system: MeasuredSystem, *kernels: str) -> list[Result]:
-    """Return the measured rows of some kernels: of those that are plainly ok and in memory if there are such."""
+    """Return the measured rows of some kernels: of those that are plainly ok and in memory if there are such.
+
+    Rows of a model's matrices are left out: one of them alone says little.
+    """
     rows = [
         r
         for r in system.rows
-        if r.kernel in kernels and r.status in MEASURED and r.verified is True and r.bandwidth_gbs
+        if r.kernel in kernels and r.status in MEASURED and r.verified is True and r.bandwidth_gbs and r.layer is None
     ]
     rows = [r for r in rows if r.regime == "dram"] or rows
     return [r for r in rows if r.status == "ok"] or rows
@@ -105,8 +108,8 @@ def weight_bandwidth(system: MeasuredSystem, weights: WeightFormat, model: str =
     Raises:
         UsageError: the results have no measured GEMV row.
     """
-    rows = usable_rows(system, "gemv")
-    rows = [r for r in rows if model and model_of(r) == model] or [r for r in rows if r.layer is None] or rows
+    layers = [r for r in system.rows if r.layer is not None and r.status in MEASURED and r.verified is True]
+    rows = [r for r in layers if model_of(r) == model] or usable_rows(system, "gemv") or layers
     if not rows:
         raise UsageError(
             f"the results of {system.system} ({system.device}) have no measured gemv row, and decoding is what a GEMV "
@@ -114,17 +117,17 @@ def weight_bandwidth(system: MeasuredSystem, weights: WeightFormat, model: str =
         )
     wanted = weights.kernel_format
     own = [r for r in rows if wanted and (r.weight_format == wanted or _plain_dtype(r) == wanted)]
-    if own and (found := _gemv(own)):
+    if own and (found := _gemv(system, own)):
         return found
     bits = min(weights.body_bits, weights.expert_bits)
     nearest = min(abs(math.log(_bits(row) / bits)) for row in rows)
     rows = [row for row in rows if abs(math.log(_bits(row) / bits)) == nearest]
-    found = _gemv(rows, f"no gemv row in {wanted or weights.name}, so of the nearest, ")
+    found = _gemv(system, rows, f"no gemv row in {wanted or weights.name}, so of the nearest, ")
     assert found is not None
     return found
 
 
-def _gemv(rows: Sequence[Result], words: str = "") -> Bandwidth | None:
+def _gemv(system: MeasuredSystem, rows: Sequence[Result], words: str = "") -> Bandwidth | None:
     """Return the highest bandwidth of GEMV rows; of a model's matrices that of all together, as a step uses them."""
     if any(row.layer is None for row in rows):
         return fastest(rows, words)
@@ -133,11 +136,11 @@ def _gemv(rows: Sequence[Result], words: str = "") -> Bandwidth | None:
         own = list(group)
         seconds = sum((row.layer_uses or 0) * (row.time_median_s or 0.0) for row in own)
         moved = sum((row.layer_uses or 0) * (row.bytes_moved or 0) for row in own)
-        if seconds:
-            names = ", ".join(map(matrix_of, own))
-            said = f"{words}gemv {form} over the matrices {names} of {model} ({backend})"
-            passes.append(Bandwidth(moved / seconds / 1e9, said + _doubts(own)))
-    return max(passes, key=lambda found: found.gbs, default=None)
+        every = {matrix_of(row) for row in system.rows if model_of(row) == model}
+        names = "all matrices" if len(own) == len(every) else ", ".join(map(matrix_of, own))
+        said = f"{words}gemv {form} over {names} of {model} ({backend}){_doubts(own)}"
+        passes.append((len(own), Bandwidth(moved / seconds / 1e9, said)))
+    return max(passes, key=lambda found: (found[0], found[1].gbs))[1] if passes else None
 
 
 def _setting(row: Result) -> tuple[str, str, str, str]:
