@@ -86,7 +86,7 @@ def show_results(results: Sequence[Result], file: TextIO | None = None) -> None:
     for column, name in enumerate(built.header):
         words = column < LEFT or column == len(built.header) - 1
         # Only a matrix may have a name so long that it takes a second line.
-        drawn.add_column(name, justify="left" if words else "right", no_wrap=column > 0)
+        drawn.add_column(name, justify="left" if words else "right", no_wrap=column > 0, overflow="fold")
     for before, row, result in zip([None, *results], built.rows, results, strict=False):
         if before is not None and _part(before) != _part(result):
             drawn.add_row()

@@ -5,7 +5,7 @@ A row of `bandmark run --layer` names model, matrix, and how often a decode step
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from bandmark.record import MEASURED, Result
@@ -21,7 +21,12 @@ def model_of(row: Result) -> str:
 
 def matrix_of(row: Result) -> str:
     """Return which of the model's matrices a row is of; empty where it is of none."""
-    return (row.layer or "").partition(" ")[2]
+    return matrix_name(row.layer)
+
+
+def matrix_name(layer: str | None) -> str:
+    """Return the matrix in a cell of the column layer."""
+    return (layer or "").partition(" ")[2]
 
 
 def shapes(rows: Sequence[Result]) -> list[str]:
@@ -46,6 +51,13 @@ def passes(rows: Sequence[Result]) -> list[str]:
     return lines
 
 
+def total(rows: Iterable[Result]) -> tuple[int, float]:
+    """Return bytes and seconds of as many launches of each row as a step uses such matrices."""
+    own = list(rows)
+    seconds = sum((row.layer_uses or 0) * (row.time_median_s or 0.0) for row in own)
+    return sum((row.layer_uses or 0) * (row.bytes_moved or 0) for row in own), seconds
+
+
 def _models(rows: Sequence[Result]) -> list[str]:
     return [model for model in dict.fromkeys(map(model_of, rows)) if model]
 
@@ -59,14 +71,13 @@ def _pass(rows: Sequence[Result], names: Sequence[str]) -> Iterator[str]:
     """Yield the line of one setting; none where nothing was measured, and no sum where a matrix is missing."""
     first = rows[0]
     label = " ".join(filter(None, (first.backend, first.number_format, first.variant)))
-    found = {matrix_of(row): row for row in rows if row.status in MEASURED}
+    found = {matrix_of(row): row for row in rows if row.status in MEASURED and row.time_median_s and row.layer_uses}
     if not found:
         return
     if missing := [name for name in names if name not in found]:
         yield f"{label}: no sum, for {', '.join(missing)} {'was' if len(missing) == 1 else 'were'} not measured"
         return
-    seconds = sum((row.time_median_s or 0.0) * (row.layer_uses or 0) for row in found.values())
-    moved = sum((row.bytes_moved or 0) * (row.layer_uses or 0) for row in found.values())
+    moved, seconds = total(found.values())
     cached = [name for name, row in found.items() if row.regime in ("cache", "mixed")]
     doubtful = [name for name, row in found.items() if row.status != "ok"]
     yield (

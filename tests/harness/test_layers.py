@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bandmark.layers import COMES_ON_TOP, matrix_of, model_of, passes, shapes
+from bandmark.layers import COMES_ON_TOP, matrix_of, model_of, passes, shapes, total
 from bandmark.record import Result
 from fakes import make_result
 
@@ -60,3 +60,16 @@ def test_doubts_are_told() -> None:
     rows = [replace(ROWS[0], regime="cache"), replace(ROWS[1], status="suspect", reason="drift")]
     assert passes(rows)[1].endswith("GB/s; not all from memory: qkv; suspect: expert+shared gate_up")
     assert "not all" not in passes([replace(row, regime=None) for row in ROWS])[1]
+
+
+def test_damaged_rows_break_no_sum() -> None:
+    """A row without its time or its uses, as an edited file may have, is one that was not measured."""
+    for change in ({"time_median_s": None}, {"layer_uses": None}, {"layer_uses": 0}):
+        rows = [ROWS[0], replace(ROWS[1], **change)]  # type: ignore[arg-type]
+        assert passes(rows)[1] == "numpy float64: no sum, for expert+shared gate_up was not measured"
+        assert passes([rows[1]]) == []
+
+
+def test_bytes_and_seconds_of_a_step() -> None:
+    """Each row counts as often as a step uses its matrix."""
+    assert total(ROWS) == (800, 11.0) and total([]) == (0, 0)

@@ -11,7 +11,7 @@ from pathlib import Path
 from bandmark.catalog import rows_named
 from bandmark.decode.weights import FORMATS, WeightFormat
 from bandmark.errors import FileError, UsageError
-from bandmark.layers import matrix_of, model_of
+from bandmark.layers import matrix_of, model_of, total
 from bandmark.record import MEASURED, Result
 from bandmark.store import read_record_beside, read_rows
 from bandmark_kernels import DTYPES
@@ -108,7 +108,7 @@ def weight_bandwidth(system: MeasuredSystem, weights: WeightFormat, model: str =
     Raises:
         UsageError: the results have no measured GEMV row.
     """
-    layers = [r for r in system.rows if r.layer is not None and r.status in MEASURED and r.verified is True]
+    layers = [r for r in system.rows if r.layer_uses and r.time_median_s and r.status in MEASURED and r.verified]
     rows = [r for r in layers if model_of(r) == model] or usable_rows(system, "gemv") or layers
     if not rows:
         raise UsageError(
@@ -134,8 +134,7 @@ def _gemv(system: MeasuredSystem, rows: Sequence[Result], words: str = "") -> Ba
     passes = []
     for (model, backend, form, _), group in groupby(sorted(rows, key=_setting), key=_setting):
         own = list(group)
-        seconds = sum((row.layer_uses or 0) * (row.time_median_s or 0.0) for row in own)
-        moved = sum((row.layer_uses or 0) * (row.bytes_moved or 0) for row in own)
+        moved, seconds = total(own)
         every = {matrix_of(row) for row in system.rows if model_of(row) == model}
         names = "all matrices" if len(own) == len(every) else ", ".join(map(matrix_of, own))
         said = f"{words}gemv {form} over {names} of {model} ({backend}){_doubts(own)}"
