@@ -198,6 +198,7 @@ def test_small_sets_rotate_on_a_cpu(cpu: TorchBackend, kernel: str) -> None:
     workload._timed = [lambda i=i: seen.append(i) for i in range(3)]  # type: ignore[misc]
     take(workload, 6)
     assert sorted(seen) == [0, 0, 1, 1, 2, 2]
+    assert [workload.verify() <= 1 for _ in range(3)] == [False] * 3
 
 
 def test_the_cpu_backend_works_on_numpys_arrays(cpu: TorchBackend) -> None:
