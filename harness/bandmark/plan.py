@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bandmark.backends.base import Backend
@@ -214,3 +214,12 @@ def shape_for(kernel: Kernel, dtype: DType, size: int) -> Shape:
     n -= n % 64 if n >= 64 else 0
     n = max(n - n % kernel.least_columns, kernel.least_columns)
     return Shape(n, m=max(1, elements // n))
+
+
+def halved(group: Group) -> Group:
+    """Return a group with half its elements."""
+    shape = group.shape
+    half = Shape(shape.n // 2) if shape.m is None else Shape(shape.n, m=max(1, shape.m // 2))
+    if half == shape and group.kernel.weights is None:  # packed rows are never cut: they are whole groups
+        half = Shape(max(1, shape.n // 2), m=shape.m)
+    return replace(group, shape=half, cases=tuple(replace(case, shape=half) for case in group.cases))

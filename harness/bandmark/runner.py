@@ -15,12 +15,11 @@ from bandmark.assemble import Context, Outcome, assemble, with_ceiling, with_slo
 from bandmark.backends.base import Workload
 from bandmark.machine import CpuUse, others_share, read_cpu_use
 from bandmark.measure import CaseFailedError, Clock, Samples, StopRule, measure_group, take
-from bandmark.plan import Case, Group
+from bandmark.plan import Case, Group, halved
 from bandmark.problems import failed
 from bandmark.record import Result
 from bandmark.rotation import group_copies
 from bandmark.telemetry import Telemetry
-from bandmark_kernels import Shape
 from bandmark_kernels.inputs import Inputs, Pattern, make_inputs
 
 OVERTIME = 1.25
@@ -87,6 +86,7 @@ def run_groups(
         runner = GroupRun(group, context, procedure, clock() + max(0.0, share - spent_after))
         runner.run()
         spent_after = runner.verify_s
+        begin += runner.prepare_s
         measured.rows += runner.rows()
         measured.samples += runner.samples()
         save(measured)
@@ -109,6 +109,9 @@ class GroupRun:
     procedure: Procedure
     deadline: float
     verify_s: float = 0.0
+    prepare_s: float = 0.0
+    """Time to fill the sets of a model's matrix, which together are larger than any array of a usual size; the time
+    limit does not count it, or the first matrix would take the others' time."""
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     """By position of the case in the group."""
     repeated: set[int] = field(default_factory=set)
@@ -181,6 +184,7 @@ class GroupRun:
         inputs = make_inputs(group.kernel, group.dtype, group.shape, seed=procedure.seed, pattern=procedure.data)
         self.copies = self.copies or group_copies([case for _, case in self._cases()])
         workloads: dict[int, Workload] = {}
+        before = procedure.clock()
         try:
             for i, case in self._cases():
                 if case.skip_reason is None and (workload := self._prepare(i, case, inputs, self.copies)):
@@ -190,6 +194,9 @@ class GroupRun:
                         workload.close()
                     else:
                         workloads[i] = workload
+            if group.is_layer:
+                spent = procedure.clock() - before
+                self.prepare_s, self.deadline = self.prepare_s + spent, self.deadline + spent
             if workloads:
                 self._measure(workloads)
         finally:
@@ -276,12 +283,3 @@ class GroupRun:
         for i, case in self._cases():
             if case.skip_reason is None and i not in self.outcomes:
                 self.outcomes[i] = Outcome(error=reason)
-
-
-def halved(group: Group) -> Group:
-    """Return a group with half its elements."""
-    shape = group.shape
-    half = Shape(shape.n // 2) if shape.m is None else Shape(shape.n, m=max(1, shape.m // 2))
-    if half == shape and group.kernel.weights is None:  # packed rows are never cut: they are whole groups
-        half = Shape(max(1, shape.n // 2), m=shape.m)
-    return replace(group, shape=half, cases=tuple(replace(case, shape=half) for case in group.cases))

@@ -13,9 +13,9 @@ from bandmark import runner
 from bandmark.decode.matrices import Matrix
 from bandmark.machine import CpuUse
 from bandmark.measure import StopRule
-from bandmark.plan import Group
+from bandmark.plan import Group, halved
 from bandmark.record import Result
-from bandmark.runner import GroupRun, Measured, Procedure, halved, new_run_id, run_groups
+from bandmark.runner import GroupRun, Measured, Procedure, new_run_id, run_groups
 from bandmark.telemetry import Telemetry
 from bandmark_kernels import Shape
 from fakes import FAKE_GPU, FakeBackend, VirtualClock, make_context, make_group, make_peak, noisy, steady
@@ -284,6 +284,23 @@ def test_without_room_a_models_matrix_has_fewer_sets() -> None:
     tight.most = 0
     (row,) = go([layer_group([tight])], clock).rows
     assert (row.status, row.m) == ("error", 50) and (row.reason or "").startswith("out of memory")
+
+
+def test_filling_many_sets_takes_no_time_from_sampling() -> None:
+    """However long the sets of a model's matrices take to fill, every matrix has its share of the limit."""
+
+    class Slow(FakeBackend):
+        def prepare(self, inputs, variant=None, copies=1):  # type: ignore[no-untyped-def]
+            self.clock.advance(100.0)
+            return super().prepare(inputs, variant, copies)
+
+    clock = VirtualClock()
+    slow = Slow(clock=clock, laws={"gemv": noisy(1e-3, 0.5)})
+    rule = StopRule(min_time_s=1e9)
+    rows = go([layer_group([slow])] * 3, clock, rule=rule, time_limit_s=30.0).rows
+    assert [row.stop_reason for row in rows] == ["time_limit"] * 3
+    assert all((row.samples or 0) * (row.launches_per_sample or 0) * 1e-3 > 5 for row in rows)
+    assert clock() == pytest.approx(330.0, abs=1)
 
 
 def test_half_a_vector_and_half_a_matrix() -> None:
