@@ -82,6 +82,10 @@ def _pass(rows: Sequence[Result], names: Sequence[str]) -> Iterator[str]:
     doubtful = [name for name, row in found.items() if row.status != "ok"]
     yield (
         f"{label}: {moved / 1e9:.4g} GB in {format_seconds(seconds)}, {moved / seconds / 1e9:.4g} GB/s"
-        + (f"; not all from memory: {', '.join(cached)}" if cached else "")
-        + (f"; suspect: {', '.join(doubtful)}" if doubtful else "")
+        + (f"; not from memory: {_all_or(cached, names)}" if cached else "")
+        + (f"; suspect: {_all_or(doubtful, names)}" if doubtful else "")
     )
+
+
+def _all_or(some: Sequence[str], names: Sequence[str]) -> str:
+    return "all" if len(some) == len(names) else ", ".join(some)

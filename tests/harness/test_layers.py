@@ -58,8 +58,9 @@ def test_a_matrix_that_is_missing_leaves_no_sum() -> None:
 def test_doubts_are_told() -> None:
     """A sum says what of it came from the cache, and which rows are suspect."""
     rows = [replace(ROWS[0], regime="cache"), replace(ROWS[1], status="suspect", reason="drift")]
-    assert passes(rows)[1].endswith("GB/s; not all from memory: qkv; suspect: expert+shared gate_up")
-    assert "not all" not in passes([replace(row, regime=None) for row in ROWS])[1]
+    assert passes(rows)[1].endswith("GB/s; not from memory: qkv; suspect: expert+shared gate_up")
+    assert passes([replace(row, regime="mixed") for row in ROWS])[1].endswith("GB/s; not from memory: all")
+    assert "not from" not in passes([replace(row, regime=None) for row in ROWS])[1]
 
 
 def test_damaged_rows_break_no_sum() -> None:
