@@ -22,7 +22,7 @@ from bandmark.preflight import preflight
 from bandmark.record import SCHEMA
 from bandmark.runner import Measured, Procedure, Progress, new_run_id, run_groups, utc_now
 from bandmark.store import in_order
-from bandmark_kernels import DTYPES, KERNELS, PACKED, DType, Kernel
+from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, PACKED, DType, Kernel
 from bandmark_kernels.inputs import PATTERNS, Pattern
 
 TIME_LIMIT_S = 90.0
@@ -40,6 +40,7 @@ class Request:
     """The options of a run, as names; None is the default for the machine."""
 
     kernels: tuple[str, ...] | None = None
+    """Names of the table, or "all"; None for those that need not be asked for."""
     backends: tuple[str, ...] | None = None
     dtypes: tuple[str, ...] | None = None
     size_bytes: int | None = None
@@ -158,6 +159,7 @@ def _resolve(
     )
     now = utc_now()
     notes = [*selection.notes, *preflight(machine, on_cpu=on_cpu, threads=selection.backends[0].threads)]
+    notes += [note for kernel in kernels if (note := _own_dtype(kernel, dtypes))]
     if peak.gbs is None:
         notes.append(peak.explanation)
     if request.quick:
@@ -181,6 +183,13 @@ def _default_dtypes(on_cpu: bool, quick: bool) -> list[DType]:
     return [DTYPES[name] for name in (names[:1] if quick else names)]
 
 
+def _own_dtype(kernel: Kernel, asked: Sequence[DType] | None) -> str | None:
+    """Return what to say where none of the dtypes asked for goes with a kernel."""
+    if asked is None or any(d.name in kernel.dtypes for d in asked):
+        return None
+    return f"{kernel.label} runs in {' and '.join(kernel.dtypes)}, the only dtype it has; --dtype is for the others"
+
+
 def pick(kind: str, names: Sequence[str] | None, table: Mapping[str, Named]) -> list[Named]:
     """Return the entries of these names in the table's order, all without names; raises UsageError for others."""
     for name in names or ():
@@ -191,7 +200,8 @@ def pick(kind: str, names: Sequence[str] | None, table: Mapping[str, Named]) -> 
 
 def _kernels(names: Sequence[str] | None, weights: Sequence[str]) -> list[Kernel]:
     """Return the kernels to run; where weight formats are asked for, gemv is in these and not in the dtypes."""
-    wanted = pick("kernel", names, KERNELS)
+    asked = DEFAULT_KERNELS if names is None else tuple(KERNELS) if "all" in names else names
+    wanted = pick("kernel", asked, KERNELS)
     for name in weights:
         if name not in (*PACKED, "all"):
             raise unknown_name("weight format", name, (*PACKED, "all"))

@@ -146,7 +146,7 @@ class NumpyWorkload:
     def _forms(self, scalars: Any) -> dict[str | None, list[Launch]]:
         """Return the calls of each form of the kernel that goes with these operands, by variant."""
         inputs, body, team = self.inputs, self.inputs.kernel.numpy, self._backend.memory.team
-        encoded = {name: inputs.dtype.encode(np.array(value))[()] for name, value in scalars.items()}
+        encoded = inputs.kernel.encoded_constants(inputs.dtype, scalars)
         forms = {body.variant: for_each(team, self._bind(encoded))}
         for name, bind in body.variants.items():
             calls = bind(len(team), **self._operands, **encoded)

@@ -28,7 +28,8 @@ def backend() -> Iterator[NumpyBackend]:
 def inputs(kernel: str, dtype: str = "float64", n: int = 1000) -> Inputs:
     """The inputs of a small case."""
     shape = Shape(60, m=50) if KERNELS[kernel].is_matrix else Shape(n)
-    return make_inputs(KERNELS[kernel], DTYPES[dtype], shape, seed=3)
+    (number,) = KERNELS[kernel].dtypes_among([DTYPES[dtype]])
+    return make_inputs(KERNELS[kernel], number, shape, seed=3)
 
 
 @pytest.mark.parametrize("kernel", list(KERNELS))
@@ -42,7 +43,7 @@ def test_every_kernel_is_timed_and_verified(backend: NumpyBackend, kernel: str) 
     workload.close()
 
 
-@pytest.mark.parametrize("kernel", ["copy", "triad", "nstream", "dot", "gemv"])
+@pytest.mark.parametrize("kernel", ["copy", "triad", "nstream", "dot", "gemv", "adamw", "adamw_master"])
 def test_a_launch_that_does_nothing_is_found(backend: NumpyBackend, kernel: str) -> None:
     """Verification poisons the output first (in place: uses other scalars), so idle threads fail it."""
     workload = backend.prepare(inputs(kernel))
