@@ -130,6 +130,22 @@ def test_a_run_from_end_to_end(own_folder: Path, capsys: pytest.CaptureFixture[s
     assert sorted(p.name for p in own_folder.iterdir()) == ["run.csv", "run.json"]
 
 
+def test_the_optimizer_from_end_to_end(own_folder: Path) -> None:
+    """Both forms are measured and verified in dtypes of their own; where torch has no op, the row says why."""
+    options = ["--backend", "numpy,torch", "--kernel", "adamw,adamw_master", "--output", "run.csv"]
+    assert main([*SMALL[:1], *options, "--device", "cpu", "--quick", "--size", "32KiB", "--time-limit", "20"]) == 0
+    rows = read_rows(own_folder / "run.csv")
+    assert [(r.kernel, r.dtype, r.backend, r.suite) for r in rows] == [
+        (kernel, dtype, backend, "training")
+        for kernel, dtype in (("adamw", "float32"), ("adamw_master", "bfloat16"))
+        for backend in ("numpy", "torch")
+    ]
+    for row in rows[:3]:
+        assert row.verified is True and row.n_elements == 8192 and row.bytes_moved == 28 * 8192
+    assert rows[3].status == "unsupported" and "28" in (rows[3].reason or "")
+    assert main(["validate", "run.csv"]) == 0
+
+
 def test_the_record_of_a_run(own_folder: Path) -> None:
     """The JSON has the run's settings and every raw sample, agrees with the CSV, and names neither host nor user."""
     assert main([*SMALL, "--kernel", "copy,dot", "--output", "run.csv"]) == 0

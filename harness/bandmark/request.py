@@ -198,10 +198,21 @@ def pick(kind: str, names: Sequence[str] | None, table: Mapping[str, Named]) -> 
     return [entry for name, entry in table.items() if names is None or name in names]
 
 
+def pick_kernels(names: Sequence[str]) -> list[Kernel]:
+    """Return the kernels of these names in the table's order, or every one for "all".
+
+    Raises:
+        UsageError: there is no kernel of some name.
+    """
+    for name in names:
+        if name not in (*KERNELS, "all"):
+            raise unknown_name("kernel", name, (*KERNELS, "all"))
+    return [kernel for name, kernel in KERNELS.items() if name in names or "all" in names]
+
+
 def _kernels(names: Sequence[str] | None, weights: Sequence[str]) -> list[Kernel]:
     """Return the kernels to run; where weight formats are asked for, gemv is in these and not in the dtypes."""
-    asked = DEFAULT_KERNELS if names is None else tuple(KERNELS) if "all" in names else names
-    wanted = pick("kernel", asked, KERNELS)
+    wanted = pick_kernels(DEFAULT_KERNELS if names is None else names)
     for name in weights:
         if name not in (*PACKED, "all"):
             raise unknown_name("weight format", name, (*PACKED, "all"))

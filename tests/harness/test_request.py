@@ -70,7 +70,7 @@ ALL = ["copy", "scale", "add", "triad", "nstream", "dot", "read", "write", "gemv
     ],
 )
 def test_defaults(here: Here, address: str, quick: bool, dtypes: list[str]) -> None:
-    """All kernels of the table, and the dtypes that people use on such a device; --quick takes the first alone."""
+    """The kernels of the default suites, and the dtypes that people use there; --quick takes the first alone."""
     here.address = address
     session = open_session(Request(quick=quick))
     assert groups(session) == [(k, d) for k in ALL for d in dtypes]
@@ -80,6 +80,22 @@ def test_names_are_run_in_the_tables_order(here: Here) -> None:
     """The order of the options, and repetition, do not matter."""
     session = open_session(Request(kernels=("triad", "copy", "triad"), dtypes=("bfloat16", "float64")))
     assert groups(session) == [("copy", "float64"), ("copy", "bfloat16"), ("triad", "float64"), ("triad", "bfloat16")]
+
+
+@pytest.mark.parametrize("address", ["cpu", "cuda:0"])
+def test_the_optimizer_is_asked_for_by_name(here: Here, address: str) -> None:
+    """Its kernels run in the dtype that they have, whatever dtypes the device's others run in or were asked for."""
+    here.address = address
+    for dtypes in (None, ("float64",), ("float32", "float16")):
+        session = open_session(Request(kernels=("adamw_master", "adamw"), dtypes=dtypes))
+        assert groups(session) == [("adamw", "float32"), ("adamw_master", "bfloat16")]
+
+
+def test_all_means_every_kernel(here: Here) -> None:
+    """--kernel all adds the kernels that a run without names leaves out, alone or among names."""
+    for kernels in (("all",), ("copy", "all")):
+        session = open_session(Request(kernels=kernels, dtypes=("float32",)))
+        assert [kernel for kernel, _ in groups(session)] == [*ALL, "adamw", "adamw_master"]
 
 
 def test_options_reach_the_choice_of_backends(here: Here) -> None:

@@ -147,3 +147,17 @@ def test_zeros_are_verified() -> None:
     KERNEL.numpy.bind(**arrays, **KERNEL.encoded_constants(FLOAT32, CHECK_SCALARS))()
     assert not any(array.any() for array in arrays.values())
     assert error_of(inputs, arrays) == 0
+
+
+def test_torchs_op_is_in_place_and_repeatable() -> None:
+    """The op writes the tensors that it was given, leaves the gradient, and takes the same step when asked again."""
+    given = {k: torch.from_numpy(x) for k, x in operands(make_inputs(KERNEL, FLOAT32, Shape(1000), seed=1)).items()}
+    before = {name: tensor.clone() for name, tensor in given.items()}
+    launch = KERNEL.torch.bind(**given, **CHECK_SCALARS)
+    launch()
+    once = {name: tensor.clone() for name, tensor in given.items()}
+    for name, tensor in before.items():
+        assert torch.equal(once[name], tensor) == (name == "g")
+        given[name].copy_(tensor)
+    launch()
+    assert all(torch.equal(given[name], once[name]) for name in given)

@@ -89,3 +89,11 @@ def test_timed_launches_stay_put() -> None:
     np.testing.assert_array_equal(arrays["p"], BFLOAT16.encode(before.astype(np.float64)))
     np.testing.assert_allclose(arrays["m"], BFLOAT16.decode(arrays["g"]), rtol=1e-5)
     assert np.isfinite(arrays["v"]).all() and arrays["v"].min() > 0.2
+
+
+@pytest.mark.parametrize("weights", ["float32", "bfloat16"])
+def test_torchs_op_refuses_state_of_another_dtype(weights: str) -> None:
+    """Why torch has no row: neither the master copy nor the weights can be stepped with both dtypes at once."""
+    p, g = torch.zeros(4, dtype=getattr(torch, weights)), torch.zeros(4, dtype=torch.bfloat16)
+    with pytest.raises(RuntimeError):
+        adamw.KERNEL.torch.bind(p, g, torch.zeros(4), torch.zeros(4), **adamw.SCALARS)()

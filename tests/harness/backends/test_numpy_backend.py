@@ -52,6 +52,16 @@ def test_a_launch_that_does_nothing_is_found(backend: NumpyBackend, kernel: str)
     assert not workload.verify() <= 1
 
 
+@pytest.mark.parametrize("kernel", ["adamw", "adamw_master"])
+def test_every_output_is_restored(backend: NumpyBackend, kernel: str) -> None:
+    """After verification what is worked on in place is as it was, and what is only written is poisoned."""
+    workload = backend.prepare(inputs(kernel))
+    before = {name: array.copy() for name, array in workload._operands.items()}
+    assert workload.verify() <= 1
+    for name, array in workload._operands.items():
+        assert array.tobytes() == before[name].tobytes()
+
+
 def test_verification_leaves_the_timed_calls(backend: NumpyBackend) -> None:
     """After the launch with other scalars the timed ones are back."""
     workload = backend.prepare(inputs("nstream"))
