@@ -27,6 +27,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "cache of unknown size": {"device": replace(DEVICE, llc_bytes=None)},
     "a device of the catalogue": {"device": GB10, "peak": find_peak(GB10), "gbs": 0.2},
     "another seed": {"seed": 7},
+    "the optimizer": {"kernels": ("copy", "read", "gemv", "adamw", "adamw_master")},
 }
 
 
@@ -169,3 +170,27 @@ def test_packed_rows_have_their_formats_bytes(name: str) -> None:
     assert "n" in wrong_columns(replace(row, n=100))
     assert wrong_columns(replace(row, weight_format="fp3")) == {"weight_format"}
     assert "weight_format" in wrong_columns(replace(row, kernel="gemv_t"))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "read", "written"), [("adamw", "float32", 16, 12), ("adamw_master", "bfloat16", 14, 14)]
+)
+def test_rows_of_the_optimizer(name: str, dtype: str, read: int, written: int) -> None:
+    """Such rows are of the suite training, in the one dtype that the kernel has, with 28 bytes per parameter."""
+    row = replace(
+        good(),
+        kernel=name,
+        suite="training",
+        dtype=dtype,
+        bytes_read=1000 * read,
+        bytes_written=1000 * written,
+        working_set_bytes=16_000,
+        bandwidth_gbs=0.028,
+        bandwidth_best_gbs=28e-6 / 0.9e-3,
+        percent_of_dgx_spark=2.8 / 273,
+        percent_of_rtx_pro_5000=2.8 / 1344,
+        percent_of_dgx_station=2.8 / 8000,
+    )
+    assert list(check_row(row)) == []
+    assert [column for column, _, _ in check_row(replace(row, suite="stream"))] == ["suite"]
+    assert "dtype" in [column for column, _, _ in check_row(replace(row, dtype="float64"))]
