@@ -53,7 +53,11 @@ def hostile() -> ReportRun:
 def entry(row: Result, seconds: Any = TIMES) -> dict[str, Any]:
     """The samples of a row as they stand in a JSON."""
     names = ("backend", "kernel", "dtype", "variant")
-    return {**{name: getattr(row, name) for name in names}, "seconds_per_launch": list(seconds)}
+    return {
+        **{name: getattr(row, name) for name in names},
+        "launches_per_sample": 1,
+        "seconds_per_launch": list(seconds),
+    }
 
 
 def save(path: Path, made: list[Result], *, with_json: bool = True, **record: Any) -> Path:

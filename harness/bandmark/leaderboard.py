@@ -5,7 +5,6 @@ It depends on those files alone, so that it is the same wherever it is made.
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,8 +16,7 @@ from typing import Any
 from bandmark.errors import FileError
 from bandmark.record import Result
 from bandmark.references import REFERENCES
-from bandmark.sheet import read_bytes
-from bandmark.store import read_rows
+from bandmark.store import read_record_beside, read_rows
 from bandmark_kernels import KERNELS
 
 HEADLINES = ("read", "copy", "triad", "gemv")
@@ -64,22 +62,14 @@ def read_runs(folder: Path) -> list[Run]:
     """
     runs = []
     for path in sorted(folder.glob("*/*.csv")):
-        rows, record = read_rows(path), _record(path.with_suffix(".json"))
+        rows, record = read_rows(path), read_record_beside(path)
+        if not record:
+            raise FileError(f"{path.with_suffix('.json')} is missing or no run record; bandmark validate says more.")
         runs += [
             Run(path.relative_to(folder), tuple(row for row in rows if row.device == device), record)
             for device in sorted({row.device for row in rows})
         ]
     return runs
-
-
-def _record(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(read_bytes(path))
-    except ValueError as error:
-        raise FileError(f"{path} is no JSON ({error}); bandmark validate says more.") from error
-    if not isinstance(record, dict):
-        raise FileError(f"{path} is no run record; bandmark validate says more.")
-    return record
 
 
 def ranked(runs: Iterable[Run]) -> list[Run]:

@@ -31,7 +31,7 @@ HEAVY_FROM = 0.01
 
 FEWEST_RUNS = 3
 """Runs a side below which the spread between them is known so badly that this alone leaves a case open: Student's t is
-127 for one case, and 509 for four at once, with one degree of freedom, and 6 and 8 with the four of three runs a side."""
+127 for one case with one degree of freedom, 509 for four cases at once; with the four of three runs a side 6 and 8."""
 
 MOST_RUNS = 20
 """So many runs a side are worth advising; beyond, the machine must become quieter."""

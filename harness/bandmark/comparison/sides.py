@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from bandmark.comparison.decide import instabilities
 from bandmark.comparison.figures import Figure, Run, Side
 from bandmark.comparison.foreign import read_foreign
 from bandmark.errors import FileError, UsageError
 from bandmark.record import MEASURED, Result
+from bandmark.samples import Entries
 from bandmark.store import read_record_beside, read_rows
 
 NORMAL_95 = 1.959964
@@ -22,23 +21,6 @@ NORMAL_95 = 1.959964
 
 SUFFIXES = (".csv", ".json", ".txt", ".log", ".out")
 """Endings of files that are taken from a folder; a JSON that belongs to a CSV is not taken twice."""
-
-
-@dataclass(slots=True)
-class _Samples:
-    """The raw samples of a run's JSON, by the values that identify a row."""
-
-    entries: list[dict[str, Any]] = field(default_factory=list)
-
-    def of(self, row: Result) -> list[float]:
-        """Return the seconds per launch of a row; empty where its samples are not known for sure."""
-        found = [e for e in self.entries if _describes(e, row)]
-        return [float(s) for s in found[0]["seconds_per_launch"]] if len(found) == 1 else []
-
-
-def _describes(entry: dict[str, Any], row: Result) -> bool:
-    names = ("backend", "kernel", "dtype", "variant", "weight_format", "m", "n")
-    return all(entry[name] == getattr(row, name) for name in names if name in entry)
 
 
 def read_side(places: Sequence[str | Path], label: str | None = None) -> Side:
@@ -92,11 +74,11 @@ def read_runs(file: Path) -> list[Run]:
     return read_foreign(file) or runs_of(read_rows(file), read_samples(file))
 
 
-def runs_of(rows: Iterable[Result], samples: list[dict[str, Any]] | None = None) -> list[Run]:
+def runs_of(rows: Iterable[Result], samples: Entries | None = None) -> list[Run]:
     """Return rows as runs; the raw samples are those of a single run's JSON."""
     ordered = sorted(rows, key=lambda row: row.run_id)
     runs = [list(rows) for _, rows in groupby(ordered, key=lambda row: row.run_id)]
-    known = _Samples(samples or []) if len(runs) == 1 else _Samples()
+    known = samples if samples is not None and len(runs) == 1 else Entries([])
     return [_run(rows, known) for rows in runs]
 
 
@@ -118,24 +100,24 @@ def read_history(places: Sequence[str | Path]) -> list[Run]:
     return list(found.values())
 
 
-def read_samples(csv: Path) -> list[dict[str, Any]]:
-    """Return the raw samples beside a CSV; empty where there is no JSON. Raises FileError if it is damaged."""
+def read_samples(csv: Path) -> Entries:
+    """Return the raw samples beside a CSV; none where there is no JSON. Raises FileError if they are damaged."""
     entries = read_record_beside(csv).get("samples", [])
-    return [e for e in entries if isinstance(e, dict) and isinstance(e.get("seconds_per_launch"), list)]
+    return Entries(entries if isinstance(entries, list) else [entries], csv.with_suffix(".json"))
 
 
-def _run(rows: Sequence[Result], samples: _Samples) -> Run:
+def _run(rows: Sequence[Result], samples: Entries) -> Run:
     first = rows[0]
     figures = tuple(_figure(row, samples) for row in rows if row.status not in ("unsupported", "skipped"))
     return Run(name=first.run_id, figures=figures, system=first.system, device=first.device)
 
 
-def _figure(row: Result, samples: _Samples) -> Figure:
+def _figure(row: Result, samples: Entries) -> Figure:
     doubts: list[str] = []
     if row.status != "ok":
         doubts.append(f"{row.status}: {row.reason}" if row.reason else row.status)
     if row.status in MEASURED:
-        doubts += [d for d in instabilities(samples.of(row)) if d not in (row.reason or "")]
+        doubts += [d for d in instabilities(samples.seconds(row)) if d not in (row.reason or "")]
     measured = row.status in MEASURED
     return Figure(
         backend=row.backend,

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from bandmark.errors import FileError, UsageError
-from bandmark.faults import quote
+from bandmark.errors import UsageError
 from bandmark.merge import plan_merge
 from bandmark.record import MEASURED, Result
 from bandmark.references import REFERENCES
+from bandmark.samples import Entries
 from bandmark.sheet import read_bytes
 from bandmark.store import in_order
 from bandmark.table import SHORT_DTYPES
@@ -20,10 +20,6 @@ from bandmark.validation.record import read_record
 
 Samples = dict[int, tuple[float, ...]]
 """Seconds per launch of each sample, by the position of the row in the run."""
-
-_SURE = ("backend", "kernel", "dtype", "variant")
-_MAYBE = ("weight_format", "m", "n")
-"""Values that identify a row among the samples: those that each entry has, and those that it may have."""
 
 
 @dataclass(frozen=True)
@@ -132,24 +128,5 @@ def find_samples(rows: Iterable[Result], entries: Sequence[Any], file: Path) -> 
     Raises:
         FileError: an entry holds something else than times.
     """
-    known: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for entry in entries:
-        if not isinstance(entry, dict) or not isinstance(entry.get("seconds_per_launch"), list):
-            raise FileError(f"{file}: {quote(entry)} is no entry of samples; `bandmark validate` says more.")
-        known.setdefault(tuple(str(entry.get(name)) for name in _SURE), []).append(entry)
-    found: Samples = {}
-    for place, row in enumerate(rows):
-        own = [e for e in known.get(tuple(str(getattr(row, name)) for name in _SURE), ()) if _fits(e, row)]
-        if len(own) == 1:
-            found[place] = tuple(_seconds(value, file) for value in own[0]["seconds_per_launch"])
-    return found
-
-
-def _fits(entry: dict[str, Any], row: Result) -> bool:
-    return all(entry[name] == getattr(row, name) for name in _MAYBE if name in entry)
-
-
-def _seconds(value: Any, file: Path) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not positive(value):
-        raise FileError(f"{file}: the sample {quote(value)} is no time in seconds; `bandmark validate` says more.")
-    return float(value)
+    known = Entries(entries, file)
+    return {place: seconds for place, row in enumerate(rows) if (seconds := known.seconds(row))}

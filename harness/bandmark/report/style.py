@@ -72,6 +72,7 @@ dt{color:var(--soft)}
 dd{margin:0}
 ul,ol{padding-left:1.5rem}
 li{margin:.25rem 0}
+nav tbody th{white-space:normal;min-width:14.5rem}
 .warn{color:var(--warn)}
 h2 .small{display:inline-block;font-weight:400}
 .box{overflow-x:auto;border:1px solid var(--line);border-radius:6px;margin:.5rem 0}

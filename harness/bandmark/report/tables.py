@@ -63,8 +63,8 @@ def _percents(row: Result | None, peak_gbs: float | None) -> str:
     return " / ".join("-" if value is None else figures(value, 3 if peak_gbs else 2) for value in values)
 
 
-OVERVIEW = ("run", "best GB/s", "of peak", "by", "system", "device", "rows")
-WORDS = (0, 3, 4, 5, 6)
+OVERVIEW = ("run", "best GB/s", "of peak", "by", "device", "rows")
+WORDS = (0, 3, 4, 5)
 """The columns of the overview that hold words."""
 
 
@@ -72,11 +72,10 @@ def overview(runs: Sequence[ReportRun]) -> tuple[Sequence[str], list[list[str]]]
     """Return a header and a row per run: its best figure, and of what it is."""
     return OVERVIEW, [
         [
-            run.first.run_id,
+            f"{run.first.system} {run.first.run_id}",
             figures(run.best.bandwidth_gbs or 0.0, 4) if run.best else "-",
             f"{run.best.percent_of_peak:.0f} %" if run.best and run.best.percent_of_peak is not None else "-",
             case_name(run.best) if run.best else "-",
-            run.first.system,
             run.first.device,
             _counts(run),
         ]

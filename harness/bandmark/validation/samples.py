@@ -14,14 +14,12 @@ from bandmark.device import Device
 from bandmark.faults import Fault, quote
 from bandmark.peaks import find_peak
 from bandmark.record import MEASURED, Result
+from bandmark.samples import Entries, is_entry
 from bandmark.stats import summarize
 from bandmark.validation.rows import Found, case_name, near, said
 
 CI_PRECISION = 1e-8
 """Absolute difference in ci95_rel that nine figures of each sample can make."""
-
-IDENTITY = ("backend", "kernel", "dtype", "variant", "weight_format", "m", "n")
-"""What an entry of the samples may name of its row."""
 
 COARSEST_TICK_NS = 10_000
 """Device event clocks tick in steps of up to 2 us, hosts' in less; a coarser one is none, or cannot time windows."""
@@ -31,9 +29,6 @@ MANY = 10
 
 ABOVE_PHYSICS = 1.25
 """Times the published peak of the device: no memory is overclocked so far."""
-
-LARGEST = 1e9
-"""Above all launches, seconds and megahertz."""
 
 _STATISTICS = {
     "time_median_s": "median_s",
@@ -55,47 +50,26 @@ def check_samples(file: Path, record: dict[str, Any], rows: Sequence[tuple[int, 
     """
     faults: list[Fault] = []
     seen: dict[tuple[float, ...], str] = {}
-    entries = [(i, e) for i, e in enumerate(record["samples"]) if _is_entry(e)]
+    entries = [(i, e) for i, e in enumerate(record["samples"]) if is_entry(e)]
     for i, entry in enumerate(record["samples"]):
-        if not _is_entry(entry):
+        if not is_entry(entry):
             wanted = "backend, kernel, dtype, launches_per_sample and seconds_per_launch (positive numbers) of a case"
             faults.append(Fault(file=file, column=f"samples[{i}]", found=quote(entry), wanted=wanted))
     timed = [(line, row) for line, row in rows if row.time_median_s is not None]
+    known = Entries(entry for _, entry in entries)
+    owned = {id(entry) for _, row in timed for entry in known.of(row)}
     for i, entry in entries:
-        if not any(_belongs(entry, row) for _, row in timed):
+        if id(entry) not in owned:
             what = " ".join(str(entry[name]) for name in ("backend", "kernel", "dtype"))
             wanted = "a row in the CSV with times"
             faults.append(Fault(file=file, column=f"samples[{i}]", found=f"samples of {quote(what)}", wanted=wanted))
     for line, row in timed:
-        own = [entry for _, entry in entries if _belongs(entry, row)]
-        found = list(_row(row, own, record, seen))
+        found = list(_row(row, known.of(row), record, seen))
         faults += [
             Fault(file=csv, line=line, column=column, case=case_name(row), found=said(value), wanted=wanted)
             for column, value, wanted in found
         ]
     return faults + list(_times(file, record, [e for _, e in entries], csv, rows))
-
-
-def _is_entry(entry: Any) -> bool:
-    """Return whether an entry of the samples has what every entry has."""
-    if not isinstance(entry, dict):
-        return False
-    seconds, launches = entry.get("seconds_per_launch"), entry.get("launches_per_sample")
-    clocks = entry.get("clocks_mhz", [])
-    return (
-        all(isinstance(entry.get(name), str) for name in ("backend", "kernel", "dtype"))
-        and isinstance(launches, int)
-        and 0 < launches < LARGEST
-        and isinstance(seconds, list)
-        and bool(seconds)
-        and all(isinstance(s, int | float) and s is not True and 0 < s < LARGEST for s in seconds)
-        and isinstance(clocks, list)
-        and all(isinstance(c, int | float) and 0 <= c < LARGEST for c in clocks)
-    )
-
-
-def _belongs(entry: dict[str, Any], row: Result) -> bool:
-    return all(entry[name] == getattr(row, name) for name in IDENTITY if name in entry)
 
 
 def _row(

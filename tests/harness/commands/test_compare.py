@@ -64,7 +64,10 @@ def write_runs(folder: Path, gbs: dict[str, float], runs: int = 3, seed: int = 1
         file = folder / f"{run_id}.csv"
         file.write_text(to_csv(row for row, _ in pairs), encoding="utf-8")
         samples = [
-            {"backend": r.backend, "kernel": r.kernel, "dtype": r.dtype, "variant": r.variant, "seconds_per_launch": s}
+            {
+                **{name: getattr(r, name) for name in ("backend", "kernel", "dtype", "variant", "launches_per_sample")},
+                "seconds_per_launch": s,
+            }
             for r, s in pairs
         ]
         file.with_suffix(".json").write_text(json.dumps({"run_id": run_id, "samples": samples}), encoding="utf-8")

@@ -30,7 +30,8 @@ def run_file(path: Path, *rows: Result, samples: list[dict[str, Any]] | None = N
 
 def entry(seconds: list[float], **changes: Any) -> dict[str, Any]:
     """Return the raw samples of make_result's row."""
-    return {"backend": "numpy", "kernel": "triad", "dtype": "float64", "seconds_per_launch": seconds, **changes}
+    case = {"backend": "numpy", "kernel": "triad", "dtype": "float64", "launches_per_sample": 1}
+    return {**case, "seconds_per_launch": seconds, **changes}
 
 
 def test_a_row_becomes_a_figure() -> None:

@@ -71,7 +71,7 @@ def test_a_damaged_json_is_refused(tmp_path: Path) -> None:
 def test_a_sample_is_a_time(bad: object) -> None:
     """What is no time in seconds is refused."""
     row = make_result()
-    with pytest.raises(FileError, match="no time in seconds"):
+    with pytest.raises(FileError, match="no entry of samples"):
         find_samples([row], [entry(row, [1e-3, bad])], Path("a.json"))
 
 
