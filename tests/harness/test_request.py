@@ -17,7 +17,7 @@ from bandmark.memory import MemoryBudget
 from bandmark.record import SCHEMA
 from bandmark.request import QUICK_RULE, Request, Session, open_session, system_name
 from bandmark.runner import Measured
-from bandmark_kernels import PACKED
+from bandmark_kernels import KERNELS, PACKED
 from fakes import FAKE_GPU, FakeBackend, VirtualClock, make_machine
 
 SMALL = MemoryBudget(60_000, 600_000, "a little is free")
@@ -70,32 +70,41 @@ ALL = ["copy", "scale", "add", "triad", "nstream", "dot", "read", "write", "gemv
     ],
 )
 def test_defaults(here: Here, address: str, quick: bool, dtypes: list[str]) -> None:
-    """The kernels of the default suites, and the dtypes that people use there; --quick takes the first alone."""
+    """All kernels but those to be named, and the dtypes people use on such a device; --quick takes the first alone."""
     here.address = address
     session = open_session(Request(quick=quick))
     assert groups(session) == [(k, d) for k in ALL for d in dtypes]
+
+
+def test_all_kernels_are_run_where_all_is_asked_for(here: Here) -> None:
+    """With "all" come the kernels that a plain run leaves out, each in its own dtype where it has but one."""
+    found = groups(open_session(Request(kernels=("all",), dtypes=("float16",))))
+    assert [kernel for kernel, _ in found] == list(KERNELS)
+    assert dict(found)["adamw"] == "float32" and dict(found)["adamw_master"] == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dtypes", "told"),
+    [
+        ("adamw", None, False),
+        ("adamw", ("float32", "float64"), False),
+        ("adamw", ("float64",), True),
+        ("adamw_master", ("float32",), True),
+        ("copy", ("float64",), False),
+    ],
+)
+def test_a_dtype_that_does_not_apply_is_told(
+    here: Here, kernel: str, dtypes: tuple[str, ...] | None, told: bool
+) -> None:
+    """Where no dtype asked for is one of the kernel's, a note says in which it runs."""
+    notes = open_session(Request(kernels=(kernel,), dtypes=dtypes)).notes
+    assert any(note.startswith(f"{kernel} runs in ") for note in notes) == told
 
 
 def test_names_are_run_in_the_tables_order(here: Here) -> None:
     """The order of the options, and repetition, do not matter."""
     session = open_session(Request(kernels=("triad", "copy", "triad"), dtypes=("bfloat16", "float64")))
     assert groups(session) == [("copy", "float64"), ("copy", "bfloat16"), ("triad", "float64"), ("triad", "bfloat16")]
-
-
-@pytest.mark.parametrize("address", ["cpu", "cuda:0"])
-def test_the_optimizer_is_asked_for_by_name(here: Here, address: str) -> None:
-    """Its kernels run in the dtype that they have, whatever dtypes the device's others run in or were asked for."""
-    here.address = address
-    for dtypes in (None, ("float64",), ("float32", "float16")):
-        session = open_session(Request(kernels=("adamw_master", "adamw"), dtypes=dtypes))
-        assert groups(session) == [("adamw", "float32"), ("adamw_master", "bfloat16")]
-
-
-def test_all_means_every_kernel(here: Here) -> None:
-    """--kernel all adds the kernels that a run without names leaves out, alone or among names."""
-    for kernels in (("all",), ("copy", "all")):
-        session = open_session(Request(kernels=kernels, dtypes=("float32",)))
-        assert [kernel for kernel, _ in groups(session)] == [*ALL, "adamw", "adamw_master"]
 
 
 def test_options_reach_the_choice_of_backends(here: Here) -> None:

@@ -13,7 +13,7 @@ from bandmark.record import Result
 from bandmark.store import read_rows
 from bandmark.validation.rows import check_row, near
 from bandmark.validation.validate import check_run
-from bandmark_kernels import KERNELS, PACKED, Shape
+from bandmark_kernels import PACKED, Shape
 from bandmark_kernels.dtypes import FLOAT32
 from corpus import DEVICE, GB10, good_run, pair
 from fakes import make_peak, make_result
@@ -27,6 +27,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "cache of unknown size": {"device": replace(DEVICE, llc_bytes=None)},
     "a device of the catalogue": {"device": GB10, "peak": find_peak(GB10), "gbs": 0.2},
     "another seed": {"seed": 7},
+    "the optimizer": {"kernels": ("copy", "read", "gemv", "adamw", "adamw_master")},
 }
 
 
@@ -153,34 +154,6 @@ def packed_row(name: str) -> Result:
     )
 
 
-def optimizer_row(name: str) -> Result:
-    """A good row of the optimizer, which was not timed."""
-    kernel = KERNELS[name]
-    return make_result(
-        status="unsupported",
-        reason="no op",
-        kernel=name,
-        suite="training",
-        dtype=kernel.dtypes[0],
-        n=1000,
-        n_elements=1000,
-        bytes_read=16_000 if name == "adamw" else 14_000,
-        bytes_written=12_000 if name == "adamw" else 14_000,
-        working_set_bytes=16_000,
-        llc_bytes=100,
-    )
-
-
-@pytest.mark.parametrize("name", ["adamw", "adamw_master"])
-def test_rows_of_the_optimizer(name: str) -> None:
-    """They have a suite, one dtype and bytes of their own: those of the other form are faults."""
-    row = optimizer_row(name)
-    assert wrong_columns(row) == set()
-    other = replace(row, kernel="adamw" if name == "adamw_master" else "adamw_master")
-    assert {"dtype", "bytes_written"} <= wrong_columns(other)
-    assert wrong_columns(replace(row, suite="stream")) == {"suite"}
-
-
 IDENTITY = {"weight_format", "suite", "dtype", "n", "bytes_read", "bytes_written", "working_set_bytes"}
 
 
@@ -200,3 +173,27 @@ def test_packed_rows_have_their_formats_bytes(name: str) -> None:
     assert "n" in wrong_columns(replace(row, n=100))
     assert wrong_columns(replace(row, weight_format="fp3")) == {"weight_format"}
     assert "weight_format" in wrong_columns(replace(row, kernel="gemv_t"))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "read", "written"), [("adamw", "float32", 16, 12), ("adamw_master", "bfloat16", 14, 14)]
+)
+def test_rows_of_the_optimizer(name: str, dtype: str, read: int, written: int) -> None:
+    """Such rows are of the suite training, in the one dtype that the kernel has, with 28 bytes per parameter."""
+    row = replace(
+        good(),
+        kernel=name,
+        suite="training",
+        dtype=dtype,
+        bytes_read=1000 * read,
+        bytes_written=1000 * written,
+        working_set_bytes=16_000,
+        bandwidth_gbs=0.028,
+        bandwidth_best_gbs=28e-6 / 0.9e-3,
+        percent_of_dgx_spark=2.8 / 273,
+        percent_of_rtx_pro_5000=2.8 / 1344,
+        percent_of_dgx_station=2.8 / 8000,
+    )
+    assert list(check_row(row)) == []
+    assert [column for column, _, _ in check_row(replace(row, suite="stream"))] == ["suite"]
+    assert "dtype" in [column for column, _, _ in check_row(replace(row, dtype="float64"))]
