@@ -87,7 +87,7 @@ def _identity(case: Case, outcome: Outcome, context: Context) -> Result:
         peak_gbs=context.peak.gbs,
         peak_source=context.peak.source or None,
         status="ok",
-        suite="gemv" if kernel.is_matrix else "stream",
+        suite=kernel.suite,
         m=shape.m,
         n=shape.n,
         weight_format=kernel.weights.name if kernel.weights else None,

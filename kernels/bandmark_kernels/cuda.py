@@ -53,8 +53,8 @@ class Program:
 
     @property
     def lanes(self) -> int:
-        """Elements of one load."""
-        return self.pack_bytes // self.dtype.itemsize
+        """Elements of the largest operand in one load."""
+        return self.pack_bytes // self.kernel.element(self.dtype).itemsize
 
 
 def variants(kernel: Kernel, capability: Capability) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capabilit
     pack_bytes = 32 if variant == "v32" else 16
     layout = _layout(kernel, pack_bytes)
     macros = {
-        "ELEMENT": dtype.name,
+        "ELEMENT": kernel.element(dtype).name,
         "PACK_BYTES": pack_bytes,
         "UNROLL": layout.unroll,
         "THREADS": layout.threads,
@@ -129,7 +129,7 @@ def _layout(kernel: Kernel, pack_bytes: int) -> Layout:
         return Layout(threads=128, unroll=32 // pack_bytes, blocks_per_sm=6, rows=4)
     if kernel.name == "gemv_t":
         return Layout(threads=256, unroll=128 // pack_bytes, blocks_per_sm=3 if pack_bytes == 16 else 2, groups=4)
-    unroll = (128 if kernel.name == "read" else 64) // pack_bytes
+    unroll = {"read": 128, "adamw": 32, "adamw_master": 32}.get(kernel.name, 64) // pack_bytes
     blocks = {"copy": 6, "scale": 6, "write": 6, "dot": 4}.get(kernel.name, 3)
     return Layout(threads=256, unroll=unroll, blocks_per_sm=blocks)
 

@@ -18,7 +18,7 @@ from bandmark_kernels.verify import max_error
 CAPABILITY = (12, 1)
 """That of a device which offers every variant."""
 
-ALL_CASES = [(k, d, v) for k, kernel in KERNELS.items() for d in DTYPES for v in variants(kernel, CAPABILITY)]
+ALL_CASES = [(k, d, v) for k, kernel in KERNELS.items() for d in kernel.dtypes for v in variants(kernel, CAPABILITY)]
 """Every kernel, dtype and variant, by name."""
 
 

@@ -15,7 +15,7 @@ from bandmark_kernels.inputs import make_inputs
 
 SUMS = [name for name, kernel in KERNELS.items() if kernel.is_reduction or kernel.is_matrix]
 HALVES = ["float16", "bfloat16"]
-CASES = [(k, d) for k in KERNELS for d in DTYPES]
+CASES = [(name, dtype) for name, kernel in KERNELS.items() for dtype in kernel.dtypes]
 
 
 @pytest.mark.parametrize(("kernel", "dtype", "variant"), ALL_CASES)

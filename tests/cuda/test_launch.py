@@ -16,6 +16,8 @@ from bandmark_kernels.cuda_launch import clock_probe, delay, exact_scalars, laun
 MIB = 1 << 20
 kernels = st.sampled_from(list(KERNELS.values()))
 dtypes = st.sampled_from(list(DTYPES.values()))
+CASES = [(kernel, DTYPES[dtype]) for kernel in KERNELS.values() for dtype in kernel.dtypes]
+cases = st.sampled_from(CASES)
 sm_counts = st.integers(1, 200)
 MATRICES = [k for k in KERNELS.values() if k.is_matrix]
 
@@ -29,10 +31,10 @@ def values(kernel: Kernel, dtype: str) -> dict[str, Any]:
     return {**arrays, "workspace": np.zeros(4, number.accumulator), **exact_scalars(kernel, number, kernel.scalars)}
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
-def test_arguments_have_exact_widths(kernel: Kernel, dtype: str) -> None:
+@pytest.mark.parametrize(("name", "dtype"), [(kernel.name, dtype.name) for kernel, dtype in CASES])
+def test_arguments_have_exact_widths(name: str, dtype: str) -> None:
     """Scalars arrive in the accumulator's type and counts as unsigned 64-bit numbers, whatever the kernel."""
+    kernel = KERNELS[name]
     prog = program(kernel, DTYPES[dtype], "v16", capability=(9, 0))
     for step in launches(prog, Shape(4096, 4096 if kernel.is_matrix else None), sm_count=48).steps:
         scalars = [a.dtype.name for a in step.arguments(values(kernel, dtype)) if isinstance(a, np.generic)]
@@ -90,9 +92,10 @@ def test_default_variant_is_the_same_everywhere(kernel: Kernel, capability: tupl
     assert default_variant(kernel, capability) == VARIANTS[0] == variants(kernel, capability)[0]
 
 
-@given(kernels, dtypes, sm_counts, st.integers(1, 1 << 33), st.data())
-def test_grids_are_legal(kernel: Kernel, dtype: Any, sm_count: int, n: int, data: st.DataObject) -> None:
+@given(cases, sm_counts, st.integers(1, 1 << 33), st.data())
+def test_grids_are_legal(case: tuple[Kernel, Any], sm_count: int, n: int, data: st.DataObject) -> None:
     """No grid is empty or beyond CUDA's limits, for any size up to 2 ** 33 elements and 2 ** 32 rows."""
+    kernel, dtype = case
     shape = Shape(n // (m := data.draw(st.integers(1, min(n, 1 << 32)))), m) if kernel.is_matrix else Shape(n)
     for variant in variants(kernel, (12, 0)):
         plan = launches(program(kernel, dtype, variant, capability=(12, 0)), shape, sm_count=sm_count)
@@ -100,11 +103,12 @@ def test_grids_are_legal(kernel: Kernel, dtype: Any, sm_count: int, n: int, data
         assert plan.workspace_elements > 0 or len(plan.steps) == 1
 
 
-@given(kernels, dtypes, st.integers(1, 200), st.integers(0, 20), st.integers(0, 10**6))
+@given(cases, st.integers(1, 200), st.integers(0, 20), st.integers(0, 10**6))
 def test_workspace_is_below_one_percent_at_memory_size(
-    kernel: Kernel, dtype: Any, sm_count: int, shift: int, more: int
+    case: tuple[Kernel, Any], sm_count: int, shift: int, more: int
 ) -> None:
     """From 256 MiB on, writing and reading the workspace moves less than 1 % of the counted bytes."""
+    kernel, dtype = case
     elements = 256 * MIB // dtype.itemsize
     m = (1 << shift) + more % (1 << shift)
     shape = Shape(-(-elements // m), m) if kernel.is_matrix else Shape(elements + more)
@@ -129,6 +133,22 @@ def test_reductions_fit_the_device_at_once() -> None:
     plan = launches(prog, Shape(1 << 30), sm_count=148)
     assert plan.steps[0].grid == (148 * prog.layout.blocks_per_sm, 1, 1)
     assert plan.workspace_elements == plan.steps[0].grid[0]
+
+
+def test_constants_of_the_optimizer_are_worked_out_on_the_host() -> None:
+    """Its kernels take what the scalars give, in float32, in the order of the source; a tile has LANES of the state."""
+    kernel, dtype = KERNELS["adamw_master"], DTYPES["bfloat16"]
+    prog = program(kernel, dtype, "v16", capability=(9, 0))
+    (step,) = launches(prog, Shape(4096), sm_count=48).steps
+    found = [(a.name, a.dtype) for a in step.args]
+    assert found == [
+        *(("p", "uint16"), ("g", "uint16"), ("master", "float32"), ("m", "float32"), ("v", "float32")),
+        *((name, "float32") for name in ("decay", "gain1", "gain2", "root", "floor")),
+        ("n", "uint64"),
+    ]
+    assert prog.lanes == 4
+    assert "-DELEMENT=float32" in prog.options
+    assert step.grid == (4096 // (4 * prog.layout.unroll * prog.layout.threads), 1, 1)
 
 
 def test_compiler_messages_name_the_right_file() -> None:

@@ -16,7 +16,8 @@ from bandmark_kernels.cuda import Program
 
 def broken(mutation: Mutation) -> Program:
     """Return the program of a mutated kernel."""
-    prog = make_program(KERNELS[mutation.kernel], DTYPES[mutation.dtype])
+    kernel = KERNELS[mutation.kernel]
+    prog = make_program(kernel, kernel.dtypes_among([DTYPES[mutation.dtype]])[0])
     assert mutation.old in prog.source, f"{mutation.label}: the text to replace is no longer in {mutation.kernel}.cu"
     changed = prog.source.replace(mutation.old, mutation.new)
     return replace(prog, source=changed, options=(*prog.options, "-w"))

@@ -36,7 +36,7 @@ def test_a_sound_device_passes(monkeypatch: pytest.MonkeyPatch, name: str) -> No
     """Every dtype and variant is verified at every awkward size."""
     found = checks(monkeypatch, Gpu(sms=1), name, dtypes=list(DTYPES.values()))
     assert all(check.passed for check in found.values())
-    forms = 4 * (3 if KERNELS[name].is_matrix or KERNELS[name].is_reduction else 4)
+    forms = len(KERNELS[name].dtypes) * (3 if KERNELS[name].is_matrix or KERNELS[name].is_reduction else 4)
     sizes = 8 if KERNELS[name].is_matrix else 7
     assert found[name].seen == f"{forms * sizes} right, worst error {found[name].seen.split()[4]} {forms} forms"
     assert found["registers"].seen == f"0 of {forms} forms spill"
@@ -48,7 +48,8 @@ def test_a_broken_kernel_fails(monkeypatch: pytest.MonkeyPatch, name: str) -> No
     found = checks(monkeypatch, Gpu(sms=1, wrong={f"bandmark_{name}"}), name)
     check = found[name]
     assert check.passed is False
-    assert "float32 v16" in check.seen and "wrong by" in check.seen
+    (dtype,) = KERNELS[name].dtypes_among([F32])
+    assert f"{dtype.name} v16" in check.seen and "wrong by" in check.seen
     assert f"and {len(check.details) - 3} more" in check.seen
     assert len(check.details) == int(check.seen.split()[0]) > 10
 
@@ -162,7 +163,7 @@ def test_the_page_of_a_sound_device(page: Any, tmp_path: Path, capsys: pytest.Ca
     assert out.count("PASS") == 12 and "FAIL" not in out
     assert out.splitlines()[-1] == "12 of 12 checks passed"
     assert len(out.splitlines()) < 60
-    assert "copy      v16 " in text
+    assert "copy          v16 " in text
     for name in (getpass.getuser(), socket.gethostname(), str(tmp_path), "0000:01:00.0"):
         assert name not in text
 

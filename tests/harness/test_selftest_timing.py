@@ -63,7 +63,17 @@ def test_a_sound_device_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["twice the launches"].seen.startswith(("2.000", "1.999"))
     assert re.fullmatch(r"fastest 0\.992\d GB/s, 0 % of 1344", found["variants"].seen)
     figures = "".join(rf"  {name} 0\.992\d" for name in ("v16", "v32", "v16-stream", "v16-gridstride"))
-    assert re.fullmatch(f"copy    {figures}", found["variants"].details[1])
+    assert re.fullmatch(f"copy        {figures}", found["variants"].details[1])
+
+
+def test_variants_of_kernels_with_a_dtype_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are timed in that dtype, by their own bytes."""
+    backend = open_backend(monkeypatch, cupy := StandIn(gpu(law=lambda launch: launch.array_bytes * 28 / 16 / 1e9)))
+    timing = Timing(backend, find_peak(backend.device), size=1 << 20, clock=lambda: cupy.now, rule=RULE)
+    check = timing.variants([KERNELS["adamw"], KERNELS["adamw_master"]])
+    assert check.passed is not False
+    assert all(re.findall(r"v\S+ (0\.99\d+|1)\b", line) for line in check.details[1:])
+    assert [line.split()[0] for line in check.details[1:]] == ["adamw", "adamw_master"]
 
 
 def test_launches_that_cost_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +176,7 @@ def test_a_kernel_that_is_wrong_at_this_size(monkeypatch: pytest.MonkeyPatch) ->
     found = checks(monkeypatch, StandIn(gpu(wrong_if=lambda launch: launch.entry == "bandmark_dot")))
     assert failed(found) == {"variants"}
     assert "wrong: dot v16, dot v32, dot v16-stream" in found["variants"].seen
-    assert "dot       v16 wrong" in "\n".join(found["variants"].details)
+    assert "dot           v16 wrong" in "\n".join(found["variants"].details)
 
 
 def test_memory_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
