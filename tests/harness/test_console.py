@@ -159,7 +159,7 @@ def test_a_models_matrices_fit_80_columns_and_are_summed() -> None:
         assert words in text
     said = " ".join(text.split())
     assert "One decode step's matrices of deepseek-v3, one after the other" in said
-    assert "torch mxfp4: 960 GB in 96 ms, 1e+04 GB/s; suspect: qkv" in said
+    assert "torch mxfp4: 960 GB in 96 ms, 1e+04 GB/s; suspect: all" in said
     lines = text.splitlines()
     assert "" in lines[next(i for i, line in enumerate(lines) if line.startswith("qkv")) :][:6]
 
