@@ -37,7 +37,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One kernel's source with its compiler options: one compilation per dtype and variant."""
+    """One kernel's source with its compiler options: one compilation per dtype, format of weights and variant."""
 
     kernel: Kernel
     dtype: DType
@@ -53,8 +53,8 @@ class Program:
 
     @property
     def lanes(self) -> int:
-        """Elements of one load."""
-        return self.pack_bytes // self.dtype.itemsize
+        """Elements of the largest operand in one load: 4-bit weights are elements, too."""
+        return 8 * self.pack_bytes // self.kernel.element_bits(self.dtype)
 
 
 def variants(kernel: Kernel, capability: Capability) -> tuple[str, ...]:
@@ -86,7 +86,7 @@ def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capabilit
         )
     if variant not in offered:
         raise ValueError(
-            f"no variant {variant!r} of {kernel.name} on compute capability {_dotted(capability)}; "
+            f"no variant {variant!r} of {kernel.label} on compute capability {_dotted(capability)}; "
             f"choose one of {', '.join(offered)}"
         )
     pack_bytes = 32 if variant == "v32" else 16
@@ -101,13 +101,14 @@ def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capabilit
         "GROUPS": layout.groups,
         "GRID_STRIDE": int(variant == "v16-gridstride" or kernel.is_reduction),
         "STREAMING": int(variant == "v16-stream"),
+        **({"WEIGHTS": kernel.weights.name} if kernel.weights else {}),
     }
     return Program(
         kernel,
         dtype,
         variant,
         capability,
-        source(kernel.name),
+        source(*_parts(kernel)),
         ("-std=c++17", *(f"-D{name}={value}" for name, value in macros.items())),
         _entries(kernel),
         layout,
@@ -116,15 +117,22 @@ def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capabilit
 
 
 @cache
-def source(name: str, *, prelude: bool = True) -> str:
-    """Return a .cu file's text, behind prelude.cu's, with #line so that compiler messages name the right file."""
+def source(*names: str, prelude: bool = True) -> str:
+    """Return .cu files' text, behind prelude.cu's, with #line so that compiler messages name the right file."""
     folder = Path(__file__).parent
-    names = ("prelude", name) if prelude else (name,)
-    return "".join(f'#line 1 "{part}.cu"\n{(folder / f"{part}.cu").read_text("utf-8")}' for part in names)
+    parts = ("prelude", *names) if prelude else names
+    return "".join(f'#line 1 "{part}.cu"\n{(folder / f"{part}.cu").read_text("utf-8")}' for part in parts)
+
+
+def _parts(kernel: Kernel) -> tuple[str, ...]:
+    """Return the files that a kernel's source consists of, behind prelude.cu."""
+    return ("weights", "gemv_packed") if kernel.weights else (kernel.name,)
 
 
 def _layout(kernel: Kernel, pack_bytes: int) -> Layout:
     """Return what keeps enough loads in flight without spilling registers: docs/sass.md has the figures."""
+    if kernel.weights:
+        return Layout(threads=128, unroll=32 // pack_bytes, blocks_per_sm=5 if kernel.weights.bits == 4 else 6, rows=4)
     if kernel.name == "gemv":
         return Layout(threads=128, unroll=32 // pack_bytes, blocks_per_sm=6, rows=4)
     if kernel.name == "gemv_t":
@@ -139,11 +147,11 @@ def entry(kernel: Kernel, part: str = "") -> str:
 
     The prefix keeps `read` and `write` apart from the C library's, and names the suite in a profiler's list.
     """
-    return "_".join(filter(None, ("bandmark", kernel.name, part)))
+    return "_".join(filter(None, ("bandmark", _parts(kernel)[-1], part)))
 
 
 def _entries(kernel: Kernel) -> tuple[str, ...]:
-    ragged = (entry(kernel, "ragged"),) if kernel.is_matrix else ()
+    ragged = (entry(kernel, "ragged"),) if kernel.is_matrix and not kernel.weights else ()
     finish = (entry(kernel, "finish"),) if kernel.is_matrix or kernel.is_reduction else ()
     return (entry(kernel), *ragged, *finish)
 

@@ -6,4 +6,3 @@ NUMPY_PACKED = "NumPy has no product with such weights, and converts them to flo
 TORCH_PACKED = (
     "torch has no op that reads such weights once and multiplies by float32 vectors into a given float32 output"
 )
-CUDA_PACKED = "there is no CUDA kernel for packed weights"

@@ -23,7 +23,6 @@ from bandmark_kernels import DType, Kernel
 from bandmark_kernels.cuda import MIN_CAPABILITY, Program, default_variant, program, variants
 from bandmark_kernels.cuda_launch import clock_probe, delay
 from bandmark_kernels.inputs import Inputs
-from bandmark_kernels.reasons import CUDA_PACKED
 
 OUT_OF_MEMORY = 2
 """The status of both cudaErrorMemoryAllocation and CUDA_ERROR_OUT_OF_MEMORY."""
@@ -61,8 +60,8 @@ class CupyBackend:
         self._helpers = self._compile_helpers()
 
     def why_not(self, kernel: Kernel, dtype: DType) -> str | None:
-        """Return why there is no CUDA body, or None: every kernel of the table has one for every dtype."""
-        return CUDA_PACKED if kernel.weights else None
+        """Return why there is no CUDA body, or None: every kernel has one for every dtype."""
+        return None
 
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
         """Return the forms of a kernel on this device, the default first."""
@@ -103,13 +102,13 @@ class CupyBackend:
             return default_variant(kernel, self.capability)
         if asked not in offered:
             raise UsageError(
-                f"{kernel.name} has no variant {asked!r} on this device; choose from {', '.join(offered)}."
+                f"{kernel.label} has no variant {asked!r} on this device; choose from {', '.join(offered)}."
             )
         return asked
 
     def compiled(self, kernel: Kernel, dtype: DType, variant: str) -> tuple[Program, dict[str, Any]]:
         """Return a kernel's program and its functions by entry point, compiled once per device."""
-        key = (kernel.name, dtype.name, variant)
+        key = (kernel.label, dtype.name, variant)
         if key not in self._programs:
             made = program(kernel, dtype, variant, capability=self.capability)
             module = cupy.RawModule(code=made.source, options=made.options)

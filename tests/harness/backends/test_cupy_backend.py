@@ -11,7 +11,7 @@ from bandmark import sensors as sensors_module
 from bandmark.errors import BackendUnavailable, UsageError
 from bandmark.record import Result
 from bandmark.request import Request, open_session
-from bandmark_kernels import DTYPES, KERNELS, Shape
+from bandmark_kernels import DTYPES, KERNELS, PACKED, Shape
 from bandmark_kernels.inputs import make_inputs
 from cupy_errors import CUDADriverError, CUDARuntimeError
 from cupy_gpu import GIB, MIB, Gpu
@@ -64,6 +64,22 @@ def test_bandwidths_are_the_programmed_ones(monkeypatch: pytest.MonkeyPatch, dty
         assert (row.verified, row.status, row.backend) == (True, "ok", "cupy")
         assert row.variant == "v16"
         assert row.clock_mhz == pytest.approx(2400, rel=1e-3)
+
+
+def test_packed_weights_are_measured_in_every_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every format of weights gives a verified row with its own bytes, compiled with its own macros."""
+    cupy = StandIn(Gpu(step_seconds))
+    rows = rows_of(monkeypatch, cupy, kernels=("gemv",), dtypes=("float32",), weights=tuple(PACKED))
+    assert [row.weight_format for row in rows] == list(PACKED)
+    assert all((row.status, row.verified, row.variant) == ("ok", True, "v16") for row in rows), [r.reason for r in rows]
+    formats = [o.split("=")[1] for _, _, options in cupy.compiled for o in options if o.startswith("-DWEIGHTS=")]
+    assert formats == list(PACKED)
+    assert "bandmark_gemv_packed" in cupy.entries
+    for row in rows:
+        assert row.weight_format and row.n_elements and row.m
+        kernel = PACKED[row.weight_format]
+        shape = Shape(row.n_elements // row.m, row.m)
+        assert (row.bytes_read, row.bytes_written) == (kernel.bytes_read(shape, F32), kernel.bytes_written(shape, F32))
 
 
 def test_rotation_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
