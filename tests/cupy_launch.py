@@ -62,6 +62,8 @@ class Module:
         device = self.device
         if device.gpu.compile_log is not None:
             raise CompileException(device.gpu.compile_log)
+        if device.gpu.refused_option in self.options:
+            raise CompileException(f"nvrtc: error: invalid value for --gpu-architecture ({device.gpu.refused_option})")
         key = (device.index, self.code, self.options)
         if key not in device.compiled:
             device.compiled.append(key)

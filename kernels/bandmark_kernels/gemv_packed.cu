@@ -150,8 +150,8 @@ template <bool WHOLE, int U> struct Packs {
 
     static __device__ __forceinline__ void add_group(Pair group, float factor, Pair& sum)
     {
-        if (weights::UNIT != 1) group = {multiply(group.a, 1 / weights::UNIT), multiply(group.b, 1 / weights::UNIT)};
-        sum = multiply_add(group, {factor, factor}, sum);
+        const Pair products = {of_units(group.a, weights::UNIT), of_units(group.b, weights::UNIT)};
+        sum = multiply_add(products, {factor, factor}, sum);
     }
 
     __device__ __forceinline__ void add_step(int u, int step, const Chunk* chunks, Sums& sums) const
@@ -178,7 +178,7 @@ template <bool WHOLE, int U> struct Packs {
 __device__ __forceinline__ float warp_sum(Pair sum, u32 nan)
 {
     float total = add(sum.a, sum.b);
-    if (!weights::GROUPED && weights::UNIT != 1) total = multiply(total, 1 / weights::UNIT);
+    if (!weights::GROUPED) total = of_units(total, weights::UNIT);
     if (nan & 0x80808080u) total = not_a_number();
     UNROLLED for (int offset = 16; offset > 0; offset /= 2) total = add(total, __shfl_down_sync(0xffffffffu, total, offset));
     return total;

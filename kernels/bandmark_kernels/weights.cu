@@ -32,6 +32,9 @@ __device__ __forceinline__ float multiply(float x, float y)
 #endif
 }
 
+// x units, as a number.
+__device__ __forceinline__ float of_units(float x, float unit) { return unit == 1 ? x : multiply(x, 1 / unit); }
+
 // x * y + z, rounded once.
 __device__ __forceinline__ Pair multiply_add(Pair x, Pair y, Pair z)
 {
@@ -119,8 +122,54 @@ __device__ __forceinline__ u32 e4m3_halves(u32 word, bool upper)
 // The sign bits of those bytes that are NaN as e4m3 codes, where e4m3_halves does not tell.
 __device__ __forceinline__ u32 e4m3_nan(u32 word) { return NATIVE_FP8 ? 0 : (word & 0x7f7f7f7fu) + 0x01010101u; }
 
-// The eight e2m1 codes of a word, in units of 2^-14: a code's low bits are moved to where they are the last bits of a
-// float16's exponent and the first of its fraction; the code 1 becomes subnormal there as it is in e2m1.
+// The eight e2m1 codes of a word, in units of E2M1_UNIT: by the device's own conversion of a byte into two float16, as
+// e4m3 codes where there is a conversion of those, or as bits of float16.
+#ifndef E2M1_AS_E4M3
+#define E2M1_AS_E4M3 NATIVE_FP8
+#endif
+
+#if NATIVE_FP4
+
+constexpr float E2M1_UNIT = 1;
+
+__device__ __forceinline__ void decode_e2m1(u32 word, Pair (&weights)[4])
+{
+    u32 halves[4];
+#ifdef __CUDA_ARCH__
+    asm("{.reg .b8 a, b, c, d;\n\t"
+        "mov.b32 {a, b, c, d}, %4;\n\t"
+        "cvt.rn.f16x2.e2m1x2 %0, a; cvt.rn.f16x2.e2m1x2 %1, b;\n\t"
+        "cvt.rn.f16x2.e2m1x2 %2, c; cvt.rn.f16x2.e2m1x2 %3, d;}"
+        : "=r"(halves[0]), "=r"(halves[1]), "=r"(halves[2]), "=r"(halves[3]) : "r"(word));
+#else
+    const auto half = [](u32 code) {
+        const u32 magnitude = code & 7;
+        return (code & 8) << 12 | (magnitude > 1 ? 0x3800u + (magnitude << 9) : magnitude * 0x3800u);
+    };
+    for (int k = 0; k < 4; ++k) halves[k] = half(word >> 8 * k) | half(word >> (8 * k + 4)) << 16;
+#endif
+    UNROLLED for (int k = 0; k < 4; ++k) weights[k] = widen_halves(halves[k]);
+}
+
+#elif E2M1_AS_E4M3
+
+// An e2m1 code's bits, sign apart, are the last of e4m3's exponent and the first of its fraction: in units of 2^-6.
+constexpr float E2M1_UNIT = E4M3_UNIT * 0x1p-6f;
+
+__device__ __forceinline__ void decode_e2m1(u32 word, Pair (&weights)[4])
+{
+    const u32 even = (word << 4 & 0x80808080u) | (word << 2 & 0x1c1c1c1cu);
+    const u32 odd = (word & 0x80808080u) | (word >> 2 & 0x1c1c1c1cu);
+    UNROLLED for (int k = 0; k < 4; k += 2) {
+        const u32 a = e4m3_halves(even, k), b = e4m3_halves(odd, k);
+        weights[k] = {widen_half(a, false), widen_half(b, false)};
+        weights[k + 1] = {widen_half(a, true), widen_half(b, true)};
+    }
+}
+
+#else
+
+// They are the last bits of float16's exponent and the first of its fraction: in units of 2^-14, 1 being subnormal.
 constexpr float E2M1_UNIT = 0x1p-14f;
 
 __device__ __forceinline__ void decode_e2m1(u32 word, Pair (&weights)[4])
@@ -133,6 +182,8 @@ __device__ __forceinline__ void decode_e2m1(u32 word, Pair (&weights)[4])
         weights[k] = {widen_half(apart[even], k >= 2), widen_half(apart[even + 1], k >= 2)};
     }
 }
+
+#endif
 
 // ---- formats: BITS of a code, weights of a GROUP (0: no scales, or the row's), bytes of its scale, and in which UNIT the
 // decoded weights are. decode() gives the weights of a word; nan() sets a sign bit where decode() has missed a NaN;
@@ -208,7 +259,7 @@ struct nvfp4 : Format<4, 16, 1> {
         UNROLLED for (int g = 0; g < N; ++g) {
             const float value = widen_half(e4m3_halves(scales, g >= 2), g % 2);
             const bool nan = e4m3_nan(scales) >> (8 * g + 7) & 1;
-            out[g] = nan ? not_a_number() : multiply(value, 1 / (E4M3_UNIT * E2M1_UNIT));
+            out[g] = nan ? not_a_number() : of_units(value, E4M3_UNIT * E2M1_UNIT);
         }
     }
 };

@@ -49,7 +49,7 @@ _SINGLE = (
     ),
     ("bf16", "halves swapped", "word << 16), __uint_as_float(word &", "word << 0), __uint_as_float(word &", WRONG),
     ("fp8", "row scale ignored", "if (weights::ROW_SCALE)", "if (false)", MISSED),
-    ("fp8", "unit forgotten", "weights::UNIT != 1) total =", "weights::UNIT == 0) total =", WRONG),
+    ("fp8", "unit forgotten", "if (!weights::GROUPED) total", "if (false) total", WRONG),
     ("fp8", "upper half twice", "e4m3_halves(word, false)", "e4m3_halves(word, true)", WRONG),
     (
         "int8",
@@ -61,7 +61,7 @@ _SINGLE = (
     ("int8", "no sign", "-8388736.0f", "-8388608.0f", WRONG),
     ("int4", "no offset", "0xa400a400u", "0u", WRONG),
     ("int4", "codes between left out", "codes & 0x00f000f0u", "codes & 0x000000f0u", WRONG),
-    ("mxfp4", "unit forgotten", "weights::UNIT != 1) group =", "weights::UNIT == 0) group =", WRONG),
+    ("mxfp4", "unit forgotten", "of_units(group.a, weights::UNIT)", "group.a", WRONG),
     ("mxfp4", "scale of another row", "warp.scales + r * warp.pitch", "warp.scales", f"{MISSED}|{TWICE}"),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,12 @@ def matrix(form: WeightFormat) -> tuple[dict[str, NDArray[Any]], NDArray[np.int6
     elif form.scale:
         packed["scales"] = scales
     return packed, column
+
+
+def other_conversion(prog: Program, macro: str) -> Program:
+    """Return a program whose e2m1 codes are converted in the way that a macro chooses."""
+    options = [o for o in prog.options if not o.startswith(f"-D{macro}=")]
+    return replace(prog, options=(*options, f"-D{macro}=1"))
 
 
 def sums(host: Host, prog: Program, packed: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
