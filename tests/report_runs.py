@@ -39,12 +39,22 @@ def of_every_status() -> list[Result]:
     ]
 
 
+def layers() -> ReportRun:
+    """A run of two matrices of a model: 300 bytes in 10 ms and 100 bytes in 1 ms a step."""
+    named = {"kernel": "gemv", "suite": "gemv", "bytes_read": 100, "bytes_written": 0, "m": 6144}
+    first = make_result(**named, n=4096, layer="tiny qkv", layer_uses=10, time_median_s=1e-3)
+    second = make_result(**named, n=1024, layer="tiny lm_head", layer_uses=1, time_median_s=1e-3)
+    return ReportRun((first, second))
+
+
 def hostile() -> ReportRun:
     """A run all of whose texts are markup."""
     texts = dict.fromkeys(
         ("system", "device", "run_id", "backend", "kernel", "dtype", "variant", "reason", "peak_source"), HOSTILE
     )
-    texts |= dict.fromkeys(("backend_version", "driver", "bandmark_version", "verdict", "weight_format"), HOSTILE)
+    texts |= dict.fromkeys(
+        ("backend_version", "driver", "bandmark_version", "verdict", "weight_format", "layer"), HOSTILE
+    )
     made = [make_result(**texts, status=s, bandwidth_gbs=3.0, peak_gbs=9.0) for s in ("ok", "suspect")]
     record = {"notes": [HOSTILE], "machine": {"python_version": HOSTILE, "kernel": HOSTILE}, "started_utc": HOSTILE}
     return ReportRun(tuple(made), record, {0: TIMES, 1: TIMES}, "")

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,14 @@ from bandmark.cli import main
 from bandmark.dimms import DimmReading
 from bandmark.machine import read_machine
 from bandmark.record import columns
-from bandmark.store import read_rows
+from bandmark.store import read_rows, to_csv, write_file
 from bandmark_kernels import KERNELS
+from fakes import make_result
 
 SMALL = ("run", "--backend", "numpy", "--quick", "--size", "32KiB", "--time-limit", "0.4")
 """A run of one dtype that takes a fraction of a second."""
+
+RUN = "20261123T101500Z-3f2a"
 
 BANDMARK = (sys.executable, "-m", "bandmark")
 
@@ -210,6 +214,40 @@ def test_probe_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("tiny_cache")
+def test_a_models_matrices_from_end_to_end(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--layer measures each matrix of a config.json from memory, in each format; files are valid, decode takes them."""
+    (own_folder / "tiny").mkdir()
+    shape = {"hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 96}
+    config = json.dumps({**shape, "num_hidden_layers": 3, "vocab_size": 500})
+    (own_folder / "tiny" / "config.json").write_text(config)
+    run = ("run", "--layer", "tiny", "--weights", "int8,bf16", "--quick", "--time-limit", "2", "--output", "x.csv")
+    assert main([*run]) == 0
+    out = capsys.readouterr().out
+    rows = read_rows(own_folder / "x.csv")
+    shapes = {
+        "qkv": (128, 64, 3),
+        "o": (64, 64, 3),
+        "gate_up": (192, 64, 3),
+        "down": (64, 96, 3),
+        "lm_head": (500, 64, 1),
+    }
+    for row in rows:
+        name = (row.layer or "").removeprefix("tiny ")
+        assert (row.m, row.n, row.layer_uses) == shapes[name] and row.suite == "gemv"
+        if row.backend == "numpy" and name != "down":
+            assert row.status in ("ok", "suspect") and row.verified and row.regime == "dram"
+            assert row.working_set_bytes is not None and row.working_set_bytes * (row.copies or 0) >= 4 * 4096
+        else:
+            assert row.status == "unsupported" and row.reason
+    assert [row.layer for row in rows if row.backend == "numpy"] == [f"tiny {name}" for name in shapes] * 2
+    assert "numpy int8: no sum, for down was not measured" in out
+    assert str(own_folder) not in (own_folder / "x.json").read_text()
+    assert main(["validate", "x.csv"]) == 0
+    assert main(["decode", "--results", "x.csv", "--model", "tiny", "--weights", "int8"]) == 0
+    assert "of tiny (numpy)" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("tiny_cache")
 @pytest.mark.parametrize(("percent", "code"), [("0.0001", 0), ("100", 1)])
 def test_fail_below(percent: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
     """The exit code tells whether every row reached the wanted percentage of the peak."""
@@ -352,11 +390,64 @@ def test_a_full_disk_behind_stdout(arguments: list[str]) -> None:
 
 def test_a_reader_that_goes_away() -> None:
     """A closed pipe (| head) ends the command without a traceback."""
+    with unread() as pipe:
+        done = call("list", stdout=pipe, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["show", "run.csv"], ["decode", "--system", "dgx-spark"], ["show", "missing.csv"]]
+)
+def test_nobody_reads(own_folder: Path, arguments: list[str]) -> None:
+    """With both streams closed a command says nothing and ends as shells report it, or with the code of its error."""
+    write_file(own_folder / "run.csv", to_csv([make_result()]))
+    with unread() as pipe:
+        done = call(*arguments, stdout=pipe, stderr=pipe)
+    assert done.returncode == (2 if "missing.csv" in arguments else 141)
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_run_goes_on_without_a_reader(own_folder: Path, both: bool) -> None:
+    """A closed pipe fails no run, even if notes and talk have no reader either: its files are whole, its code is 0."""
+    with unread() as pipe:
+        arguments = (*SMALL, "--kernel", "copy,read", "--output", "run.csv")
+        done = call(*arguments, stdout=pipe, stderr=pipe if both else subprocess.PIPE)
+    assert done.returncode == 0
+    assert both or ("wrote run.csv" in done.stderr and "BrokenPipe" not in done.stderr)
+    assert [row.kernel for row in read_rows(own_folder / "run.csv")] == ["copy", "read"]
+    assert main(["validate", "run.csv"]) == 0
+
+
+def test_a_csv_that_nobody_reads_is_lost() -> None:
+    """With --output - the pipe is where the result goes: the exit code says that it did not arrive."""
+    with unread() as pipe:
+        done = call(*SMALL, "--kernel", "copy", "--output", "-", stdout=pipe, stderr=subprocess.PIPE)
+    assert done.returncode == 141 and "BrokenPipe" not in done.stderr
+
+
+@contextmanager
+def unread() -> Iterator[int]:
+    """A pipe whose reader has gone away."""
     read, write = os.pipe()
     os.close(read)
-    done = call("list", stdout=write, stderr=subprocess.PIPE)
-    os.close(write)
-    assert (done.returncode, done.stderr) == (2, "")
+    try:
+        yield write
+    finally:
+        os.close(write)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["show", "run.csv"], ["compare", "run.csv", "run.csv"], ["list"], ["decode", "--system", "dgx-spark"]]
+)
+def test_piped_lines_have_no_trailing_space(
+    own_folder: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Empty lines of tables are empty, and no cell or wrapped sentence fills up its line."""
+    rows = [make_result(status="suspect", reason=f"{'word ' * 30}end"), make_result(kernel="copy", run_id=RUN)]
+    write_file(own_folder / "run.csv", to_csv([replace(row, run_id=RUN) for row in rows]))
+    assert main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "" in lines and [line for line in lines if line != line.rstrip()] == []
 
 
 def blocked(folder: Path, library: str, how: str) -> dict[str, str]:

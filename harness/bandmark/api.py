@@ -45,6 +45,7 @@ class Options(TypedDict, total=False):
     system: str | None
     variants: tuple[str, ...]
     weights: tuple[str, ...]
+    layer: str | None
 
 
 def run(output: str | Path | None = None, *, force: bool = False, **options: Unpack[Options]) -> pd.DataFrame:

@@ -51,7 +51,7 @@ def assemble(case: Case, outcome: Outcome, context: Context) -> Result:
     """Return the row of a case."""
     row = _identity(case, outcome, context)
     if case.skip_reason is not None:
-        return replace(row, status="unsupported", reason=case.skip_reason)
+        return replace(row, status=case.skip_status, reason=case.skip_reason)
     if outcome.skipped is not None:
         return replace(row, status="skipped", reason=outcome.skipped)
     if outcome.samples is None:
@@ -101,6 +101,8 @@ def _identity(case: Case, outcome: Outcome, context: Context) -> Result:
         threads=backend.threads,
         llc_bytes=backend.device.llc_bytes,
         copies=outcome.copies,
+        layer=case.layer.label if case.layer else None,
+        layer_uses=case.layer.uses if case.layer else None,
     )
 
 
@@ -159,7 +161,7 @@ def _remarks(outcome: Outcome) -> list[str]:
     """Return what the row must say although the figure is sound."""
     rotated = outcome.copies is not None and outcome.copies > 1
     return [
-        *([f"launches rotate over {outcome.copies} sets of the arrays"] if rotated else []),
+        *([judge.rotation(outcome.copies)] if rotated else []),
         *([outcome.note] if outcome.note else []),
     ]
 

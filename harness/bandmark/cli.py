@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from bandmark import __version__
-from bandmark.errors import EXIT_INTERRUPTED, EXIT_USAGE, BandmarkError
+from bandmark.errors import EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, BandmarkError
 from bandmark.faults import printable_lines
 from bandmark.report import FORMS
 
@@ -33,7 +33,7 @@ How much of its published memory bandwidth does this machine really give?
   bandmark selftest         whether the suite works on this GPU
 """
 
-EXIT_CODES = "exit codes: 0 fine, 1 a result failed, 2 bad usage or bad file, 130 interrupted"
+EXIT_CODES = "exit codes: 0 fine, 1 a result failed, 2 bad usage or bad file, 130 interrupted, 141 pipe closed"
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -82,6 +82,9 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     )
     what.add_argument("--variant", type=names, metavar="NAME,...", help="also run other forms of the kernels, or all")
     what.add_argument("--weights", type=names, metavar="NAME,...", help="gemv with packed weights: nvfp4 ..., or all")
+    what.add_argument(
+        "--layer", metavar="MODEL", help="gemv on the matrices of a model's decode step: llama-3.1-8b, or a config.json"
+    )
     how = run.add_argument_group("how to measure")
     how.add_argument("--quick", action="store_true", help="a first look in under 20 seconds")
     how.add_argument("--time-limit", type=float, metavar="S", help="seconds for all sampling (default: 90, quick 12)")
@@ -197,20 +200,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # what a full disk or a closed pipe refuses shows here, not after the exit code
         return code
     except BandmarkError as error:
-        print(printable_lines(f"bandmark: {error}"), file=sys.stderr)
+        _complain(printable_lines(f"bandmark: {error}"))
         return EXIT_USAGE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe went away (| head); pointing stdout elsewhere keeps Python from failing at exit.
         sys.stdout = None
-        return EXIT_USAGE
+        return EXIT_PIPE
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        print("bandmark: can't write the output: no space left. Free some, or choose another place.", file=sys.stderr)
+        _complain("bandmark: can't write the output: no space left. Free some, or choose another place.")
         sys.stdout = None
         return EXIT_USAGE
+
+
+def _complain(text: str) -> None:
+    """Print an error on stderr, if anybody reads it."""
+    try:
+        print(text, file=sys.stderr)
+    except BrokenPipeError:
+        sys.stderr = None  # as above
 
 
 def _as_interrupt(signum: int, frame: FrameType | None) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich import markup
 from rich.console import Console
@@ -14,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bandmark.faults import printable_lines
+from bandmark.layers import passes
 from bandmark.plan import Group
 from bandmark.record import Result
 from bandmark.table import LEFT, build_table, heading
@@ -24,10 +27,47 @@ MOST_NAMED = 10
 """Things of a kind that are named one by one."""
 
 
+class _Console(Console):
+    """Rich's console, but that a reader who goes away is told to the caller: rich would end the program with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the BrokenPipeError that is being handled."""
+        raise sys.exception() or BrokenPipeError()
+
+
+class _Trimmed:
+    """A stream that gets text without the spaces at the end of its lines, with which rich fills up tables."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.encoding = file.encoding
+
+    def isatty(self) -> bool:
+        """Return that it is no terminal."""
+        return False
+
+    def write(self, text: str) -> int:
+        """Write text, which rich hands over in whole lines."""
+        self._file.write(_TRAILING.sub("", text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream behind."""
+        self._file.flush()
+
+
+_TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
+
+
 def console(file: TextIO) -> Console:
-    """Return a console on a stream: as wide as the terminal, or 80 columns of plain text when piped."""
-    width = shutil.get_terminal_size().columns if file.isatty() else PIPED_WIDTH
-    return Console(file=file, width=max(width, PIPED_WIDTH), highlight=False, soft_wrap=False, emoji=False)
+    """Return a console on a stream: as wide as the terminal, or 80 columns of plain text when piped.
+
+    What it prints raises BrokenPipeError where nobody reads any more.
+    """
+    on_terminal = file.isatty()
+    width = shutil.get_terminal_size().columns if on_terminal else PIPED_WIDTH
+    out: Any = file if on_terminal else _Trimmed(file)
+    return _Console(file=out, width=max(width, PIPED_WIDTH), highlight=False, soft_wrap=False, emoji=False)
 
 
 def escape(text: str) -> str:
@@ -45,22 +85,43 @@ def show_results(results: Sequence[Result], file: TextIO | None = None) -> None:
     drawn = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for column, name in enumerate(built.header):
         words = column < LEFT or column == len(built.header) - 1
-        drawn.add_column(name, justify="left" if words else "right", no_wrap=True)
+        # Only a matrix may have a name so long that it takes a second line.
+        drawn.add_column(name, justify="left" if words else "right", no_wrap=column > 0, overflow="fold")
     for before, row, result in zip([None, *results], built.rows, results, strict=False):
-        if before is not None and before.kernel != result.kernel:
+        if before is not None and _part(before) != _part(result):
             drawn.add_row()
         drawn.add_row(*map(escape, row.cells), style=None if row.plain else "yellow")
     out.print(escape(heading(results)) + "\n")
     out.print(drawn)
     out.print()
+    if sums := passes(results):
+        out.print(escape("\n".join(sums)) + "\n")
     for number, note in enumerate(built.footnotes, start=1):
         out.print(escape(f"{number}: {note}"))
     out.print(f"[dim]{escape(built.legend)}[/dim]" if out.is_terminal else escape(built.legend))
 
 
+def _part(row: Result) -> tuple[str | None, ...]:
+    """Return what is equal in the lines that stand together."""
+    return (row.kernel, *((row.weight_format, row.dtype, row.backend) if row.layer else ()))
+
+
 def talk(text: str) -> None:
     """Print a line for people on stderr."""
-    console(sys.stderr).print(escape(text))
+    _say(escape(text))
+
+
+def _say(marked: str) -> None:
+    """Print text with markup on stderr; whoever does not read it any more misses it, and nothing else happens."""
+    try:
+        console(sys.stderr).print(marked)
+    except BrokenPipeError:
+        sys.stderr = nowhere()
+
+
+def nowhere() -> TextIO:
+    """Return a stream for what nobody reads any more."""
+    return open(os.devnull, "w", encoding="utf-8")
 
 
 def talk_each(lines: Sequence[str], what: str) -> None:
@@ -73,7 +134,7 @@ def talk_each(lines: Sequence[str], what: str) -> None:
 
 def warn(text: str) -> None:
     """Print a warning on stderr."""
-    console(sys.stderr).print(f"[yellow]note:[/yellow] {escape(text)}")
+    _say(f"[yellow]note:[/yellow] {escape(text)}")
 
 
 class LiveProgress:

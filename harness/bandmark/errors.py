@@ -18,6 +18,8 @@ EXIT_USAGE = 2
 """Bad usage or a bad file."""
 EXIT_INTERRUPTED = 130
 """Ctrl-C, as shells report it: 128 + SIGINT."""
+EXIT_PIPE = 141
+"""The reader of the output went away (| head), as shells report it: 128 + SIGPIPE."""
 
 
 class BandmarkError(Exception):

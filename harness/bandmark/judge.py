@@ -64,6 +64,11 @@ def percent(bandwidth_gbs: float, peak_gbs: float | None) -> float | None:
     return None if peak_gbs is None else 100 * bandwidth_gbs / peak_gbs
 
 
+def rotation(copies: int | None) -> str:
+    """Return the clause of a row whose launches rotate, which is no doubt."""
+    return f"launches rotate over {copies} sets of the arrays"
+
+
 def doubts(
     seconds: Sequence[float],
     *,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from bandmark.backends.base import Backend
+from bandmark.decode.matrices import Matrix
 from bandmark.errors import UsageError, unknown_name
 from bandmark.judge import DRAM_FROM
 from bandmark.memory import MemoryBudget
@@ -37,7 +39,11 @@ class Case:
     variant: str | None = None
     """A form of the kernel that was asked for by name; None is the backend's default, which is always there."""
     skip_reason: str | None = None
-    """Why the backend does not run it; such a case becomes an `unsupported` row."""
+    """Why the backend does not run it; such a case becomes a row without figures."""
+    skip_status: Literal["unsupported", "skipped"] = "unsupported"
+    """The status of that row."""
+    layer: Matrix | None = None
+    """Which matrix of a model it multiplies by; None where its size is a matter of this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,11 @@ class Group:
     dtype: DType
     shape: Shape
     cases: tuple[Case, ...]
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether it is of a model's matrix."""
+        return self.cases[0].layer is not None
 
     @property
     def runnable(self) -> tuple[Case, ...]:
@@ -65,6 +76,8 @@ class Sizing:
     asked_bytes: int | None = None
     """--size: bytes of each vector, or of the matrix."""
     quick: bool = False
+    matrices: Sequence[Matrix] = ()
+    """--layer: what gemv multiplies by, each in a group of its own, instead of one matrix of memory size."""
 
 
 def plan(
@@ -91,15 +104,53 @@ def plan(
             # Backends that share the host's arrays need one set; every case on a device has its own.
             running = [(b, name) for b, name, reason in found if reason is None]
             copies = len({(b.memory_name, None if b.threads else name) for b, name in running}) or 1
+            if kernel.name == "gemv" and sizing.matrices:
+                groups += [
+                    _layer_group(kernel, dtype, matrix, forms=found, sizing=sizing, copies=copies)
+                    for matrix in sizing.matrices
+                ]
+                continue
             shape = shape_for(kernel, dtype, array_bytes(kernel, sizing, copies))
             cases = tuple(Case(kernel, dtype, shape, b, name, reason) for b, name, reason in found)
             groups.append(Group(kernel, dtype, shape, cases))
     return groups
 
 
-def _forms(
-    kernel: Kernel, dtype: DType, backends: Sequence[Backend], variants: Sequence[str]
-) -> Iterator[tuple[Backend, str | None, str | None]]:
+Form = tuple[Backend, str | None, str | None]
+"""A backend, a variant or None for the default, and why it does not run."""
+
+
+def _layer_group(
+    kernel: Kernel, dtype: DType, matrix: Matrix, *, forms: Sequence[Form], sizing: Sizing, copies: int
+) -> Group:
+    """Return the group of a model's matrix, which is measured as it is or not at all."""
+    shape = Shape(matrix.n, m=matrix.m)
+    need, budget = copies * kernel.working_set(shape, dtype), sizing.budget
+    whole = matrix.n % kernel.least_columns == 0
+    left_out = (
+        f"its rows have {matrix.n} weights, and packed rows a multiple of {kernel.least_columns}"
+        if not whole
+        else f"it needs {format_bytes(need)}, but {budget.explanation}: {format_bytes(budget.limit_bytes)}"
+        if need > budget.limit_bytes
+        else None
+    )
+    cases = tuple(
+        Case(
+            kernel,
+            dtype,
+            shape,
+            backend,
+            variant,
+            reason or left_out,
+            "skipped" if whole and not reason else "unsupported",
+            matrix,
+        )
+        for backend, variant, reason in forms
+    )
+    return Group(kernel, dtype, shape, cases)
+
+
+def _forms(kernel: Kernel, dtype: DType, backends: Sequence[Backend], variants: Sequence[str]) -> Iterator[Form]:
     """Yield backend, variant and reason not to run: the default of each backend, then what was asked for by name."""
     for backend in backends:
         reason = backend.why_not(kernel, dtype)
@@ -163,3 +214,12 @@ def shape_for(kernel: Kernel, dtype: DType, size: int) -> Shape:
     n -= n % 64 if n >= 64 else 0
     n = max(n - n % kernel.least_columns, kernel.least_columns)
     return Shape(n, m=max(1, elements // n))
+
+
+def halved(group: Group) -> Group:
+    """Return a group with half its elements."""
+    shape = group.shape
+    half = Shape(shape.n // 2) if shape.m is None else Shape(shape.n, m=max(1, shape.m // 2))
+    if half == shape and group.kernel.weights is None:  # packed rows are never cut: they are whole groups
+        half = Shape(max(1, shape.n // 2), m=shape.m)
+    return replace(group, shape=half, cases=tuple(replace(case, shape=half) for case in group.cases))

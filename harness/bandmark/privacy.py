@@ -43,7 +43,7 @@ COMMON = re.compile(
 )
 """Names that so many machines share that they identify none, and words that results are full of."""
 
-_FREE = ("device", "peak_source", "reason", "variant", "backend_version", "driver", "verdict", "weight_format")
+_FREE = ("device", "peak_source", "reason", "variant", "backend_version", "driver", "verdict", "weight_format", "layer")
 """Columns that may hold any text; the others are numbers, times and names of a list."""
 
 

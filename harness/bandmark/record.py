@@ -96,6 +96,8 @@ class Result:
     temperature_c: float | None = _column("temperature of the device after sampling", "degC")
     power_w: float | None = _column("power drawn by the device after sampling", "W")
     copies: int | None = _column("sets of the arrays that launches rotate over, so that the cache holds none")
+    layer: str | None = _column("model and weight matrix that a GEMV multiplied by, where it was a model's (--layer)")
+    layer_uses: int | None = _column("matrices of this shape that one decode step of the model multiplies by")
 
     @property
     def key(self) -> tuple[Any, ...]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from bandmark import __version__
 from bandmark.assemble import Context
 from bandmark.backends import Selection, select
+from bandmark.decode.matrices import Matrix, find_matrices
 from bandmark.dimms import read_dimms
 from bandmark.errors import UsageError, unknown_name
 from bandmark.machine import Machine, read_machine
@@ -27,8 +28,11 @@ from bandmark_kernels.inputs import PATTERNS, Pattern
 
 TIME_LIMIT_S = 90.0
 QUICK_TIME_LIMIT_S = 12.0
+MATRIX_S = 9.0
+QUICK_MATRIX_S = 3.0
 QUICK_RULE = StopRule(min_time_s=0.1, warmup_s=0.05, max_warmup_s=0.3)
 QUICK_GIVES_UP = "--quick takes the smallest arrays that still count as memory, one dtype and few samples: a first look"
+QUICK_LAYER_GIVES_UP = "--quick takes few samples: a first look"
 
 SYSTEM_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -54,6 +58,8 @@ class Request:
     variants: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
     """Packed formats, or "all": gemv then runs with these instead of a matrix of the operands' dtype."""
+    layer: str | None = None
+    """A model of the table or its config.json: gemv then runs on the matrices of its decode step."""
 
 
 @dataclass(slots=True)
@@ -73,14 +79,19 @@ class Session:
     notes: list[str] = field(default_factory=list)
     """What the user should know before trusting the figures."""
 
+    @property
+    def time_limit_s(self) -> float:
+        """The limit where none is asked for: a model has as many matrices as it has, and each its time."""
+        usual, each = (QUICK_TIME_LIMIT_S, QUICK_MATRIX_S) if self.request.quick else (TIME_LIMIT_S, MATRIX_S)
+        return max(usual, each * sum(group.is_layer and bool(group.runnable) for group in self.groups))
+
     def measure(self, *, progress: Progress, save: Callable[[Measured], None]) -> Measured:
         """Measure all groups; save is called after each with everything so far."""
         request = self.request
         context = Context(run_id=self.run_id, system=self.system, peak=self.peak, data=request.data)
-        limit = request.time_limit_s or (QUICK_TIME_LIMIT_S if request.quick else TIME_LIMIT_S)
         procedure = Procedure(
             rule=QUICK_RULE if request.quick else StopRule(),
-            time_limit_s=limit,
+            time_limit_s=request.time_limit_s or self.time_limit_s,
             seed=request.seed,
             data=request.data,
         )
@@ -98,7 +109,7 @@ class Session:
             "started_utc": f"{self.started:%Y-%m-%dT%H:%M:%SZ}",
             "finished_utc": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}",
             "system": self.system,
-            "complete": len({(r.kernel, r.weight_format, r.dtype) for r in measured.rows}) == len(self.groups),
+            "complete": len({(r.kernel, r.weight_format, r.dtype, r.layer) for r in measured.rows}) == len(self.groups),
             "settings": asdict(self.request),
             "machine": self.machine.as_json(),
             "device": asdict(self.selection.device),
@@ -116,7 +127,10 @@ def open_session(request: Request) -> Session:
         UsageError: an unknown name, a size that does not fit, or an option that does not go with the device.
         BackendUnavailable: a backend that was asked for can't be used.
     """
-    kernels = _kernels(request.kernels, request.weights)
+    kernels = _kernels(request)
+    matrices = find_matrices(request.layer) if request.layer else []
+    if matrices:  # a path says more of the machine than a record should
+        request = replace(request, layer=matrices[0].model)
     dtypes = None if request.dtypes is None else pick("dtype", request.dtypes, DTYPES)
     if request.data not in PATTERNS:
         raise unknown_name("data", request.data, PATTERNS)
@@ -131,7 +145,7 @@ def open_session(request: Request) -> Session:
     machine = read_machine()
     selection = select(machine, names=request.backends, address=request.device, threads=request.threads)
     try:
-        return _resolve(request, kernels, dtypes, machine, selection)
+        return _resolve(request, kernels, dtypes, machine, selection, matrices=matrices)
     except BaseException:
         selection.close()
         raise
@@ -143,6 +157,8 @@ def _resolve(
     dtypes: list[DType] | None,
     machine: Machine,
     selection: Selection,
+    *,
+    matrices: list[Matrix],
 ) -> Session:
     device, on_cpu = selection.device, selection.address == "cpu"
     peak = find_peak(device, request.peak, read_dimms() if on_cpu else None)
@@ -152,16 +168,15 @@ def _resolve(
         budget=selection.backends[0].budget(),
         asked_bytes=request.size_bytes,
         quick=request.quick,
+        matrices=matrices,
     )
-    groups = plan(
-        kernels, dtypes or _default_dtypes(on_cpu, request.quick), selection.backends, sizing, request.variants
-    )
+    groups = plan(kernels, dtypes or _default_dtypes(on_cpu, request), selection.backends, sizing, request.variants)
     now = utc_now()
     notes = [*selection.notes, *preflight(machine, on_cpu=on_cpu, threads=selection.backends[0].threads)]
     if peak.gbs is None:
         notes.append(peak.explanation)
     if request.quick:
-        notes.append(QUICK_GIVES_UP)
+        notes.append(QUICK_LAYER_GIVES_UP if request.layer else QUICK_GIVES_UP)
     return Session(
         request=request,
         run_id=new_run_id(now),
@@ -176,9 +191,10 @@ def _resolve(
     )
 
 
-def _default_dtypes(on_cpu: bool, quick: bool) -> list[DType]:
+def _default_dtypes(on_cpu: bool, request: Request) -> list[DType]:
+    """Return the dtypes to run in; a model's matrices are as narrow as libraries multiply them at memory speed."""
     names = ("float64", "float32") if on_cpu else ("float32", "float16")
-    return [DTYPES[name] for name in (names[:1] if quick else names)]
+    return [DTYPES[name] for name in (names[1:] if request.layer else names[:1] if request.quick else names)]
 
 
 def pick(kind: str, names: Sequence[str] | None, table: Mapping[str, Named]) -> list[Named]:
@@ -189,9 +205,14 @@ def pick(kind: str, names: Sequence[str] | None, table: Mapping[str, Named]) -> 
     return [entry for name, entry in table.items() if names is None or name in names]
 
 
-def _kernels(names: Sequence[str] | None, weights: Sequence[str]) -> list[Kernel]:
+def _kernels(request: Request) -> list[Kernel]:
     """Return the kernels to run; where weight formats are asked for, gemv is in these and not in the dtypes."""
-    wanted = pick("kernel", names, KERNELS)
+    weights = request.weights
+    wanted = pick("kernel", ("gemv",) if request.layer and request.kernels is None else request.kernels, KERNELS)
+    if request.layer and request.size_bytes is not None:
+        raise UsageError("--layer takes the sizes of the model's matrices: leave --size out.")
+    if request.layer and KERNELS["gemv"] not in wanted:
+        raise UsageError("--layer is for gemv: add it to --kernel, or leave --kernel out.")
     for name in weights:
         if name not in (*PACKED, "all"):
             raise unknown_name("weight format", name, (*PACKED, "all"))

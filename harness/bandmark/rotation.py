@@ -13,30 +13,37 @@ FlashInfer's benchmarks do, with a margin over the 1.7 caches from which cyclic 
 
 MOST_COPIES = 64
 
+MOST_LAYER_COPIES = 4096
+"""The same for a model's matrices, which are small beside a cache of hundreds of MiB and are to be read from memory."""
 
-def copies_for(set_bytes: int, llc_bytes: int | None, room_bytes: int) -> int:
+
+def copies_for(set_bytes: int, llc_bytes: int | None, room_bytes: int, most: int = MOST_COPIES) -> int:
     """Return how many sets launches rotate over: 1 unless the cache could hold them, and no more than have room.
 
     Args:
         set_bytes: bytes of all arrays of a case.
         llc_bytes: the last-level cache; None if unknown.
         room_bytes: what all sets of the case may take.
+        most: how many sets there may be.
     """
     llc = llc_bytes or 0
     if set_bytes >= DRAM_FROM * llc:
         return 1
     wanted = -(-ROTATE_OVER * llc // set_bytes) + 1
-    return max(1, min(wanted, MOST_COPIES, room_bytes // set_bytes))
+    return max(1, min(wanted, most, room_bytes // set_bytes))
 
 
 def group_copies(cases: Sequence[Case]) -> int:
     """Return over how many sets each case of a group rotates: the same for all, since they will be compared.
 
-    Cases on a CPU share one set, which rotates over nothing.
+    On a CPU only a model's matrices rotate: who asks for arrays of a few KiB there asks for its caches, as STREAM's
+    users do. A GPU's last-level cache is no target of its own, and its kernels are meant for data in memory.
     """
-    cases = [case for case in cases if case.skip_reason is None and case.backend.threads is None]
-    if not cases:
+    cases = [case for case in cases if case.skip_reason is None]
+    if not cases or (cases[0].backend.threads is not None and cases[0].layer is None):
         return 1
-    kernel, backend = cases[0].kernel, cases[0].backend
+    kernel, backend, layer = cases[0].kernel, cases[0].backend, cases[0].layer
     set_bytes = kernel.working_set(cases[0].shape, cases[0].dtype)
-    return copies_for(set_bytes, backend.device.llc_bytes, backend.budget().default_bytes // len(cases))
+    # Libraries on a CPU share their sets; on a device each case has its own.
+    room = backend.budget().default_bytes // (1 if backend.threads is not None else len(cases))
+    return copies_for(set_bytes, backend.device.llc_bytes, room, MOST_LAYER_COPIES if layer else MOST_COPIES)

@@ -15,12 +15,11 @@ from bandmark.assemble import Context, Outcome, assemble, with_ceiling, with_slo
 from bandmark.backends.base import Workload
 from bandmark.machine import CpuUse, others_share, read_cpu_use
 from bandmark.measure import CaseFailedError, Clock, Samples, StopRule, measure_group, take
-from bandmark.plan import Case, Group
+from bandmark.plan import Case, Group, halved
 from bandmark.problems import failed
 from bandmark.record import Result
 from bandmark.rotation import group_copies
 from bandmark.telemetry import Telemetry
-from bandmark_kernels import Shape
 from bandmark_kernels.inputs import Inputs, Pattern, make_inputs
 
 OVERTIME = 1.25
@@ -87,6 +86,7 @@ def run_groups(
         runner = GroupRun(group, context, procedure, clock() + max(0.0, share - spent_after))
         runner.run()
         spent_after = runner.verify_s
+        begin += runner.prepare_s
         measured.rows += runner.rows()
         measured.samples += runner.samples()
         save(measured)
@@ -109,30 +109,46 @@ class GroupRun:
     procedure: Procedure
     deadline: float
     verify_s: float = 0.0
+    prepare_s: float = 0.0
+    """Time to fill the sets of a model's matrix, which together are larger than any array of a usual size; the time
+    limit does not count it, or the first matrix would take the others' time."""
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     """By position of the case in the group."""
     repeated: set[int] = field(default_factory=set)
     """Positions of cases that turned out to be a form that runs already: they get no row."""
+    copies: int | None = None
+    """Over how many sets launches rotate; None before the first attempt."""
 
     def run(self) -> None:
-        """Prepare, measure and verify; on a device without room, with half the size, as often as it takes."""
+        """Prepare, measure and verify; on a device without room, with half of what is halved, as often as it takes."""
         for halvings in range(MOST_HALVINGS + 1):
             try:
                 self._attempt()
             except MemoryError as error:
-                if halvings == MOST_HALVINGS or self.group.shape.n_elements < 2:
+                if halvings == MOST_HALVINGS or not self._halve():
                     self.outcomes = {i: o for i, o in self.outcomes.items() if o.samples is None}
                     self._fail_rest(f"out of memory: {error}")
                     return
                 self.outcomes.clear()
                 self.repeated.clear()
-                self.group = halved(self.group)
                 continue
             if halvings:
                 times = "once" if halvings == 1 else f"{halvings} times"
-                note = f"the size was halved {times} for want of device memory"
+                what = "number of sets" if self.group.is_layer else "size"
+                note = f"the {what} was halved {times} for want of device memory"
                 self.outcomes = {i: replace(o, note=note) for i, o in self.outcomes.items()}
             return
+
+    def _halve(self) -> bool:
+        """Halve the size, of a model's matrix the sets of it; return whether there was anything to halve."""
+        if self.group.is_layer:
+            self.copies = (self.copies or 1) // 2
+            return self.copies > 0
+        if self.group.shape.n_elements < 2:
+            return False
+        self.group = halved(self.group)
+        self.copies = None
+        return True
 
     def rows(self) -> list[Result]:
         """Return the group's rows."""
@@ -147,6 +163,7 @@ class GroupRun:
                 "dtype": case.dtype.name,
                 "variant": outcome.variant,
                 **({"weight_format": case.kernel.weights.name} if case.kernel.weights else {}),
+                **({"m": case.shape.m, "n": case.shape.n} if case.layer else {}),
                 "launches_per_sample": outcome.samples.launches,
                 "seconds_per_launch": [float(f"{s:.9g}") for s in outcome.samples.seconds],
                 "clocks_mhz": outcome.samples.clocks_mhz,
@@ -165,17 +182,21 @@ class GroupRun:
         if not group.runnable:
             return
         inputs = make_inputs(group.kernel, group.dtype, group.shape, seed=procedure.seed, pattern=procedure.data)
-        copies = group_copies([case for _, case in self._cases()])
+        self.copies = self.copies or group_copies([case for _, case in self._cases()])
         workloads: dict[int, Workload] = {}
+        before = procedure.clock()
         try:
             for i, case in self._cases():
-                if case.skip_reason is None and (workload := self._prepare(i, case, inputs, copies)):
+                if case.skip_reason is None and (workload := self._prepare(i, case, inputs, self.copies)):
                     running = {(self.group.cases[j].backend.name, w.variant) for j, w in workloads.items()}
                     if (case.backend.name, workload.variant) in running:
                         self.repeated.add(i)
                         workload.close()
                     else:
                         workloads[i] = workload
+            if group.is_layer:
+                spent = procedure.clock() - before
+                self.prepare_s, self.deadline = self.prepare_s + spent, self.deadline + spent
             if workloads:
                 self._measure(workloads)
         finally:
@@ -262,12 +283,3 @@ class GroupRun:
         for i, case in self._cases():
             if case.skip_reason is None and i not in self.outcomes:
                 self.outcomes[i] = Outcome(error=reason)
-
-
-def halved(group: Group) -> Group:
-    """Return a group with half its elements."""
-    shape = group.shape
-    half = Shape(shape.n // 2) if shape.m is None else Shape(shape.n, m=max(1, shape.m // 2))
-    if half == shape and group.kernel.weights is None:  # packed rows are never cut: they are whole groups
-        half = Shape(max(1, shape.n // 2), m=shape.m)
-    return replace(group, shape=half, cases=tuple(replace(case, shape=half) for case in group.cases))

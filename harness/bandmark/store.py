@@ -27,14 +27,16 @@ def _quoted(cell: str) -> str:
 
 
 def in_order(rows: Iterable[Result]) -> list[Result]:
-    """Sort rows by the kernel table, then by dtype, weight format, backend, variant and size."""
+    """Sort rows by the kernel table, dtype, weight format, backend, variant and size; a model's matrices stay put."""
     kernels, dtypes, formats = list(KERNELS), list(DTYPES), [None, *PACKED]
 
     def place(row: Result) -> tuple[Any, ...]:
         kernel = kernels.index(row.kernel) if row.kernel in kernels else len(kernels)
         dtype = dtypes.index(row.dtype) if row.dtype in dtypes else len(dtypes)
+        # A model's matrices keep the order of its layers, in which they were measured.
+        size = 0 if row.layer else row.n_elements or 0
         form = formats.index(row.weight_format) if row.weight_format in formats else len(formats)
-        return (row.run_id, kernel, row.kernel, dtype, form, row.backend, row.variant or "", row.n_elements or 0)
+        return (row.run_id, kernel, row.kernel, dtype, form, row.backend, row.variant or "", size)
 
     return sorted(rows, key=place)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bandmark.judge import NOISY_FROM
+from bandmark.judge import NOISY_FROM, rotation
+from bandmark.layers import matrix_of, shapes
 from bandmark.record import MEASURED, Result
 from bandmark.references import REFERENCES
 from bandmark.units import format_bytes
@@ -14,12 +15,15 @@ HEADER = ("kernel", "backend", "dtype", "GB/s", "best", "spread", "%peak", "%Spa
 """The three named systems are DGX Spark, RTX PRO 5000 and DGX Station."""
 
 WEIGHTS = "Gw/s"
-"""10^9 weights per second: the column behind best, where a row has packed weights."""
+"""10^9 weights per second: the column behind best, where a row has packed weights or is of a model's matrix."""
 
-WEIGHTS_AT = HEADER.index("best") + 1
+MATRIX = "matrix"
+"""The first column where all rows are of a model's matrices; best then makes room for its longer names."""
 
 LEFT = 3
 """So many columns hold words; the others hold figures."""
+
+ROTATES = "launches rotate over sets of the arrays that are larger than the cache (column copies of the CSV)"
 
 SHORT_DTYPES = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
@@ -50,21 +54,22 @@ def build_table(results: Iterable[Result]) -> ResultTable:
     rows = []
     shown = list(results)
     mixed = {r.backend for r in shown if len({s.variant for s in shown if s.backend == r.backend}) > 1}
-    packed = any(r.weight_format for r in shown)
+    header = _header(shown)
     for result in shown:
         notes = _notes(result, name_variant=result.backend in mixed)
-        marks = ",".join(_mark(note, footnotes) for note in notes)
-        weights = _figure(result.weights_per_s and result.weights_per_s / 1e9)
-        cells = _with_weights((*_cells(result), marks), weights) if packed else (*_cells(result), marks)
-        rows.append(TableRow(cells, plain=result.status == "ok"))
-    if packed:
-        return ResultTable(tuple(rows), tuple(footnotes), _with_weights(HEADER, WEIGHTS), f"{WEIGHTS_LEGEND} {LEGEND}")
-    return ResultTable(tuple(rows), tuple(footnotes), HEADER, LEGEND)
+        cells = _cells(result) | {"notes": ",".join(_mark(note, footnotes) for note in notes)}
+        rows.append(TableRow(tuple(cells[name] for name in header), plain=result.status == "ok"))
+    legend = [*([WEIGHTS_LEGEND] if WEIGHTS in header else []), *([BEST_LEGEND] if "best" in header else []), LEGEND]
+    return ResultTable(tuple(rows), tuple(footnotes), header, " ".join(legend))
 
 
-def _with_weights(cells: tuple[str, ...], weights: str) -> tuple[str, ...]:
-    """Return a line with the cell of weights per second in its place."""
-    return (*cells[:WEIGHTS_AT], weights, *cells[WEIGHTS_AT:])
+def _header(shown: Sequence[Result]) -> tuple[str, ...]:
+    """Return the columns that some results need."""
+    layers = [result.layer is not None for result in shown]
+    names = [name for name in HEADER if name != "best" or not any(layers)]
+    if any(layers) or any(result.weight_format for result in shown):
+        names.insert(names.index("spread"), WEIGHTS)
+    return (MATRIX if layers and all(layers) else names[0], *names[1:])
 
 
 def _mark(note: str, footnotes: list[str]) -> str:
@@ -77,8 +82,13 @@ def _mark(note: str, footnotes: list[str]) -> str:
 def _notes(result: Result, *, name_variant: bool) -> list[str]:
     """Return what the reader of a row should know; variants are named where a backend's rows differ in them."""
     notes = []
-    if result.reason:
-        notes.append(f"{result.status}: {result.reason}" if result.status != "ok" else result.reason)
+    reason = result.reason or ""
+    if result.layer and rotation(result.copies) in reason:
+        # How many sets there are differs from matrix to matrix: said once for all, it is one footnote.
+        notes.append(ROTATES)
+        reason = reason.replace(rotation(result.copies), "").strip("; ")
+    if reason:
+        notes.append(f"{result.status}: {reason}" if result.status != "ok" else reason)
     if result.status in MEASURED and result.regime != "dram":
         where = {"cache": "fits the last-level cache", "mixed": "is less than 4 last-level caches"}
         known = where.get(result.regime or "", "can't be compared with the cache, whose size is unknown")
@@ -95,17 +105,22 @@ def _notes(result: Result, *, name_variant: bool) -> list[str]:
     return notes
 
 
-def _cells(result: Result) -> tuple[str, ...]:
-    return (
-        result.kernel,
-        result.backend,
-        SHORT_DTYPES.get(result.number_format, result.number_format),
-        _figure(result.bandwidth_gbs),
-        _figure(result.bandwidth_best_gbs),
-        "-" if result.iqr_rel is None or result.bandwidth_gbs is None else f"{100 * result.iqr_rel:.1f}%",
-        _percent(result.percent_of_peak),
-        *(_percent(getattr(result, reference.column)) for reference in REFERENCES),
-    )
+def _cells(result: Result) -> dict[str, str]:
+    """Return the cells of a row, but for its notes, by the name of their column."""
+    spread = "-" if result.iqr_rel is None or result.bandwidth_gbs is None else f"{100 * result.iqr_rel:.1f}%"
+    references = (_percent(getattr(result, reference.column)) for reference in REFERENCES)
+    return {
+        "kernel": matrix_of(result) or result.kernel,
+        MATRIX: matrix_of(result),
+        "backend": result.backend,
+        "dtype": SHORT_DTYPES.get(result.number_format, result.number_format),
+        "GB/s": _figure(result.bandwidth_gbs),
+        "best": _figure(result.bandwidth_best_gbs),
+        WEIGHTS: _figure(result.weights_per_s and result.weights_per_s / 1e9),
+        "spread": spread,
+        "%peak": _percent(result.percent_of_peak),
+        **dict(zip(HEADER[HEADER.index("%peak") + 1 :], references, strict=False)),
+    }
 
 
 def _figure(value: float | None) -> str:
@@ -136,7 +151,7 @@ def heading(results: Sequence[Result]) -> str:
         span = " to ".join(dict.fromkeys(map(format_bytes, (sizes[0], sizes[-1]))))
         cache = f", last-level cache {format_bytes(first.llc_bytes)}" if first.llc_bytes else ""
         lines.append(f"working sets {span}{cache}")
-    lines.append(f"peak: {_peak(first)}")
+    lines += [f"peak: {_peak(first)}", *(f"gemv, {line}" for line in shapes(results))]
     return "\n".join(lines)
 
 
@@ -151,8 +166,10 @@ def _peak(result: Result) -> str:
 
 WEIGHTS_LEGEND = f"{WEIGHTS}: 10^9 weights per second; the dtype column names the format of packed weights."
 
+BEST_LEGEND = "best: bytes / shortest time."
+
 LEGEND = (
-    "GB/s: bytes / median time; best: bytes / shortest time; spread: distance of the quartiles over the median. "
+    "GB/s: bytes / median time; spread: distance of the quartiles over the median. "
     "GB is 10^9 bytes; each element read or written counts once. "
     "%Spark, %5000, %Stn: of DGX Spark's 273, RTX PRO 5000's 1344 and DGX Station's announced 8000 GB/s "
     "(it ships with 7100). STREAM-style kernels, a variant of STREAM."

@@ -30,3 +30,11 @@ def format_bytes(size: float) -> str:
             break
         size /= 1024
     return f"{size:.3g} {unit}" if size < 1000 else f"{size:.0f} {unit}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a time with three figures in its best-reading unit: 1.01 s, 25.7 ms, 640 us."""
+    for unit, name in ((1.0, "s"), (1e-3, "ms")):
+        if seconds >= unit:
+            return f"{seconds / unit:.3g} {name}"
+    return f"{seconds * 1e6:.3g} us"

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bandmark.console import LiveProgress, console, show_results, talk, warn
 from bandmark.record import Result
 from bandmark.table import HEADER
 from bandmark_kernels import DTYPES, KERNELS
 from fakes import FakeBackend, make_group, make_result
+
+
+class Closed(io.StringIO):
+    """A stream whose reader has gone away."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
 
 
 class Terminal(io.StringIO):
@@ -133,3 +143,48 @@ def test_a_blank_line_parts_kernels() -> None:
     lines = shown(rows).splitlines()
     first = next(i for i, line in enumerate(lines) if line.startswith("triad"))
     assert lines[first + 1].startswith("triad") and not lines[first + 2].strip() and lines[first + 3].startswith("copy")
+
+
+def test_a_models_matrices_fit_80_columns_and_are_summed() -> None:
+    """Long names of matrices wrap, nothing is cut, formats stand apart, and below the table is a pass over all."""
+    rows = [
+        replace(row, kernel="gemv", m=6144, n=4096, layer=f"deepseek-v3 {name}", layer_uses=32, weight_format=form)
+        for form in ("nvfp4", "mxfp4")
+        for name, row in zip(("qkv", "expert+shared gate_up", "lm_head"), widest(), strict=False)
+    ]
+    rows = [replace(row, dtype="float32", weights_per_s=7999.9e9, bytes_read=10**10) for row in rows]
+    text = shown(rows)
+    assert max(map(len, text.splitlines())) <= 80 and "…" not in text
+    for words in ("expert+shared", "gate_up", "nvfp4", "8000", "2601", "152.0%"):
+        assert words in text
+    said = " ".join(text.split())
+    assert "One decode step's matrices of deepseek-v3, one after the other" in said
+    assert "torch mxfp4: 960 GB in 96 ms, 1e+04 GB/s; suspect: qkv" in said
+    lines = text.splitlines()
+    assert "" in lines[next(i for i, line in enumerate(lines) if line.startswith("qkv")) :][:6]
+
+
+@given(st.lists(st.text("abc,;()-", min_size=1, max_size=79), min_size=1, max_size=30))
+def test_notes_wrap_between_words(words: list[str]) -> None:
+    """Piped, a footnote takes lines of at most 80 characters, and put together again they are its words."""
+    text = shown([make_result(status="suspect", reason=" ".join(words))])
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80 and all(line == line.rstrip() for line in lines)
+    begin = next(i for i, line in enumerate(lines) if line.startswith("1: "))
+    end = next(i for i, line in enumerate(lines) if line.startswith("GB/s:") or line.startswith("best:"))
+    assert " ".join(lines[begin:end]).split() == ["1:", "suspect:", *words]
+
+
+def test_a_reader_that_goes_away_is_told_to_the_caller() -> None:
+    """Printing raises BrokenPipeError, where rich would end the program."""
+    with pytest.raises(BrokenPipeError):
+        shown([make_result()], Closed())
+
+
+def test_talk_that_nobody_reads_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever closes stderr misses what is said, and the program goes on."""
+    monkeypatch.setattr(sys, "stderr", Closed())
+    talk("one")
+    warn("two")
+    assert sys.stderr.name == os.devnull
+    sys.stderr.close()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from bandmark.decode.matrices import Matrix
 from bandmark.errors import UsageError
 from bandmark.judge import regime
 from bandmark.memory import MemoryBudget, device_budget, host_budget, unified_budget
@@ -253,3 +254,47 @@ def test_packed_rows_are_whole_groups(kernel: Kernel, size: int) -> None:
     codes = kernel.large[0].nbytes(shape, DTYPES["float32"])
     assert len(kernel.large) == 1 and (codes <= size or shape == Shape(64, m=1))
     assert size < 10**6 or codes > 0.98 * size
+
+
+MATRICES = (Matrix("my-model", "qkv", 640, 128, 4), Matrix("my-model", "down", 128, 200, 4))
+
+
+def test_a_models_matrices_are_groups_of_their_own() -> None:
+    """A matrix is planned once per format, with its rows and columns, in every format; other kernels are as ever."""
+    sizing = Sizing(llc_bytes=1000, peak_gbs=None, budget=PLENTY, matrices=MATRICES)
+    kernels = [KERNELS["read"], KERNELS["gemv"], PACKED["int8"]]
+    groups = plan(kernels, [DTYPES["float32"]], [FakeBackend()], sizing)
+    assert [(g.kernel.label, g.shape) for g in groups[1:]] == [
+        ("gemv", Shape(128, m=640)),
+        ("gemv", Shape(200, m=128)),
+        ("gemv int8", Shape(128, m=640)),
+        ("gemv int8", Shape(200, m=128)),
+    ]
+    assert [g.is_layer for g in groups] == [False, True, True, True, True]
+    assert [g.cases[0].layer for g in groups] == [None, *MATRICES, *MATRICES]
+    assert groups[0].shape.m is None and groups[0].shape.n_elements * 4 >= LEAST_BYTES
+
+
+def test_what_can_not_be_packed_says_so() -> None:
+    """Rows of packed weights are whole groups: 200 weights are none, and the row is unsupported; plain ones run."""
+    sizing = Sizing(llc_bytes=1000, peak_gbs=None, budget=PLENTY, matrices=MATRICES)
+    able, unable = FakeBackend(), FakeBackend(name="none", unsupported={"gemv": "has no op"})
+    plain = plan([KERNELS["gemv"]], [DTYPES["float32"]], [able, unable], sizing)
+    packed = plan([PACKED["int8"]], [DTYPES["float32"]], [able, unable], sizing)
+    assert all(group.cases[0].skip_reason is None for group in (*plain, packed[0]))
+    case, other = packed[1].cases
+    assert case.skip_reason == "its rows have 200 weights, and packed rows a multiple of 64"
+    assert (case.skip_status, other.skip_status, other.skip_reason) == ("unsupported", "unsupported", "has no op")
+
+
+def test_a_matrix_without_room_is_skipped() -> None:
+    """A model's matrix is measured as it is or not at all: what exceeds the limit is left out, with need and limit."""
+    budget = MemoryBudget(10**9, 400_000, "so much is free")
+    sizing = Sizing(llc_bytes=1000, peak_gbs=None, budget=budget, matrices=MATRICES)
+    large, small = plan([KERNELS["gemv"]], [DTYPES["float32"]], [FakeBackend()], sizing)
+    assert small.runnable and large.runnable
+    two = [FakeBackend(name="one", memory_name="one"), FakeBackend(name="two", memory_name="two")]
+    large, small = plan([KERNELS["gemv"]], [DTYPES["float32"]], two, sizing)
+    assert small.runnable and not large.runnable
+    assert {case.skip_status for case in large.cases} == {"skipped"}
+    assert large.cases[0].skip_reason == "it needs 646 KiB, but so much is free: 391 KiB"

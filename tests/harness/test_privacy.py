@@ -145,3 +145,9 @@ def test_rows_lose_what_is_private() -> None:
     assert [row.reason for row in cleaned[:2]] == [f"OSError: {REMOVED} is missing", None]
     assert cleaned[1] is rows[1]
     assert [one.found for one in removed] == ["'/home/someone/x'"]
+
+
+def test_a_models_name_is_looked_at() -> None:
+    """A config.json's folder may be called after its owner."""
+    cleaned, removed = clean_rows([make_result(layer="mine-of-jane.doe@example.org qkv", layer_uses=1)])
+    assert cleaned[0].layer == f"{REMOVED} qkv" and len(removed) == 1

@@ -5,20 +5,34 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bandmark import request as request_module
+from bandmark.assemble import Outcome, assemble
 from bandmark.backends import Selection
+from bandmark.decode.matrices import Matrix
 from bandmark.dimms import DimmReading
 from bandmark.errors import UsageError
 from bandmark.memory import MemoryBudget
 from bandmark.record import SCHEMA
-from bandmark.request import QUICK_RULE, Request, Session, open_session, system_name
+from bandmark.request import (
+    QUICK_MATRIX_S,
+    QUICK_RULE,
+    QUICK_TIME_LIMIT_S,
+    TIME_LIMIT_S,
+    Request,
+    Session,
+    open_session,
+    system_name,
+)
 from bandmark.runner import Measured
 from bandmark_kernels import PACKED
-from fakes import FAKE_GPU, FakeBackend, VirtualClock, make_machine
+from fakes import FAKE_GPU, PLENTY, FakeBackend, VirtualClock, make_context, make_machine
+
+MISSING = Matrix("none", "none", 1, 1, 1)
 
 SMALL = MemoryBudget(60_000, 600_000, "a little is free")
 
@@ -230,3 +244,68 @@ def test_packed_weights_take_the_place_of_the_plain_matrix(here: Here) -> None:
     ]
     every = open_session(Request(kernels=("gemv",), weights=("all",)))
     assert [g.kernel.label for g in every.groups] == [f"gemv {name}" for name in PACKED]
+
+
+def config(folder: Path) -> str:
+    """The config.json of a tiny model in a folder called secret-name."""
+    own = folder / "secret-name"
+    own.mkdir()
+    shape = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+    (own / "config.json").write_text(json.dumps({**shape, "vocab_size": 1000}))
+    return str(own / "config.json")
+
+
+def test_a_models_matrices(here: Here, tmp_path: Path) -> None:
+    """--layer runs gemv alone on them, in one dtype or in the formats asked for; other kernels where they are named."""
+    session = open_session(Request(layer=config(tmp_path)))
+    assert [(g.cases[0].layer or MISSING).name for g in session.groups] == ["qkv", "o", "gate_up", "down", "lm_head"]
+    assert groups(session) == [("gemv", "float16")] * 5
+    here.address = "cpu"
+    assert set(groups(open_session(Request(layer="llama-3.1-8b")))) == {("gemv", "float32")}
+    packed = open_session(Request(layer="llama-3.1-8b", weights=("int8", "fp8"), quick=True))
+    assert [g.kernel.label for g in packed.groups] == ["gemv fp8"] * 5 + ["gemv int8"] * 5
+    both = open_session(Request(layer="llama-3.1-8b", kernels=("read", "gemv")))
+    assert [g.kernel.name for g in both.groups] == ["read", *["gemv"] * 5]
+
+
+def test_the_record_names_the_model_and_not_its_path(here: Here, tmp_path: Path) -> None:
+    """A config.json lies in somebody's folder: settings and rows hold the model's name alone."""
+    session = open_session(Request(layer=config(tmp_path)))
+    record = session.record(Measured())
+    assert record["settings"]["layer"] == "secret-name" and str(tmp_path) not in json.dumps(record)
+
+
+def test_a_run_of_layers_is_complete_when_every_matrix_has_its_rows(here: Here) -> None:
+    """A run cut short between two matrices is not complete."""
+    here.backend.room = PLENTY
+    session = open_session(Request(layer="llama-3.2-1b", quick=True))
+    rows = [assemble(g.cases[0], Outcome(skipped="no time"), make_context()) for g in session.groups]
+    assert session.record(Measured(rows=rows))["complete"] is True
+    assert session.record(Measured(rows=rows[:-1]))["complete"] is False
+
+
+def test_each_matrix_has_its_time(here: Here) -> None:
+    """The limit that is not asked for grows with the matrices that run; one that is asked for is kept."""
+    here.backend.room = PLENTY
+    assert open_session(Request()).time_limit_s == TIME_LIMIT_S
+    assert open_session(Request(quick=True)).time_limit_s == QUICK_TIME_LIMIT_S
+    many = Request(layer="llama-3.2-1b", weights=tuple(PACKED), quick=True)
+    runnable = sum(bool(group.runnable) for group in open_session(many).groups)
+    assert runnable > QUICK_TIME_LIMIT_S / QUICK_MATRIX_S
+    assert open_session(many).time_limit_s == QUICK_MATRIX_S * runnable
+    here.backend.unsupported = {"gemv": "no"}
+    assert open_session(many).time_limit_s == QUICK_TIME_LIMIT_S
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layer": "llama-3.1-8"}, "Did you mean 'llama-3.1-8b'"),
+        ({"layer": "llama-3.1-8b", "size_bytes": 100}, "leave --size out"),
+        ({"layer": "llama-3.1-8b", "kernels": ("triad",)}, "--layer is for gemv"),
+    ],
+)
+def test_layers_that_are_refused(here: Here, options: dict[str, Any], message: str) -> None:
+    """An unknown model, a size beside the model's, and kernels that no model's matrix is for."""
+    with pytest.raises(UsageError, match=re.escape(message)):
+        open_session(Request(**options))

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bandmark.decode.matrices import Matrix
 from bandmark.judge import DRAM_FROM
 from bandmark.memory import MemoryBudget
-from bandmark.rotation import MOST_COPIES, ROTATE_OVER, copies_for, group_copies
+from bandmark.rotation import MOST_COPIES, MOST_LAYER_COPIES, ROTATE_OVER, copies_for, group_copies
+from bandmark_kernels import Shape
 from fakes import FAKE_GPU, FakeBackend, make_group
 
 MIB = 2**20
@@ -54,7 +56,17 @@ def test_a_group_shares_the_room() -> None:
     assert group_copies(make_group("copy", [none]).cases) == 1
 
 
-def test_a_cpu_does_not_rotate() -> None:
-    """Libraries on a CPU work on one set."""
-    on_cpu = FakeBackend(threads=2, device=replace(FAKE_GPU, llc_bytes=10**6))
-    assert group_copies(make_group("copy", [on_cpu]).cases) == 1
+def test_on_a_cpu_a_models_matrices_rotate() -> None:
+    """Libraries on a CPU work on one set of what has a size; of a model's matrix they share as many as memory needs."""
+    room = MemoryBudget(10**8, 10**8, "pretend")
+    one, two = (FakeBackend(name=n, threads=2, device=replace(FAKE_GPU, llc_bytes=10**6), room=room) for n in "ab")
+    plain = make_group("gemv", [one, two])
+    assert group_copies(plain.cases) == 1
+    qkv = Matrix("m", "qkv", 50, 60, 3)
+    layer = [replace(case, layer=qkv) for case in plain.cases]
+    set_bytes = plain.kernel.working_set(plain.shape, plain.dtype)
+    assert group_copies(layer) == -(-ROTATE_OVER * 10**6 // set_bytes) + 1 > MOST_COPIES
+    narrow = [replace(case, backend=replace(one, room=MemoryBudget(10 * set_bytes, 0, ""))) for case in layer]
+    assert group_copies(narrow) == 10
+    tiny = [replace(case, shape=Shape(1, m=1)) for case in layer]
+    assert group_copies(tiny) == MOST_LAYER_COPIES

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 import pytest
 
 from bandmark import runner
+from bandmark.decode.matrices import Matrix
 from bandmark.machine import CpuUse
 from bandmark.measure import StopRule
-from bandmark.plan import Group
+from bandmark.plan import Group, halved
 from bandmark.record import Result
-from bandmark.runner import GroupRun, Measured, Procedure, halved, new_run_id, run_groups
+from bandmark.runner import GroupRun, Measured, Procedure, new_run_id, run_groups
 from bandmark.telemetry import Telemetry
 from bandmark_kernels import Shape
 from fakes import FAKE_GPU, FakeBackend, VirtualClock, make_context, make_group, make_peak, noisy, steady
@@ -242,6 +243,64 @@ def test_small_sets_rotate_alike() -> None:
     one, two = (FakeBackend(name=name, clock=clock, device=small) for name in ("one", "two"))
     rows = go([make_group("copy", [one, two])], clock).rows
     assert [(row.copies, row.reason) for row in rows] == [(4, "launches rotate over 4 sets of the arrays")] * 2
+
+
+def layer_group(backends: list[FakeBackend]) -> Group:
+    """A group of a model's matrix, 50 x 60."""
+    group = make_group("gemv", backends)
+    matrix = Matrix("my-model", "qkv", 50, 60, 7)
+    return replace(group, cases=tuple(replace(case, layer=matrix) for case in group.cases))
+
+
+def test_a_models_matrix_is_named_and_rotates_on_a_cpu() -> None:
+    """Its row says which matrix it is, how often a step uses one, and over how many sets launches rotate."""
+    clock = VirtualClock()
+    on_cpu = FakeBackend(clock=clock, threads=2, device=replace(FAKE_GPU, llc_bytes=100_000))
+    measured = go([layer_group([on_cpu]), make_group("gemv", [on_cpu])], clock)
+    layer, plain = measured.rows
+    assert (layer.layer, layer.layer_uses, layer.regime) == ("my-model qkv", 7, "dram")
+    assert (plain.layer, plain.layer_uses, plain.copies, plain.regime) == (None, None, 1, "cache")
+    assert layer.copies == -(-5 * 100_000 // (layer.working_set_bytes or 1)) + 1
+    assert f"rotate over {layer.copies} sets" in (layer.reason or "")
+    assert (measured.samples[0]["m"], measured.samples[0]["n"]) == (50, 60) and "m" not in measured.samples[1]
+
+
+def test_without_room_a_models_matrix_has_fewer_sets() -> None:
+    """Its size is the model's and stays: the number of sets is halved until they fit, and then it is an error."""
+
+    class Tight(FakeBackend):
+        most = 5
+
+        def prepare(self, inputs, variant=None, copies=1):  # type: ignore[no-untyped-def]
+            if copies > self.most:
+                raise MemoryError("the fake device is full")
+            return super().prepare(inputs, variant, copies)
+
+    clock = VirtualClock()
+    tight = Tight(clock=clock, device=replace(FAKE_GPU, llc_bytes=100_000))
+    (row,) = go([layer_group([tight])], clock).rows
+    assert (row.m, row.n, row.copies) == (50, 60, 5) and row.status == "ok"
+    assert (row.reason or "").endswith("the number of sets was halved 2 times for want of device memory")
+    tight.most = 0
+    (row,) = go([layer_group([tight])], clock).rows
+    assert (row.status, row.m) == ("error", 50) and (row.reason or "").startswith("out of memory")
+
+
+def test_filling_many_sets_takes_no_time_from_sampling() -> None:
+    """However long the sets of a model's matrices take to fill, every matrix has its share of the limit."""
+
+    class Slow(FakeBackend):
+        def prepare(self, inputs, variant=None, copies=1):  # type: ignore[no-untyped-def]
+            self.clock.advance(100.0)
+            return super().prepare(inputs, variant, copies)
+
+    clock = VirtualClock()
+    slow = Slow(clock=clock, laws={"gemv": noisy(1e-3, 0.5)})
+    rule = StopRule(min_time_s=1e9)
+    rows = go([layer_group([slow])] * 3, clock, rule=rule, time_limit_s=30.0).rows
+    assert [row.stop_reason for row in rows] == ["time_limit"] * 3
+    assert all((row.samples or 0) * (row.launches_per_sample or 0) * 1e-3 > 5 for row in rows)
+    assert clock() == pytest.approx(330.0, abs=1)
 
 
 def test_half_a_vector_and_half_a_matrix() -> None:

@@ -100,6 +100,14 @@ def test_rows_are_sorted_by_the_kernel_table() -> None:
     assert in_order(reversed(wanted)) == wanted
 
 
+def test_a_models_matrices_keep_their_order() -> None:
+    """Within a format and library they stand as they were measured, large before small; other rows go by size."""
+    layers = [make_result(kernel="gemv", n_elements=n, layer=f"tiny {name}") for name, n in (("qkv", 9), ("o", 5))]
+    plain = [make_result(kernel="gemv", n_elements=n) for n in (9, 5)]
+    assert [row.layer for row in in_order(layers)] == ["tiny qkv", "tiny o"]
+    assert [row.n_elements for row in in_order(plain)] == [5, 9]
+
+
 def test_a_run_has_two_files_of_one_stem(tmp_path: Path) -> None:
     """The JSON stands beside the CSV, both readable by others as the umask says, and nothing else is left."""
     before = os.umask(0o022)

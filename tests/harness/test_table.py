@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bandmark.record import Result
-from bandmark.table import HEADER, LEGEND, build_table, heading
+from bandmark.table import HEADER, LEGEND, ROTATES, build_table, heading
 from fakes import make_result
 
 
@@ -155,3 +157,34 @@ def test_packed_weights_show_weights_per_second() -> None:
     plain, row = (dict(zip(table.header, line.cells, strict=True)) for line in table.rows)
     assert (row["dtype"], row["Gw/s"], plain["dtype"], plain["Gw/s"]) == ("nvfp4", "4.61", "f64", "-")
     assert build_table([make_result()]).header == HEADER
+
+
+def layer_rows() -> list[Result]:
+    """Two rows of a model's matrices, which rotate."""
+    made = []
+    for name, copies in (("qkv", 51), ("expert+shared gate_up", 7)):
+        reason = f"launches rotate over {copies} sets of the arrays"
+        row = make_result(kernel="gemv", m=6144, n=4096, layer=f"tiny {name}", layer_uses=32, weights_per_s=2e9)
+        made.append(replace(row, copies=copies, reason=reason))
+    return [made[0], replace(made[1], status="suspect", reason=f"drift; {made[1].reason}")]
+
+
+def test_a_models_matrices_are_named() -> None:
+    """The first column has the matrix, the heading the model and the shapes; best makes room for weights per second."""
+    table = build_table(layer_rows())
+    assert table.header[0] == "matrix" and "best" not in table.header and "Gw/s" in table.header
+    assert "best" not in table.legend
+    assert [row.cells[0] for row in table.rows] == ["qkv", "expert+shared gate_up"]
+    line = "gemv, matrices of tiny (rows x columns, how often in a step): qkv 6144 x 4096, 32; "
+    assert any(text.startswith(line) for text in heading(layer_rows()).splitlines())
+    mixed = build_table([make_result(kernel="read"), *layer_rows()])
+    assert mixed.header[0] == "kernel" and [row.cells[0] for row in mixed.rows][:2] == ["read", "qkv"]
+
+
+def test_rotation_of_many_matrices_is_one_footnote() -> None:
+    """The number of sets differs from row to row and stands in the CSV; one footnote says so, apart from doubts."""
+    table = build_table(layer_rows())
+    assert table.footnotes == (ROTATES, "suspect: drift")
+    assert [row.cells[-1] for row in table.rows] == ["1", "1,2"]
+    plain = make_result(copies=5, reason="launches rotate over 5 sets of the arrays")
+    assert build_table([plain]).footnotes == ("launches rotate over 5 sets of the arrays",)

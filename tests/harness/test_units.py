@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark.errors import UsageError
-from bandmark.units import format_bytes, parse_bytes
+from bandmark.units import format_bytes, format_seconds, parse_bytes
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,11 @@ def test_written_sizes_can_be_read_back(size: int) -> None:
 def test_sizes_are_written_with_a_binary_unit(size: int, text: str) -> None:
     """The largest unit that leaves at least one, with three figures."""
     assert format_bytes(size) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.00123, "1.23 ms"), (0.127, "127 ms"), (2.5, "2.5 s"), (6.4e-4, "640 us"), (1.0, "1 s")]
+)
+def test_times_are_written(seconds: float, text: str) -> None:
+    """A time has three figures and its best-reading unit."""
+    assert format_seconds(seconds) == text

@@ -53,7 +53,7 @@ class Backend(Protocol):
         Args:
             inputs: what the operands hold.
             variant: one of the backend's forms of the kernel; None for the default.
-            copies: sets of the operands to rotate over; on a CPU there is one.
+            copies: sets of the operands to rotate over.
 
         Raises:
             MemoryError: they don't fit after all.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bandmark.memory import MemoryBudget, available_bytes, host_budget
 from bandmark.threads import Team
 from bandmark_kernels import Launch, Operand
 from bandmark_kernels.inputs import Inputs
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 ALIGNMENT = 4096
 """Operands start on a page."""
+
+SPARE = 2
+"""Addresses of an arena over the bytes that it is made for."""
 
 
 def bounds(length: int, parts: int) -> list[tuple[int, int]]:
@@ -46,20 +50,31 @@ class HostMemory:
         self.team = team
         self._numa_nodes = numa_nodes
         self._arena: NDArray[np.uint8] | None = None
+        self._touched = 0
+        """Bytes from the arena's start that have been used: the rest of it is addresses without memory."""
         self._inputs: Inputs | None = None
-        self._operands: dict[str, NDArray[Any]] = {}
+        self._sets: list[dict[str, NDArray[Any]]] = []
 
     def operands(self, inputs: Inputs) -> dict[str, NDArray[Any]]:
-        """Return the operands of a case, filled and with a poisoned output; the same ones for the same inputs."""
-        if self._inputs is not inputs:
-            self._inputs, self._operands = inputs, self._carve(inputs)
-            for operand in inputs.kernel.operands:
-                self.reset(operand)
-        return self._operands
+        """Return the only set of a case's operands."""
+        return self.sets(inputs)[0]
 
-    def reset(self, operand: Operand) -> None:
-        """Fill an operand that is read with its tile, and one that is only written with NaN."""
-        array = self._operands[operand.name]
+    def sets(self, inputs: Inputs, copies: int = 1) -> list[dict[str, NDArray[Any]]]:
+        """Return sets of a case's operands, filled and with poisoned outputs; the same ones for the same inputs."""
+        if self._inputs is not inputs or len(self._sets) != copies:
+            self._inputs, self._sets = inputs, self._carve(inputs, copies)
+            for place in range(copies):
+                for operand in inputs.kernel.operands:
+                    self.reset(operand, place)
+        return self._sets
+
+    def budget(self) -> MemoryBudget:
+        """Return the budget of the system's memory; what the arena holds is there to be used again."""
+        return host_budget(available_bytes() + self._touched)
+
+    def reset(self, operand: Operand, place: int = 0) -> None:
+        """Fill an operand of one of the sets: with its tile if it is read, with NaN if it is only written."""
+        array = self._sets[place][operand.name]
         assert self._inputs is not None
         if operand.role == "result":
             array[...] = float("nan")
@@ -69,10 +84,8 @@ class HostMemory:
             # All bits set is NaN in every format.
             self._each_part(operand, lambda part: array[part].view("uint8").fill(0xFF))
 
-    def _carve(self, inputs: Inputs) -> dict[str, NDArray[Any]]:
-        """Lay the operands out in the arena, in their order."""
-        import numpy as np
-
+    def _carve(self, inputs: Inputs, copies: int) -> list[dict[str, NDArray[Any]]]:
+        """Lay the operands of each set out in the arena, in their order, and set behind set."""
         kernel, shape, dtype = inputs.kernel, inputs.shape, inputs.dtype
         placed: dict[str, tuple[int, int]] = {}
         end = 0
@@ -81,15 +94,23 @@ class HostMemory:
                 size = operand.nbytes(shape, dtype)
                 placed[operand.name] = (end, size)
                 end += -(-size // ALIGNMENT) * ALIGNMENT
-        arena = self._room(end)
+        arena = self._room(copies * end)
+        return [self._views(inputs, arena[k * end : (k + 1) * end], placed) for k in range(copies)]
+
+    def _views(
+        self, inputs: Inputs, room: NDArray[np.uint8], placed: dict[str, tuple[int, int]]
+    ) -> dict[str, NDArray[Any]]:
+        """Return the operands of one set as views of its part of the arena; a reduction's result has its own."""
+        import numpy as np
+
         arrays: dict[str, NDArray[Any]] = {}
-        for operand in kernel.operands:
+        for operand in inputs.kernel.operands:
             if operand.role == "result":
-                arrays[operand.name] = np.full((), np.nan, dtype.accumulator)
+                arrays[operand.name] = np.full((), np.nan, inputs.dtype.accumulator)
                 continue
             start, size = placed[operand.name]
-            flat = arena[start : start + size].view(operand.stored_as(dtype))
-            arrays[operand.name] = flat.reshape(-1, shape.n // operand.per) if operand.extent == "mn" else flat
+            flat = room[start : start + size].view(operand.stored_as(inputs.dtype))
+            arrays[operand.name] = flat.reshape(-1, inputs.shape.n // operand.per) if operand.extent == "mn" else flat
         return arrays
 
     def _room(self, size: int) -> NDArray[np.uint8]:
@@ -100,11 +121,13 @@ class HostMemory:
         import numpy as np
 
         if self._arena is None or len(self._arena) < size or self._numa_nodes > 1:
-            self._operands, self._arena = {}, None
-            pages = mmap.mmap(-1, max(size, ALIGNMENT), **_PRIVATE)
+            self._sets, self._arena, self._touched = [], None, 0
+            # Addresses to spare cost nothing, and a larger group need not touch all of its pages anew.
+            pages = mmap.mmap(-1, max(SPARE * size, ALIGNMENT), **_PRIVATE)
             if hasattr(mmap, "MADV_HUGEPAGE"):
                 pages.madvise(mmap.MADV_HUGEPAGE)
             self._arena = np.frombuffer(pages, np.uint8)
+        self._touched = max(self._touched, size)
         return self._arena
 
     def _each_part(self, operand: Operand, work: Callable[[Any], object]) -> None:
@@ -132,10 +155,13 @@ class HostMemory:
 
     def close(self) -> None:
         """Let go of the arena."""
-        self._arena, self._inputs, self._operands = None, None, {}
+        self._arena, self._inputs, self._sets, self._touched = None, None, [], 0
 
 
-_PRIVATE: dict[str, int] = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
+_PRIVATE: dict[str, int] = {}
+if hasattr(mmap, "MAP_ANONYMOUS"):
+    # The system counts pages when they are touched, and not the addresses to spare.
+    _PRIVATE["flags"] = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
 
 
 def part_slices(operand: Operand, inputs: Inputs, parts: int) -> Sequence[Any]:

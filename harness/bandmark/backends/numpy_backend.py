@@ -10,9 +10,9 @@ import numpy as np
 from bandmark.backends.host import HostMemory, bounds, for_each, part_slices
 from bandmark.device import Device
 from bandmark.measure import Reading
-from bandmark.memory import MemoryBudget, available_bytes, host_budget
+from bandmark.memory import MemoryBudget
 from bandmark.telemetry import Telemetry
-from bandmark_kernels import DTYPES, DType, Kernel, Launch
+from bandmark_kernels import DTYPES, DType, Kernel, Launch, Operand
 from bandmark_kernels.inputs import Inputs
 from bandmark_kernels.verify import max_error
 
@@ -53,7 +53,7 @@ class NumpyBackend:
 
     def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> NumpyWorkload:
         """Place the operands and bind the kernel to each thread's part of them."""
-        return NumpyWorkload(self, inputs, variant)
+        return NumpyWorkload(self, inputs, variant, copies)
 
     def lacks_memory(self, problem: BaseException) -> bool:
         """Return whether NumPy found no room."""
@@ -61,7 +61,7 @@ class NumpyBackend:
 
     def budget(self) -> MemoryBudget:
         """Return the budget of the system's memory."""
-        return host_budget(available_bytes())
+        return self.memory.budget()
 
     def telemetry(self) -> Telemetry:
         """Return nothing: a CPU's sensors are not read."""
@@ -78,21 +78,25 @@ class NumpyBackend:
 
 
 class NumpyWorkload:
-    """A kernel bound to the parts of its operands, one part per thread."""
+    """A kernel bound to the parts of its operands, one part per thread, or to several sets of them in turn."""
 
-    copies = 1
-
-    def __init__(self, backend: NumpyBackend, inputs: Inputs, variant: str | None = None) -> None:
+    def __init__(self, backend: NumpyBackend, inputs: Inputs, variant: str | None = None, copies: int = 1) -> None:
+        kernel = inputs.kernel
         self.inputs = inputs
+        self.copies = copies
         self._backend = backend
-        self._operands = backend.memory.operands(inputs)
+        self._sets = backend.memory.sets(inputs, copies)
+        self._next = 0
         self._partials: NDArray[Any] | None = None
+        if kernel.is_reduction:
+            self._partials = np.full(self._parts, np.nan, inputs.dtype.accumulator)
         with backend.blas.limit(limits=1):
-            forms = self._forms(inputs.kernel.scalars)
+            forms = self._forms(kernel.scalars)
             if variant is not None and variant not in forms:
                 raise NotImplementedError(f"the {variant} variant does not go with operands so short, or so laid out")
             self.variant: str | None = variant or self._fastest(forms)
-        self._calls = forms[self.variant]
+            rest = (self._chosen(operands, kernel.scalars) for operands in self._sets[1:])
+            self._timed = [forms[self.variant], *rest]
 
     def start(self, launches: int) -> None:
         """Hold BLAS to one thread per call, then start the host's clock."""
@@ -101,10 +105,11 @@ class NumpyWorkload:
         self._begin = perf_counter()
 
     def launch(self) -> None:
-        """Run every thread's part, and fold the parts' results."""
-        self._backend.memory.team.run(self._calls)
+        """Run every thread's part on the next set of operands, and fold the parts' results."""
+        self._backend.memory.team.run(self._timed[self._next])
         if self._partials is not None:
-            np.add.reduce(self._partials, axis=0, out=self._operands[self.inputs.kernel.output.name])
+            np.add.reduce(self._partials, axis=0, out=self._sets[self._next][self.inputs.kernel.output.name])
+        self._next = (self._next + 1) % self.copies
 
     def stop(self) -> Reading:
         """Read the host's clock: a launch returns when its work is done."""
@@ -113,46 +118,61 @@ class NumpyWorkload:
         return Reading(seconds)
 
     def verify(self) -> float:
-        """Launch once into poisoned outputs and compare them with the reference."""
+        """Launch once into poisoned outputs of the next set in turn and compare them with the reference."""
         kernel, memory = self.inputs.kernel, self._backend.memory
-        self._reset_outputs()
-        timed = self._calls
+        place, operands = self._next, self._sets[self._next]
+        timed = self._timed[place]
+        self._reset_outputs(place)
         with self._backend.blas.limit(limits=1):
             if kernel.check_scalars:
-                self._calls = self._forms(kernel.check_scalars)[self.variant]
+                self._timed[place] = self._chosen(operands, kernel.check_scalars)
             self.launch()
-        self._calls = timed
+        self._timed[place] = timed
         error = max_error(
             self.inputs,
-            lambda name, start, stop: self._operands[name].reshape(-1)[start:stop],
+            lambda name, start, stop: operands[name].reshape(-1)[start:stop],
             fold=kernel.numpy.fold(self.inputs.dtype),
             result=DTYPES[self.inputs.dtype.accumulator] if kernel.is_reduction else None,
             workers=len(memory.team),
         )
         if kernel.check_scalars:
-            self._reset_outputs()
+            self._reset_outputs(place)
         return error
 
     def close(self) -> None:
         """Let go of the operands."""
-        self._calls = []
-        self._operands = {}
+        self._timed, self._sets = [], []
 
-    def _reset_outputs(self) -> None:
-        """Poison what is only written, and give what is worked on in place its contents again."""
+    @property
+    def _parts(self) -> int:
+        """How many threads have a part of the operands."""
+        return len(bounds(self.inputs.shape.count(self.inputs.kernel.split), len(self._backend.memory.team)))
+
+    def _reset_outputs(self, place: int) -> None:
+        """Poison what a set's launches only write, and give what they work on in place its contents again."""
         for operand in self.inputs.kernel.outputs:
-            self._backend.memory.reset(operand)
+            self._backend.memory.reset(operand, place)
 
     def _forms(self, scalars: Any) -> dict[str | None, list[Launch]]:
-        """Return the calls of each form of the kernel that goes with these operands, by variant."""
-        inputs, body, team = self.inputs, self.inputs.kernel.numpy, self._backend.memory.team
-        encoded = {name: inputs.dtype.encode(np.array(value))[()] for name, value in scalars.items()}
-        forms = {body.variant: for_each(team, self._bind(encoded))}
-        for name, bind in body.variants.items():
-            calls = bind(len(team), **self._operands, **encoded)
-            if calls is not None:
-                forms[name] = for_each(team, calls)
-        return forms
+        """Return the calls of each form of the kernel that goes with the operands, by variant, on the first set."""
+        body = self.inputs.kernel.numpy
+        bound = {name: self._bind(name, self._sets[0], scalars) for name in (body.variant, *body.variants)}
+        return {name: calls for name, calls in bound.items() if calls is not None}
+
+    def _bind(self, variant: str | None, operands: dict[str, NDArray[Any]], scalars: Any) -> list[Launch] | None:
+        """Return a call per thread of one form on one set; None if the form does not go with such operands."""
+        body, team = self.inputs.kernel.numpy, self._backend.memory.team
+        encoded = {name: self.inputs.dtype.encode(np.array(value))[()] for name, value in scalars.items()}
+        if variant == body.variant:
+            return for_each(team, self._each_part(operands, encoded))
+        calls = body.variants[str(variant)](len(team), **operands, **encoded)
+        return None if calls is None else for_each(team, calls)
+
+    def _chosen(self, operands: dict[str, NDArray[Any]], scalars: Any) -> list[Launch]:
+        """Return the calls of the form that is timed, on one set: what goes with the first goes with all."""
+        calls = self._bind(self.variant, operands, scalars)
+        assert calls is not None
+        return calls
 
     def _fastest(self, forms: dict[str | None, list[Launch]]) -> str | None:
         """Return the form that is fastest here, by its better of two launches taken in turns after one to warm up."""
@@ -166,26 +186,20 @@ class NumpyWorkload:
                 times[name].append(perf_counter() - begin)
         return min(times, key=lambda name: min(times[name][1:]))
 
-    def _bind(self, scalars: dict[str, Any]) -> list[Launch]:
+    def _each_part(self, operands: dict[str, NDArray[Any]], scalars: dict[str, Any]) -> list[Launch]:
         """Bind the kernel to each thread's part; results of a reduction go to one partial per thread."""
-        inputs, kernel = self.inputs, self.inputs.kernel
-        axis = inputs.shape.count(kernel.split)
-        parts = len(bounds(axis, len(self._backend.memory.team)))
-        if kernel.is_reduction:
-            self._partials = np.full(parts, np.nan, inputs.dtype.accumulator)
-        calls = []
-        for part in range(parts):
-            views = {operand.name: self._view(operand, part, parts) for operand in kernel.operands}
+        kernel, calls = self.inputs.kernel, []
+        for part in range(self._parts):
+            views = {operand.name: self._view(operand, operands[operand.name], part) for operand in kernel.operands}
             calls.append(kernel.numpy.bind(**views, **scalars))
         return calls
 
-    def _view(self, operand: Any, part: int, parts: int) -> NDArray[Any]:
+    def _view(self, operand: Operand, array: NDArray[Any], part: int) -> NDArray[Any]:
         """Return a thread's view of an operand: its part, its partial, or the whole of it."""
-        array = self._operands[operand.name]
         if operand.role == "result":
             assert self._partials is not None
             return self._partials[part : part + 1].reshape(())
         if self.inputs.kernel.split not in operand.extent:
             return array
-        view: NDArray[Any] = array[part_slices(operand, self.inputs, parts)[part]]
+        view: NDArray[Any] = array[part_slices(operand, self.inputs, self._parts)[part]]
         return view

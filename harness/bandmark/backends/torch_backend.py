@@ -16,7 +16,7 @@ from bandmark.backends.host import HostMemory
 from bandmark.backends.torch_devices import nvml_address
 from bandmark.device import Device
 from bandmark.measure import Reading
-from bandmark.memory import MemoryBudget, available_bytes, device_budget, host_budget, unified_budget
+from bandmark.memory import MemoryBudget, available_bytes, device_budget, unified_budget
 from bandmark.sensors import Sensors
 from bandmark.telemetry import Telemetry
 from bandmark_kernels import DType, Kernel, Launch, Operand
@@ -70,7 +70,7 @@ class TorchBackend:
     def budget(self) -> MemoryBudget:
         """Return the budget of the device's memory, or of the system's where the two share it."""
         if self.memory:
-            return host_budget(available_bytes())
+            return self.memory.budget()
         if self.device.integrated or self.address.type == "mps":
             return unified_budget(available_bytes(), self.device.memory_bytes)
         free, _ = torch.get_device_module(self.address).mem_get_info(self.address)
@@ -111,9 +111,9 @@ class TorchWorkload:
     def __init__(self, backend: TorchBackend, inputs: Inputs, copies: int = 1) -> None:
         kernel = inputs.kernel
         self.inputs = inputs
-        self.copies = 1 if backend.memory else copies
+        self.copies = copies
         self._backend = backend
-        self._sets = [{operand.name: self._place(operand) for operand in kernel.operands} for _ in range(self.copies)]
+        self._sets = [{operand.name: self._place(operand, i) for operand in kernel.operands} for i in range(copies)]
         self._timer = None if backend.memory else EventTimer(torch.get_device_module(backend.address))
         self._timed = [kernel.torch.bind(**tensors, **kernel.scalars) for tensors in self._sets]
         self._next = 0
@@ -135,8 +135,9 @@ class TorchWorkload:
 
     def verify(self) -> float:
         """Launch once into poisoned outputs of the next set in turn and compare them with the reference."""
-        kernel, tensors = self.inputs.kernel, self._sets[self._next]
-        self._reset_outputs(tensors)
+        kernel, place = self.inputs.kernel, self._next
+        tensors = self._sets[place]
+        self._reset_outputs(place)
         if kernel.check_scalars:
             kernel.torch.bind(**tensors, **kernel.check_scalars)()
         else:
@@ -148,7 +149,7 @@ class TorchWorkload:
             workers=self._backend.threads or 1,
         )
         if kernel.check_scalars:
-            self._reset_outputs(tensors)
+            self._reset_outputs(place)
         return error
 
     def close(self) -> None:
@@ -162,26 +163,27 @@ class TorchWorkload:
         self._timed[self._next]()
         self._next = (self._next + 1) % self.copies
 
-    def _place(self, operand: Operand) -> torch.Tensor:
-        """Return an operand as a tensor: the host's array on a CPU, else a filled tensor on the device."""
+    def _place(self, operand: Operand, place: int) -> torch.Tensor:
+        """Return an operand of a set as a tensor: the host's array on a CPU, else a filled tensor on the device."""
         dtype = getattr(torch, operand.number(self.inputs.dtype).name)
         shape = self.inputs.shape
         if operand.role == "result":
             return torch.full((), float("nan"), dtype=dtype, device=self._backend.address)
         if self._backend.memory:
-            return torch.from_numpy(self._backend.memory.operands(self.inputs)[operand.name]).view(dtype)
+            host = self._backend.memory.sets(self.inputs, self.copies)[place]
+            return torch.from_numpy(host[operand.name]).view(dtype)
         tensor = torch.empty(operand.count(shape), dtype=dtype, device=self._backend.address)
         tensor = tensor.view(-1, shape.n) if operand.extent == "mn" else tensor
         self._fill(operand, tensor)
         return tensor
 
-    def _reset_outputs(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Fill outputs that are read, too, with their tiles, and those that are only written with NaN."""
+    def _reset_outputs(self, place: int) -> None:
+        """Fill a set's outputs: with their tiles if they are read, too, with NaN if they are only written."""
         for operand in self.inputs.kernel.outputs:
             if self._backend.memory and operand.role != "result":
-                self._backend.memory.reset(operand)
+                self._backend.memory.reset(operand, place)
             else:
-                self._fill(operand, tensors[operand.name])
+                self._fill(operand, self._sets[place][operand.name])
 
     def _fill(self, operand: Operand, tensor: torch.Tensor) -> None:
         """Repeat an operand's tile along its first axis on the device, or poison it."""

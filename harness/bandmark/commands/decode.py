@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 
-from bandmark.decode.config import read_config
 from bandmark.decode.measured import MeasuredSystem, read_systems
 from bandmark.decode.model import Model
-from bandmark.decode.models import find_model
+from bandmark.decode.models import find_model, find_or_read
 from bandmark.decode.predict import Prediction, System, predict
 from bandmark.decode.rates_text import model_text, rates_table
 from bandmark.decode.step import step_of
@@ -52,14 +50,6 @@ def _validate(as_json: bool) -> int:
     return EXIT_OK if checked.holds else EXIT_FAILED
 
 
-def find_or_read(name: str) -> Model:
-    """Return a model by its name in the table or from its config.json; raises UsageError or FileError."""
-    if name.endswith(".json") or "/" in name or Path(name).exists():
-        path = Path(name)
-        return read_config(path / "config.json" if path.is_dir() else path)
-    return find_model(name)
-
-
 def shown_models(weights: str | None) -> list[Model]:
     """Return the models of the table, without those that can't have a format; raises UsageError for an unknown one."""
     models = [find_model(name) for name in SHOWN]
@@ -82,21 +72,24 @@ def formats_of(model: Model, name: str | None) -> list[WeightFormat]:
 
 def predictions(arguments: argparse.Namespace, pairs: list[tuple[Model, WeightFormat]]) -> list[Prediction]:
     """Return the prediction of each model and format on each system, in this order."""
-    measured, named = choose(read_or_measure(arguments), arguments.system)
+    formats = dict.fromkeys(weights.kernel_format for _, weights in pairs if weights.kernel_format)
+    measured, named = choose(read_or_measure(arguments, weights=tuple(formats)), arguments.system)
     published = [published_system(system) for system in named]
 
-    def systems(weights: WeightFormat) -> list[System]:
-        return [*(measured_system(m, weights) for m in measured), *published]
+    def systems(model: Model, weights: WeightFormat) -> list[System]:
+        return [*(measured_system(m, weights, model.name) for m in measured), *published]
 
     return [
         predict(system, model, weights, context=arguments.context, batch=arguments.batch)
         for model, weights in pairs
-        for system in systems(weights)
+        for system in systems(model, weights)
     ]
 
 
 def read_or_measure(
-    arguments: argparse.Namespace, kernels: tuple[str, ...] = ("gemv", "kv", "read")
+    arguments: argparse.Namespace,
+    kernels: tuple[str, ...] = ("gemv", "kv", "read"),
+    weights: tuple[str, ...] = (),
 ) -> list[MeasuredSystem]:
     """Return the systems of the results, or this machine as a quick run finds it, unless it is not asked for."""
     if arguments.results:
@@ -105,4 +98,4 @@ def read_or_measure(
         return []
     from bandmark.decode.fresh import measure_here
 
-    return [measure_here(kernels)]
+    return [measure_here(kernels, weights)]

@@ -20,7 +20,7 @@ def execute(arguments: argparse.Namespace) -> int:
     print(f"{'kernel':9}{'formula':29}{'read+written':14}{'flops':7}words and flops per element")
     for entry in map(_kernel, KERNELS):
         words = f"{entry['words_read']}+{entry['words_written']}"
-        print(f"{entry['name']:9}{entry['formula']:29}{words:14}{entry['flops']:<7}{entry['besides']}")
+        print(f"{entry['name']:9}{entry['formula']:29}{words:14}{entry['flops']:<7}{entry['besides']}".rstrip())
     print(f"\ndtypes: {', '.join(f'{d.name} ({d.itemsize} bytes)' for d in DTYPES.values())}\n")
     for name, state in backends.items():
         print(f"{name:7}{state['state']}")

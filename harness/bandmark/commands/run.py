@@ -7,7 +7,7 @@ import math
 import sys
 from pathlib import Path
 
-from bandmark.console import LiveProgress, show_results, talk, warn
+from bandmark.console import LiveProgress, nowhere, show_results, talk, warn
 from bandmark.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from bandmark.record import Result
 from bandmark.request import Request, Session, open_session
@@ -33,16 +33,24 @@ def execute(arguments: argparse.Namespace) -> int:
     finally:
         if files:
             files.discard_if_empty()
-    if to_stdout:
-        sys.stdout.write(to_csv(rows))
-    elif rows:
-        show_results(rows)
+    _show(rows, to_stdout)
     if files and files.json.exists():
         talk(f"wrote {files.csv} and {files.json}")
     if interrupted:
         talk(f"interrupted after {len(rows)} rows; they are kept" if rows else "interrupted before the first row")
         return EXIT_INTERRUPTED
     return exit_code(rows, arguments.fail_below)
+
+
+def _show(rows: list[Result], to_stdout: bool) -> None:
+    """Print the rows as CSV, or as a table, which may lose its reader: the run is good, and its files are written."""
+    if to_stdout:
+        sys.stdout.write(to_csv(rows))
+    elif rows:
+        try:
+            show_results(rows)
+        except BrokenPipeError:
+            sys.stdout = nowhere()
 
 
 def to_request(arguments: argparse.Namespace) -> Request:
@@ -64,6 +72,7 @@ def to_request(arguments: argparse.Namespace) -> Request:
         system=arguments.system,
         variants=arguments.variant or (),
         weights=arguments.weights or (),
+        layer=arguments.layer,
     )
 
 

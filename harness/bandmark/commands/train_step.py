@@ -6,8 +6,8 @@ import argparse
 import json
 import sys
 
-from bandmark.commands.decode import find_or_read, read_or_measure
-from bandmark.decode.models import find_model
+from bandmark.commands.decode import read_or_measure
+from bandmark.decode.models import find_model, find_or_read
 from bandmark.decode.optimizer import train_steps
 from bandmark.decode.steps_text import steps_table
 from bandmark.decode.systems import choose

@@ -143,6 +143,7 @@ def _case(pair: Pair, case: Estimate, terms: Terms) -> CaseComparison:
         variant=one.variant,
         m=one.m,
         n=one.n,
+        layer=one.layer,
         baseline_gbs=gbs[0],
         candidate_gbs=gbs[1],
         ratio=_exp(case.log_ratio),

@@ -38,9 +38,14 @@ class Figure:
         return (self.backend, self.kernel, self.dtype, self.weight_format)
 
     @property
+    def layer(self) -> str | None:
+        """Which matrix of a model it is of; None where it is of none."""
+        return None if self.row is None else self.row.layer
+
+    @property
     def name(self) -> str:
         """What people call the case: 'triad numpy float64'."""
-        parts = (self.kernel, self.backend, self.dtype, self.weight_format)
+        parts = (self.kernel, self.layer, self.backend, self.dtype, self.weight_format)
         return " ".join(part for part in parts if part)
 
 

@@ -49,6 +49,8 @@ class CaseComparison:
     """The candidate's percentage of its peak over the baseline's of its own."""
     peak_verdict: Verdict | None = None
     peak_reason: str | None = None
+    layer: str | None = None
+    """Model and matrix of a GEMV that multiplied by a model's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

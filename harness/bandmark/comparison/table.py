@@ -14,6 +14,7 @@ from bandmark.comparison.estimate import ERROR_RATE
 from bandmark.comparison.figures import Side
 from bandmark.comparison.outcome import CaseComparison, Comparison
 from bandmark.console import console, escape
+from bandmark.layers import matrix_name
 from bandmark.table import SHORT_DTYPES
 
 STYLES = {"FASTER": "green", "SLOWER": "red", "SAME": "", "UNCLEAR": "yellow"}
@@ -50,10 +51,11 @@ def _print_table(out: Console, cases: Sequence[CaseComparison], header: Sequence
     drawn = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name in (*CASE_HEADER, *header):
         words = name in (*CASE_HEADER, "verdict", "notes")
-        drawn.add_column(name, justify="left" if words else "right", no_wrap=True)
+        whole = name != CASE_HEADER[0]
+        drawn.add_column(name, justify="left" if words else "right", no_wrap=whole, overflow="fold")
     for case in cases:
         dtype = SHORT_DTYPES.get(case.dtype or "", case.dtype or "any")
-        names = (case.kernel, case.backend or "-", case.weight_format or dtype)
+        names = (matrix_name(case.layer) or case.kernel, case.backend or "-", case.weight_format or dtype)
         row = [escape(text) for text in (*names, *cells(case))]
         drawn.add_row(*row, style=STYLES[_verdict_shown(case, header)])
     out.print(drawn)

@@ -11,6 +11,7 @@ from pathlib import Path
 from bandmark.catalog import rows_named
 from bandmark.decode.weights import FORMATS, WeightFormat
 from bandmark.errors import FileError, UsageError
+from bandmark.layers import matrix_of, model_of, total
 from bandmark.record import MEASURED, Result
 from bandmark.store import read_record_beside, read_rows
 from bandmark_kernels import DTYPES
@@ -77,11 +78,14 @@ def _memory(csv: Path) -> int | None:
 
 
 def usable_rows(system: MeasuredSystem, *kernels: str) -> list[Result]:
-    """Return the measured rows of some kernels: of those that are plainly ok and in memory if there are such."""
+    """Return the measured rows of some kernels: of those that are plainly ok and in memory if there are such.
+
+    Rows of a model's matrices are left out: one of them alone says little.
+    """
     rows = [
         r
         for r in system.rows
-        if r.kernel in kernels and r.status in MEASURED and r.verified is True and r.bandwidth_gbs
+        if r.kernel in kernels and r.status in MEASURED and r.verified is True and r.bandwidth_gbs and r.layer is None
     ]
     rows = [r for r in rows if r.regime == "dram"] or rows
     return [r for r in rows if r.status == "ok"] or rows
@@ -98,13 +102,14 @@ def fastest(rows: Iterable[Result], words: str = "") -> Bandwidth | None:
     return Bandwidth(best.bandwidth_gbs, f"{words}{best.kernel} {kind} ({best.backend}){doubts}")
 
 
-def weight_bandwidth(system: MeasuredSystem, weights: WeightFormat) -> Bandwidth:
-    """Return the bandwidth at which weights of a format are read.
+def weight_bandwidth(system: MeasuredSystem, weights: WeightFormat, model: str = "") -> Bandwidth:
+    """Return the bandwidth at which weights of a format are read: over a model's own matrices if they were measured.
 
     Raises:
         UsageError: the results have no measured GEMV row.
     """
-    rows = usable_rows(system, "gemv")
+    layers = [r for r in system.rows if r.layer_uses and r.time_median_s and r.status in MEASURED and r.verified]
+    rows = [r for r in layers if model_of(r) == model] or usable_rows(system, "gemv") or layers
     if not rows:
         raise UsageError(
             f"the results of {system.system} ({system.device}) have no measured gemv row, and decoding is what a GEMV "
@@ -112,14 +117,41 @@ def weight_bandwidth(system: MeasuredSystem, weights: WeightFormat) -> Bandwidth
         )
     wanted = weights.kernel_format
     own = [r for r in rows if wanted and (r.weight_format == wanted or _plain_dtype(r) == wanted)]
-    if own and (found := fastest(own)):
+    if own and (found := _gemv(system, own)):
         return found
     bits = min(weights.body_bits, weights.expert_bits)
     nearest = min(abs(math.log(_bits(row) / bits)) for row in rows)
     rows = [row for row in rows if abs(math.log(_bits(row) / bits)) == nearest]
-    found = fastest(rows, f"no gemv row in {wanted or weights.name}, so of the nearest, ")
+    found = _gemv(system, rows, f"no gemv row in {wanted or weights.name}, so of the nearest, ")
     assert found is not None
     return found
+
+
+def _gemv(system: MeasuredSystem, rows: Sequence[Result], words: str = "") -> Bandwidth | None:
+    """Return the highest bandwidth of GEMV rows; of a model's matrices that of all together, as a step uses them."""
+    if any(row.layer is None for row in rows):
+        return fastest(rows, words)
+    passes = []
+    for (model, backend, form, _), group in groupby(sorted(rows, key=_setting), key=_setting):
+        own = list(group)
+        moved, seconds = total(own)
+        every = {matrix_of(row) for row in system.rows if model_of(row) == model}
+        names = "all matrices" if len(own) == len(every) else ", ".join(map(matrix_of, own))
+        said = f"{words}gemv {form} over {names} of {model} ({backend}){_doubts(own)}"
+        passes.append((len(own), Bandwidth(moved / seconds / 1e9, said)))
+    return max(passes, key=lambda found: (found[0], found[1].gbs))[1] if passes else None
+
+
+def _setting(row: Result) -> tuple[str, str, str, str]:
+    """Return what is equal among the rows of a model's matrices that add up."""
+    return model_of(row), row.backend, row.weight_format or row.dtype, row.variant or ""
+
+
+def _doubts(rows: Sequence[Result]) -> str:
+    """Return what to say of rows that are not plainly ok and from memory."""
+    regime = "" if all(row.regime == "dram" for row in rows) else ", not all in the dram regime"
+    reasons = dict.fromkeys(f"{row.status}: {row.reason}" for row in rows if row.status != "ok")
+    return regime + "".join(f", {reason}" for reason in reasons)
 
 
 def _plain_dtype(row: Result) -> str | None:

@@ -6,7 +6,9 @@ import csv
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
 
+from bandmark.decode.config import read_config
 from bandmark.decode.model import Model
 from bandmark.errors import unknown_name
 
@@ -50,3 +52,11 @@ def find_model(name: str) -> Model:
     if name.lower() not in models:
         raise unknown_name("model", name, models)
     return models[name.lower()].model
+
+
+def find_or_read(name: str) -> Model:
+    """Return a model by its name in the table or from its config.json; raises UsageError or FileError."""
+    if name.endswith(".json") or "/" in name or Path(name).exists():
+        path = Path(name)
+        return read_config(path / "config.json" if path.is_dir() else path)
+    return find_model(name)

@@ -7,8 +7,8 @@ from typing import Any
 
 from bandmark.decode.fit import KNOWN_CLASSES, fitted
 from bandmark.decode.model import Model
+from bandmark.decode.spread import uncertainty
 from bandmark.decode.step import Step, memory_bytes, step_of
-from bandmark.decode.validation import uncertainty
 from bandmark.decode.weights import WeightFormat, check_format
 
 RESERVED = 0.10

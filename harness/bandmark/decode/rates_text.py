@@ -9,20 +9,26 @@ from itertools import groupby
 from bandmark.decode.fit import KNOWN_CLASSES, fitted
 from bandmark.decode.layout import WIDTH, Line, lay_out, paragraphs
 from bandmark.decode.predict import Prediction, predict
-from bandmark.decode.validation import uncertainty
+from bandmark.decode.spread import uncertainty
 from bandmark.decode.weights import stored_bytes
+from bandmark.units import format_seconds
 
 LEGEND = (
     "Tokens per second: expected, then < the upper bound, which is the bandwidth over the bytes of a token and which "
     "no engine can beat. ? expected of a kind of memory that no published rate covers. too big: weights and cache do "
-    "not leave a tenth of the memory free. GB: weights as stored. KV: cache bytes of each token of context."
+    "not leave a tenth of the memory free. GB: weights as stored. KV: cache of each token of context."
 )
 
 
+CPU = (
+    "On a CPU the expected rate holds only where the arithmetic keeps up with the memory. NumPy's gemv with packed "
+    "weights is bound by its conversion to float32: an engine made for such weights can beat what follows from it."
+)
+
 MODEL_LEGEND = (
     "Rates in tokens per second. bound: the bandwidth over the bytes of a token, which no engine can beat. weights: "
-    "least time to read them once. cache: its share of a step's least time. too big: weights and cache do not leave a "
-    "tenth of the memory free."
+    "least time to read them once. cache: its share of a step's least time. memory: whether weights and cache leave a "
+    "tenth of it free."
 )
 
 
@@ -43,15 +49,15 @@ def rates_table(predictions: Sequence[Prediction]) -> str:
     """Return a line per model and format, a column per system."""
     systems = list(dict.fromkeys(p.system.name for p in predictions))
     groups = groupby(predictions, key=lambda p: (p.model.name, p.weights.name))
-    table = lay_out(f"{'weights':11}{'GB':>6}{'KV':>8}", systems, 14, (_line(list(group)) for _, group in groups))
+    table = lay_out(f" {'weights':10}{'GB':>6}", systems, [_line(list(group)) for _, group in groups])
     return "\n".join([*table, "", *notes(predictions)]) + "\n"
 
 
 def _line(row: Sequence[Prediction]) -> Line:
     first = row[0]
     size = f"{_stored(first) / 1e9:.4g}" if _stored(first) < 1e12 else f"{_stored(first) / 1e9:.0f}"
-    middle = f"{first.weights.name:11}{size:>6}{first.model.kv_bytes_per_token():8.0f}"
-    return Line(first.model.name, middle, [cell(p) for p in row])
+    model = f"{first.model.name} (KV {first.model.kv_bytes_per_token():.0f} bytes)"
+    return Line(model, f" {first.weights.name:10}{size:>6}", [cell(p) for p in row])
 
 
 def _stored(prediction: Prediction) -> float:
@@ -69,7 +75,7 @@ def notes(predictions: Sequence[Prediction], legend: str = LEGEND) -> list[str]:
     ]
     said += [f"{p.system.name}: {note}." for p in predictions for note in p.system.notes]
     if any(p.system.device_class == "cpu" for p in predictions):
-        said.append("On a CPU the expected rate holds only where the arithmetic keeps up with the memory.")
+        said.append(CPU)
     return paragraphs(said)
 
 
@@ -87,19 +93,19 @@ def model_text(predictions: Sequence[Prediction]) -> str:
         step = rows[0].step
         lines += [
             "",
-            f"{weights}: {_stored(rows[0]) / 1e9:.4g} GB stored, {step.weight_bytes / 1e9:.4g} GB read a step",
+            f"{weights}: {_stored(rows[0]) / 1e9:.4g} GB stored, {step.weight_bytes / 1e9:.4g} GB read a step, "
+            f"{rows[0].needed_bytes / 1e9:.4g} GB needed with the cache",
         ]
-        lines.append(f"  {'system':18}{'bound':>9}{'expected':>10}{'from - to':>18}{'weights':>11}{'cache':>7}  memory")
+        lines.append(f"  {'system':18}{'bound':>7}{'expected':>10}{'from - to':>15}{'weights':>11}{'cache':>7}  memory")
         lines += [_model_line(p) for p in rows]
     return "\n".join([*lines, "", *batch_lines(predictions), "", *notes(predictions, MODEL_LEGEND)]) + "\n"
 
 
 def _model_line(p: Prediction) -> str:
-    fits = {None: "size not known", True: "fits", False: "too big"}[p.fits]
-    memory = f"{p.needed_bytes / 1e9:.4g} GB needed: {fits}"
+    fits = {None: "unknown", True: "fits", False: "too big"}[p.fits]
     return (
-        f"  {p.system.name[:17]:18}{_rate(p.bound):>9}{_rate(p.expected):>10}{_rate(p.low) + ' - ' + _rate(p.high):>18}"
-        f"{p.weights_s * 1e3:8.3g} ms{p.cache_share:7.0%}  {memory}"
+        f"  {p.system.name[:17]:18}{_rate(p.bound):>7}{_rate(p.expected):>10}{_rate(p.low) + ' - ' + _rate(p.high):>15}"
+        f"{format_seconds(p.weights_s):>11}{p.cache_share:7.0%}  {fits}"
     )
 
 

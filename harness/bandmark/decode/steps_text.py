@@ -7,6 +7,7 @@ from itertools import groupby
 
 from bandmark.decode.layout import Line, lay_out, paragraphs
 from bandmark.decode.optimizer import FORMS, TrainStep
+from bandmark.units import format_seconds
 
 LEGEND = (
     "Time of one AdamW step, of all parameters, once per batch of training; the forward and backward passes come on "
@@ -16,24 +17,19 @@ LEGEND = (
 )
 
 
-def duration(seconds: float) -> str:
-    """Write a time in its best-reading unit."""
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"
-
-
 def steps_table(steps: Sequence[TrainStep]) -> str:
     """Return a line per model and form, a column per system, then the counts in words and the notes."""
     names = list(dict.fromkeys(step.system.name for step in steps))
     groups = groupby(steps, key=lambda s: (s.model.name, s.form.name))
-    table = lay_out(f"{'state':12}{'param':>8}{'GB':>8}", names, 9, (_line(list(group)) for _, group in groups))
+    table = lay_out(f"  {'state':11}{'GB':>7}", names, [_line(list(group)) for _, group in groups])
     return "\n".join([*table, "", *_notes(steps)]) + "\n"
 
 
 def _line(row: Sequence[TrainStep]) -> Line:
     first = row[0]
-    size = f"{first.model.parameters / 1e9:.3g} B"
-    cells = [duration(s.seconds) + ("*" if s.fits is False else "") for s in row]
-    return Line(first.model.name, f"{first.form.name:12}{size:>8}{first.bytes / 1e9:8.4g}", cells)
+    model = f"{first.model.name} ({first.model.parameters / 1e9:.3g} B parameters)"
+    cells = [format_seconds(s.seconds) + ("*" if s.fits is False else "") for s in row]
+    return Line(model, f"  {first.form.name:11}{first.bytes / 1e9:7.4g}", cells)
 
 
 def _notes(steps: Sequence[TrainStep]) -> list[str]:

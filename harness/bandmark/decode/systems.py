@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bandmark.catalog import CatalogRow, load_catalog
+from bandmark.decode.matrices import plain_name
 from bandmark.decode.measured import Bandwidth, MeasuredSystem, cache_bandwidth, memory_class, weight_bandwidth
 from bandmark.decode.predict import System
 from bandmark.decode.weights import WeightFormat
@@ -67,9 +68,9 @@ def published_system(named: Named) -> System:
     )
 
 
-def measured_system(measured: MeasuredSystem, weights: WeightFormat) -> System:
-    """Return a measured system as it reads weights of a format; raises UsageError without a GEMV row."""
-    weight = weight_bandwidth(measured, weights)
+def measured_system(measured: MeasuredSystem, weights: WeightFormat, model: str = "") -> System:
+    """Return a measured system as it reads a model's weights of a format; raises UsageError without a GEMV row."""
+    weight = weight_bandwidth(measured, weights, plain_name(model) if model else "")
     cache = cache_bandwidth(measured, weight)
     return as_measured(
         measured,

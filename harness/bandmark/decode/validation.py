@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil, exp, log
 from statistics import median
 from typing import Any
 
-from bandmark.decode.fit import COVERED, expected_s, fitted, held_out
+from bandmark.decode.fit import expected_s, fitted, held_out
 from bandmark.decode.published import Published, load_published, usable
 
 MEDIAN_LIMIT = 0.10
@@ -107,10 +106,3 @@ def check(rows: Sequence[Published]) -> Validation:
         expected = row.step.batch / expected_s(fitted(), row)
         checked.append(Checked(row, expected, expected / row.tokens_per_s - 1, held))
     return Validation(tuple(checked), tuple(row for row in rows if row.set_aside))
-
-
-@lru_cache(maxsize=1)
-def uncertainty() -> float:
-    """Return the factor within which four of five held-out rows lie, as 1.15 for 15 % either way."""
-    errors = sorted(abs(log(1 + c.held_out)) for c in validate().checked)
-    return exp(errors[ceil(COVERED * len(errors)) - 1])

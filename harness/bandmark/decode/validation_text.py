@@ -3,50 +3,55 @@
 from __future__ import annotations
 
 from bandmark.decode.fit import fitted
+from bandmark.decode.layout import paragraphs
 from bandmark.decode.validation import MEDIAN_LIMIT, SET_ASIDE_LIMIT, Checked, Validation
 
-HEADER = (
-    f"{'model, format':41} {'engine':11} {'batch':>5} {'context':>7} {'published':>9} "
-    f"{'expected':>8} {'error':>6} {'held out':>8} {'bound':>7}"
-)
+ROOM = 25
+"""Columns of the labels; a longer one has a line of its own."""
 
-LEGEND = """\
-published, expected and bound: tokens per second of all sequences of the batch; error: expected over published, less 1;
-held out: the same error by a fit that has not seen the row; bound: the published peak over the bytes of a token."""
+HEADER = f"{'':{ROOM}}{'batch':>6}{'context':>8}{'published':>10}{'expected':>9}{'error':>7}{'held':>7}{'bound':>7}"
+
+LEGEND = (
+    "published, expected and bound: tokens per second of all sequences of the batch; error: expected over published, "
+    "less 1; held: the same error, held out, by a fit that has not seen the row; bound: the published peak over the "
+    "bytes of a token."
+)
 
 
 def validation_text(checked: Validation) -> str:
     """Return the table, its legend and the verdict as text."""
-    lines = []
-    device = ""
-    for row in sorted(checked.checked, key=lambda c: c.row.device):
-        if row.row.device != device:
-            device = row.row.device
-            lines += ["", f"{device} ({row.row.peak_gbs:g} GB/s)", HEADER]
-        lines.append(_line(row))
-    lines += ["", LEGEND, "", *_parameters(), "", *_verdict(checked)]
+    lines: list[str] = []
+    before = ""
+    for row in sorted(checked.checked, key=lambda c: (c.row.device, c.row.engine)):
+        group = f"{row.row.device} ({row.row.peak_gbs:g} GB/s), {row.row.engine}"
+        if group != before:
+            lines += ["", group, HEADER]
+        before = group
+        lines += _lines(row)
+    lines += ["", *paragraphs([LEGEND]), "", *paragraphs([_parameters()]), "", *paragraphs(_verdict(checked))]
     return "\n".join(lines).lstrip() + "\n"
 
 
-def _line(checked: Checked) -> str:
+def _lines(checked: Checked) -> list[str]:
+    """Return the line of a row, or two where its label is long."""
     row = checked.row
-    mark = "  above the bound" if checked.exceeds_bound else ""
-    return (
-        f"{row.label[:41]:41} {row.engine:11} {row.step.batch:5} {row.context:7} {row.tokens_per_s:9.2f} "
-        f"{checked.expected:8.2f} {checked.error:+6.1%} {checked.held_out:+8.1%} {row.bound:7.1f}{mark}"
+    figures = (
+        f"{row.step.batch:6}{row.context:8}{row.tokens_per_s:10.2f}{checked.expected:9.2f}"
+        f"{checked.error:+7.1%}{checked.held_out:+7.1%}{row.bound:7.1f}"
     )
+    long = len(row.label) > ROOM
+    shown = [row.label, f"{'':{ROOM}}{figures}"] if long else [f"{row.label:{ROOM}}{figures}"]
+    return [*shown, *(["  above the bound"] if checked.exceeds_bound else [])]
 
 
-def _parameters() -> list[str]:
+def _parameters() -> str:
     found = fitted()
     factors = ", ".join(f"{name} {factor:.2f}" for name, factor in found.engines.items())
-    return [
+    return (
         f"fit: {found.share:.0%} of the peak, {found.dense_layer_s * 1e6:.0f} us for a dense layer, "
-        f"{found.routed_layer_s * 1e6:.0f} us for one with experts or recurrence,",
-        f"{found.sequence_cost:g} bytes' reading per parameter for each further sequence; "
-        "time by engine, relative to that:",
-        factors,
-    ]
+        f"{found.routed_layer_s * 1e6:.0f} us for one with experts or recurrence, {found.sequence_cost:g} bytes' "
+        f"reading per parameter for each further sequence; time by engine, relative to that: {factors}"
+    )
 
 
 def _verdict(checked: Validation) -> list[str]:

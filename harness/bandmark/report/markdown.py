@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bandmark.faults import printable
+from bandmark.layers import passes, shapes
 from bandmark.leaderboard import escape, markdown
 from bandmark.report.figures import NAMED
 from bandmark.report.runs import ReportRun
@@ -35,6 +36,7 @@ def _run(run: ReportRun) -> list[str]:
         "### The table",
         _table(made.header, (row.cells for row in made.rows)),
         notes,
+        *map(_safe, (*shapes(run.rows), *passes(run.rows))),
         _safe(made.legend),
         "### Percent of peak",
         _safe(f"% of {of}; the highest of several sizes or variants."),

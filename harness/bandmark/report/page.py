@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bandmark import __version__
+from bandmark.layers import passes, shapes
 from bandmark.report.charts import patterns, text
 from bandmark.report.elements import chart, table
 from bandmark.report.figures import SPREAD, bar_chart, beyond, dot_chart, left_out, peak_chart
@@ -116,4 +117,5 @@ def _table(run: ReportRun) -> list[str]:
     return [
         table(made.legend, made.header, cells, words=range(LEFT), doubtful=[not row.plain for row in made.rows]),
         f'<ol class="small" aria-label="Notes of the table">{notes}</ol>' if notes else "",
+        *(f"<p>{text(line)}</p>" for line in (*shapes(run.rows), *passes(run.rows))),
     ]

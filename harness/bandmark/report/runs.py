@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from bandmark.errors import UsageError
+from bandmark.layers import matrix_of
 from bandmark.merge import plan_merge
 from bandmark.record import MEASURED, Result
 from bandmark.references import REFERENCES
@@ -69,7 +70,7 @@ def positive(value: float | None) -> TypeGuard[float]:
 def case_name(row: Result) -> str:
     """Return a case in words: copy numpy f64, gemv cupy nvfp4 weights."""
     form = f"{row.weight_format} weights" if row.weight_format else SHORT_DTYPES.get(row.dtype, row.dtype)
-    parts = (row.kernel, row.backend, form, row.variant)
+    parts = (row.kernel, matrix_of(row), row.backend, form, row.variant)
     return " ".join(part for part in parts if part)
 
 

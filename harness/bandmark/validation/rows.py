@@ -38,7 +38,7 @@ def near(a: float, b: float, precision: float = PRECISION) -> bool:
 
 def case_name(row: Result) -> str:
     """Return what identifies a row, in words."""
-    parts = (row.backend, row.kernel, row.weight_format, row.dtype, row.variant)
+    parts = (row.backend, row.kernel, row.weight_format, row.dtype, row.variant, row.layer)
     return " ".join(part for part in parts if part)
 
 
@@ -117,7 +117,7 @@ def _case(row: Result) -> Iterator[Found]:
         kernel = find_kernel(row.kernel, row.weight_format)
         if row.weight_format is not None and row.dtype != "float32":
             yield "dtype", row.dtype, "float32, the dtype of the vectors beside packed weights"
-        if row.n % kernel.least_columns:
+        if row.n % kernel.least_columns and not (row.layer and row.status == "unsupported"):
             yield "n", row.n, f"a multiple of {kernel.least_columns}: packed rows are whole groups"
         shape, dtype = Shape(row.n, m=row.m), DTYPES[row.dtype]
         for name, right in (
@@ -129,11 +129,23 @@ def _case(row: Result) -> Iterator[Found]:
             if getattr(row, name) != right:
                 size = f"{row.n}" if row.m is None else f"{row.m} x {row.n}"
                 yield name, getattr(row, name), f"{right}, by the kernel table for {kernel.label} of {size} {row.dtype}"
+    yield from _layer(row)
     if row.working_set_bytes is not None:
         regime = judge.regime(row.working_set_bytes * (row.copies or 1), row.llc_bytes)
         if row.regime != regime:
             wanted = f"{regime or 'nothing'}: {row.working_set_bytes} bytes x {row.copies or 1} over llc_bytes"
             yield "regime", row.regime, f"{wanted} ({row.llc_bytes or 'unknown'})"
+
+
+def _layer(row: Result) -> Iterator[Found]:
+    """A model's matrix: named with how often a step uses one, on gemv alone."""
+    if row.layer is not None and row.kernel != "gemv":
+        yield "layer", row.layer, f"nothing: {row.kernel} multiplies by no model's matrix"
+    if row.layer is not None and " " not in row.layer:
+        yield "layer", row.layer, "a model and a matrix: llama-3.1-8b qkv"
+    if (row.layer is None) != (row.layer_uses is None):
+        wanted = "how many such matrices a decode step uses" if row.layer else "nothing: the row names no layer"
+        yield "layer_uses", row.layer_uses, wanted
 
 
 def _peak(row: Result) -> Iterator[Found]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bandmark.backends import host
 from bandmark.backends.host import ALIGNMENT, HostMemory, bounds, for_each, part_slices
 from bandmark.threads import Team
 from bandmark_kernels import DTYPES, KERNELS, Shape
@@ -104,6 +105,35 @@ def test_the_arena_is_kept_while_it_is_large_enough(memory: HostMemory) -> None:
     small = memory.operands(inputs(n=100))["a"].__array_interface__["data"][0]
     assert small == large
     assert len(memory.operands(inputs(n=100_000))["a"]) == 100_000
+
+
+def test_sets_are_alike_and_apart(memory: HostMemory) -> None:
+    """Each of several sets holds the tiles in pages of its own; another number of sets is laid out anew."""
+    made = inputs("copy", n=3000)
+    sets = memory.sets(made, 3)
+    assert all(again is one for again, one in zip(memory.sets(made, 3), sets, strict=True))
+    arrays = [array for operands in sets for array in operands.values()]
+    assert not any(np.shares_memory(a, b) for i, a in enumerate(arrays) for b in arrays[:i])
+    assert all(a.__array_interface__["data"][0] % ALIGNMENT == 0 for a in arrays)
+    assert {operands["a"].tobytes() for operands in sets} == {made.tiles["a"].tobytes()}
+    assert all(np.isnan(operands["b"]).all() for operands in sets)
+    sets[1]["b"][...] = 5
+    sets[2]["b"][...] = 5
+    memory.reset(made.kernel.output, 1)
+    assert np.isnan(sets[1]["b"]).all() and (sets[2]["b"] == 5).all()
+    assert len(memory.sets(made, 2)) == 2 and np.isnan(memory.sets(made, 2)[1]["b"]).all()
+
+
+def test_what_the_arena_holds_is_room(memory: HostMemory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that the last group touched is the next one's to use: the budget does not shrink from group to group."""
+    monkeypatch.setattr(host, "available_bytes", lambda: 1000 * ALIGNMENT)
+    assert memory.budget().limit_bytes == 500 * ALIGNMENT
+    memory.sets(inputs("copy", n=ALIGNMENT), 3)  # two arrays of float32: 8 pages a set
+    assert memory.budget().limit_bytes == (1000 + 24) * ALIGNMENT // 2
+    memory.sets(inputs("copy", n=ALIGNMENT), 1)
+    assert memory.budget().limit_bytes == (1000 + 24) * ALIGNMENT // 2
+    memory.close()
+    assert memory.budget().limit_bytes == 500 * ALIGNMENT
 
 
 def test_several_numa_nodes_get_fresh_pages() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from bandmark.backends.numpy_backend import NumpyBackend
 from bandmark.measure import take
 from bandmark.telemetry import Telemetry
 from bandmark.threads import Team
-from bandmark_kernels import DTYPES, KERNELS, Shape
+from bandmark_kernels import DTYPES, KERNELS, PACKED, Shape
 from bandmark_kernels.inputs import Inputs, make_inputs
 from fakes import GIB, make_machine
 
@@ -54,9 +55,42 @@ def test_a_launch_that_does_nothing_is_found(backend: NumpyBackend, kernel: str)
 def test_verification_leaves_the_timed_calls(backend: NumpyBackend) -> None:
     """After the launch with other scalars the timed ones are back."""
     workload = backend.prepare(inputs("nstream"))
-    before = workload._calls
+    before = list(workload._timed)
     workload.verify()
-    assert workload._calls is before
+    assert all(calls is timed for calls, timed in zip(workload._timed, before, strict=True))
+
+
+@pytest.mark.parametrize("kernel", ["copy", "nstream", "dot", "gemv", "bf16", "int8"])
+def test_sets_rotate(backend: NumpyBackend, kernel: str) -> None:
+    """Launches take the sets in turn, each has its own arrays, and verification looks at the one it launches on."""
+    made = (
+        make_inputs(PACKED[kernel], DTYPES["float32"], Shape(64, m=50), seed=3) if kernel in PACKED else inputs(kernel)
+    )
+    workload = backend.prepare(made, copies=3)
+    sets = [operands[made.kernel.output.name] for operands in workload._sets]
+    assert workload.copies == len(sets) == 3
+    assert not any(np.shares_memory(one, other) for i, one in enumerate(sets) for other in sets[:i])
+    for _ in range(4):
+        take(workload, 2)
+        assert workload.verify() <= 1
+    if made.kernel.check_scalars or made.kernel.is_reduction:
+        return
+    seen = []
+    for _ in range(4):
+        for array in sets:
+            array.fill(0)
+        workload.launch()
+        seen.append([bool(each.any()) for each in sets].index(True))
+    assert [(b - a) % 3 for a, b in pairwise(seen)] == [1, 1, 1]
+
+
+def test_one_set_of_several_that_is_wrong_is_found(backend: NumpyBackend) -> None:
+    """Verification comes to every set: a set whose calls do nothing fails when its turn comes."""
+    workload = backend.prepare(inputs("copy"), copies=3)
+    take(workload, 3)
+    workload._timed[1] = [lambda: None] * len(backend.memory.team)
+    errors = [workload.verify() for _ in range(3)]
+    assert [error <= 1 for error in errors] == [True, False, True]
 
 
 def test_unsupported_dtypes_have_a_reason(backend: NumpyBackend) -> None:

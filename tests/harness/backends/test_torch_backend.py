@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from bandmark.backends import torch_backend
+from bandmark.backends import host, torch_backend
 from bandmark.backends.host import HostMemory
 from bandmark.backends.torch_backend import TorchBackend, open_accelerator
 from bandmark.device import Device
@@ -182,10 +182,23 @@ def test_small_sets_rotate_on_an_accelerator(accelerator: tuple[TorchBackend, Mo
     assert not workload.verify() <= 1
 
 
-def test_the_cpu_has_one_set(cpu: TorchBackend) -> None:
-    """The arrays that NumPy uses are there once."""
-    workload = cpu.prepare(inputs("copy"), copies=3)
-    assert workload.copies == len(workload._sets) == 1
+@pytest.mark.parametrize("kernel", ["copy", "gemv", "dot"])
+def test_small_sets_rotate_on_a_cpu(cpu: TorchBackend, kernel: str) -> None:
+    """The sets are those that NumPy uses, and launches take them in turn."""
+    assert cpu.memory is not None
+    made = inputs(kernel)
+    shared = cpu.memory.sets(made, 3)
+    workload = cpu.prepare(made, copies=3)
+    name = made.kernel.operands[0].name
+    assert [t[name].data_ptr() for t in workload._sets] == [a[name].__array_interface__["data"][0] for a in shared]
+    for _ in range(4):
+        take(workload, 2)
+        assert workload.verify() <= 1
+    seen: list[int] = []
+    workload._timed = [lambda i=i: seen.append(i) for i in range(3)]  # type: ignore[misc]
+    take(workload, 6)
+    assert sorted(seen) == [0, 0, 1, 1, 2, 2]
+    assert [workload.verify() <= 1 for _ in range(3)] == [False] * 3
 
 
 def test_the_cpu_backend_works_on_numpys_arrays(cpu: TorchBackend) -> None:
@@ -228,7 +241,8 @@ def test_want_of_memory_is_told_from_other_errors(cpu: TorchBackend) -> None:
 
 def test_budgets(accelerator: tuple[TorchBackend, Module], cpu: TorchBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system's memory on a CPU, four fifths of what is free on a device, a quarter and 4 GiB where it is shared."""
-    monkeypatch.setattr(torch_backend, "available_bytes", lambda: 20 * GIB)
+    for module in (torch_backend, host):
+        monkeypatch.setattr(module, "available_bytes", lambda: 20 * GIB)
     backend, _ = accelerator
     assert cpu.budget().limit_bytes == 10 * GIB
     assert backend.budget().default_bytes == 8 * GIB

@@ -9,6 +9,7 @@ import pytest
 
 from bandmark.cli import main
 from bandmark.commands import decode
+from bandmark.decode.measured import MeasuredSystem
 from bandmark.store import RunFiles
 from fakes import make_result
 
@@ -54,16 +55,41 @@ def test_a_named_system_needs_no_measurement(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Asked for a published system alone, nothing is measured."""
-    monkeypatch.setattr("bandmark.decode.fresh.measure_here", lambda kernels: pytest.fail("measured"))
+    monkeypatch.setattr("bandmark.decode.fresh.measure_here", lambda *wanted: pytest.fail("measured"))
     assert main(["decode", "--system", "dgx-spark", "--model", "gpt-oss-20b"]) == 0
     out = capsys.readouterr().out
     assert "DGX Spark" in out and "RTX PRO" not in out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "formats"),
+    [
+        (["--model", "llama-3.1-8b", "--weights", "q4_k_m"], ("int4",)),
+        (["--model", "llama-3.1-8b"], ("fp16", "fp8", "nvfp4")),
+        (["--model", "gpt-oss-20b"], ("mxfp4",)),
+        (["--model", "llama-3.1-8b", "--weights", "q6_k"], ()),
+    ],
+)
+def test_without_results_the_formats_that_count_are_measured(
+    arguments: list[str], formats: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fresh run is of gemv in the formats of the weights that are shown, of kv where there is one, and of read."""
+    asked: list[tuple[object, ...]] = []
+
+    def measured(*wanted: object) -> object:
+        asked.append(wanted)
+        row = make_result(kernel="gemv", bandwidth_gbs=80.0)
+        return MeasuredSystem("fake-1", "Fake GPU", (row,), None)
+
+    monkeypatch.setattr("bandmark.decode.fresh.measure_here", measured)
+    assert main(["decode", *arguments]) == 0
+    assert asked == [(("gemv", "kv", "read"), formats)]
+
+
 @pytest.mark.parametrize("arguments", [["--context", "-1"], ["--batch", "0"], ["--weights", "x"], ["--model", "x"]])
 def test_nonsense_is_refused_before_measuring(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Options that make no sense end the command at once, without a run."""
-    monkeypatch.setattr("bandmark.decode.fresh.measure_here", lambda kernels: pytest.fail("measured"))
+    monkeypatch.setattr("bandmark.decode.fresh.measure_here", lambda *wanted: pytest.fail("measured"))
     assert main(["decode", *arguments]) == 2
 
 

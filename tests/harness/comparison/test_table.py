@@ -113,3 +113,13 @@ def test_peaks_between_devices() -> None:
     assert "Of each device's own peak" in text and "Of their own peaks: 1 SLOWER" in text
     assert "triad  numpy   f64      80.0%     40.0% -50.0% SLOWER" in text
     assert "own peak" not in shown(comparison(case()))
+
+
+def test_a_models_matrix_is_named_within_80_columns() -> None:
+    """It stands for the kernel, in two lines where it is long."""
+    for name in ("expert gate_up", "expert+shared gate_up"):
+        text = shown(comparison(case(kernel="gemv", layer=f"deepseek-v3 {name}", weight_format="mxfp4")))
+        lines = text.split("verdict notes\n")[1].split("\n\n")[0].splitlines()
+        first = "".join(line.split("numpy")[0] for line in lines)
+        assert "".join(first.split()) == name.replace(" ", "") and "mxfp4" in text and "…" not in text
+        assert max(map(len, text.splitlines())) <= 80

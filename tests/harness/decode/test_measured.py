@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,40 @@ def test_files_are_grouped_by_device(tmp_path: Path) -> None:
     RunFiles(tmp_path / "d.csv").save([], {})
     with pytest.raises(FileError, match="holds no row"):
         read_systems([tmp_path / "d.csv"])
+
+
+def layer(name: str, uses: int, seconds: float, **changes: Any) -> Result:
+    """Return a row of a matrix of model `tiny`: 1e9 bytes."""
+    made = row("gemv", 1 / seconds, layer=f"tiny {name}", layer_uses=uses, weight_format="int8", dtype="float32")
+    return replace(made, **{"time_median_s": seconds, "bytes_read": 10**9, "bytes_written": 0, **changes})
+
+
+LAYERS = (layer("qkv", 3, 0.5), layer("lm_head", 1, 0.1))
+
+
+def test_a_models_matrices_count_together() -> None:
+    """A step uses all of them: four reads of 1 GB in 1.6 s, and not the fastest matrix's 10 GB/s."""
+    found = weight_bandwidth(system(*LAYERS), FORMATS["int8"], "tiny")
+    assert found.gbs == pytest.approx(4 / 1.6) and found.words == "gemv int8 over all matrices of tiny (numpy)"
+    assert weight_bandwidth(system(*LAYERS), FORMATS["int8"], "other").gbs == found.gbs
+
+
+def test_a_models_own_matrices_come_before_a_square_one() -> None:
+    """For the model itself its matrices count, for another the square matrix, and for a cache neither of them."""
+    square = row("gemv", 7.0, weight_format="int8", dtype="float32")
+    both = system(*LAYERS, square)
+    assert weight_bandwidth(both, FORMATS["int8"], "tiny").gbs == pytest.approx(2.5)
+    assert weight_bandwidth(both, FORMATS["int8"], "tin").gbs == weight_bandwidth(both, FORMATS["int8"]).gbs == 7.0
+    assert usable_rows(both, "gemv") == [square]
+
+
+def test_missing_and_doubtful_matrices_are_told() -> None:
+    """Where not all were measured the words name those that were; suspect ones count, with the reason."""
+    missing = layer("o", 3, 0.5, status="skipped", verified=None, reason="no time")
+    doubtful = layer("down", 1, 0.1, status="suspect", reason="drift", regime="cache")
+    found = weight_bandwidth(system(*LAYERS, missing, doubtful), FORMATS["int8"])
+    assert "over qkv, lm_head, down of tiny (numpy)" in found.words
+    assert found.words.endswith("(numpy), not all in the dram regime, suspect: drift")
+    # A format with more of the matrices comes before one that has only a fast one.
+    few = layer("qkv", 3, 0.001, backend="torch")
+    assert "(numpy)" in weight_bandwidth(system(*LAYERS, missing, few), FORMATS["int8"]).words

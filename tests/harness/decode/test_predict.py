@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bandmark.decode.models import find_model
 from bandmark.decode.predict import System, predict
-from bandmark.decode.validation import uncertainty
+from bandmark.decode.spread import uncertainty
 from bandmark.decode.weights import FORMATS
 from bandmark.errors import UsageError
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bandmark.decode.models import find_model
+from dataclasses import replace
+
+from bandmark.decode.models import find_model, load_models
 from bandmark.decode.predict import predict
 from bandmark.decode.rates_text import batch_lines, cell, model_text, rates_table
 from bandmark.decode.systems import NAMED, published_system
@@ -16,10 +18,17 @@ def test_the_table_has_a_line_per_model_and_format() -> None:
     pairs = [(find_model(m), FORMATS[w]) for m in ("llama-3.1-8b", "llama-3.3-70b") for w in ("fp16", "nvfp4")]
     made = [predict(s, m, w, context=4096) for m, w in pairs for s in SYSTEMS]
     lines = rates_table(made).splitlines()
-    assert lines[0].split()[:4] == ["model", "weights", "GB", "KV"]
-    assert [line.split()[0] for line in lines[1:5]] == ["llama-3.1-8b", "nvfp4", "llama-3.3-70b", "nvfp4"]
-    assert "131072" in lines[1] and lines[3].count("too big") == 2
-    assert f"<{made[0].bound:.1f}" in lines[1]
+    assert lines[1].split()[:2] == ["weights", "GB"]
+    assert [line.split()[0] for line in lines[2:8]] == [
+        "llama-3.1-8b",
+        "fp16",
+        "nvfp4",
+        "llama-3.3-70b",
+        "fp16",
+        "nvfp4",
+    ]
+    assert lines[2] == "llama-3.1-8b (KV 131072 bytes)" and lines[6].count("too big") == 2
+    assert f"<{made[0].bound:.1f}" in lines[3] and "16.06" in lines[3]
     assert "four of five published" in " ".join(lines)
 
 
@@ -43,7 +52,24 @@ def test_all_about_one_model() -> None:
         "7100 is the shipping",
     ):
         assert words in text
-    assert max(map(len, text.splitlines())) <= 110
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_tables_of_all_models_and_systems_fit_80_columns() -> None:
+    """With a measured system of a long name beside the four published ones, nothing is wider, and nothing is lost."""
+    slow = replace(SYSTEMS[0], name="intel-xeon-platinum-8480-processor", weight_gbs=2.0, cache_gbs=2.0, measured=True)
+    systems = [replace(slow, device_class="cpu", memory_bytes=None), *SYSTEMS]
+    pairs = [(known.model, FORMATS[w]) for known in load_models().values() for w in ("fp16", "nvfp4")]
+    made = [predict(s, m, w, context=4096) for m, w in pairs for s in systems]
+    lines = rates_table(made).splitlines()
+    assert max(map(len, lines)) <= 80
+    said = " ".join(" ".join(lines).split())
+    assert all(" ".join(cell(p).split()) in said for p in made) and "xeon-platinum-8480" not in lines[0]
+    assert "an engine made for such weights can beat" in said
+    assert (
+        max(len(line) for p in pairs for line in model_text([predict(s, *p, context=0) for s in systems]).split("\n"))
+        <= 80
+    )
 
 
 def test_batches_end_where_arithmetic_bounds() -> None:

@@ -7,7 +7,7 @@ import re
 from bandmark.report.markdown import page
 from bandmark.report.runs import ReportRun
 from fakes import make_result
-from report_runs import hostile, of_every_status, rows
+from report_runs import hostile, layers, of_every_status, rows
 
 
 def test_tables_have_as_many_cells_as_their_header() -> None:
@@ -32,3 +32,11 @@ def test_it_says_what_the_page_says() -> None:
     for said in ("273", "1344", "8000", "7100", "because of error", "No JSON.", "How to read it"):
         assert said in text
     assert "Nothing: all 1 rows are ok." in page([ReportRun((make_result(),))])
+
+
+def test_a_models_matrices_are_summed() -> None:
+    """Their shapes, and a pass over all of them, stand below the table."""
+    text = page([layers()])
+    assert "| qkv | numpy |" in text and "qkv 6144 x 4096, 10; lm\\_head 6144 x 1024, 1" in text
+    assert "numpy float64: 1.1e-06 GB in 11 ms, 0.0001 GB/s" in text
+    assert "One decode step" not in page([ReportRun((make_result(),))])

@@ -10,7 +10,7 @@ import pytest
 from bandmark.report.page import page
 from bandmark.report.runs import ReportRun
 from fakes import make_result
-from report_runs import HOSTILE, TIMES, hostile, of_every_status, rows
+from report_runs import HOSTILE, TIMES, hostile, layers, of_every_status, rows
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -140,3 +140,10 @@ def test_wide_tables_scroll_in_their_box() -> None:
     boxes = [a for _, a in read.elements if a.get("class") == "box"]
     assert len(boxes) == sum(tag == "table" for tag, _ in read.elements) > 0
     assert all(a["tabindex"] == "0" and a["aria-label"] for a in boxes)
+
+
+def test_a_models_matrices_are_summed() -> None:
+    """Their shapes, and a pass over all of them, stand below the table."""
+    made = page([layers()])
+    assert "<p>numpy float64: 1.1e-06 GB in 11 ms, 0.0001 GB/s</p>" in made and "qkv 6144 x 4096, 10" in made
+    assert "decode step&#x27;s matrices" in made or "decode step's matrices" in made

@@ -113,3 +113,9 @@ def test_what_can_not_be_drawn_is_left_out() -> None:
 def test_names_of_cases() -> None:
     """A case is named by what tells it from the others."""
     assert case_name(make_result(variant="matmul", weight_format="int4")) == "triad numpy int4 weights matmul"
+
+
+def test_a_models_matrix_is_named() -> None:
+    """Of a model's matrices, each is a case of its own."""
+    row = make_result(kernel="gemv", layer="llama-3.1-8b qkv", layer_uses=32, weight_format="int8")
+    assert case_name(row) == "gemv qkv numpy int8 weights"

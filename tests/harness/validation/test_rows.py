@@ -169,3 +169,23 @@ def test_packed_rows_have_their_formats_bytes(name: str) -> None:
     assert "n" in wrong_columns(replace(row, n=100))
     assert wrong_columns(replace(row, weight_format="fp3")) == {"weight_format"}
     assert "weight_format" in wrong_columns(replace(row, kernel="gemv_t"))
+
+
+def test_rows_of_a_models_matrix() -> None:
+    """Model, matrix and uses go together, on gemv alone; rows that can't be packed are unsupported and no fault."""
+    row = replace(packed_row("int8"), layer="tiny qkv", layer_uses=3)
+    assert "layer" not in {name for name, _, _ in check_row(row)}
+    for changes, column in (
+        ({"layer_uses": None}, "layer_uses"),
+        ({"layer": None}, "layer_uses"),
+        ({"layer": "tiny"}, "layer"),
+        ({"kernel": "gemv_t", "weight_format": None}, "layer"),
+    ):
+        assert column in {name for name, _, _ in check_row(replace(row, **changes))}
+    shape = Shape(100, m=10)
+    kernel = PACKED["int8"]
+    odd = replace(row, n=100, n_elements=1000, bytes_read=kernel.bytes_read(shape, FLOAT32))
+    odd = replace(odd, working_set_bytes=kernel.working_set(shape, FLOAT32))
+    assert wrong_columns(odd) == set()
+    assert "n" in wrong_columns(replace(odd, status="skipped"))
+    assert "n" in wrong_columns(replace(odd, layer=None))
