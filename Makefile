@@ -16,11 +16,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # A container that brings its own torch or CuPy (NVIDIA's do) keeps it: the environment sees the system's packages,
-# and what is there is not installed again. With the system's torch alone, CuPy comes without a torch (extra cupy13).
+# and what is there is not installed again. With the system's torch alone, CuPy comes without a torch (extra cupy13),
+# and beside its CuPy what reads the sensors alone (nvml).
 OWN    := $(shell $(PYTHON) -c "from importlib.util import find_spec as f; print(*[m for m in ('torch', 'cupy') if f(m)])" 2>/dev/null)
 SYSTEM := $(if $(OWN),--system-site-packages)
 GPU    := $(patsubst cuda%,%,$(filter cuda%,$(ACCEL)))
-EXTRAS := $(if $(filter cupy,$(OWN)),,$(if $(GPU),$(if $(filter torch,$(OWN)),cupy$(GPU),cuda$(GPU)),$(filter cpu,$(ACCEL))))
+EXTRAS := $(if $(filter cupy,$(OWN)),$(if $(GPU),nvml),$(if $(GPU),$(if $(filter torch,$(OWN)),cupy$(GPU),cuda$(GPU)),$(filter cpu,$(ACCEL))))
 
 .PHONY: bench gpu-selftest test lint yardstick sass test-bench results-docs clean
 

@@ -77,8 +77,11 @@ class Function:
     """An entry point, as CuPy's RawKernel."""
 
     def __init__(self, module: Module, entry: str, parameters: Sequence[Any]) -> None:
-        self.device, self.dtype, self.entry = module.device, module.dtype, entry
+        self.device, self.element, self.entry = module.device, module.dtype, entry
         self.weights = module.weights
+        name = entry.removeprefix("bandmark_").removesuffix("_finish").removesuffix("_ragged")
+        only = KERNELS[name].dtypes if name in KERNELS else ()
+        self.dtype = DTYPES[only[0]] if len(only) == 1 else self.element
         self.parameters = [(p[4], p[2], bool(p[3])) for p in parameters]
         self.local_size_bytes = module.device.gpu.local_bytes
         self.num_regs = 32
@@ -113,7 +116,8 @@ class Function:
         assert isinstance(arguments, tuple)
         assert len(arguments) == len(self.parameters), f"{self.entry} takes {len(self.parameters)} arguments"
         kinds = {
-            "element": self.dtype.storage,
+            "element": self.element.storage,
+            "bfloat16": DTYPES["bfloat16"].storage,
             "accumulator": self.dtype.accumulator,
             "u64": "uint64",
             "unsigned long long": "uint64",
@@ -127,6 +131,17 @@ class Function:
             assert given.dtype == wanted, f"{self.entry}: {name} is {given.dtype}, not {wanted}"
             assert not is_array or given.device is self.device
         return {name: given for (name, _, _), given in zip(self.parameters, arguments, strict=True)}
+
+
+def scalars_behind(kernel: Any, values: Any) -> dict[str, float]:
+    """Return the scalars of a launch; where the device gets what follows from them, those that it follows from."""
+    if kernel.derive is None:
+        return {name: float(values[name]) for name in kernel.scalars}
+    for scalars in (kernel.scalars, kernel.check_scalars):
+        constants = kernel.constants(scalars)
+        if all(values[name] == type(values[name])(constant) for name, constant in constants.items()):
+            return dict(scalars)
+    raise AssertionError(f"{kernel.name}: {values} follow from neither the timed scalars nor those of the check")
 
 
 def compute(kernel: Kernel, launch: Launched, dtype: Any, *, finish: bool) -> None:
@@ -149,7 +164,7 @@ def compute(kernel: Kernel, launch: Launched, dtype: Any, *, finish: bool) -> No
         operands["A"] = unpack(kernel.weights, packed)
     elif kernel.is_matrix:
         operands["A"] = operands["A"].reshape(int(values["m"]), int(values["n"]))
-    results = kernel.compute(**operands, **{s: float(values[s]) for s in kernel.scalars})
+    results = kernel.compute(**operands, **scalars_behind(kernel, values))
     if kernel.is_reduction or (kernel.is_matrix and launch.grid[1] > 1):
         result = np.atleast_1d(np.sum(*results.values())) if kernel.is_reduction else results[kernel.output.name]
         partials[:] = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import types
 from typing import Any
 
@@ -18,6 +19,7 @@ class Sensors(types.ModuleType):
 
     def __init__(self, **told: Any) -> None:
         super().__init__("pynvml")
+        self.__spec__ = importlib.machinery.ModuleSpec("pynvml", None)
         self.told: dict[str, Any] = {"nvmlInit": lambda: None, "nvmlDeviceGetHandleByPciBusId": lambda bus: bus, **told}
 
     def __getattr__(self, name: str) -> Any:

@@ -296,13 +296,12 @@ def make_context(peak: Peak | None = None, data: str = "random") -> Context:
 def make_group(
     kernel: str, backends: Sequence[FakeBackend], *, dtype: str = "float64", shape: Shape | None = None
 ) -> Group:
-    """Return one kernel on some fake backends: 3000 elements, or a matrix of 50 x 60."""
+    """Return one kernel on some fake backends: 3000 elements, or a matrix of 50 x 60; in its own dtype if any."""
     made = KERNELS[kernel]
+    (number,) = made.dtypes_among([DTYPES[dtype]])
     size = shape or (Shape(60, m=50) if made.is_matrix else Shape(3000))
-    cases = tuple(
-        Case(made, DTYPES[dtype], size, backend, None, backend.why_not(made, DTYPES[dtype])) for backend in backends
-    )
-    return Group(made, DTYPES[dtype], size, cases)
+    cases = tuple(Case(made, number, size, backend, None, backend.why_not(made, number)) for backend in backends)
+    return Group(made, number, size, cases)
 
 
 def make_result(**changes: Any) -> Result:

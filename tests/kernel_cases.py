@@ -26,6 +26,11 @@ def shapes_of(kernel: Kernel) -> tuple[Shape, ...]:
     return SHAPES if kernel.is_matrix else tuple(map(Shape, SIZES))
 
 
+def cases() -> list[tuple[str, str]]:
+    """Return every kernel of the table with each of its dtypes, by name."""
+    return [(kernel.name, dtype) for kernel in KERNELS.values() for dtype in kernel.dtypes]
+
+
 def numpy_cases() -> list[tuple[str, str]]:
     """Return kernel and dtype of every case that NumPy runs."""
     return [(k.name, d) for k in KERNELS.values() for d in k.numpy.dtypes]
@@ -33,7 +38,7 @@ def numpy_cases() -> list[tuple[str, str]]:
 
 def torch_cases() -> list[tuple[str, str]]:
     """Return kernel and dtype of every case that torch runs on a CPU."""
-    return [(k.name, d.name) for k in KERNELS.values() for d in DTYPES.values() if k.torch.runs(d, on_cpu=True)]
+    return [(k, d) for k, d in cases() if KERNELS[k].torch.runs(DTYPES[d], on_cpu=True)]
 
 
 def operands(inputs: Inputs) -> Operands:
@@ -63,7 +68,7 @@ def run_numpy(kernel: Kernel, dtype: DType, shape: Shape, bind: Callable[..., An
     """Run a NumPy body once on fresh operands and return its error in tolerances."""
     inputs = make_inputs(kernel, dtype, shape, seed=7)
     arrays = operands(inputs)
-    encoded = {name: dtype.encode(np.array(value))[()] for name, value in scalars_of(kernel).items()}
+    encoded = kernel.encoded_constants(dtype, scalars_of(kernel))
     (bind or kernel.numpy.bind)(**arrays, **encoded)()
     return error_of(inputs, arrays, kernel.numpy.fold(dtype))
 

@@ -28,7 +28,7 @@ from bandmark.dimms import DimmReading
 from bandmark.machine import read_machine
 from bandmark.record import columns
 from bandmark.store import read_rows, to_csv, write_file
-from bandmark_kernels import KERNELS
+from bandmark_kernels import DEFAULT_KERNELS, KERNELS
 from fakes import make_result
 
 SMALL = ("run", "--backend", "numpy", "--quick", "--size", "32KiB", "--time-limit", "0.4")
@@ -115,11 +115,11 @@ def test_importing_the_packages_imports_nothing_heavy() -> None:
 
 
 def test_a_run_from_end_to_end(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every kernel is measured and verified; table on stdout, notes and file names on stderr, two files of one stem."""
+    """All kernels of a plain run are verified; table on stdout, notes and file names on stderr, two files of a stem."""
     assert main([*SMALL, "--time-limit", "2", "--peak", "50", "--system", "my-box", "--output", "run.csv"]) == 0
     captured = capsys.readouterr()
     rows = read_rows(own_folder / "run.csv")
-    assert [row.kernel for row in rows] == list(KERNELS)
+    assert [row.kernel for row in rows] == list(DEFAULT_KERNELS)
     for row in rows:
         assert row.verified is True and row.max_error is not None and row.max_error <= 1
         assert row.status in ("ok", "suspect")
@@ -129,9 +129,25 @@ def test_a_run_from_end_to_end(own_folder: Path, capsys: pytest.CaptureFixture[s
         assert row.n_elements == 4096 or row.suite == "gemv"
     assert "wrote run.csv and run.json" in captured.err and "--quick" in captured.err
     lines = captured.out.splitlines()
-    assert [line.split()[0] for line in lines if line.split() and line.split()[0] in KERNELS] == list(KERNELS)
+    assert [line.split()[0] for line in lines if line.split() and line.split()[0] in KERNELS] == list(DEFAULT_KERNELS)
     assert max(map(len, lines)) <= 80 and "\x1b" not in captured.out
     assert sorted(p.name for p in own_folder.iterdir()) == ["run.csv", "run.json"]
+
+
+def test_the_optimizer_from_end_to_end(own_folder: Path) -> None:
+    """Both forms are measured and verified in dtypes of their own; where torch has no op, the row says why."""
+    options = ["--backend", "numpy,torch", "--kernel", "adamw,adamw_master", "--output", "run.csv"]
+    assert main([*SMALL[:1], *options, "--device", "cpu", "--quick", "--size", "32KiB", "--time-limit", "20"]) == 0
+    rows = read_rows(own_folder / "run.csv")
+    assert [(r.kernel, r.dtype, r.backend, r.suite) for r in rows] == [
+        (kernel, dtype, backend, "training")
+        for kernel, dtype in (("adamw", "float32"), ("adamw_master", "bfloat16"))
+        for backend in ("numpy", "torch")
+    ]
+    for row in rows[:3]:
+        assert row.verified is True and row.n_elements == 8192 and row.bytes_moved == 28 * 8192
+    assert rows[3].status == "unsupported" and "28" in (rows[3].reason or "")
+    assert main(["validate", "run.csv"]) == 0
 
 
 def test_the_record_of_a_run(own_folder: Path) -> None:
@@ -534,7 +550,7 @@ def test_a_killed_run_leaves_valid_files(
     assert running.returncode == code
     assert "Traceback" not in err
     rows = read_rows(own_folder / "run.csv")
-    assert 1 <= len(rows) < 2 * len(KERNELS)
+    assert 1 <= len(rows) < 2 * len(DEFAULT_KERNELS)
     assert all(row.verified for row in rows)
     record = json.loads((own_folder / "run.json").read_text())
     assert record["complete"] is False and len(record["samples"]) >= 1

@@ -48,17 +48,18 @@ def capability(cp: Any) -> tuple[int, int]:
 def bound(cp: Any, name: str, shape: Shape, variant: str = "v16") -> SimpleNamespace:
     """A kernel with its arrays, as the backend would launch it."""
     kernel = KERNELS[name]
-    made = program(kernel, F32, variant, capability=capability(cp))
+    (dtype,) = kernel.dtypes_among([F32])
+    made = program(kernel, dtype, variant, capability=capability(cp))
     module = cp.RawModule(code=made.source, options=made.options)
     plan = launches(made, shape, sm_count=4)
     arrays = {}
     for k, o in enumerate(kernel.operands):
-        arrays[o.name] = cp.empty(shape.count(o.extent), F32.accumulator if o.role == "result" else F32.storage)
-        arrays[o.name].set(np.random.default_rng(k).uniform(0.1, 1, shape.count(o.extent)).astype(np.float32))
+        arrays[o.name] = cp.empty(o.count(shape), F32.accumulator if o.role == "result" else o.stored_as(dtype))
+        arrays[o.name].set(o.number(dtype).encode(np.random.default_rng(k).uniform(0.1, 1, o.count(shape))))
     workspace = cp.empty(max(1, plan.workspace_elements), plan.workspace_dtype)
-    values = {**arrays, "workspace": workspace, **exact_scalars(kernel, F32, kernel.scalars)}
+    values = {**arrays, "workspace": workspace, **exact_scalars(kernel, dtype, kernel.scalars)}
     steps = [(module.get_function(s.entry), s.grid, s.block, s.arguments(values)) for s in plan.steps]
-    return SimpleNamespace(arrays=arrays, steps=steps, kernel=kernel, module=module)
+    return SimpleNamespace(arrays=arrays, steps=steps, kernel=kernel, module=module, dtype=dtype)
 
 
 def test_versions_are_texts_and_numbers(cp: Any) -> None:
@@ -184,16 +185,19 @@ def test_kernels_compute_alike(cp: Any, name: str) -> None:
     """A launch leaves what the kernel's reference says, partial sums and all."""
     shape = Shape(1031, m=37) if KERNELS[name].is_matrix else Shape(10_007)
     case = bound(cp, name, shape)
-    before = {o: a.get().astype(np.float64) for o, a in case.arrays.items()}
+    before = {o.name: o.number(case.dtype).decode(case.arrays[o.name].get()) for o in case.kernel.operands}
     if case.kernel.is_matrix:
         before["A"] = before["A"].reshape(37, 1031)
     for function, grid, block, arguments in case.steps:
         assert function(grid, block, arguments) is None
     cp.cuda.runtime.deviceSynchronize()
     inputs = {o.name: before[o.name] for o in case.kernel.inputs}
-    for output, expected in case.kernel.compute(**inputs, **case.kernel.scalars).items():
-        wanted = np.sum(expected) if case.kernel.is_reduction else expected
-        assert np.allclose(case.arrays[output].get(), wanted, rtol=1e-4, atol=1e-3)
+    expected = case.kernel.compute(**inputs, **case.kernel.scalars)
+    for output in case.kernel.outputs:
+        wanted = np.sum(expected[output.name]) if case.kernel.is_reduction else expected[output.name]
+        number = output.number(case.dtype)
+        got = number.decode(case.arrays[output.name].get())
+        assert np.allclose(got, wanted, rtol=max(1e-4, number.eps), atol=1e-3)
 
 
 def test_the_clock_probe_fills_its_records(cp: Any) -> None:

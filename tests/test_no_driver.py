@@ -151,7 +151,7 @@ def test_another_library_goes_on_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends.importlib, "import_module", lambda name: pretended.get(name, lambda: real(name))())
     selection = select(make_machine(), names=None, address=None)
     assert [backend.name for backend in selection.backends] == ["torch"]
-    assert len(selection.notes) == 1
+    assert len(selection.notes) == 2 and "nvidia-ml-py" in selection.notes[1]
     assert "Failed to find CUDA headers" in selection.notes[0] and selection.notes[0].endswith("Going on without it.")
     with pytest.raises(BackendUnavailable, match="Failed to find CUDA headers"):
         select(make_machine(), names=["cupy", "torch"], address=None)

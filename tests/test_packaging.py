@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -73,9 +74,38 @@ def test_the_metadata(wheel: zipfile.ZipFile) -> None:
     needs = metadata.get_all("Requires-Dist") or []
     base = {need.split(">")[0].strip() for need in needs if "extra ==" not in need}
     assert base == {"numpy", "pandas", "rich", "threadpoolctl"}
-    assert {"cpu", "cuda12", "cuda13"} <= set(metadata.get_all("Provides-Extra") or [])
+    assert {"cpu", "cuda12", "cuda13", "nvml"} <= set(metadata.get_all("Provides-Extra") or [])
+    for extra in ("cupy12", "cupy13", "nvml"):
+        assert any(need.startswith("nvidia-ml-py") and f"'{extra}'" in need for need in needs), extra
     (path,) = (name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt"))
     assert "bandmark = bandmark.cli:main" in wheel.read(path).decode()
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "own", "extra"),
+    [
+        ("cuda13", "", "[cuda13]"),
+        ("cuda12", "", "[cuda12]"),
+        ("cuda13", "torch", "[cupy13]"),
+        ("cuda12", "torch", "[cupy12]"),
+        ("cuda13", "torch cupy", "[nvml]"),
+        ("cpu", "", "[cpu]"),
+        ("base", "", ""),
+        ("base", "torch cupy", ""),
+    ],
+)
+def test_what_make_installs(accelerator: str, own: str, extra: str, tmp_path: Path) -> None:
+    """`make bench` brings what the machine lacks, and never another torch or CuPy beside those of a container."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    options = [f"ACCEL={accelerator}", f"OWN={own}", f"VENV={tmp_path / 'venv'}"]
+    done = subprocess.run(
+        ["make", "-n", "-C", str(ROOT), "bench", *options], capture_output=True, text=True, check=True
+    )
+    (line,) = (line for line in done.stdout.splitlines() if "pip" in line)
+    assert line.endswith(f'-e ".{extra}"')
+    (venv,) = (line for line in done.stdout.splitlines() if "-m venv" in line)
+    assert ("--system-site-packages" in venv) == bool(own)
 
 
 @pytest.mark.parametrize("name", ["kernels", "harness", "tests", "fakes"])

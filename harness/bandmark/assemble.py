@@ -87,7 +87,7 @@ def _identity(case: Case, outcome: Outcome, context: Context) -> Result:
         peak_gbs=context.peak.gbs,
         peak_source=context.peak.source or None,
         status="ok",
-        suite="gemv" if kernel.is_matrix else "stream",
+        suite=kernel.suite,
         m=shape.m,
         n=shape.n,
         weight_format=kernel.weights.name if kernel.weights else None,
@@ -126,7 +126,7 @@ def _judged(row: Result, case: Case, summary: Summary, outcome: Outcome, context
     assert outcome.samples is not None
     assert row.bytes_moved is not None
     bandwidth = row.bytes_moved / summary.median_s / 1e9
-    clocks = outcome.samples.clocks_mhz
+    clocks = outcome.samples.clocks_mhz or outcome.samples.sensor_clocks_mhz
     found = judge.doubts(
         outcome.samples.seconds,
         bandwidth_gbs=bandwidth,

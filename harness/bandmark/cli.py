@@ -74,7 +74,9 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--backend", type=names, metavar="NAME,...", help="numpy, torch, cupy or all (default: what fits)"
     )
-    what.add_argument("--kernel", type=names, metavar="NAME,...", help="kernels of `bandmark list` (default: all)")
+    what.add_argument(
+        "--kernel", type=names, metavar="NAME,...", help="kernels of `bandmark list`, or all (default: its first ten)"
+    )
     what.add_argument("--dtype", type=names, metavar="NAME,...", help="float64, float32, float16, bfloat16")
     what.add_argument("--size", metavar="BYTES", help="bytes of each array (GEMV: of the matrix): 64MiB, 1e8")
     what.add_argument(

@@ -27,6 +27,10 @@ class Reading:
     seconds: float
     clock_mhz: float | None = None
     """Mean clock of the device's processors during the window, where the device has counters that tell."""
+    sensor_clock_mhz: float | None = None
+    """Their clock towards the end of the window, where the device has sensors that tell."""
+    braked: bool = False
+    """Whether the sensors said that something held the clocks down."""
 
 
 class Launcher(Protocol):
@@ -68,15 +72,22 @@ class Samples:
     """K: launches per sample."""
     seconds: list[float] = field(default_factory=list)
     clocks_mhz: list[float] = field(default_factory=list)
+    sensor_clocks_mhz: list[float] = field(default_factory=list)
+    braked: list[int] = field(default_factory=list)
+    """Positions of the samples during which the clocks were held down, the first being 0."""
     stop_reason: StopReason | None = None
     noise: list[float] = field(default_factory=list)
     """Relative standard deviation of all samples so far, after each sample: does more sampling still change it?"""
 
     def add(self, reading: Reading) -> None:
         """Append one window's reading."""
+        if reading.braked:
+            self.braked.append(len(self.seconds))
         self.seconds.append(reading.seconds / self.launches)
         if reading.clock_mhz is not None:
             self.clocks_mhz.append(reading.clock_mhz)
+        if reading.sensor_clock_mhz is not None:
+            self.sensor_clocks_mhz.append(reading.sensor_clock_mhz)
         self.noise.append(relative_stdev(self.seconds))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bandmark.telemetry import Telemetry
+from bandmark.telemetry import Glance, Telemetry
 
 BRAKES = {
     0x04: "the power cap held its clocks down",
@@ -73,19 +73,28 @@ class Nvml:
             "max_memory_clock_mhz": self._ask("nvmlDeviceGetMaxClockInfo", library.NVML_CLOCK_MEM),
         }
 
+    def glance(self) -> Glance:
+        """Read what may change from one sample to the next: the processors' clock and what holds it down."""
+        library = self._library
+        if library is None or self._handle is None:
+            return Glance()
+        clock = self._ask("nvmlDeviceGetClockInfo", library.NVML_CLOCK_SM) or None
+        return Glance(clock_mhz=clock, brakes=tuple(self._brakes()))
+
     def telemetry(self) -> Telemetry:
-        """Read the sensors once."""
+        """Read all sensors once."""
         library = self._library
         if library is None or self._handle is None:
             return Telemetry()
         power = self._ask("nvmlDeviceGetPowerUsage")
+        now = self.glance()
         return Telemetry(
             temperature_c=self._ask("nvmlDeviceGetTemperature", library.NVML_TEMPERATURE_GPU),
             power_w=power / 1e3 if power else None,
-            clock_mhz=self._ask("nvmlDeviceGetClockInfo", library.NVML_CLOCK_SM) or None,
+            clock_mhz=now.clock_mhz,
             max_clock_mhz=self._ask("nvmlDeviceGetMaxClockInfo", library.NVML_CLOCK_SM) or None,
             memory_clock_mhz=self._ask("nvmlDeviceGetClockInfo", library.NVML_CLOCK_MEM) or None,
-            doubts=(*self._others(), *self._brakes()),
+            doubts=(*self._others(), *now.brakes),
         )
 
     def _others(self) -> list[str]:

@@ -13,7 +13,7 @@ from bandmark.errors import UsageError, unknown_name
 from bandmark.judge import DRAM_FROM
 from bandmark.memory import MemoryBudget
 from bandmark.units import format_bytes
-from bandmark_kernels import DTYPES, DType, Kernel, Shape
+from bandmark_kernels import DType, Kernel, Shape
 
 CACHES = 8
 """Each array is at least this many last-level caches: GPUs with large caches are flat only from there on."""
@@ -98,8 +98,7 @@ def plan(
     _check_variants(variants, kernels, backends)
     groups = []
     for kernel in kernels:
-        # The vectors of packed weights are float32, whatever dtypes the other kernels run in.
-        for dtype in [DTYPES["float32"]] if kernel.weights else dtypes:
+        for dtype in kernel.dtypes_among(dtypes):
             found = list(_forms(kernel, dtype, backends, variants))
             # Backends that share the host's arrays need one set; every case on a device has its own.
             running = [(b, name) for b, name, reason in found if reason is None]
@@ -169,31 +168,33 @@ def _check_variants(variants: Sequence[str], kernels: Sequence[Kernel], backends
 
 
 def array_bytes(kernel: Kernel, sizing: Sizing, copies: int = 1) -> int:
-    """Return the bytes of each large array of a kernel.
+    """Return the bytes of each large array of a kernel, of the largest where they differ.
 
     Args:
         copies: how many sets of the arrays exist at once, where backends can't share one.
     """
-    arrays = len(kernel.large) * copies
+    arrays = kernel.footprint * copies
     if sizing.asked_bytes is not None:
-        _check_fits(kernel, sizing.asked_bytes, arrays, sizing.budget)
+        _check_fits(kernel, sizing.asked_bytes, copies, sizing.budget)
         return sizing.asked_bytes
     llc = sizing.llc_bytes or 0
-    traffic = LEAST_TRAFFIC_S * (sizing.peak_gbs or 0) * 1e9 / sum(kernel.words)
+    traffic = LEAST_TRAFFIC_S * (sizing.peak_gbs or 0) * 1e9 / kernel.traffic
     if sizing.quick:
-        wanted = max(DRAM_FROM * QUICK_MARGIN * llc / len(kernel.large), QUICK_LEAST_BYTES, traffic)
+        wanted = max(DRAM_FROM * QUICK_MARGIN * llc / kernel.footprint, QUICK_LEAST_BYTES, traffic)
     else:
         wanted = max(CACHES * llc, LEAST_BYTES, traffic)
-    return min(math.ceil(wanted), sizing.budget.default_bytes // arrays)
+    return min(math.ceil(wanted), int(sizing.budget.default_bytes // arrays))
 
 
-def _check_fits(kernel: Kernel, size: int, arrays: int, budget: MemoryBudget) -> None:
-    if size * arrays <= budget.limit_bytes:
+def _check_fits(kernel: Kernel, size: int, copies: int, budget: MemoryBudget) -> None:
+    each = kernel.footprint * copies
+    if size * each <= budget.limit_bytes:
         return
     raise UsageError(
-        f"--size {format_bytes(size)} needs {format_bytes(size * arrays)} for the {arrays} arrays of {kernel.name}, "
+        f"--size {format_bytes(size)} needs {format_bytes(math.ceil(size * each))} for the "
+        f"{len(kernel.large) * copies} arrays of {kernel.name}, "
         f"but {budget.explanation}: {format_bytes(budget.limit_bytes)}. "
-        f"Give --size {_floor(budget.limit_bytes // arrays)} or less."
+        f"Give --size {_floor(int(budget.limit_bytes // each))} or less."
     )
 
 
@@ -203,7 +204,7 @@ def _floor(size: int) -> str:
 
 
 def shape_for(kernel: Kernel, dtype: DType, size: int) -> Shape:
-    """Return the shape whose large arrays have at most this many bytes: whole elements, and a nearly square matrix.
+    """Return the shape whose largest arrays have at most this many bytes: whole elements, and a nearly square matrix.
 
     Rows of 64 elements and more are a multiple of 64 elements long, so that each starts on a cache line.
     """

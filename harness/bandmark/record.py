@@ -76,7 +76,10 @@ class Result:
     max_error: float | None = _column("largest error in units of the tolerance; above 1 has failed", "tolerances")
     status: str = _column("ok, suspect, failed_verification, unsupported, skipped or error", required=True)
     reason: str | None = _column("one sentence; never empty unless the status is ok")
-    suite: str = _column("set of cases that the row belongs to: stream (vectors) or gemv (matrices)", required=True)
+    suite: str = _column(
+        "set of cases that the row belongs to: stream (vectors), gemv (matrices) or training (the optimizer)",
+        required=True,
+    )
     m: int | None = _column("rows of the matrix", "elements")
     n: int | None = _column("columns of the matrix, or elements of each vector", "elements")
     weight_format: str | None = _column("format of packed GEMV weights")

@@ -23,7 +23,7 @@ from bandmark.preflight import preflight
 from bandmark.record import SCHEMA
 from bandmark.runner import Measured, Procedure, Progress, new_run_id, run_groups, utc_now
 from bandmark.store import in_order
-from bandmark_kernels import DTYPES, KERNELS, PACKED, DType, Kernel
+from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, PACKED, DType, Kernel
 from bandmark_kernels.inputs import PATTERNS, Pattern
 
 TIME_LIMIT_S = 90.0
@@ -44,6 +44,7 @@ class Request:
     """The options of a run, as names; None is the default for the machine."""
 
     kernels: tuple[str, ...] | None = None
+    """Names of the table, or "all"; None for those that need not be asked for."""
     backends: tuple[str, ...] | None = None
     dtypes: tuple[str, ...] | None = None
     size_bytes: int | None = None
@@ -173,6 +174,7 @@ def _resolve(
     groups = plan(kernels, dtypes or _default_dtypes(on_cpu, request), selection.backends, sizing, request.variants)
     now = utc_now()
     notes = [*selection.notes, *preflight(machine, on_cpu=on_cpu, threads=selection.backends[0].threads)]
+    notes += [note for kernel in kernels if (note := _own_dtype(kernel, dtypes))]
     if peak.gbs is None:
         notes.append(peak.explanation)
     if request.quick:
@@ -197,6 +199,13 @@ def _default_dtypes(on_cpu: bool, request: Request) -> list[DType]:
     return [DTYPES[name] for name in (names[1:] if request.layer else names[:1] if request.quick else names)]
 
 
+def _own_dtype(kernel: Kernel, asked: Sequence[DType] | None) -> str | None:
+    """Return what to say where none of the dtypes asked for goes with a kernel."""
+    if asked is None or any(d.name in kernel.dtypes for d in asked):
+        return None
+    return f"{kernel.label} runs in {' and '.join(kernel.dtypes)}, the only dtype it has; --dtype is for the others"
+
+
 def pick(kind: str, names: Sequence[str] | None, table: Mapping[str, Named]) -> list[Named]:
     """Return the entries of these names in the table's order, all without names; raises UsageError for others."""
     for name in names or ():
@@ -205,10 +214,23 @@ def pick(kind: str, names: Sequence[str] | None, table: Mapping[str, Named]) -> 
     return [entry for name, entry in table.items() if names is None or name in names]
 
 
+def pick_kernels(names: Sequence[str]) -> list[Kernel]:
+    """Return the kernels of these names in the table's order, or every one for "all".
+
+    Raises:
+        UsageError: there is no kernel of some name.
+    """
+    for name in names:
+        if name not in (*KERNELS, "all"):
+            raise unknown_name("kernel", name, (*KERNELS, "all"))
+    return [kernel for name, kernel in KERNELS.items() if name in names or "all" in names]
+
+
 def _kernels(request: Request) -> list[Kernel]:
     """Return the kernels to run; where weight formats are asked for, gemv is in these and not in the dtypes."""
     weights = request.weights
-    wanted = pick("kernel", ("gemv",) if request.layer and request.kernels is None else request.kernels, KERNELS)
+    default = ("gemv",) if request.layer else DEFAULT_KERNELS
+    wanted = pick_kernels(default if request.kernels is None else request.kernels)
     if request.layer and request.size_bytes is not None:
         raise UsageError("--layer takes the sizes of the model's matrices: leave --size out.")
     if request.layer and KERNELS["gemv"] not in wanted:

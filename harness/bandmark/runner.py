@@ -167,6 +167,8 @@ class GroupRun:
                 "launches_per_sample": outcome.samples.launches,
                 "seconds_per_launch": [float(f"{s:.9g}") for s in outcome.samples.seconds],
                 "clocks_mhz": outcome.samples.clocks_mhz,
+                "sensor_clocks_mhz": outcome.samples.sensor_clocks_mhz,
+                "braked_samples": outcome.samples.braked,
                 "memory_clock_mhz": outcome.telemetry.memory_clock_mhz,
             }
             for i, case in self._cases()

@@ -20,6 +20,10 @@ ALWAYS = ("backend", "kernel", "dtype")
 IDENTITY = (*ALWAYS, "variant", "weight_format", "m", "n")
 """What an entry may name of its row."""
 
+PER_SAMPLE = ("clocks_mhz", "sensor_clocks_mhz", "braked_samples")
+"""What an entry may have beside its times: clocks of the processors by the device's counters and by its sensors, and
+the positions of the samples during which something held the clocks down, the first being 0."""
+
 LARGEST = 1e9
 """Above all launches, seconds and megahertz."""
 
@@ -52,7 +56,6 @@ def is_entry(entry: Any) -> bool:
     if not isinstance(entry, dict):
         return False
     seconds, launches = entry.get("seconds_per_launch"), entry.get("launches_per_sample")
-    clocks = entry.get("clocks_mhz", [])
     return (
         all(isinstance(entry.get(name), str) for name in ALWAYS)
         and isinstance(launches, int)
@@ -60,6 +63,10 @@ def is_entry(entry: Any) -> bool:
         and isinstance(seconds, list)
         and bool(seconds)
         and all(isinstance(s, int | float) and s is not True and 0 < s < LARGEST for s in seconds)
-        and isinstance(clocks, list)
-        and all(isinstance(c, int | float) and 0 <= c < LARGEST for c in clocks)
+        and all(_are_numbers(entry.get(name, [])) for name in PER_SAMPLE)
     )
+
+
+def _are_numbers(values: Any) -> bool:
+    """Return whether a value is a list of numbers that a clock, or a position, can be."""
+    return isinstance(values, list) and all(isinstance(v, int | float) and 0 <= v < LARGEST for v in values)

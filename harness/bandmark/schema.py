@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from bandmark.backends import BACKENDS
 from bandmark.errors import BandmarkError
@@ -17,6 +17,7 @@ from bandmark.judge import CACHE_BELOW, DRAM_FROM, PLAUSIBLE
 from bandmark.leaderboard import leaderboard, markdown, ranked, read_runs
 from bandmark.leaderboard_plot import plot
 from bandmark.record import REGIMES, SCHEMA, STATUSES, Column, columns
+from bandmark_kernels.spec import Suite
 
 _FRICTIONLESS_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 
@@ -24,7 +25,7 @@ ENUMS: dict[str, tuple[str, ...]] = {
     "backend": BACKENDS,
     "regime": REGIMES,
     "status": STATUSES,
-    "suite": ("stream", "gemv"),
+    "suite": get_args(Suite),
     "data": ("random", "zeros"),
     "stop_reason": ("converged", "noise_settled", "time_limit"),
 }
@@ -60,9 +61,9 @@ files here.
 ## The files
 
 One folder per system, one CSV and one JSON of the same stem per run. The CSV has one row per case (kernel x backend x
-dtype x size); the JSON holds the settings, the machine, the device, all versions and every raw sample. Neither holds a
-host name, a user name, a serial number or a path. The files are dedicated to the public domain: see LICENSE in this
-folder.
+dtype x size); the JSON holds the settings, the machine, the device, all versions and every raw sample, with the clocks
+of the device and what held them down where it tells that. Neither holds a host name, a user name, a serial number or a
+path. The files are dedicated to the public domain: see LICENSE in this folder.
 
 Read them with anything that reads CSV, with `bandmark show FILE...`, all at once with
 `bandmark merge results --output all.csv`, or in Python:

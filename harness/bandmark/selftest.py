@@ -58,7 +58,7 @@ def check_results(backend: CupyBackend, kernels: Sequence[Kernel], dtypes: Seque
     functions = 0
     for kernel in kernels:
         seen = Results()
-        for dtype in dtypes:
+        for dtype in kernel.dtypes_among(dtypes):
             for variant in backend.variants(kernel):
                 _check_form(backend, kernel, dtype, variant, seen)
         spills += seen.spills

@@ -1,4 +1,4 @@
-"""What did a device's sensors say while a case ran? They are read now and then, while the device is at work."""
+"""What did a device's sensors say while a case ran? They are read while the device is at work on each sample."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from time import monotonic
 from typing import Any
 
 from bandmark.nvml import Nvml
-from bandmark.telemetry import Telemetry
+from bandmark.telemetry import Glance, Telemetry
 
 EVERY_S = 0.25
-"""Time between two readings: one takes NVML about a millisecond of the host's time."""
+"""Time between two readings of all sensors: one takes NVML about a millisecond of the host's time."""
 
 
 class Sensors:
@@ -34,14 +34,17 @@ class Sensors:
         """Begin anew with another case: what was doubtful before it does not concern it."""
         self._doubts.clear()
 
-    def watch(self) -> None:
-        """Take a reading if the last one is old; to be called while the device is busy."""
+    def watch(self) -> Glance:
+        """Look at clock and brakes, and at all else if that was long ago; to be called while the device is busy."""
+        seen = self._nvml.glance()
+        self._doubts |= dict.fromkeys(seen.brakes)
         if monotonic() - self._seen_at >= EVERY_S:
             self._seen, self._seen_at = self._nvml.telemetry(), monotonic()
             self._doubts |= dict.fromkeys(self._seen.doubts)
+        return seen
 
     def telemetry(self) -> Telemetry:
-        """Return the last reading, with every doubt since the present case began."""
+        """Return the last reading of all sensors, with every doubt since the present case began."""
         return replace(
             self._seen,
             max_clock_mhz=self._seen.max_clock_mhz or self.max_clock_mhz,

@@ -18,3 +18,13 @@ class Telemetry:
     memory_clock_mhz: float | None = None
     doubts: tuple[str, ...] = ()
     """Clauses on what makes a figure doubtful: another program on the device, a thermal or power brake."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """What the sensors say of one sample, while the device still works on it."""
+
+    clock_mhz: float | None = None
+    """Clock of the processors."""
+    brakes: tuple[str, ...] = ()
+    """Clauses on what held the clocks down."""

@@ -26,9 +26,14 @@ MIN_BLOCKS = 16
 """Blocks per thread below which a stack is not worth its uneven ends."""
 
 
-def cache_blocks(*arrays: Any) -> list[tuple[Any, ...]]:
-    """Cut equally long vectors into blocks of BLOCK_BYTES, made once so that a launch allocates nothing."""
-    step = max(1, BLOCK_BYTES // arrays[0].itemsize)
+def cache_blocks(*arrays: Any, block_bytes: int | None = None) -> list[tuple[Any, ...]]:
+    """Cut equally long vectors into blocks, made once so that a launch allocates nothing.
+
+    Args:
+        arrays: vectors of equal length.
+        block_bytes: bytes of a block of the vector with the widest elements; None for BLOCK_BYTES.
+    """
+    step = max(1, (block_bytes or BLOCK_BYTES) // max(x.itemsize for x in arrays))
     return [tuple(x[k : k + step] for x in arrays) for k in range(0, len(arrays[0]), step)]
 
 

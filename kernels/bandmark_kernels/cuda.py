@@ -116,7 +116,7 @@ def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capabilit
     layout = _layout(kernel, pack_bytes, capability)
     native = variant.endswith(FP4)
     macros = {
-        "ELEMENT": dtype.name,
+        "ELEMENT": kernel.element(dtype).name,
         "PACK_BYTES": pack_bytes,
         "UNROLL": layout.unroll,
         "THREADS": layout.threads,
@@ -166,7 +166,7 @@ def _layout(kernel: Kernel, pack_bytes: int, capability: Capability) -> Layout:
         return Layout(threads=128, unroll=32 // pack_bytes, blocks_per_sm=6, rows=4)
     if kernel.name == "gemv_t":
         return Layout(threads=256, unroll=128 // pack_bytes, blocks_per_sm=3 if pack_bytes == 16 else 2, groups=4)
-    unroll = (128 if kernel.name == "read" else 64) // pack_bytes
+    unroll = {"read": 128, "adamw": 32, "adamw_master": 32}.get(kernel.name, 64) // pack_bytes
     blocks = {"copy": 6, "scale": 6, "write": 6, "dot": 4}.get(kernel.name, 3)
     return Layout(threads=256, unroll=unroll, blocks_per_sm=blocks)
 

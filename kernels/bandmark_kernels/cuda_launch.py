@@ -77,14 +77,15 @@ class Launches:
 
 
 def exact_scalars(kernel: Kernel, dtype: DType, scalars: Mapping[str, float]) -> dict[str, Any]:
-    """Return a kernel's scalars in the exact type that its entry point takes: the accumulator's.
+    """Return a kernel's constants in the exact type that its entry point takes: the accumulator's.
 
     Raises:
         KeyError: a scalar of the kernel is missing.
     """
     import numpy as np
 
-    return {name: np.dtype(dtype.accumulator).type(scalars[name]) for name in kernel.scalars}
+    exact = np.dtype(dtype.accumulator).type
+    return {name: exact(value) for name, value in kernel.constants(scalars).items()}
 
 
 def launches(program: Program, shape: Shape, *, sm_count: int) -> Launches:
@@ -207,7 +208,8 @@ def _workspace(program: Program) -> Arg:
 
 
 def _scalars(program: Program) -> tuple[Arg, ...]:
-    return tuple(Arg(name, program.dtype.accumulator) for name in program.kernel.scalars)
+    kernel = program.kernel
+    return tuple(Arg(name, program.dtype.accumulator) for name in kernel.constants(kernel.scalars))
 
 
 def _count(name: str, value: int) -> Arg:

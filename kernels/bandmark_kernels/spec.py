@@ -22,6 +22,12 @@ Extent = Literal["n", "m", "mn", "1"]
 
 Fold = Literal["sum", "max"]
 
+Suite = Literal["stream", "gemv", "training"]
+"""Which kernels belong together: vectors, matrix-vector products, the optimizer."""
+
+DEFAULT_SUITES: tuple[Suite, ...] = ("stream", "gemv")
+"""The suites of a run that names no kernel; the kernels of others are asked for by name."""
+
 Launch = Callable[[], object]
 """Runs a kernel once on the operands it was bound to; what it returns is ignored."""
 
@@ -94,7 +100,10 @@ class Operand:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """One library's implementation of a kernel, and for which dtypes it runs at memory speed."""
+    """One library's implementation of a kernel, and for which dtypes it runs at memory speed.
+
+    `bind` takes the operands by name, and the kernel's scalars (torch) or constants (NumPy).
+    """
 
     bind: Bind
     dtypes: tuple[str, ...]
@@ -132,9 +141,14 @@ class Kernel:
     outputs by name."""
     numpy: Body
     torch: Body
+    suite: Suite = "stream"
+    dtypes: tuple[str, ...] = tuple(DTYPES)
+    """The dtypes in which the kernel exists: a kernel that has but one runs in that, whatever the others run in."""
     scalars: Mapping[str, float] = field(default_factory=dict)
     check_scalars: Mapping[str, float] = field(default_factory=dict)
     """Scalars of the launch that is verified, where they differ from the timed ones."""
+    derive: Callable[..., Mapping[str, float]] | None = None
+    """For kernels whose elements need other numbers than the scalars: the scalars by name -> those, by name."""
     split: Literal["n", "m"] = "n"
     """The axis along which the work is shared out to threads."""
     steady: Callable[..., Mapping[str, Any]] | None = None
@@ -147,6 +161,26 @@ class Kernel:
     in the accumulator's format may be off, in units of half its epsilon."""
     weights: WeightFormat | None = None
     """How the matrix is packed; None where it has the operands' dtype."""
+
+    def constants(self, scalars: Mapping[str, float]) -> dict[str, float]:
+        """Return the numbers that NumPy and CUDA bodies take, in their order; torch's take the scalars themselves.
+
+        Raises:
+            KeyError: a scalar of the kernel is missing.
+        """
+        given = {name: scalars[name] for name in self.scalars}
+        return given if self.derive is None else dict(self.derive(**given))
+
+    def encoded_constants(self, dtype: DType, scalars: Mapping[str, float]) -> dict[str, Any]:
+        """Return the constants as NumPy bodies take them: stored as the operands are, derived ones as accumulators."""
+        import numpy as np
+
+        number = dtype if self.derive is None else DTYPES[dtype.accumulator]
+        return {name: number.encode(np.array(value))[()] for name, value in self.constants(scalars).items()}
+
+    def dtypes_among(self, wanted: Sequence[DType]) -> list[DType]:
+        """Return those of the dtypes wanted that the kernel has; all of its own if it has none of them."""
+        return [d for d in wanted if d.name in self.dtypes] or [DTYPES[name] for name in self.dtypes]
 
     def bytes_read(self, shape: Shape, dtype: DType) -> int:
         """Return the bytes that one launch must read: each element of each operand read, once."""
@@ -202,9 +236,13 @@ class Kernel:
         """The kernel's name and, where its matrix is packed, the format's: unique among all kernels."""
         return f"{self.name} {self.weights.name}" if self.weights else self.name
 
+    def element(self, dtype: DType) -> DType:
+        """Return the format of the elements of the largest operand; of packed weights' vectors."""
+        return dtype if self.weights else max((o.number(dtype) for o in self.large), key=lambda d: d.itemsize)
+
     def element_bits(self, dtype: DType) -> int:
         """Return the bits of one element of the largest operand."""
-        return self.weights.bits if self.weights else 8 * dtype.itemsize
+        return self.weights.bits if self.weights else 8 * self.element(dtype).itemsize
 
     @property
     def least_columns(self) -> int:
@@ -215,3 +253,19 @@ class Kernel:
     def words(self) -> tuple[int, int]:
         """Elements read and written per element of the largest operand (a GEMV's vectors left out)."""
         return sum(o.is_read for o in self.large), sum(o.is_written for o in self.large)
+
+    @property
+    def traffic(self) -> float:
+        """Bytes read and written per byte of the largest operand (a GEMV's vectors left out)."""
+        return sum(share * (o.is_read + o.is_written) for o, share in self._shares())
+
+    @property
+    def footprint(self) -> float:
+        """Bytes of all large operands per byte of the largest: their number, where all have one format."""
+        return sum(share for _, share in self._shares())
+
+    def _shares(self) -> list[tuple[Operand, float]]:
+        """Return the large operands, each with its bytes over those of the largest."""
+        dtype, shape = DTYPES[self.dtypes[0]], Shape(WHOLE_COLUMNS, m=1 if self.is_matrix else None)
+        most = max(o.nbytes(shape, dtype) for o in self.large)
+        return [(o, o.nbytes(shape, dtype) / most) for o in self.large]

@@ -21,8 +21,8 @@ CAPABILITY = (12, 1)
 TABLE: dict[str, Kernel] = {kernel.label: kernel for kernel in (*KERNELS.values(), *PACKED.values())}
 """Every kernel, and gemv with every format of weights, by label."""
 
-CASES = [(k, d) for k, kernel in TABLE.items() for d in (DTYPES if kernel.weights is None else ["float32"])]
-"""Every kernel and dtype, by label and name; packed weights have float32 vectors."""
+CASES = [(k, d) for k, kernel in TABLE.items() for d in kernel.dtypes]
+"""Every kernel and dtype, by label and name."""
 
 ALL_CASES = [(k, d, v) for k, d in CASES for v in variants(TABLE[k], CAPABILITY)]
 """Every kernel, dtype and variant, by name."""

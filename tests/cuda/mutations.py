@@ -21,6 +21,7 @@ class Mutation:
 
 MATRICES = tuple(name for name, kernel in KERNELS.items() if kernel.is_matrix)
 REDUCTIONS = tuple(name for name, kernel in KERNELS.items() if kernel.is_reduction)
+OPTIMIZERS = tuple(name for name, kernel in KERNELS.items() if kernel.suite == "training")
 TILED = tuple(name for name in KERNELS if name not in MATRICES)
 
 OUT = "out of bounds"
@@ -61,7 +62,37 @@ _MATRICES = (
     ("splits share partials", "partials[blockIdx.y * count + i]", "partials[i]", RACE),
 )
 
+_OPTIMIZERS = (
+    ("m not stored", ", store(m, i, M[u])", "", MISSED),
+    ("v not stored", ", store(v, i, V[u])", "", MISSED),
+    ("moments swapped", "store(m, i, M[u]), store(v, i, V[u])", "store(v, i, M[u]), store(m, i, V[u])", WRONG),
+    ("tail without m", ", m[i] = M, v[i]", ", v[i]", MISSED),
+    ("old root", "v += gain2 * (g * g - v);", "const auto old = v; v += gain2 * (g * g - v); v = old;", WRONG),
+    ("no root", "sqrtf(v)", "v", WRONG),
+    ("floor left out", "sqrtf(v) + floor", "sqrtf(v)", WRONG),
+    ("floor within the root", "sqrtf(v) + floor", "sqrtf(v + floor)", WRONG),
+    ("root not scaled", "root * sqrtf", "sqrtf", WRONG),
+    ("no decay", "decay * ", "", WRONG),
+    ("ascent", " - m / (root", " + m / (root", WRONG),
+    ("gradient not squared", "(g * g - v)", "(g - v)", WRONG),
+    ("gains swapped", "m += gain1 *", "m += gain2 *", WRONG),
+)
+
 _SINGLE = (
+    ("adamw", "p not stored", "store(p, i, P[u]), ", "", MISSED),
+    ("adamw", "gradient from p", "G[u] = load(g, i)", "G[u] = load(p, i)", MISSED),
+    ("adamw", "tail read twice", "step(P, g[i], M, V)", "step(P, g[i], m[i], V), M = m[i]", TWICE),
+    ("adamw_master", "weights not stored", "store_half(p, i, P[u]), ", "", MISSED),
+    ("adamw_master", "master not stored", "store(master, i, W[u]), ", "", MISSED),
+    ("adamw_master", "weights of the step before", "p = narrow<bfloat16>(master)", "p = narrow<bfloat16>(g)", WRONG),
+    (
+        "adamw_master",
+        "weights truncated",
+        "narrow<bfloat16>(master)",
+        "bfloat16{(u16)(__float_as_uint(master) >> 16)}",
+        WRONG,
+    ),
+    ("adamw_master", "half-packs misaligned", "Half*>(array)", "Half*>(array + 1)", "misaligned"),
     ("copy", "reads its output", "x[u] = load(a, v)", "x[u] = load(b, v)", MISSED),
     ("copy", "swapped operands", "b[i] = a[i]; }", "b[i] = b[0]; }", f"{MISSED}|{RACE}"),
     ("scale", "scalar ignored", "s * widen(x)", "widen(x)", WRONG),
@@ -107,6 +138,7 @@ MUTATIONS: list[Mutation] = [
     *_for_each((*REDUCTIONS, "gemv"), _BLOCK_SUMS),
     *_for_each(REDUCTIONS, _REDUCTIONS),
     *_for_each(MATRICES, _MATRICES),
+    *_for_each(OPTIMIZERS, _OPTIMIZERS),
     *(Mutation(*entry) for entry in _SINGLE),
 ]
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 
 import sass_page
 from cubin import Function, compile_cubin, functions, require_tools
+from listing import load_runs, loop_length, path_length
 
 from bandmark_kernels import DTYPES, KERNELS
 from bandmark_kernels.cuda import Program, program, variants
@@ -43,7 +45,7 @@ MAX_PER_BYTE_ELSEWHERE = 7.6
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A function's figures. Loads and stores are those of the promised width."""
+    """A function's figures. Loads and stores are those of the promised widths."""
 
     registers: int
     spills: int
@@ -53,65 +55,64 @@ class Measured:
     constant: int
     """Those of them that go through the read-only path."""
     stores: int
+    load_bits: Mapping[int, int]
+    """How many of the loads have a width."""
+    store_bits: Mapping[int, int]
     warps: int
     kib_in_flight: float
     instructions: int
     per_byte: float
-    """Instructions of a thread per byte that it moves: of the loop that has the loads, else of the whole function."""
+    """Instructions of a thread per byte that it moves: of the loop that has the loads, else of the shortest way through
+    the function that passes them, which is that of a whole tile; of the whole function where it loads nothing."""
 
 
 def measure(function: Function, prog: Program, arch: int) -> Measured:
     """Return a function's figures: its best run of loads, and what that means per multiprocessor."""
-    width = rf"\.{8 * prog.pack_bytes}\b"
+    width = rf"\.({'|'.join(str(bits) for bits in {*promised(prog, 'is_read'), *promised(prog, 'is_written')})})\b"
     spills = [i for i in function.instructions if re.search(r"\b(LDL|STL)\b", i)]
     run = max(load_runs(function.instructions, width), key=len, default=[])
     warps = _resident_warps(function.registers, prog, arch)
-    streamed, layout = len(run), prog.layout
-    arrays = sum(prog.kernel.words)
+    loads = _by_width(run, width)
+    stores = _by_width((i for i in function.instructions if re.search(r"\bSTG\b", i)), width)
+    streamed, layout = sum(bits // 8 * count for bits, count in loads.items()), prog.layout
+    arrays = prog.kernel.traffic
     if prog.kernel.name == "gemv":  # of ROWS + 1 packs one is x's, which comes from the cache
         streamed, arrays = streamed * layout.rows // (layout.rows + 1), layout.rows
     instructions = sum(not i.startswith(".") for i in function.instructions)
-    issued = loop_length(function.instructions, width, len(run)) or instructions
+    issued = loop_length(function.instructions, width, len(run)) or (
+        path_length(function.instructions, run) if run else instructions
+    )
     return Measured(
         registers=function.registers,
         spills=function.stack + function.local + len(spills),
         loads=len(run),
         constant=sum(".CONSTANT" in i for i in run),
-        stores=sum(bool(re.search(r"\bSTG\b.*?" + width, i)) for i in function.instructions),
+        stores=sum(stores.values()),
+        load_bits=loads,
+        store_bits=stores,
         warps=warps,
-        kib_in_flight=warps * 32 * streamed * prog.pack_bytes / 1024,
+        kib_in_flight=warps * 32 * streamed / 1024,
         instructions=instructions,
         per_byte=issued / (arrays * layout.unroll * prog.pack_bytes),
     )
 
 
-def loop_length(instructions: tuple[str, ...], width: str, loads: int) -> int | None:
-    """Return the instructions of the shortest loop that has at least so many loads of a width, or None."""
-    labels = {name: i for i, name in enumerate(instructions) if name.startswith(".")}
-    lengths = []
-    for end, instruction in enumerate(instructions):
-        target = re.search(r"\bBRA\b.*`\((\.L_\w+)\)", instruction)
-        if target and (begin := labels.get(target[1], end)) < end:
-            body = [i for i in instructions[begin : end + 1] if not i.startswith(".")]
-            if 0 < loads <= sum(bool(re.search(r"\bLDG\b\S*" + width, i)) for i in body):
-                lengths.append(len(body))
-    return min(lengths, default=None)
+def promised(prog: Program, how: str) -> dict[int, int]:
+    """Return how many accesses of each width, in bits, a round of a thread takes, for operands that are `how`.
+
+    An operand whose elements are narrower than the widest is taken in narrower accesses, as many elements at once.
+    """
+    kernel, layout, found = prog.kernel, prog.layout, Counter[int]()
+    for operand in kernel.large:
+        width = operand.number(prog.dtype).itemsize if kernel.weights is None else prog.dtype.itemsize
+        if getattr(operand, how):
+            found[8 * prog.lanes * width] += layout.unroll * (layout.rows + 1 if kernel.name == "gemv" else 1)
+    return dict(found)
 
 
-def load_runs(instructions: tuple[str, ...], width: str) -> Iterator[list[str]]:
-    """Yield runs of loads of a width: a run ends where a loaded register is used, and at branches and labels."""
-    run: list[str] = []
-    pending: set[int] = set()
-    for instruction in instructions:
-        load = re.search(r"\bLDG\b\S*" + width, instruction)
-        targets, sources = _registers(instruction)
-        if pending & sources or re.search(r"\b(BRA|EXIT|RET|CALL)\b|^\.", instruction):
-            yield run
-            run, pending = [], set()
-        if load:
-            run.append(instruction)
-            pending |= targets
-    yield run
+def _by_width(accesses: Iterable[str], width: str) -> dict[int, int]:
+    """Return how many loads or stores have each of the widths of a pattern, in bits."""
+    return dict(Counter(int(found[1]) for access in accesses if (found := re.search(width, access))))
 
 
 def faults(measured: Measured, prog: Program, arch: int) -> list[str]:
@@ -123,15 +124,17 @@ def faults(measured: Measured, prog: Program, arch: int) -> list[str]:
     kernel, layout, found = prog.kernel, prog.layout, []
     arrays = layout.rows + 1 if kernel.name == "gemv" else sum(o.is_read for o in kernel.large)
     writable = sum(o.role == "inout" for o in kernel.large)
+    loads, stores = promised(prog, "is_read"), promised(prog, "is_written")
     if measured.spills:
         found.append(f"{measured.spills} bytes or instructions of stack and local memory")
-    if measured.loads < arrays * layout.unroll:
-        found.append(f"{measured.loads} loads of {prog.pack_bytes} bytes in a run, not {arrays * layout.unroll}")
+    for bits, count in loads.items():
+        if (seen := measured.load_bits.get(bits, 0)) < count:
+            found.append(f"{seen} loads of {bits // 8} bytes in a run, not {count}")
     if measured.constant < (arrays - writable) * layout.unroll:
         found.append(f"{measured.constant} of them read-only, not {(arrays - writable) * layout.unroll}")
-    stored = sum(o.is_written for o in kernel.large)
-    if measured.stores < stored * layout.unroll:
-        found.append(f"{measured.stores} stores of {prog.pack_bytes} bytes, not {stored * layout.unroll}")
+    for bits, count in stores.items():
+        if (seen := measured.store_bits.get(bits, 0)) < count:
+            found.append(f"{seen} stores of {bits // 8} bytes, not {count}")
     least = MIN_KIB_IN_FLIGHT.get(arch, 16)
     if arrays and measured.kib_in_flight < least:
         found.append(f"{measured.kib_in_flight:.0f} KiB in flight per multiprocessor, not {least}")
@@ -176,7 +179,7 @@ def cases(architectures: Iterable[int]) -> list[tuple[str, str, str, int]]:
         for name, kernel in KERNELS.items()
         for arch in architectures
         for variant in variants(kernel, divmod(arch, 10))
-        for dtype in DTYPES
+        for dtype in kernel.dtypes
     ]
 
 
@@ -190,19 +193,6 @@ def rows(wanted: list[tuple[str, str, str, int]]) -> list[Row]:
     # processes, because the compiler takes one source at a time; not forked, because the caller may have threads
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         return list(pool.map(row, *zip(*wanted, strict=True), chunksize=8))
-
-
-def _registers(instruction: str) -> tuple[set[int], set[int]]:
-    """Return the registers that a load fills (none for other instructions), and those that an instruction names."""
-    operands = re.sub(r"^@!?U?P\w+\s+", "", instruction)
-    named = [int(n) for n in re.findall(r"(?<![A-Z\d])R(\d+)", operands)]
-    if not re.match(r"LDG\b", operands):
-        return set(), set(named if re.match(r"ST|RED|ATOM", operands) else named[1:])
-    address = re.search(r"\[R(\d+)", operands)
-    filled = re.findall(r"(?<![A-Z\d\[])R(\d+)", operands.split("desc[")[0].split("[")[0])
-    bits = 128 if len(filled) > 1 else next((b for b in (256, 128, 64) if f".{b}" in operands), 32)
-    targets = {int(first) + i for first in filled for i in range(bits // 32)}
-    return targets, {int(address[1])} if address else set()
 
 
 def _resident_warps(registers: int, prog: Program, arch: int) -> int:

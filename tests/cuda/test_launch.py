@@ -179,6 +179,22 @@ def test_reductions_fit_the_device_at_once() -> None:
     assert plan.workspace_elements == plan.steps[0].grid[0]
 
 
+def test_constants_of_the_optimizer_are_worked_out_on_the_host() -> None:
+    """Its kernels take what the scalars give, in float32, in the order of the source; a tile has LANES of the state."""
+    kernel, dtype = KERNELS["adamw_master"], DTYPES["bfloat16"]
+    prog = program(kernel, dtype, "v16", capability=(9, 0))
+    (step,) = launches(prog, Shape(4096), sm_count=48).steps
+    found = [(a.name, a.dtype) for a in step.args]
+    assert found == [
+        *(("p", "uint16"), ("g", "uint16"), ("master", "float32"), ("m", "float32"), ("v", "float32")),
+        *((name, "float32") for name in ("decay", "gain1", "gain2", "root", "floor")),
+        ("n", "uint64"),
+    ]
+    assert prog.lanes == 4
+    assert "-DELEMENT=float32" in prog.options
+    assert step.grid == (4096 // (4 * prog.layout.unroll * prog.layout.threads), 1, 1)
+
+
 def test_compiler_messages_name_the_right_file() -> None:
     """The text says where prelude.cu ends and the kernel's own file begins."""
     prog = program(KERNELS["gemv_t"], DTYPES["float16"], "v16", capability=(9, 0))

@@ -18,7 +18,8 @@ from bandmark_kernels.cuda import Program
 
 def broken(mutation: Mutation) -> Program:
     """Return the program of a mutated kernel."""
-    prog = make_program(TABLE[mutation.kernel], DTYPES[mutation.dtype])
+    kernel = TABLE[mutation.kernel]
+    prog = make_program(kernel, kernel.dtypes_among([DTYPES[mutation.dtype]])[0])
     assert mutation.old in prog.source, f"{mutation.label}: what is to be replaced is not in {mutation.kernel} any more"
     changed = prog.source.replace(mutation.old, mutation.new)
     return replace(prog, source=changed, options=(*prog.options, "-w"))

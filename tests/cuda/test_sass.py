@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import cubin
 import pytest
-from sass import MAX_PER_BYTE, MIN_KIB_IN_FLIGHT, Row, cases, faults, judge, load_runs, loop_length, rows
+from listing import load_runs, loop_length, path_length
+from sass import MAX_PER_BYTE, MIN_KIB_IN_FLIGHT, Row, cases, faults, judge, rows
 from sass_page import FIGURES, markdown
 
 from bandmark_kernels import DTYPES, KERNELS
@@ -72,6 +73,15 @@ def test_spills_are_found() -> None:
     assert any("stack and local memory" in fault for fault in judge(starved, 90).faults)
 
 
+def test_narrow_accesses_are_found(table: dict[tuple[str, str, str, int], Row]) -> None:
+    """Loads and stores are counted width by width: halves of what was promised do not make up for it."""
+    prog = program(KERNELS["adamw_master"], DTYPES["bfloat16"], "v16", capability=(10, 3))
+    measured = table["adamw_master", "bfloat16", "v16", 103].measured
+    assert faults(measured, prog, 103) == []
+    split = replace(measured, load_bits={128: 5, 64: 4}, store_bits={128: 2, 64: 20})
+    assert faults(split, prog, 103) == ["5 loads of 16 bytes in a run, not 6", "2 stores of 16 bytes, not 6"]
+
+
 def test_too_few_bytes_in_flight_are_found(table: dict[tuple[str, str, str, int], Row]) -> None:
     """A kernel that keeps less in flight than its architecture needs is named with both figures."""
     measured = replace(table["copy", "float32", "v16", 103].measured, kib_in_flight=MIN_KIB_IN_FLIGHT[103] - 1)
@@ -87,10 +97,20 @@ def test_too_many_instructions_are_found(table: dict[tuple[str, str, str, int], 
 
 
 def test_instructions_per_byte_are_those_of_the_loop(table: dict[tuple[str, str, str, int], Row]) -> None:
-    """A reduction is judged by the loop over its tiles, a tile that is taken once by the whole function."""
-    dot, copy = (table[name, "float32", "v16", 103].measured for name in ("dot", "copy"))
+    """A reduction is judged by the loop over its tiles, a tile that is taken once by the way of a whole tile."""
+    dot, copy, write = (table[name, "float32", "v16", 103].measured for name in ("dot", "copy", "write"))
     assert dot.per_byte * 2 * 4 * 16 < dot.instructions / 2
-    assert copy.per_byte == copy.instructions / (2 * 4 * 16)
+    assert 2 * 4 < copy.per_byte * 2 * 4 * 16 < copy.instructions / 2
+    assert write.per_byte == write.instructions / (4 * 16)
+
+
+@pytest.mark.parametrize("kernel", ["copy", "triad", "nstream", "adamw"])
+def test_the_way_of_a_whole_tile_is_about_as_long_as_the_loop_over_tiles(
+    table: dict[tuple[str, str, str, int], Row], kernel: str
+) -> None:
+    """The variant with a loop needs as many instructions per tile, but for what comes before and after the loop."""
+    once, loop = (table[kernel, "float32", variant, 103].measured.per_byte for variant in ("v16", "v16-gridstride"))
+    assert abs(once - loop) * KERNELS[kernel].traffic * 4 * 16 < 60
 
 
 def test_loop_is_found() -> None:
@@ -110,6 +130,27 @@ def test_loop_is_found() -> None:
     assert loop_length(listing, r"\.128\b", 2) == 4
     assert loop_length(listing, r"\.128\b", 3) is None
     assert loop_length(listing, r"\.128\b", 0) is None
+
+
+def test_the_shortest_way_passes_the_loads() -> None:
+    """Branches and conditional exits are taken where that is shorter, labels cost nothing, and the loads are passed."""
+    load = "LDG.E.128 R4, desc[UR4][R2.64]"
+    listing = (
+        "MOV R1, R2",
+        "@P0 BRA `(.L_x_1)",
+        "IADD3 R1, R1, R1, RZ",
+        "EXIT",
+        ".L_x_1",
+        load,
+        "@P1 EXIT",
+        "NOP",
+        "EXIT",
+    )
+    assert path_length(listing, [load]) == 4
+    assert path_length(tuple(i.replace("@P0 ", "") for i in listing), [load]) == 4
+    assert path_length(tuple(i.replace("@P1 EXIT", "NOP") for i in listing), [load]) == 6
+    with pytest.raises(ValueError, match="no way"):
+        path_length(tuple(i.replace("@P0 BRA `(.L_x_1)", "NOP") for i in listing), [load])
 
 
 def test_every_figure_of_the_design_is_met_or_explained(table: dict[tuple[str, str, str, int], Row]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -190,11 +190,17 @@ def test_telemetry_is_kept_and_doubts_are_told() -> None:
 
 
 def test_clocks_of_the_windows_go_before_one_reading() -> None:
-    """The median clock of the windows is the row's, and what throttling is judged by."""
+    """The median clock of the windows is the row's, and what throttling is judged by: counters go before sensors."""
     seen = Telemetry(clock_mhz=1990.0, max_clock_mhz=2000.0)
     outcome = Outcome(samples=samples([4e-3] * 9, clock=1000.0), max_error=0.1, telemetry=seen)
     row = assemble(case(), outcome, make_context())
     assert row.clock_mhz == 1000.0 and row.status == "suspect" and "1000 MHz" in (row.reason or "")
+    sensed = samples([4e-3] * 9)
+    sensed.sensor_clocks_mhz = [800.0, 810.0, 805.0]
+    row = assemble(case(), replace(outcome, samples=sensed), make_context())
+    assert row.clock_mhz == 805.0 and row.status == "suspect" and "805 MHz" in (row.reason or "")
+    sensed.clocks_mhz = [1990.0]
+    assert assemble(case(), replace(outcome, samples=sensed), make_context()).clock_mhz == 1990.0
     throttled = measured(telemetry=Telemetry(clock_mhz=900.0, max_clock_mhz=2000.0))
     assert "900 MHz" in (assemble(case(), throttled, make_context()).reason or "")
 

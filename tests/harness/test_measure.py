@@ -347,12 +347,21 @@ def test_a_clock_that_is_held_down_all_the_time_is_flagged() -> None:
 
 
 def test_clocks_are_kept_where_the_device_tells_them() -> None:
-    """A reading with a clock adds one clock, one without adds none."""
+    """A reading with a clock adds one clock, one without adds none; counters and sensors are kept apart."""
     samples = Samples(2)
     samples.add(Reading(4.0, 1500.0))
     samples.add(Reading(6.0))
-    assert samples.seconds == [2.0, 3.0]
-    assert samples.clocks_mhz == [1500.0]
+    samples.add(Reading(8.0, sensor_clock_mhz=1400.0))
+    assert samples.seconds == [2.0, 3.0, 4.0]
+    assert (samples.clocks_mhz, samples.sensor_clocks_mhz) == ([1500.0], [1400.0])
+
+
+def test_braked_samples_are_marked_and_kept() -> None:
+    """A sample during which something held the clocks down keeps its time, and its position is noted."""
+    samples = Samples(1)
+    for seconds, braked in ((1.0, False), (2.0, True), (1.0, False), (3.0, True)):
+        samples.add(Reading(seconds, braked=braked))
+    assert (samples.seconds, samples.braked) == ([1.0, 2.0, 1.0, 3.0], [1, 3])
 
 
 def test_noise_is_kept_sample_by_sample() -> None:

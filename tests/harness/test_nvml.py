@@ -10,7 +10,7 @@ import pytest
 
 from bandmark import nvml
 from bandmark.nvml import BRAKES, Nvml
-from bandmark.telemetry import Telemetry
+from bandmark.telemetry import Glance, Telemetry
 
 
 class NVMLError(Exception):
@@ -61,6 +61,19 @@ def test_everything_is_read() -> None:
     assert device.telemetry() == Telemetry(
         temperature_c=64, power_w=301.5, clock_mhz=2400, max_clock_mhz=2600, memory_clock_mhz=14000
     )
+
+
+def test_a_glance_is_clock_and_brakes_alone() -> None:
+    """What is read for each sample asks two queries; zero is no clock, and a device that is not found tells nothing."""
+    asked: list[str] = []
+    library = Library(**EVERYTHING | {"nvmlDeviceGetCurrentClocksEventReasons": 0x4})
+    device = Nvml("0000:01:00.0", library)
+    query = device._ask
+    device._ask = lambda name, *a, **k: (asked.append(name), query(name, *a, **k))[1]  # type: ignore[method-assign]
+    assert device.glance() == Glance(clock_mhz=2400, brakes=("the power cap held its clocks down",))
+    assert asked == ["nvmlDeviceGetClockInfo", "nvmlDeviceGetCurrentClocksEventReasons"]
+    silent = Library(**EVERYTHING | {"nvmlDeviceGetClockInfo": lambda handle, kind: 0})
+    assert Nvml("0000:01:00.0", silent).glance() == Nvml(None, library).glance() == Glance()
 
 
 @pytest.mark.parametrize("missing", [name for name in EVERYTHING if name != "nvmlDeviceGetHandleByPciBusId"])

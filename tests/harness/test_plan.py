@@ -18,6 +18,7 @@ from bandmark.plan import LEAST_BYTES, QUICK_LEAST_BYTES, Sizing, array_bytes, p
 from bandmark.units import parse_bytes
 from bandmark_kernels import DTYPES, KERNELS, PACKED, Kernel, Shape
 from fakes import PLENTY, FakeBackend
+from kernel_cases import cases
 
 GIB, MIB = 2**30, 2**20
 ALL_KERNELS = list(KERNELS.values())
@@ -42,12 +43,13 @@ def test_sizes_measure_memory_and_fit(name: str, quick: bool, copies: int, kerne
     """On each named system and on laptops every case is in the dram regime, lasts 1 ms at the peak, and fits."""
     sizing = replace(SYSTEMS[name], quick=quick)
     size = array_bytes(kernel, sizing, copies)
-    shape = shape_for(kernel, DTYPES["float32"], size)
-    held = kernel.working_set(shape, DTYPES["float32"])
-    vectors = held - len(kernel.large) * shape.n_elements * 4
+    (dtype,) = kernel.dtypes_among([DTYPES["float32"]])
+    shape = shape_for(kernel, dtype, size)
+    held = kernel.working_set(shape, dtype)
+    vectors = held - sum(o.nbytes(shape, dtype) for o in kernel.large)
     assert (held - vectors) * copies <= sizing.budget.default_bytes
     assert sizing.llc_bytes is None or regime(held, sizing.llc_bytes) == "dram"
-    moved = kernel.bytes_read(shape, DTYPES["float32"]) + kernel.bytes_written(shape, DTYPES["float32"])
+    moved = kernel.bytes_read(shape, dtype) + kernel.bytes_written(shape, dtype)
     if sizing.peak_gbs:
         assert moved / (sizing.peak_gbs * 1e9) >= 0.99e-3
     if not quick:
@@ -77,7 +79,7 @@ def test_quick_cases_stay_just_in_the_dram_regime() -> None:
     """A quick case on a large cache has the smallest working set that still counts as memory, with 5 % to spare."""
     sizing = Sizing(llc_bytes=480 * MIB, peak_gbs=None, budget=host_budget(32 * GIB), quick=True)
     for kernel in ALL_KERNELS:
-        total = array_bytes(kernel, sizing) * len(kernel.large)
+        total = array_bytes(kernel, sizing) * kernel.footprint
         assert 4.0 * 480 * MIB < total < 4.3 * 480 * MIB
 
 
@@ -94,7 +96,7 @@ def test_no_default_size_exceeds_the_budget(
 ) -> None:
     """Whatever cache and peak ask for, all large arrays together stay within the budget."""
     sizing = Sizing(llc_bytes=llc, peak_gbs=peak, budget=MemoryBudget(budget, budget, ""), quick=quick)
-    assert array_bytes(kernel, sizing, copies) * len(kernel.large) * copies <= budget
+    assert array_bytes(kernel, sizing, copies) * kernel.footprint * copies <= budget
 
 
 def test_a_size_asked_for_is_taken_as_it_is() -> None:
@@ -110,7 +112,7 @@ def test_a_size_that_does_not_fit_is_refused_with_one_that_does(
     kernel: Kernel, limit: int, asked: int, copies: int
 ) -> None:
     """The message has the size, the need, the limit and a size; that size, given in turn, is accepted."""
-    arrays = len(kernel.large) * copies
+    arrays = kernel.footprint * copies
     assume(asked * arrays > limit)
     sizing = Sizing(
         llc_bytes=None, peak_gbs=None, budget=MemoryBudget(10, limit, "so much is available"), asked_bytes=asked
@@ -134,11 +136,12 @@ def test_the_message_of_a_size_that_does_not_fit() -> None:
     )
 
 
-@given(st.sampled_from(ALL_KERNELS), st.sampled_from(list(DTYPES.values())), st.integers(1, 2**36))
-def test_shapes_hold_whole_elements_and_no_more_than_asked(kernel: Kernel, dtype: object, size: int) -> None:
+@given(st.sampled_from(cases()), st.integers(1, 2**36))
+def test_shapes_hold_whole_elements_and_no_more_than_asked(case: tuple[str, str], size: int) -> None:
     """Large arrays have at most the bytes asked for, and lose less than one element, or one row and a cache line."""
-    shape = shape_for(kernel, dtype, size)  # type: ignore[arg-type]
-    itemsize = dtype.itemsize  # type: ignore[attr-defined]
+    kernel, dtype = KERNELS[case[0]], DTYPES[case[1]]
+    shape = shape_for(kernel, dtype, size)
+    itemsize = kernel.element(dtype).itemsize
     assert shape.n >= 1
     assert shape.n_elements * itemsize <= max(size, itemsize)
     lost = max(1, size // itemsize) - shape.n_elements
@@ -155,6 +158,28 @@ def test_matrices_are_nearly_square(size: int) -> None:
     # Rounding n down to a multiple of 64 costs at most half of it.
     assert shape.m <= 4 * shape.n + 3
     assert size < 10**8 or shape.m <= 1.04 * shape.n
+
+
+def test_a_kernel_with_one_dtype_runs_in_that() -> None:
+    """Whatever dtypes are asked for, adamw runs once, in float32, and its master form in bfloat16."""
+    kernels = [KERNELS[name] for name in ("copy", "adamw", "adamw_master")]
+    groups = plan(kernels, [DTYPES["float64"], DTYPES["float16"]], [numpy_like()], SIZING)
+    assert [(g.kernel.name, g.dtype.name) for g in groups] == [
+        ("copy", "float64"),
+        ("copy", "float16"),
+        ("adamw", "float32"),
+        ("adamw_master", "bfloat16"),
+    ]
+
+
+def test_a_size_is_that_of_the_widest_arrays() -> None:
+    """Of a kernel with bfloat16 and float32 arrays, --size is that of the latter, and the former count as half."""
+    sizing = Sizing(llc_bytes=None, peak_gbs=None, budget=MemoryBudget(1, 4 * MIB, "so much"), asked_bytes=MIB)
+    (group,) = plan([KERNELS["adamw_master"]], [], [numpy_like()], sizing)
+    assert group.shape == Shape(MIB // 4)
+    assert group.kernel.working_set(group.shape, group.dtype) == 4 * MIB
+    with pytest.raises(UsageError, match=r"--size 2 MiB needs 8 MiB for the 5 arrays of adamw_master.*--size 1MiB or"):
+        plan([KERNELS["adamw_master"]], [], [numpy_like()], replace(sizing, asked_bytes=2 * MIB))
 
 
 def numpy_like(**changes: object) -> FakeBackend:

@@ -29,7 +29,7 @@ from bandmark.request import (
     system_name,
 )
 from bandmark.runner import Measured
-from bandmark_kernels import PACKED
+from bandmark_kernels import KERNELS, PACKED
 from fakes import FAKE_GPU, PLENTY, FakeBackend, VirtualClock, make_context, make_machine
 
 MISSING = Matrix("none", "none", 1, 1, 1)
@@ -84,10 +84,35 @@ ALL = ["copy", "scale", "add", "triad", "nstream", "dot", "read", "write", "gemv
     ],
 )
 def test_defaults(here: Here, address: str, quick: bool, dtypes: list[str]) -> None:
-    """All kernels of the table, and the dtypes that people use on such a device; --quick takes the first alone."""
+    """All kernels but those to be named, and the dtypes people use on such a device; --quick takes the first alone."""
     here.address = address
     session = open_session(Request(quick=quick))
     assert groups(session) == [(k, d) for k in ALL for d in dtypes]
+
+
+def test_all_kernels_are_run_where_all_is_asked_for(here: Here) -> None:
+    """With "all" come the kernels that a plain run leaves out, each in its own dtype where it has but one."""
+    found = groups(open_session(Request(kernels=("all",), dtypes=("float16",))))
+    assert [kernel for kernel, _ in found] == list(KERNELS)
+    assert dict(found)["adamw"] == "float32" and dict(found)["adamw_master"] == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dtypes", "told"),
+    [
+        ("adamw", None, False),
+        ("adamw", ("float32", "float64"), False),
+        ("adamw", ("float64",), True),
+        ("adamw_master", ("float32",), True),
+        ("copy", ("float64",), False),
+    ],
+)
+def test_a_dtype_that_does_not_apply_is_told(
+    here: Here, kernel: str, dtypes: tuple[str, ...] | None, told: bool
+) -> None:
+    """Where no dtype asked for is one of the kernel's, a note says in which it runs."""
+    notes = open_session(Request(kernels=(kernel,), dtypes=dtypes)).notes
+    assert any(note.startswith(f"{kernel} runs in ") for note in notes) == told
 
 
 def test_names_are_run_in_the_tables_order(here: Here) -> None:

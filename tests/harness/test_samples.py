@@ -60,11 +60,15 @@ def test_two_entries_for_a_row_are_none() -> None:
         {"seconds_per_launch": ["0.5"]},
         {"clocks_mhz": None},
         {"clocks_mhz": [-1.0]},
+        {"sensor_clocks_mhz": ["fast"]},
+        {"braked_samples": [-1]},
+        {"braked_samples": 3},
     ],
 )
 def test_what_no_clock_has_shown_is_no_entry(change: dict[str, Any]) -> None:
     """Entries have a case, launches, and times above zero; anything else is none."""
     assert is_entry(ENTRY) and is_entry({k: v for k, v in ENTRY.items() if k != "clocks_mhz"})
+    assert is_entry(ENTRY | {"sensor_clocks_mhz": [2400, 2410.5], "braked_samples": [0, 7]})
     assert not is_entry(ENTRY | change)
     assert not is_entry([ENTRY])
 

@@ -19,6 +19,7 @@ from bandmark_kernels import DTYPES, KERNELS, Shape
 from bandmark_kernels.cuda import program
 from cupy_gpu import GIB, Gpu
 from cupy_launch import Launched
+from cupy_sensors import Sensors
 from cupy_standin import StandIn, install, open_backend
 
 F32, BF16 = DTYPES["float32"], DTYPES["bfloat16"]
@@ -35,7 +36,7 @@ def test_a_sound_device_passes(monkeypatch: pytest.MonkeyPatch, name: str) -> No
     """Every dtype and variant is verified at every awkward size."""
     found = checks(monkeypatch, Gpu(sms=1), name, dtypes=list(DTYPES.values()))
     assert all(check.passed for check in found.values())
-    forms = 4 * (3 if KERNELS[name].is_matrix or KERNELS[name].is_reduction else 4)
+    forms = len(KERNELS[name].dtypes) * (3 if KERNELS[name].is_matrix or KERNELS[name].is_reduction else 4)
     sizes = 8 if KERNELS[name].is_matrix else 7
     assert found[name].seen == f"{forms * sizes} right, worst error {found[name].seen.split()[4]} {forms} forms"
     assert found["registers"].seen == f"0 of {forms} forms spill"
@@ -47,7 +48,8 @@ def test_a_broken_kernel_fails(monkeypatch: pytest.MonkeyPatch, name: str) -> No
     found = checks(monkeypatch, Gpu(sms=1, wrong={f"bandmark_{name}"}), name)
     check = found[name]
     assert check.passed is False
-    assert "float32 v16" in check.seen and "wrong by" in check.seen
+    (dtype,) = KERNELS[name].dtypes_among([F32])
+    assert f"{dtype.name} v16" in check.seen and "wrong by" in check.seen
     assert f"and {len(check.details) - 3} more" in check.seen
     assert len(check.details) == int(check.seen.split()[0]) > 10
 
@@ -133,7 +135,7 @@ def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
     def run(gpu: Gpu, *arguments: str) -> int:
         cupy = StandIn(gpu)
-        install(monkeypatch, cupy)
+        install(monkeypatch, cupy, Sensors(nvmlDeviceGetClockInfo=2400))
         rule = StopRule(warmup_s=0.01, max_warmup_s=0.05)
         monkeypatch.setattr(command, "Timing", partial(Timing, clock=lambda: cupy.now, rule=rule))
         return main(["selftest", "--kernel", "copy,dot", "--dtype", "float32", "--size", "64KiB", *arguments])
@@ -158,10 +160,10 @@ def test_the_page_of_a_sound_device(page: Any, tmp_path: Path, capsys: pytest.Ca
     assert text.startswith(out.rstrip("\n"))
     for words in ("NVIDIA RTX PRO 5000 Blackwell, compute capability 12.0", "CuPy 14.2.0", "peak      1344 GB/s"):
         assert words in out
-    assert out.count("PASS") == 11 and "FAIL" not in out
-    assert out.splitlines()[-1] == "11 of 11 checks passed"
+    assert out.count("PASS") == 12 and "FAIL" not in out
+    assert out.splitlines()[-1] == "12 of 12 checks passed"
     assert len(out.splitlines()) < 60
-    assert "copy      v16 " in text
+    assert "copy          v16 " in text
     for name in (getpass.getuser(), socket.gethostname(), str(tmp_path), "0000:01:00.0"):
         assert name not in text
 
@@ -172,7 +174,7 @@ def test_the_page_of_a_broken_device(page: Any, tmp_path: Path, capsys: pytest.C
     out = capsys.readouterr().out
     assert "FAIL  dot " in out
     assert "wanted: every output within the tolerance (1.0) of its float64 reference" in out
-    assert out.splitlines()[-1] == "9 of 11 checks passed; FAILED: dot, variants"
+    assert out.splitlines()[-1] == "10 of 12 checks passed; FAILED: dot, variants"
     assert (tmp_path / "report.txt").read_text().count("float32 v16 n=") >= 7
 
 

@@ -15,6 +15,7 @@ from bandmark.selftest_timing import Timing
 from bandmark_kernels import KERNELS
 from cupy_gpu import MIB, Gpu
 from cupy_launch import Launched
+from cupy_sensors import Sensors
 from cupy_standin import StandIn, open_backend
 
 RULE = StopRule(warmup_s=0.01, max_warmup_s=0.05)
@@ -26,10 +27,15 @@ def linear(launch: Launched) -> float:
 
 
 def checks(
-    monkeypatch: pytest.MonkeyPatch, cupy: StandIn, *, size: int = 64 * 1024, peak: float | None = 1344.0
+    monkeypatch: pytest.MonkeyPatch,
+    cupy: StandIn,
+    sensors: Sensors | None = None,
+    *,
+    size: int = 64 * 1024,
+    peak: float | None = 1344.0,
 ) -> dict[str, Check]:
     """The timing checks by name, on the stand-in's own clock."""
-    backend = open_backend(monkeypatch, cupy)
+    backend = open_backend(monkeypatch, cupy, sensors)
     known: Peak = replace(find_peak(backend.device), gbs=peak)
     timing = Timing(backend, known, size=size, clock=lambda: cupy.now, rule=RULE)
     return {check.name: check for check in timing.checks([KERNELS["copy"], KERNELS["dot"]])}
@@ -57,7 +63,17 @@ def test_a_sound_device_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["twice the launches"].seen.startswith(("2.000", "1.999"))
     assert re.fullmatch(r"fastest 0\.992\d GB/s, 0 % of 1344", found["variants"].seen)
     figures = "".join(rf"  {name} 0\.992\d" for name in ("v16", "v32", "v16-stream", "v16-gridstride"))
-    assert re.fullmatch(f"copy    {figures}", found["variants"].details[1])
+    assert re.fullmatch(f"copy        {figures}", found["variants"].details[1])
+
+
+def test_variants_of_kernels_with_a_dtype_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are timed in that dtype, by their own bytes."""
+    backend = open_backend(monkeypatch, cupy := StandIn(gpu(law=lambda launch: launch.array_bytes * 28 / 16 / 1e9)))
+    timing = Timing(backend, find_peak(backend.device), size=1 << 20, clock=lambda: cupy.now, rule=RULE)
+    check = timing.variants([KERNELS["adamw"], KERNELS["adamw_master"]])
+    assert check.passed is not False
+    assert all(re.findall(r"v\S+ (0\.99\d+|1)\b", line) for line in check.details[1:])
+    assert [line.split()[0] for line in check.details[1:]] == ["adamw", "adamw_master"]
 
 
 def test_launches_that_cost_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +144,24 @@ def test_a_clock_that_can_not_be(monkeypatch: pytest.MonkeyPatch, counters: Any,
     assert found["clock"].seen == seen
 
 
+@pytest.mark.parametrize(
+    ("seconds", "passed", "seen"),
+    [(0.0002, True, "200 us a look"), (0.02, False, "20000 us a look"), (None, None, "they tell no clock")],
+)
+def test_a_look_at_the_sensors(
+    monkeypatch: pytest.MonkeyPatch, seconds: float | None, passed: bool | None, seen: str
+) -> None:
+    """NVML that takes longer than a window is found; without NVML the check can't be judged."""
+    cupy = StandIn(gpu())
+
+    def clock(handle: Any, kind: int) -> int:
+        cupy.now += seconds or 0
+        return 2400
+
+    check = checks(monkeypatch, cupy, Sensors(nvmlDeviceGetClockInfo=clock) if seconds else None)["sensors"]
+    assert (check.passed, check.seen) == (passed, seen)
+
+
 def test_a_bandwidth_that_can_not_be(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variant above the published peak means wrong time or wrong bytes; without a peak nothing is judged."""
     found = checks(monkeypatch, StandIn(gpu()), peak=0.9)
@@ -142,7 +176,7 @@ def test_a_kernel_that_is_wrong_at_this_size(monkeypatch: pytest.MonkeyPatch) ->
     found = checks(monkeypatch, StandIn(gpu(wrong_if=lambda launch: launch.entry == "bandmark_dot")))
     assert failed(found) == {"variants"}
     assert "wrong: dot v16, dot v32, dot v16-stream" in found["variants"].seen
-    assert "dot       v16 wrong" in "\n".join(found["variants"].details)
+    assert "dot           v16 wrong" in "\n".join(found["variants"].details)
 
 
 def test_memory_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:

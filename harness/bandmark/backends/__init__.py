@@ -31,6 +31,11 @@ INSTALL = {
 
 ON_CPU = "NumPy runs on the CPU; add --device cpu, or choose torch or cupy."
 
+NO_SENSORS = (
+    "NVML is not asked, so temperature, power, driver, other programs on the GPU and what holds its clocks down stay "
+    "unknown; `pip install nvidia-ml-py` brings it."
+)
+
 
 def is_installed(name: str) -> bool:
     """Return whether a library is installed, without importing it."""
@@ -226,6 +231,8 @@ def _select_accelerator(accelerator: Accelerator, wanted: list[str], found: Disc
     if failed and (wanted or not opened):
         raise failed[0]
     notes = [f"{error} Going on without it." for error in failed]
+    if accelerator.device.compute_capability and not is_installed("pynvml"):
+        notes.append(NO_SENSORS)
     if len(found.accelerators) > 1:
         others = ", ".join(f"{a.address} {a.device.name}" for a in found.accelerators if a is not accelerator)
         notes.append(f"Measuring {accelerator.address} {accelerator.device.name}; --device chooses another: {others}.")

@@ -54,11 +54,12 @@ class CupyWorkload:
         """Queue the stop event, look at the sensors while the device works, wait, and read the events."""
         self._end.record()
         self._backend.probe_clocks(self._clocks[1])
-        self._backend.sensors.watch()
+        seen = self._backend.sensors.watch()
         cupy.cuda.runtime.deviceSynchronize()
         seconds = cupy.cuda.get_elapsed_time(self._begin, self._end) / 1e3
         before, after = (out.get().reshape(-1, CLOCK_RECORD).tolist() for out in self._clocks)
-        return Reading(seconds, mean_clock_mhz(before, after, self._backend.sensors.max_clock_mhz))
+        clock = mean_clock_mhz(before, after, self._backend.sensors.max_clock_mhz)
+        return Reading(seconds, clock, seen.clock_mhz, braked=bool(seen.brakes))
 
     def verify(self) -> float:
         """Launch once into poisoned outputs of the next set in turn and compare them with the reference."""

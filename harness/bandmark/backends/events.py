@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable
 from statistics import median
 from typing import Any
 
+from bandmark.measure import Reading
+from bandmark.telemetry import Glance
+
 DELAY_BASE_S = 100e-6
 DELAY_PER_LAUNCH_S = 12e-6
 DELAY_LIMIT_S = 20e-3
@@ -49,12 +52,13 @@ class EventTimer:
             self._sleep(int(delay_seconds(launches) * NOMINAL_CLOCK_HZ))
         self._begin.record()
 
-    def stop(self, meanwhile: Callable[[], object]) -> float:
-        """Queue the stop event, do something while the device works, wait, and return the seconds between the two."""
+    def stop(self, watch: Callable[[], Glance]) -> Reading:
+        """Queue the stop event, look at the sensors while the device works, wait, and read the events."""
         self._end.record()
-        meanwhile()
+        seen = watch()
         self._end.synchronize()
-        return float(self._begin.elapsed_time(self._end)) / 1e3
+        seconds = float(self._begin.elapsed_time(self._end)) / 1e3
+        return Reading(seconds, sensor_clock_mhz=seen.clock_mhz, braked=bool(seen.brakes))
 
 
 def mean_clock_mhz(

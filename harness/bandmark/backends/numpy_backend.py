@@ -162,7 +162,7 @@ class NumpyWorkload:
     def _bind(self, variant: str | None, operands: dict[str, NDArray[Any]], scalars: Any) -> list[Launch] | None:
         """Return a call per thread of one form on one set; None if the form does not go with such operands."""
         body, team = self.inputs.kernel.numpy, self._backend.memory.team
-        encoded = {name: self.inputs.dtype.encode(np.array(value))[()] for name, value in scalars.items()}
+        encoded = self.inputs.kernel.encoded_constants(self.inputs.dtype, scalars)
         if variant == body.variant:
             return for_each(team, self._each_part(operands, encoded))
         calls = body.variants[str(variant)](len(team), **operands, **encoded)

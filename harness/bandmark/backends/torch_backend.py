@@ -6,22 +6,30 @@ is timed by the device's events, through torch's device-agnostic interface.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
 import torch
 
+from bandmark.backends import first_line
 from bandmark.backends.events import EventTimer
 from bandmark.backends.host import HostMemory
-from bandmark.backends.torch_devices import nvml_address
+from bandmark.backends.torch_devices import is_nvidia, nvml_address
 from bandmark.device import Device
 from bandmark.measure import Reading
 from bandmark.memory import MemoryBudget, available_bytes, device_budget, unified_budget
 from bandmark.sensors import Sensors
-from bandmark.telemetry import Telemetry
+from bandmark.telemetry import Glance, Telemetry
 from bandmark_kernels import DType, Kernel, Launch, Operand
 from bandmark_kernels.inputs import Inputs
 from bandmark_kernels.verify import max_error
+
+OUT_OF_MEMORY = 2
+"""The error_code of torch.AcceleratorError that is cudaErrorMemoryAllocation."""
+
+CUBLAS_NO_ROOM = "CUBLAS_STATUS_ALLOC_FAILED"
+"""What torch's error says where cuBLAS, which has a handle made at its first product, finds no room for it."""
 
 
 class TorchBackend:
@@ -38,7 +46,7 @@ class TorchBackend:
         self.memory_name = HostMemory.name if memory else f"torch {address}"
         self.verifies_first = memory is None
         self.threads: int | None = len(memory.team) if memory else None
-        self.sensors = _sensors(self.address) if self.address.type == "cuda" else None
+        self.sensors = _sensors(self.address) if is_nvidia(self.address.type) else None
         self.driver = self.sensors.driver if self.sensors else None
         if memory:
             torch.set_num_threads(len(memory.team))
@@ -59,13 +67,20 @@ class TorchBackend:
             self.sensors.forget()
         try:
             return TorchWorkload(self, inputs, copies)
-        except torch.OutOfMemoryError as error:
-            self.release()
-            raise MemoryError(str(error).splitlines()[0]) from error
+        except Exception as error:  # which of them mean want of memory, lacks_memory tells
+            if not self.lacks_memory(error):
+                raise
+            problem = first_line(error)
+        # The handler's end lets go of the half-made workload, and so of its tensors.
+        self.release()
+        raise MemoryError(problem)
 
     def lacks_memory(self, problem: BaseException) -> bool:
-        """Return whether torch found no room: its error for that is no MemoryError."""
-        return isinstance(problem, MemoryError | torch.OutOfMemoryError)
+        """Return whether torch, CUDA or cuBLAS found no room: their errors for that are no MemoryError."""
+        return isinstance(problem, MemoryError | torch.OutOfMemoryError) or (
+            isinstance(problem, RuntimeError)
+            and (getattr(problem, "error_code", None) == OUT_OF_MEMORY or CUBLAS_NO_ROOM in str(problem))
+        )
 
     def budget(self) -> MemoryBudget:
         """Return the budget of the device's memory, or of the system's where the two share it."""
@@ -76,27 +91,36 @@ class TorchBackend:
         free, _ = torch.get_device_module(self.address).mem_get_info(self.address)
         return device_budget(free)
 
-    def watch(self) -> None:
-        """Look at the sensors of a CUDA device; called while it is busy."""
-        if self.sensors:
-            self.sensors.watch()
+    def watch(self) -> Glance:
+        """Look at the sensors of an NVIDIA device; called while it is busy."""
+        return self.sensors.watch() if self.sensors else Glance()
 
     def telemetry(self) -> Telemetry:
-        """Return the last reading of a CUDA device at work, and every doubt since the present case was prepared.
+        """Return the last reading of an NVIDIA device at work, and every doubt since the present case was prepared.
 
         The clock is NVML's alone: torch has no op that reads the device's own counters.
         """
         return self.sensors.telemetry() if self.sensors else Telemetry()
 
     def facts(self) -> dict[str, Any]:
-        """Return what torch was built for, and what the sensors say of the device."""
+        """Return what torch was built for, and of an NVIDIA device the memory that CUDA calls free and NVML's facts.
+
+        On an integrated device "free" leaves out what the system could drop: it is recorded, and never used.
+        """
         built = {"cuda": torch.version.cuda, "git": torch.version.git_version, "threads": torch.get_num_threads()}
-        return built | (self.sensors.facts() if self.sensors else {})
+        if self.sensors is None:
+            return built
+        free = None
+        with suppress(RuntimeError):  # drivers of integrated devices have refused this query
+            free = torch.get_device_module(self.address).mem_get_info(self.address)[0]
+        return {**built, "device_free_bytes": free, **self.sensors.facts()}
 
     def release(self) -> None:
         """Give cached device memory back."""
         if self.memory is None:
-            torch.get_device_module(self.address).empty_cache()
+            # A device that has failed refuses this too; what it failed at is told where it was launched.
+            with suppress(RuntimeError):
+                torch.get_device_module(self.address).empty_cache()
 
     def close(self) -> None:
         """Give cached device memory back."""
@@ -130,7 +154,7 @@ class TorchWorkload:
     def stop(self) -> Reading:
         """Read the watch after the last launch has finished."""
         if self._timer:
-            return Reading(self._timer.stop(self._backend.watch))
+            return self._timer.stop(self._backend.watch)
         return Reading(perf_counter() - self._begin)
 
     def verify(self) -> float:
@@ -205,7 +229,7 @@ def to_storage(tensor: torch.Tensor) -> Any:
 
 
 def _sensors(address: torch.device) -> Sensors:
-    """Return the sensors of a CUDA device."""
+    """Return the sensors of an NVIDIA device."""
     properties = torch.get_device_module(address).get_device_properties(address)
     khz = getattr(properties, "clock_rate", None)
     return Sensors(nvml_address(properties), khz / 1e3 if khz else None)

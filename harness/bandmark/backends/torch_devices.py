@@ -32,6 +32,7 @@ def _device(module: Any, kind: str, index: int) -> Device:
         # 0 stands for unknown in several drivers.
         return getattr(properties, name, None) or None
 
+    nvidia = is_nvidia(kind)
     clock_khz = known("memory_clock_rate")
     major, minor = known("major"), getattr(properties, "minor", None)
     return Device(
@@ -42,17 +43,25 @@ def _device(module: Any, kind: str, index: int) -> Device:
         llc_bytes=known("L2_cache_size"),
         bus_width_bits=known("memory_bus_width"),
         memory_clock_mhz=clock_khz / 1e3 if clock_khz else None,
-        max_memory_clock_mhz=Nvml(nvml_address(properties)).facts().get("max_memory_clock_mhz")
-        if kind == "cuda"
-        else None,
+        max_memory_clock_mhz=(Nvml(nvml_address(properties)).facts() if nvidia else {}).get("max_memory_clock_mhz"),
         integrated=bool(properties.is_integrated) if hasattr(properties, "is_integrated") else None,
-        compute_capability=(major, minor or 0) if kind == "cuda" and major else None,
+        compute_capability=(major, minor or 0) if nvidia and major else None,
         sm_count=known("multi_processor_count"),
         mig=" MIG " in str(properties.name),
     )
 
 
+def is_nvidia(kind: str) -> bool:
+    """Return whether a kind of device is CUDA: torch's builds for AMD call theirs by that name, too."""
+    return kind == "cuda" and torch.version.hip is None
+
+
 def nvml_address(properties: Any) -> str | None:
-    """Return the UUID by which NVML finds a CUDA device; torch leaves out what it begins with."""
+    """Return by what NVML finds a CUDA device: its PCI bus id, or its UUID where torch does not tell that (before 2.9).
+
+    A slice (MIG) lies on the bus where its GPU does, whose sensors are meant.
+    """
+    if hasattr(properties, "pci_bus_id"):
+        return f"{properties.pci_domain_id:04x}:{properties.pci_bus_id:02x}:{properties.pci_device_id:02x}.0"
     uuid = getattr(properties, "uuid", None)
     return f"GPU-{uuid}" if uuid else None

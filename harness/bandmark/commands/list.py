@@ -8,7 +8,7 @@ from typing import Any
 
 from bandmark.backends import BACKENDS, INSTALL, is_installed
 from bandmark.errors import EXIT_OK
-from bandmark_kernels import DTYPES, KERNELS
+from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, Kernel, Shape
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -17,10 +17,12 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"kernels": [_kernel(name) for name in KERNELS], "backends": backends}, indent=1))
         return EXIT_OK
-    print(f"{'kernel':9}{'formula':29}{'read+written':14}{'flops':7}words and flops per element")
+    print(f"{'kernel':14}{'formula':34}{'read+written':14}{'flops':7}words and flops per element")
     for entry in map(_kernel, KERNELS):
         words = f"{entry['words_read']}+{entry['words_written']}"
-        print(f"{entry['name']:9}{entry['formula']:29}{words:14}{entry['flops']:<7}{entry['besides']}".rstrip())
+        print(f"{entry['name']:14}{entry['formula']:34}{words:14}{entry['flops']:<7}{entry['besides']}".rstrip())
+    named = [name for name in KERNELS if name not in DEFAULT_KERNELS]
+    print(f"\nrun by name only (--kernel): {', '.join(named)}")
     print(f"\ndtypes: {', '.join(f'{d.name} ({d.itemsize} bytes)' for d in DTYPES.values())}\n")
     for name, state in backends.items():
         print(f"{name:7}{state['state']}")
@@ -37,8 +39,18 @@ def _kernel(name: str) -> dict[str, Any]:
         "words_read": read,
         "words_written": written,
         "flops": kernel.flops,
-        "besides": f"and {', '.join(vectors)}" if kernel.is_matrix else "",
+        "suite": kernel.suite,
+        "dtypes": list(kernel.dtypes),
+        "besides": f"and {', '.join(vectors)}" if kernel.is_matrix else _own_dtype(kernel),
     }
+
+
+def _own_dtype(kernel: Kernel) -> str:
+    """Return what a kernel of one dtype moves per element."""
+    if len(kernel.dtypes) > 1:
+        return ""
+    dtype, one = DTYPES[kernel.dtypes[0]], Shape(1)
+    return f"in {dtype.name}: {kernel.bytes_read(one, dtype)} + {kernel.bytes_written(one, dtype)} bytes"
 
 
 def _look(name: str) -> dict[str, str]:

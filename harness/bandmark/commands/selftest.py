@@ -17,19 +17,19 @@ from bandmark.measure import CaseFailedError
 from bandmark.peaks import Peak, find_peak
 from bandmark.privacy import clean_text, own_names
 from bandmark.problems import describe
-from bandmark.request import pick
+from bandmark.request import pick, pick_kernels
 from bandmark.runner import new_run_id, utc_now
 from bandmark.selftest import Check, check_results
 from bandmark.selftest_timing import Timing
 from bandmark.units import format_bytes, parse_bytes
-from bandmark_kernels import DTYPES, KERNELS
+from bandmark_kernels import DTYPES
 
 MARKS = {True: "PASS", False: "FAIL", None: "----"}
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Check the device, print the page, leave the file, and return 1 if a check failed."""
-    kernels = pick("kernel", arguments.kernel, KERNELS)
+    kernels = pick_kernels(arguments.kernel or ("all",))
     dtypes = pick("dtype", arguments.dtype, DTYPES)
     size = parse_bytes(arguments.size) if arguments.size else None
     file = _free(Path(arguments.output or f"bandmark-selftest-{new_run_id(utc_now())}.txt"))

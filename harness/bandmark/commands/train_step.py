@@ -8,7 +8,7 @@ import sys
 
 from bandmark.commands.decode import read_or_measure
 from bandmark.decode.models import find_model, find_or_read
-from bandmark.decode.optimizer import train_steps
+from bandmark.decode.optimizer import OWN, train_steps
 from bandmark.decode.steps_text import steps_table
 from bandmark.decode.systems import choose
 from bandmark.errors import EXIT_OK
@@ -21,7 +21,7 @@ SHOWN = ("llama-3.2-1b", "llama-3.2-3b", "qwen3-4b", "llama-3.1-8b", "qwen3-14b"
 def execute(arguments: argparse.Namespace) -> int:
     """Print the steps and return the exit code."""
     models = [find_or_read(arguments.model)] if arguments.model else [find_model(name) for name in SHOWN]
-    measured, named = choose(read_or_measure(arguments, ("adamw", "nstream")), arguments.system)
+    measured, named = choose(read_or_measure(arguments, OWN), arguments.system)
     steps = train_steps(models, measured, named)
     if arguments.json:
         print(json.dumps([step.as_json() for step in steps], indent=1, allow_nan=False))

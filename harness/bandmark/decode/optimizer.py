@@ -6,7 +6,7 @@ reads parameter p, gradient g and the moments m and v, and writes p, m and v.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bandmark.decode.measured import Bandwidth, MeasuredSystem, fastest, usable_rows
@@ -54,7 +54,10 @@ FORMS = (
 )
 """The forms; both keep 16 bytes per parameter in memory, before activations."""
 
-SUBSTITUTES = ("adamw", "nstream", "triad")
+OWN = ("adamw", "adamw_master")
+"""The step itself, in its forms."""
+
+SUBSTITUTES = (OWN, ("nstream",), ("triad",))
 """Kernels whose bandwidth stands for the step's: the first that was measured, the nearest in reads and writes first."""
 
 
@@ -106,8 +109,8 @@ class TrainStep:
 
 
 def form_of(row: Result) -> str:
-    """Return the form of an adamw row: bf16+master where its dtype, format or variant says so, else float32."""
-    said = f"{row.dtype} {row.weight_format} {row.variant}"
+    """Return the form of an adamw row: bf16+master where its kernel, dtype or format says so, else float32."""
+    said = f"{row.kernel} {row.dtype} {row.weight_format}"
     return "bf16+master" if any(word in said for word in ("bf16", "bfloat16", "master")) else "float32"
 
 
@@ -117,16 +120,15 @@ def step_bandwidth(measured: MeasuredSystem, form: Form) -> Bandwidth:
     Raises:
         UsageError: the results have none of these kernels.
     """
-    rows = usable_rows(measured, "adamw")
-    own = [row for row in rows if form_of(row) == form.name]
-    if found := fastest(own):
+    own = [row for row in measured.rows if row.kernel in OWN and form_of(row) == form.name]
+    if found := fastest(usable_rows(replace(measured, rows=tuple(own)), *OWN)):
         return found
-    for kernel in SUBSTITUTES:
-        if found := fastest(usable_rows(measured, kernel), f"no adamw row in {form.name}, so of "):
+    for kernels in SUBSTITUTES:
+        if found := fastest(usable_rows(measured, *kernels), f"no adamw row in {form.name}, so of "):
             return found
     raise UsageError(
-        f"the results of {measured.system} ({measured.device}) have no measured row of {', '.join(SUBSTITUTES)}, which "
-        "tell how fast an optimizer step is. Measure one: bandmark run --kernel nstream."
+        f"the results of {measured.system} ({measured.device}) have no measured row of adamw, adamw_master, nstream or "
+        "triad, which tell how fast an optimizer step is. Measure it: bandmark run --kernel adamw,adamw_master."
     )
 
 

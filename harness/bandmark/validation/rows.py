@@ -101,8 +101,8 @@ def _filled(row: Result) -> Iterator[Found]:
 def _case(row: Result) -> Iterator[Found]:
     """Sizes, bytes and regime, by the kernel table."""
     kernel = KERNELS[row.kernel]
-    if row.suite != (suite := "gemv" if kernel.is_matrix else "stream"):
-        yield "suite", row.suite, f"{suite}, the suite of {row.kernel}"
+    if row.suite != kernel.suite:
+        yield "suite", row.suite, f"{kernel.suite}, the suite of {row.kernel}"
     if row.n is None:
         yield "n", None, "a size: every case has one"
         return
@@ -115,8 +115,9 @@ def _case(row: Result) -> Iterator[Found]:
         yield "weight_format", row.weight_format, f"one of {', '.join(PACKED)}"
     else:
         kernel = find_kernel(row.kernel, row.weight_format)
-        if row.weight_format is not None and row.dtype != "float32":
-            yield "dtype", row.dtype, "float32, the dtype of the vectors beside packed weights"
+        if row.dtype not in kernel.dtypes:
+            wanted = "float32, the dtype of the vectors beside packed weights" if kernel.weights else kernel.dtypes[0]
+            yield "dtype", row.dtype, wanted
         if row.n % kernel.least_columns and not (row.layer and row.status == "unsupported"):
             yield "n", row.n, f"a multiple of {kernel.least_columns}: packed rows are whole groups"
         shape, dtype = Shape(row.n, m=row.m), DTYPES[row.dtype]

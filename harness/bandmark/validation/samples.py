@@ -93,7 +93,7 @@ def _row(
         yield "time_median_s", row.time_median_s, f"samples of its own: those in the JSON are {before}'s, every one"
     seen.setdefault(tuple(seconds), case_name(row))
     if row.status in MEASURED:
-        yield from _doubts(row, seconds, entry.get("clocks_mhz", []), record)
+        yield from _doubts(row, seconds, entry.get("clocks_mhz") or entry.get("sensor_clocks_mhz", []), record)
 
 
 def _statistics(row: Result, seconds: Sequence[float]) -> Iterator[Found]:

@@ -55,6 +55,8 @@ NOT_TRACED inline float __uint_as_float(unsigned bits)
     return value;
 }
 
+#define sqrtf __builtin_sqrtf
+
 // A kernel as host.cpp calls it: the arguments behind pointers, and a letter for the type of each.
 template <class T> struct Letter;
 template <class T> struct Letter<T*> { static constexpr char value = 'p'; };

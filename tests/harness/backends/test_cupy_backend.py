@@ -55,8 +55,9 @@ def step_seconds(launch: Launched | str) -> float:
 def test_bandwidths_are_the_programmed_ones(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
     """Through the whole run, every kernel's bandwidth is bytes over programmed time, and every row is verified."""
     cupy = StandIn(Gpu(step_seconds))
-    rows = rows_of(monkeypatch, cupy, dtypes=(dtype,))
+    rows = rows_of(monkeypatch, cupy, kernels=("all",), dtypes=(dtype,))
     assert [row.kernel for row in rows] == list(KERNELS)
+    assert {row.dtype for row in rows if row.suite != "training"} == {dtype}
     seconds = {entry: step_seconds(entry) for entry in cupy.entries}
     for row in rows:
         mine = {e for e in seconds if e.removesuffix("_finish").removesuffix("_ragged") == f"bandmark_{row.kernel}"}

@@ -12,16 +12,19 @@ from bandmark_kernels import DTYPES, KERNELS, Shape
 from bandmark_kernels.inputs import make_inputs
 from cupy_errors import CUDARuntimeError
 from cupy_gpu import MIB, Gpu
+from cupy_sensors import Sensors
 from cupy_standin import StandIn, open_backend
+from kernel_cases import cases
 
 F32 = DTYPES["float32"]
 VECTOR, MATRIX = Shape(10_007), Shape(1000, m=300)
 
 
 def inputs_of(name: str, dtype: str = "float32", shape: Shape | None = None) -> Any:
-    """The inputs of a small case."""
+    """The inputs of a small case, in the kernel's own dtype where it has but one."""
     kernel = KERNELS[name]
-    return make_inputs(kernel, DTYPES[dtype], shape or (MATRIX if kernel.is_matrix else VECTOR), seed=1)
+    (number,) = kernel.dtypes_among([DTYPES[dtype]])
+    return make_inputs(kernel, number, shape or (MATRIX if kernel.is_matrix else VECTOR), seed=1)
 
 
 def prepare(monkeypatch: pytest.MonkeyPatch, cupy: StandIn, name: str, **options: Any) -> Any:
@@ -61,8 +64,7 @@ def test_the_delay_hides_what_launching_costs_the_host(
     assert take(workload, launches).seconds > 5 * launches * steps * 1e-6
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize(("name", "dtype"), cases())
 def test_arguments_have_the_types_and_the_order_of_the_source(
     monkeypatch: pytest.MonkeyPatch, name: str, dtype: str
 ) -> None:
@@ -79,12 +81,12 @@ def test_arguments_have_the_types_and_the_order_of_the_source(
     scalars = [x for x in given if isinstance(x, np.generic)]
     shape = workload.inputs.shape
     counts = [np.uint64(shape.m), np.uint64(shape.n)] if kernel.is_matrix else [np.uint64(shape.n)]
-    assert scalars == [*(accumulator(v) for v in kernel.scalars.values()), *counts]
-    assert [type(x) for x in scalars] == [accumulator] * len(kernel.scalars) + [np.uint64] * len(counts)
+    constants = kernel.constants(kernel.scalars).values()
+    assert scalars == [*map(accumulator, constants), *counts]
+    assert [type(x) for x in scalars] == [accumulator] * len(constants) + [np.uint64] * len(counts)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize(("name", "dtype"), cases())
 def test_right_kernels_are_verified_and_wrong_ones_are_not(
     monkeypatch: pytest.MonkeyPatch, name: str, dtype: str
 ) -> None:
@@ -117,15 +119,17 @@ def test_a_broken_finish_is_found_out(monkeypatch: pytest.MonkeyPatch, name: str
     assert not workload.verify() <= 1
 
 
-def test_kernels_that_work_in_place_are_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Verifying nstream launches with other scalars; afterwards the operands are as before, so timing stays bounded."""
-    workload = prepare(monkeypatch, StandIn(), "nstream")
-    before = workload._sets[0]["a"].host.copy()
+@pytest.mark.parametrize("name", ["nstream", "adamw", "adamw_master"])
+def test_kernels_that_work_in_place_are_restored(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Verifying launches with other scalars; afterwards the operands are as before, so timing stays bounded."""
+    workload = prepare(monkeypatch, StandIn(), name)
+    in_place = [o for o in KERNELS[name].outputs if o.is_read]
+    before = {o.name: workload._sets[0][o.name].host.copy() for o in in_place}
     assert workload.verify() <= 1
-    assert np.array_equal(workload._sets[0]["a"].host, before)
+    assert all(np.array_equal(workload._sets[0][name].host, array) for name, array in before.items())
     for _ in range(50):
         take(workload, 1)
-    assert np.isfinite(workload._sets[0]["a"].host).all()
+    assert all(np.isfinite(workload._sets[0][name].host).all() for name in before)
 
 
 def test_everything_is_allocated_before_timing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,3 +202,12 @@ def test_the_clock_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         reading = take(prepare(monkeypatch, StandIn(Gpu(counters=counters)), "copy"), 3)
         assert reading.clock_mhz == (None if expected is None else pytest.approx(expected, rel=1e-4))
+        assert (reading.sensor_clock_mhz, reading.braked) == (None, False)
+
+
+def test_what_the_sensors_say_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVML's clock stands beside the counters' own, and a brake marks the sample."""
+    sensors = Sensors(nvmlDeviceGetClockInfo=2370, nvmlDeviceGetCurrentClocksEventReasons=0x4)
+    workload = open_backend(monkeypatch, StandIn(), sensors).prepare(inputs_of("copy"))
+    reading = take(workload, 3)
+    assert (reading.clock_mhz, reading.sensor_clock_mhz, reading.braked) == (pytest.approx(2400, rel=1e-4), 2370, True)

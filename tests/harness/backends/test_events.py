@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark.backends.events import DELAY_LIMIT_S, NOMINAL_CLOCK_HZ, EventTimer, delay_seconds, mean_clock_mhz
+from bandmark.measure import Reading
+from bandmark.telemetry import Glance
 
 
 class Module:
@@ -52,12 +54,17 @@ class WithoutDelay(Module):
 
 
 def test_the_order_of_a_window() -> None:
-    """Earlier work ends, then delay, start event, launches, stop event, a look at the sensors, and a wait; seconds."""
+    """Earlier work ends, then delay, start event, launches, stop event, a look at the sensors, and a wait."""
     module = Module(milliseconds=4.0)
     timer = EventTimer(module)
     timer.start(10)
     module.log.append("launches")
-    assert timer.stop(lambda: module.log.append("look")) == pytest.approx(4e-3)
+
+    def look() -> Glance:
+        module.log.append("look")
+        return Glance(clock_mhz=2400, brakes=("heat",))
+
+    assert timer.stop(look) == Reading(pytest.approx(4e-3), sensor_clock_mhz=2400, braked=True)
     assert module.log == ["synchronize", "delay", "record begin", "launches", "record end", "look", "wait for end"]
     assert module.cycles == int(delay_seconds(10) * NOMINAL_CLOCK_HZ)
 
@@ -67,7 +74,7 @@ def test_a_device_without_a_delay() -> None:
     module = WithoutDelay()
     timer = EventTimer(module)
     timer.start(10)
-    timer.stop(lambda: None)
+    assert timer.stop(Glance) == Reading(pytest.approx(4e-3))
     assert module.log == ["synchronize", "record begin", "record end", "wait for end"]
 
 

@@ -29,7 +29,8 @@ def backend() -> Iterator[NumpyBackend]:
 def inputs(kernel: str, dtype: str = "float64", n: int = 1000) -> Inputs:
     """The inputs of a small case."""
     shape = Shape(60, m=50) if KERNELS[kernel].is_matrix else Shape(n)
-    return make_inputs(KERNELS[kernel], DTYPES[dtype], shape, seed=3)
+    (number,) = KERNELS[kernel].dtypes_among([DTYPES[dtype]])
+    return make_inputs(KERNELS[kernel], number, shape, seed=3)
 
 
 @pytest.mark.parametrize("kernel", list(KERNELS))
@@ -43,13 +44,23 @@ def test_every_kernel_is_timed_and_verified(backend: NumpyBackend, kernel: str) 
     workload.close()
 
 
-@pytest.mark.parametrize("kernel", ["copy", "triad", "nstream", "dot", "gemv"])
+@pytest.mark.parametrize("kernel", ["copy", "triad", "nstream", "dot", "gemv", "adamw", "adamw_master"])
 def test_a_launch_that_does_nothing_is_found(backend: NumpyBackend, kernel: str) -> None:
     """Verification poisons the output first (in place: uses other scalars), so idle threads fail it."""
     workload = backend.prepare(inputs(kernel))
     take(workload, 1)
     workload.launch = lambda: None  # type: ignore[method-assign]
     assert not workload.verify() <= 1
+
+
+@pytest.mark.parametrize("kernel", ["adamw", "adamw_master"])
+def test_every_output_is_restored(backend: NumpyBackend, kernel: str) -> None:
+    """After verification what is worked on in place is as it was, and what is only written is poisoned."""
+    workload = backend.prepare(inputs(kernel))
+    before = {name: array.copy() for name, array in workload._operands.items()}
+    assert workload.verify() <= 1
+    for name, array in workload._operands.items():
+        assert array.tobytes() == before[name].tobytes()
 
 
 def test_verification_leaves_the_timed_calls(backend: NumpyBackend) -> None:

@@ -143,6 +143,18 @@ def test_devices_that_one_library_alone_sees(here: Installation) -> None:
         chosen(names=["torch", "cupy"])
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_missing_sensors_are_told(here: Installation, installed: bool) -> None:
+    """On an NVIDIA GPU a note says what is not known without NVML, and what brings it; other makers have none."""
+    here.add("torch", [("cuda:0", replace(SPARK, compute_capability=(12, 1)))])
+    if installed:
+        here.add("pynvml", [])
+    assert chosen(names=["torch"]).notes == ([] if installed else [backends.NO_SENSORS])
+    assert "`pip install nvidia-ml-py`" in backends.NO_SENSORS
+    here.add("torch", [("xpu:0", Device(kind="gpu", name="Intel Arc B580", index=0))])
+    assert chosen(names=["torch"]).notes == []
+
+
 @pytest.mark.parametrize("names", [["all"], ["all", "numpy"], None])
 def test_all_means_all_that_the_device_has(here: Installation, names: list[str] | None) -> None:
     """`all` is the default, spelt out."""

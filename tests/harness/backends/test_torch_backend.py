@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -15,19 +16,20 @@ from bandmark.backends import host, torch_backend
 from bandmark.backends.host import HostMemory
 from bandmark.backends.torch_backend import TorchBackend, open_accelerator
 from bandmark.device import Device
-from bandmark.measure import take
-from bandmark.telemetry import Telemetry
+from bandmark.measure import StopRule, take
+from bandmark.runner import Procedure, run_groups
+from bandmark.telemetry import Glance, Telemetry
 from bandmark.threads import Team
-from bandmark_kernels import DTYPES, KERNELS, Body, Shape
+from bandmark_kernels import DTYPES, KERNELS, Body, Kernel, Shape
 from bandmark_kernels.inputs import Inputs, make_inputs
 from cupy_sensors import Sensors
-from fakes import FAKE_GPU, GIB, make_machine
+from fakes import FAKE_GPU, GIB, make_context, make_group, make_machine, make_peak
 
 TORCH = [name for name, kernel in KERNELS.items() if kernel.torch.dtypes]
 
 
 def bind_in_place(a: Any, b: Any, c: Any, s: float) -> Any:
-    """A += b + s * c in two ops: no kernel of the table works in place in torch."""
+    """A += b + s * c in two ops."""
 
     def launch() -> None:
         a.add_(b)
@@ -77,7 +79,7 @@ class Module:
         self.Event = Event
 
     def get_device_properties(self, address: Any) -> SimpleNamespace:
-        return SimpleNamespace(uuid="8a3c", clock_rate=2_600_000)
+        return SimpleNamespace(pci_domain_id=0, pci_bus_id=1, pci_device_id=0, clock_rate=2_600_000)
 
     def synchronize(self) -> None:
         self.log.append("synchronize")
@@ -104,8 +106,8 @@ def inputs(kernel: str, dtype: str = "float32", n: int = 1000) -> Inputs:
 
 
 def backend_output(kernel: str) -> str:
-    """The name of a kernel's output."""
-    return KERNELS[kernel].output.name
+    """The name of a kernel's first output."""
+    return KERNELS[kernel].outputs[0].name
 
 
 @pytest.mark.parametrize("kernel", TORCH)
@@ -149,17 +151,20 @@ def test_a_launch_that_does_nothing_is_found(kernel: str, where: str, request: p
     assert not workload.verify() <= 1
 
 
+@pytest.mark.parametrize("kernel", [IN_PLACE, KERNELS["adamw"]], ids=lambda k: k.name)
 @pytest.mark.parametrize("where", ["cpu", "accelerator"])
-def test_kernels_in_place_are_verified_with_other_scalars(where: str, request: pytest.FixtureRequest) -> None:
+def test_kernels_in_place_are_verified_with_other_scalars(
+    where: str, kernel: Kernel, request: pytest.FixtureRequest
+) -> None:
     """Fresh operands and other scalars verify a kernel that works in place, and one that does nothing fails."""
     found = request.getfixturevalue(where)
     backend = found[0] if where == "accelerator" else found
-    made = make_inputs(IN_PLACE, DTYPES["float32"], Shape(1000), seed=3)
+    made = make_inputs(kernel, DTYPES["float32"], Shape(1000), seed=3)
     workload = backend.prepare(made)
     for _ in range(2):
         take(workload, 5)
         assert workload.verify() <= 1
-    idle = replace(IN_PLACE, torch=Body(lambda **operands: lambda: None, ("float32",)))
+    idle = replace(kernel, torch=Body(lambda **operands: lambda: None, ("float32",)))
     workload = backend.prepare(replace(made, kernel=idle))
     take(workload, 5)
     assert not workload.verify() <= 1
@@ -179,7 +184,8 @@ def test_small_sets_rotate_on_an_accelerator(accelerator: tuple[TorchBackend, Mo
     begin = workload._next
     take(workload, 5)
     assert seen == [(begin + i) % 3 for i in range(5)]
-    assert not workload.verify() <= 1
+    # A kernel that works in place is bound anew, with other scalars, to be verified.
+    assert (workload.verify() <= 1) == bool(KERNELS[kernel].check_scalars)
 
 
 @pytest.mark.parametrize("kernel", ["copy", "gemv", "dot"])
@@ -233,10 +239,48 @@ def test_a_device_without_room_raises_memory_error(
     assert module.log == ["empty_cache"]
 
 
+def test_a_half_made_workload_is_let_go_before_memory_is_given_back(
+    accelerator: tuple[TorchBackend, Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an attempt had taken is free when the cache is emptied: else the next, smaller one would find it full."""
+    backend, module = accelerator
+    made: list[weakref.ref[torch.Tensor]] = []
+
+    def fill(workload: Any, operand: Any, tensor: torch.Tensor) -> None:
+        made.append(weakref.ref(tensor))
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    alive: list[bool] = []
+    monkeypatch.setattr(torch_backend.TorchWorkload, "_fill", fill)
+    monkeypatch.setattr(module, "empty_cache", lambda: alive.append(made[0]() is not None))
+    with pytest.raises(MemoryError):
+        backend.prepare(inputs("copy"))
+    assert alive == [False]
+
+
+def test_a_lost_device_ends_no_run(accelerator: tuple[TorchBackend, Module], monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failed launch CUDA refuses everything; letting go must not hide what happened."""
+    backend, module = accelerator
+    workload = backend.prepare(inputs("copy"))
+
+    def refuse() -> None:
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(module, "empty_cache", refuse)
+    workload.close()
+    backend.close()
+
+
 def test_want_of_memory_is_told_from_other_errors(cpu: TorchBackend) -> None:
-    """Torch's error for it, which is no MemoryError, and Python's; nothing else."""
+    """Torch's error for it, which is no MemoryError, CUDA's by its code, cuBLAS's by its name, and Python's."""
     assert cpu.lacks_memory(torch.OutOfMemoryError("CUDA out of memory.")) and cpu.lacks_memory(MemoryError())
-    assert not cpu.lacks_memory(RuntimeError("CUDA out of memory."))
+    for code, is_room in ((2, True), (719, False)):
+        error = torch.AcceleratorError("CUDA error")
+        error.error_code = code
+        assert cpu.lacks_memory(error) == is_room
+    assert cpu.lacks_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"))
+    assert not cpu.lacks_memory(RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED"))
+    assert not cpu.lacks_memory(OSError(2, "no such file"))
 
 
 def test_budgets(accelerator: tuple[TorchBackend, Module], cpu: TorchBackend, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,10 +320,10 @@ def test_opening_an_accelerator_makes_it_the_current_one(monkeypatch: pytest.Mon
 
 
 def test_sensors_of_a_cuda_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Torch alone tells driver, heat, power, clocks, ECC and doubts; NVML finds the device by UUID, not by index."""
+    """Torch alone tells driver, heat, power, clocks, ECC and doubts; NVML finds the device by place, not by index."""
     asked: list[bytes] = []
     pynvml = Sensors(
-        nvmlDeviceGetHandleByUUID=lambda uuid: asked.append(uuid) or "handle",
+        nvmlDeviceGetHandleByPciBusId=lambda bus: asked.append(bus) or "handle",
         nvmlSystemGetDriverVersion="580.65.06",
         nvmlDeviceGetTemperature=64,
         nvmlDeviceGetPowerUsage=250_000,
@@ -290,11 +334,13 @@ def test_sensors_of_a_cuda_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", pynvml)
     monkeypatch.setattr(torch, "get_device_module", lambda address: Module())
     backend = TorchBackend(FAKE_GPU, None, "cuda:1")
-    assert (asked, backend.driver) == ([b"GPU-8a3c"], "580.65.06")
+    assert (asked, backend.driver) == ([b"0000:01:00.0"], "580.65.06")
     assert backend.telemetry() == Telemetry(max_clock_mhz=2600)
-    assert {"ecc": True, "device_max_clock_mhz": 2600}.items() <= backend.facts().items()
+    facts = {"ecc": True, "mig": None, "device_max_clock_mhz": 2600, "device_free_bytes": 10 * GIB}
+    assert facts.items() <= backend.facts().items()
     backend.address = torch.device("cpu")  # where the pretend device's tensors are
-    take(backend.prepare(inputs("copy")), 3)
+    reading = take(backend.prepare(inputs("copy")), 3)
+    assert (reading.clock_mhz, reading.sensor_clock_mhz, reading.braked) == (None, 2400, True)
     seen = backend.telemetry()
     assert (seen.temperature_c, seen.power_w, seen.clock_mhz, seen.max_clock_mhz) == (64, 250, 2400, 2600)
     assert seen.doubts == ("heat held its clocks down (hardware limit)",)
@@ -309,8 +355,40 @@ def test_a_cuda_device_without_sensors(monkeypatch: pytest.MonkeyPatch) -> None:
     module.get_device_properties = lambda address: SimpleNamespace()  # type: ignore[attr-defined]
     monkeypatch.setattr(torch, "get_device_module", lambda address: module)
     backend = TorchBackend(FAKE_GPU, None, "cuda:0")
-    backend.watch()
+    assert backend.watch() == Glance()
     assert (backend.driver, backend.telemetry()) == (None, Telemetry())
+
+    def refuse(address: Any) -> None:
+        raise RuntimeError("CUDA error: operation not supported")
+
+    module.mem_get_info = refuse  # type: ignore[method-assign, assignment]
+    assert backend.facts()["device_free_bytes"] is None
+
+
+def test_rows_of_torch_alone_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Driver, heat, power and clock stand in the row, in the JSON each sample's clock and which samples were braked."""
+    pynvml = Sensors(
+        nvmlSystemGetDriverVersion="580.65.06",
+        nvmlDeviceGetTemperature=64,
+        nvmlDeviceGetPowerUsage=250_000,
+        nvmlDeviceGetClockInfo=lambda handle, kind: {1: 2400, 2: 14001}[kind],
+        nvmlDeviceGetCurrentClocksEventReasons=0x4,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", pynvml)
+    monkeypatch.setattr(torch, "get_device_module", lambda address: Module())
+    backend = TorchBackend(FAKE_GPU, None, "cuda:0")
+    backend.address = torch.device("cpu")  # where the pretend device's tensors are
+    group = make_group("copy", [backend], dtype="float32")  # type: ignore[list-item]
+    rule = StopRule(min_samples=6, min_time_s=0, warmup_s=0, max_warmup_s=0)
+    measured = run_groups(
+        [group], make_context(make_peak(1.0)), Procedure(rule=rule), progress=lambda *_: None, save=lambda _: None
+    )
+    (row,), (entry,) = measured.rows, measured.samples
+    assert (row.driver, row.temperature_c, row.power_w, row.clock_mhz) == ("580.65.06", 64, 250, 2400)
+    assert (row.status, row.reason) == ("suspect", "the power cap held its clocks down")
+    assert (row.verified, row.samples, row.bandwidth_gbs is None) == (True, 6, False)
+    assert (entry["clocks_mhz"], entry["sensor_clocks_mhz"]) == ([], [2400] * 6)
+    assert (entry["braked_samples"], entry["memory_clock_mhz"]) == (list(range(6)), 14001)
 
 
 def test_what_the_record_says(cpu: TorchBackend) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from bandmark.backends.torch_devices import list_accelerators
+from bandmark.backends.torch_devices import is_nvidia, list_accelerators, nvml_address
 from bandmark.device import Device
 from cupy_sensors import Sensors
 
@@ -65,6 +65,33 @@ def test_cuda_devices(monkeypatch: pytest.MonkeyPatch) -> None:
         sm_count=48,
     )
     assert (devices[1][1].mig, devices[1][1].integrated) == (True, False)
+
+
+PLACE = {"pci_domain_id": 15, "pci_bus_id": 0xC1, "pci_device_id": 0}
+
+
+@pytest.mark.parametrize(
+    ("told", "address"),
+    [
+        (PLACE | {"uuid": "8a3c"}, "000f:c1:00.0"),
+        ({"uuid": "8a3c"}, "GPU-8a3c"),
+        ({}, None),
+    ],
+)
+def test_by_what_nvml_finds_a_device(told: dict[str, Any], address: str | None) -> None:
+    """Its place on the bus, as CUDA writes it, which a slice shares with its GPU; older torch has UUIDs alone."""
+    assert nvml_address(SimpleNamespace(**told)) == address
+
+
+def test_builds_for_amd_have_no_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch for AMD calls its devices CUDA's, too: they have no compute capability, and NVML is not asked of them."""
+    assert is_nvidia("cuda") and not is_nvidia("xpu")
+    monkeypatch.setattr(torch.version, "hip", "7.1")
+    monkeypatch.setitem(sys.modules, "pynvml", Sensors(nvmlDeviceGetMaxClockInfo=14001))
+    pretend(monkeypatch, "cuda", [SPARK | PLACE])
+    ((_, device),), _ = list_accelerators()
+    assert not is_nvidia("cuda")
+    assert (device.compute_capability, device.max_memory_clock_mhz) == (None, None)
 
 
 @pytest.mark.parametrize(("uuid", "clock"), [("8a3c", 14001), (None, None)])

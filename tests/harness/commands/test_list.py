@@ -22,8 +22,9 @@ def test_every_kernel_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     out = capsys.readouterr().out
     for kernel in KERNELS.values():
-        assert f"{kernel.name:9}{kernel.formula}" in out
-    assert "2+1" in out and "and n read, m written" in out
+        assert f"{kernel.name:14}{kernel.formula}" in out
+    assert "2+1" in out and "and n read, m written" in out and "in bfloat16: 14 + 14 bytes" in out
+    assert "run by name only (--kernel): adamw, adamw_master" in out
     for dtype in DTYPES.values():
         assert f"{dtype.name} ({dtype.itemsize} bytes)" in out
     for name in backends.BACKENDS:
@@ -38,6 +39,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert [k["name"] for k in listed["kernels"]] == list(KERNELS)
     triad = listed["kernels"][list(KERNELS).index("triad")]
     assert (triad["words_read"], triad["words_written"], triad["flops"]) == (2, 1, 2)
+    assert (triad["suite"], triad["dtypes"]) == ("stream", list(DTYPES))
     assert set(listed["backends"]) == {"numpy", "torch", "cupy"}
     assert listed["backends"]["numpy"] == {"state": "installed"}
 

@@ -29,6 +29,23 @@ def test_the_table(results: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert words in out
 
 
+def test_each_form_has_a_row_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The float32 form is timed by adamw, the other by adamw_master, and nothing stands in for either."""
+    rows = [
+        make_result(kernel="adamw", dtype="float32", suite="training", bandwidth_gbs=80.0),
+        make_result(kernel="adamw_master", dtype="bfloat16", suite="training", bandwidth_gbs=40.0),
+    ]
+    RunFiles(tmp_path / "both.csv").save(rows, {})
+    given = ["train-step", "--results", str(tmp_path / "both.csv"), "--model", "llama-3.2-1b", "--system", "fake-1"]
+    assert main([*given, "--json"]) == 0
+    float32, master = json.loads(capsys.readouterr().out)
+    assert master["seconds"] == pytest.approx(2 * float32["seconds"])
+    assert main(given) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "measured: adamw float32 (numpy)" in out and "measured: adamw_master bfloat16 (numpy)" in out
+    assert "so of" not in out
+
+
 def test_json(results: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Bytes read and written, the time and the system of each form."""
     assert main(["train-step", "--results", results, "--model", "llama-3.1-8b", "--system", "fake-1", "--json"]) == 0

@@ -55,13 +55,12 @@ def test_the_rows_that_stand_for_it() -> None:
         ({"dtype": "float32"}, "float32"),
         ({"dtype": "bfloat16"}, "bf16+master"),
         ({"dtype": "float32", "weight_format": "bf16"}, "bf16+master"),
-        ({"dtype": "float32", "variant": "master"}, "bf16+master"),
-        ({"dtype": "float32", "variant": "fused"}, "float32"),
+        ({"kernel": "adamw_master", "dtype": "bfloat16"}, "bf16+master"),
     ],
 )
 def test_the_form_of_a_row(changes: dict[str, Any], form: str) -> None:
     """A row of adamw is of the form that its dtype, weight format or variant names."""
-    assert form_of(make_result(kernel="adamw", **changes)) == form
+    assert form_of(make_result(**{"kernel": "adamw"} | changes)) == form
 
 
 def test_results_that_do_not_tell() -> None:

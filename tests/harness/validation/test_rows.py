@@ -27,6 +27,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "cache of unknown size": {"device": replace(DEVICE, llc_bytes=None)},
     "a device of the catalogue": {"device": GB10, "peak": find_peak(GB10), "gbs": 0.2},
     "another seed": {"seed": 7},
+    "the optimizer": {"kernels": ("copy", "read", "gemv", "adamw", "adamw_master")},
 }
 
 
@@ -153,9 +154,12 @@ def packed_row(name: str) -> Result:
     )
 
 
+IDENTITY = {"weight_format", "suite", "dtype", "n", "bytes_read", "bytes_written", "working_set_bytes"}
+
+
 def wrong_columns(row: Result) -> set[str]:
     """The faulty columns among those that say what the case is."""
-    return {name for name, _, _ in check_row(row)} & {"weight_format", "dtype", "n", "bytes_read", "working_set_bytes"}
+    return {name for name, _, _ in check_row(row)} & IDENTITY
 
 
 @pytest.mark.parametrize("name", PACKED)
@@ -189,3 +193,27 @@ def test_rows_of_a_models_matrix() -> None:
     assert wrong_columns(odd) == set()
     assert "n" in wrong_columns(replace(odd, status="skipped"))
     assert "n" in wrong_columns(replace(odd, layer=None))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "read", "written"), [("adamw", "float32", 16, 12), ("adamw_master", "bfloat16", 14, 14)]
+)
+def test_rows_of_the_optimizer(name: str, dtype: str, read: int, written: int) -> None:
+    """Such rows are of the suite training, in the one dtype that the kernel has, with 28 bytes per parameter."""
+    row = replace(
+        good(),
+        kernel=name,
+        suite="training",
+        dtype=dtype,
+        bytes_read=1000 * read,
+        bytes_written=1000 * written,
+        working_set_bytes=16_000,
+        bandwidth_gbs=0.028,
+        bandwidth_best_gbs=28e-6 / 0.9e-3,
+        percent_of_dgx_spark=2.8 / 273,
+        percent_of_rtx_pro_5000=2.8 / 1344,
+        percent_of_dgx_station=2.8 / 8000,
+    )
+    assert list(check_row(row)) == []
+    assert [column for column, _, _ in check_row(replace(row, suite="stream"))] == ["suite"]
+    assert "dtype" in [column for column, _, _ in check_row(replace(row, dtype="float64"))]
