@@ -57,9 +57,9 @@ def test_a_launch_that_does_nothing_is_found(backend: NumpyBackend, kernel: str)
 def test_every_output_is_restored(backend: NumpyBackend, kernel: str) -> None:
     """After verification what is worked on in place is as it was, and what is only written is poisoned."""
     workload = backend.prepare(inputs(kernel))
-    before = {name: array.copy() for name, array in workload._operands.items()}
+    before = {name: array.copy() for name, array in workload._sets[0].items()}
     assert workload.verify() <= 1
-    for name, array in workload._operands.items():
+    for name, array in workload._sets[0].items():
         assert array.tobytes() == before[name].tobytes()
 
 
