@@ -113,8 +113,8 @@ def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capabilit
         )
     form = variant.removesuffix(FP4)
     pack_bytes = 32 if form == "v32" else 16
-    layout = _layout(kernel, pack_bytes, capability)
     native = variant.endswith(FP4)
+    layout = _layout(kernel, pack_bytes, native=native)
     macros = {
         "ELEMENT": kernel.element(dtype).name,
         "PACK_BYTES": pack_bytes,
@@ -157,10 +157,10 @@ def _parts(kernel: Kernel) -> tuple[str, ...]:
     return ("weights", "gemv_packed") if kernel.weights else (kernel.name,)
 
 
-def _layout(kernel: Kernel, pack_bytes: int, capability: Capability) -> Layout:
+def _layout(kernel: Kernel, pack_bytes: int, *, native: bool) -> Layout:
     """Return what keeps enough loads in flight without spilling registers: docs/sass.md has the figures."""
     if kernel.weights:
-        crowded = kernel.weights.code == "int4" or (kernel.weights.bits == 4 and capability >= WIDE_CAPABILITY)
+        crowded = kernel.weights.bits == 4 and (native or pack_bytes == 32 or kernel.weights.code == "int4")
         return Layout(threads=128, unroll=32 // pack_bytes, blocks_per_sm=5 if crowded else 6, rows=4)
     if kernel.name == "gemv":
         return Layout(threads=128, unroll=32 // pack_bytes, blocks_per_sm=6, rows=4)
