@@ -41,6 +41,8 @@ class Gpu:
     """Step of the event clock."""
     compile_log: str | None = None
     """What NVRTC says where it refuses every source."""
+    refused_option: str | None = None
+    """An option with which NVRTC refuses every source."""
     local_bytes: int = 0
     """Spilled registers per thread of each kernel."""
     lost: bool = False

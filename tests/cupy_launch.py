@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from bandmark_kernels import DTYPES, KERNELS
+from bandmark_kernels import DTYPES, KERNELS, PACKED, Kernel
+from bandmark_kernels.formats import unpack
 from cupy_errors import CompileException, CUDADriverError
 
 
@@ -54,12 +55,15 @@ class Module:
         self.device, self.code, self.options = device, code, options
         element = next((o.split("=")[1] for o in options if o.startswith("-DELEMENT=")), "float32")
         self.dtype = DTYPES[element]
+        self.weights = next((o.split("=")[1] for o in options if o.startswith("-DWEIGHTS=")), None)
 
     def get_function(self, entry: str) -> Function:
         """Compile for the current device, once, and return an entry point."""
         device = self.device
         if device.gpu.compile_log is not None:
             raise CompileException(device.gpu.compile_log)
+        if device.gpu.refused_option in self.options:
+            raise CompileException(f"nvrtc: error: invalid value for --gpu-architecture ({device.gpu.refused_option})")
         key = (device.index, self.code, self.options)
         if key not in device.compiled:
             device.compiled.append(key)
@@ -74,6 +78,7 @@ class Function:
 
     def __init__(self, module: Module, entry: str, parameters: Sequence[Any]) -> None:
         self.device, self.element, self.entry = module.device, module.dtype, entry
+        self.weights = module.weights
         name = entry.removeprefix("bandmark_").removesuffix("_finish").removesuffix("_ragged")
         only = KERNELS[name].dtypes if name in KERNELS else ()
         self.dtype = DTYPES[only[0]] if len(only) == 1 else self.element
@@ -100,7 +105,8 @@ class Function:
             self.device.arguments.append(arguments)
         name = self.entry.removeprefix("bandmark_").removesuffix("_finish")
         if not (gpu.wrong & {self.entry, f"bandmark_{name.removesuffix('_ragged')}"} or gpu.wrong_if(launch)):
-            compute(name.removesuffix("_ragged"), launch, self.dtype, finish="_finish" in self.entry)
+            kernel = PACKED[self.weights] if self.weights else KERNELS[name.removesuffix("_ragged")]
+            compute(kernel, launch, self.dtype, finish="_finish" in self.entry)
 
     def _delay_s(self, launch: Launched) -> float:
         return int(launch.values.get("nanoseconds", 0)) * 1e-9 * self.device.gpu.delay_factor
@@ -117,8 +123,11 @@ class Function:
             "unsigned long long": "uint64",
         }
         for (name, kind, is_array), given in zip(self.parameters, arguments, strict=True):
+            if name in ("scales", "tensor_scale") and not is_device_array(given):
+                assert is_array and given == np.uint64(0), f"{self.entry}: {name} is neither an array nor null"
+                continue
             assert is_device_array(given) == is_array, f"{self.entry}: {name} is {type(given)}"
-            wanted = np.dtype(kinds.get(kind, kind))
+            wanted = given.dtype if kind == "void" else np.dtype(kinds.get(kind, kind))
             assert given.dtype == wanted, f"{self.entry}: {name} is {given.dtype}, not {wanted}"
             assert not is_array or given.device is self.device
         return {name: given for (name, _, _), given in zip(self.parameters, arguments, strict=True)}
@@ -135,9 +144,9 @@ def scalars_behind(kernel: Any, values: Any) -> dict[str, float]:
     raise AssertionError(f"{kernel.name}: {values} follow from neither the timed scalars nor those of the check")
 
 
-def compute(name: str, launch: Launched, dtype: Any, *, finish: bool) -> None:
-    """Leave in memory what a launch of a right kernel leaves."""
-    kernel, values = KERNELS[name], launch.values
+def compute(kernel: Kernel, launch: Launched, dtype: Any, *, finish: bool) -> None:
+    """Leave in memory what a launch of a right kernel leaves; scales of rows and tensors are in the partial sums."""
+    values = launch.values
     partials = values["partials"].host if "partials" in values else None
     if finish:
         out = values[kernel.output.name].host
@@ -146,8 +155,14 @@ def compute(name: str, launch: Launched, dtype: Any, *, finish: bool) -> None:
         summed = total.sum(axis=0, dtype=np.float64)
         out[...] = summed if kernel.is_reduction else dtype.encode(summed)
         return
-    operands = {o.name: o.number(dtype).decode(values[o.name].host) for o in kernel.inputs}
-    if kernel.is_matrix:
+    plain = (o for o in kernel.inputs if kernel.weights is None or o.name == "x")
+    operands = {o.name: o.number(dtype).decode(values[o.name].host) for o in plain}
+    if kernel.weights:
+        m, packed = int(values["m"]), {o.name: values[o.name].host for o in kernel.inputs if o.name != "x"}
+        grouped = {"codes": True, "scales": kernel.weights.group is not None}
+        packed = {name: a.reshape(m, -1) if grouped.get(name) else a for name, a in packed.items()}
+        operands["A"] = unpack(kernel.weights, packed)
+    elif kernel.is_matrix:
         operands["A"] = operands["A"].reshape(int(values["m"]), int(values["n"]))
     results = kernel.compute(**operands, **scalars_behind(kernel, values))
     if kernel.is_reduction or (kernel.is_matrix and launch.grid[1] > 1):

@@ -17,11 +17,19 @@ VARIANTS = ("v16", "v32", "v16-stream", "v16-gridstride")
 """v16: 16 bytes a load, a tile a block. v32: 32 bytes a load. stream: with cache hints for data that is used once.
 gridstride: as many blocks as are resident at once, each of which walks over tiles."""
 
+FP4 = "-fp4"
+"""What the name of a variant ends in that converts e2m1 codes by the device's own instruction; the others do it by
+arithmetic on integers and bits. The weights are the same."""
+
 Capability = tuple[int, int]
 
 MIN_CAPABILITY: Capability = (8, 0)
 WIDE_CAPABILITY: Capability = (10, 0)
 """The first compute capability with 32-byte loads (PTX ISA, ld: .v8.b32 needs sm_100)."""
+
+FP4_TARGETS: dict[Capability, str] = {(10, 0): "sm_100a", (10, 3): "sm_103a", (12, 0): "sm_120a", (12, 1): "sm_121a"}
+"""What to compile for where there is an instruction that converts e2m1 (PTX ISA, cvt: .e2m1x2 needs a target of one
+architecture alone). Compilers before CUDA 13 refuse it beside the -arch that CuPy adds: `fp4_probe` tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +45,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One kernel's source with its compiler options: one compilation per dtype and variant."""
+    """One kernel's source with its compiler options: one compilation per dtype, format of weights and variant."""
 
     kernel: Kernel
     dtype: DType
@@ -52,25 +60,39 @@ class Program:
     """Bytes of one load, and the alignment that every operand's first element must have."""
 
     @property
+    def native_fp4(self) -> bool:
+        """Whether e2m1 codes are converted by an instruction of their own."""
+        return self.variant.endswith(FP4)
+
+    @property
     def lanes(self) -> int:
-        """Elements of the largest operand in one load."""
-        return self.pack_bytes // self.kernel.element(self.dtype).itemsize
+        """Elements of the largest operand in one load: 4-bit weights are elements, too."""
+        return 8 * self.pack_bytes // self.kernel.element_bits(self.dtype)
 
 
-def variants(kernel: Kernel, capability: Capability) -> tuple[str, ...]:
+def variants(kernel: Kernel, capability: Capability, *, fp4: bool = True) -> tuple[str, ...]:
     """Return the variants that differ for a kernel on a device, the default first.
 
+    The default is always published: 16 bytes a load everywhere, so that figures compare, with FP4 where there is one.
     Reductions always walk over tiles and matrices are not cut into tiles, so "gridstride" is for the others.
+
+    Args:
+        kernel: the kernel.
+        capability: the device's compute capability.
+        fp4: whether what `fp4_probe` returns compiles.
     """
     wide = capability >= WIDE_CAPABILITY
     tiled = not (kernel.is_reduction or kernel.is_matrix)
     offered = {"v16": True, "v32": wide, "v16-stream": True, "v16-gridstride": tiled}
-    return tuple(name for name in VARIANTS if offered[name])
+    names = tuple(name for name in VARIANTS if offered[name])
+    native = fp4 and capability in FP4_TARGETS and kernel.weights is not None and kernel.weights.code == "e2m1"
+    return (*(name + FP4 for name in names), *names) if native else names
 
 
-def default_variant(kernel: Kernel, capability: Capability) -> str:
-    """Return the variant that is always published: the same everywhere, so that figures compare."""
-    return variants(kernel, capability)[0]
+def fp4_probe(capability: Capability) -> tuple[str, tuple[str, ...], str] | None:
+    """Return source, options and entry point of what compiles where variants with FP4 do; None where none can."""
+    target = FP4_TARGETS.get(capability)
+    return None if target is None else (source("fp4", prelude=False), (f"-arch={target}",), "bandmark_fp4")
 
 
 def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capability) -> Program:
@@ -86,11 +108,13 @@ def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capabilit
         )
     if variant not in offered:
         raise ValueError(
-            f"no variant {variant!r} of {kernel.name} on compute capability {_dotted(capability)}; "
+            f"no variant {variant!r} of {kernel.label} on compute capability {_dotted(capability)}; "
             f"choose one of {', '.join(offered)}"
         )
-    pack_bytes = 32 if variant == "v32" else 16
-    layout = _layout(kernel, pack_bytes)
+    form = variant.removesuffix(FP4)
+    pack_bytes = 32 if form == "v32" else 16
+    native = variant.endswith(FP4)
+    layout = _layout(kernel, pack_bytes, native=native)
     macros = {
         "ELEMENT": kernel.element(dtype).name,
         "PACK_BYTES": pack_bytes,
@@ -99,16 +123,21 @@ def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capabilit
         "BLOCKS_PER_SM": layout.blocks_per_sm,
         "ROWS": layout.rows,
         "GROUPS": layout.groups,
-        "GRID_STRIDE": int(variant == "v16-gridstride" or kernel.is_reduction),
-        "STREAMING": int(variant == "v16-stream"),
+        "GRID_STRIDE": int(form == "v16-gridstride" or kernel.is_reduction),
+        "STREAMING": int(form == "v16-stream"),
+        **({"WEIGHTS": kernel.weights.name, "NATIVE_FP4": int(native)} if kernel.weights else {}),
     }
     return Program(
         kernel,
         dtype,
         variant,
         capability,
-        source(kernel.name),
-        ("-std=c++17", *(f"-D{name}={value}" for name, value in macros.items())),
+        source(*_parts(kernel)),
+        (
+            "-std=c++17",
+            *(f"-D{name}={value}" for name, value in macros.items()),
+            *([f"-arch={FP4_TARGETS[capability]}"] if native else []),
+        ),
         _entries(kernel),
         layout,
         pack_bytes,
@@ -116,15 +145,23 @@ def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capabilit
 
 
 @cache
-def source(name: str, *, prelude: bool = True) -> str:
-    """Return a .cu file's text, behind prelude.cu's, with #line so that compiler messages name the right file."""
+def source(*names: str, prelude: bool = True) -> str:
+    """Return .cu files' text, behind prelude.cu's, with #line so that compiler messages name the right file."""
     folder = Path(__file__).parent
-    names = ("prelude", name) if prelude else (name,)
-    return "".join(f'#line 1 "{part}.cu"\n{(folder / f"{part}.cu").read_text("utf-8")}' for part in names)
+    parts = ("prelude", *names) if prelude else names
+    return "".join(f'#line 1 "{part}.cu"\n{(folder / f"{part}.cu").read_text("utf-8")}' for part in parts)
 
 
-def _layout(kernel: Kernel, pack_bytes: int) -> Layout:
+def _parts(kernel: Kernel) -> tuple[str, ...]:
+    """Return the files that a kernel's source consists of, behind prelude.cu."""
+    return ("weights", "gemv_packed") if kernel.weights else (kernel.name,)
+
+
+def _layout(kernel: Kernel, pack_bytes: int, *, native: bool) -> Layout:
     """Return what keeps enough loads in flight without spilling registers: docs/sass.md has the figures."""
+    if kernel.weights:
+        crowded = kernel.weights.bits == 4 and (native or pack_bytes == 32 or kernel.weights.code == "int4")
+        return Layout(threads=128, unroll=32 // pack_bytes, blocks_per_sm=5 if crowded else 6, rows=4)
     if kernel.name == "gemv":
         return Layout(threads=128, unroll=32 // pack_bytes, blocks_per_sm=6, rows=4)
     if kernel.name == "gemv_t":
@@ -139,11 +176,11 @@ def entry(kernel: Kernel, part: str = "") -> str:
 
     The prefix keeps `read` and `write` apart from the C library's, and names the suite in a profiler's list.
     """
-    return "_".join(filter(None, ("bandmark", kernel.name, part)))
+    return "_".join(filter(None, ("bandmark", _parts(kernel)[-1], part)))
 
 
 def _entries(kernel: Kernel) -> tuple[str, ...]:
-    ragged = (entry(kernel, "ragged"),) if kernel.is_matrix else ()
+    ragged = (entry(kernel, "ragged"),) if kernel.is_matrix and not kernel.weights else ()
     finish = (entry(kernel, "finish"),) if kernel.is_matrix or kernel.is_reduction else ()
     return (entry(kernel), *ragged, *finish)
 

@@ -36,7 +36,7 @@ class Arg:
     dtype: str
     """NumPy's name for the argument's type; of an array, for the type of its elements."""
     value: int | None = None
-    """The argument itself, where the geometry already says it (counts)."""
+    """The argument itself, where it is known before the arrays are: a count, or 0 for an array that there is not."""
     is_array: bool = False
 
 
@@ -94,6 +94,8 @@ def launches(program: Program, shape: Shape, *, sm_count: int) -> Launches:
     The steps of a call run on one stream; calls may follow each other without any preparation.
     """
     kernel = program.kernel
+    if kernel.weights:
+        return _packed(program, shape, sm_count)
     if kernel.is_matrix:
         return _matrix(program, shape, sm_count)
     if kernel.is_reduction:
@@ -151,6 +153,27 @@ def _matrix(program: Program, shape: Shape, sm_count: int) -> Launches:
     args = (_workspace(program), *y, _count("count", count), _count("splits", splits))
     second = _step(program, entry(kernel, "finish"), _ceil(count, program.layout.threads * words), args)
     return Launches((first, second), splits * count, program.dtype.accumulator)
+
+
+def _packed(program: Program, shape: Shape, sm_count: int) -> Launches:
+    """Return one launch, or two where rows are too few to occupy half the device, so that each is split."""
+    layout, m = program.layout, shape.count("m")
+    operands = {o.name: o for o in program.kernel.operands}
+    codes, x, y = _arrays(program, *(operands[name] for name in ("codes", "x", "y")))
+    scales = tuple(
+        _arrays(program, operands[name])[0] if name in operands else Arg(name, "uint64", 0, is_array=True)
+        for name in ("scales", "tensor_scale")
+    )
+    blocks, resident = _ceil(m, layout.rows * layout.threads // 32), sm_count * layout.blocks_per_sm
+    tiles = shape.n // program.lanes // (32 * layout.unroll)
+    splits = max(1, min(1 if 2 * blocks >= resident else _ceil(resident, blocks), tiles, MAX_SPLITS))
+    args = (codes, *scales, x, y, _workspace(program), _count("m", m), _count("n", shape.n))
+    first = _step(program, entry(program.kernel), blocks, args, splits)
+    if splits == 1:
+        return Launches((first,), 1, program.dtype.accumulator)
+    args = (_workspace(program), *scales, y, _count("m", m), _count("splits", splits))
+    second = _step(program, entry(program.kernel, "finish"), _ceil(m, layout.threads), args)
+    return Launches((first, second), splits * m, program.dtype.accumulator)
 
 
 def _gemv_grid(program: Program, m: int, n: int, sm_count: int) -> tuple[int, int]:

@@ -6,7 +6,6 @@ NUMPY_PACKED = "NumPy has no product with such weights, and converts them to flo
 TORCH_PACKED = (
     "torch has no op that reads such weights once and multiplies by float32 vectors into a given float32 output"
 )
-CUDA_PACKED = "there is no CUDA kernel for packed weights"
 TORCH_MASTER = (
     "torch's fused AdamW takes weights, gradients and moments of one dtype: with a float32 master copy it is three ops "
     "and 40 bytes per parameter instead of 28"

@@ -9,15 +9,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cuda_check import ALL_CASES, host_source, make_program
+from cuda_check import ALL_CASES, TABLE, host_source, make_program
 from cuda_host import Host
 
-from bandmark_kernels import DTYPES, KERNELS
+from bandmark_kernels import DTYPES
 
 
 @pytest.fixture(scope="session")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
     """Every kernel, dtype and variant, compiled for the CPU."""
     host = Host(tmp_path_factory.mktemp("cuda_host"))
-    host.compile(host_source(make_program(KERNELS[k], DTYPES[d], v)) for k, d, v in ALL_CASES)
+    host.compile(host_source(make_program(TABLE[k], DTYPES[d], v)) for k, d, v in ALL_CASES)
     return host

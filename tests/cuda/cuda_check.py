@@ -9,7 +9,7 @@ import numpy as np
 from cuda_host import Host, Source, Traffic, allocate
 from numpy.typing import NDArray
 
-from bandmark_kernels import DTYPES, KERNELS, DType, Kernel, Operand, Shape
+from bandmark_kernels import DTYPES, KERNELS, PACKED, DType, Kernel, Operand, Shape
 from bandmark_kernels.cuda import Program, program, variants
 from bandmark_kernels.cuda_launch import MIN_SPLIT_ROWS, exact_scalars, launches
 from bandmark_kernels.inputs import Inputs, make_inputs
@@ -18,7 +18,13 @@ from bandmark_kernels.verify import max_error
 CAPABILITY = (12, 1)
 """That of a device which offers every variant."""
 
-ALL_CASES = [(k, d, v) for k, kernel in KERNELS.items() for d in kernel.dtypes for v in variants(kernel, CAPABILITY)]
+TABLE: dict[str, Kernel] = {kernel.label: kernel for kernel in (*KERNELS.values(), *PACKED.values())}
+"""Every kernel, and gemv with every format of weights, by label."""
+
+CASES = [(k, d) for k, kernel in TABLE.items() for d in kernel.dtypes]
+"""Every kernel and dtype, by label and name."""
+
+ALL_CASES = [(k, d, v) for k, d in CASES for v in variants(TABLE[k], CAPABILITY)]
 """Every kernel, dtype and variant, by name."""
 
 
@@ -35,7 +41,8 @@ class Outcome:
 
 def host_source(prog: Program, text: str | None = None) -> Source:
     """Return what the host compiles for a program, or for another text with the program's options."""
-    return Source(prog.source if text is None else text, prog.options, prog.entries)
+    options = tuple(o for o in prog.options if not o.startswith("-arch="))  # NVIDIA's targets; the host has one
+    return Source(prog.source if text is None else text, options, prog.entries)
 
 
 def call(
@@ -112,7 +119,10 @@ def _wrong_values(prog: Program, inputs: Inputs, outputs: dict[str, NDArray[Any]
 
 
 def _wrong_bytes(prog: Program, shape: Shape, traffic: dict[str, Traffic]) -> list[str]:
-    """Compare each operand's bytes with the kernel table; only a GEMV's x may be read more than once."""
+    """Compare each operand's bytes with the kernel table.
+
+    Only a GEMV's x may be read more than once, and a number that all its rows have in common.
+    """
     kernel, found = prog.kernel, []
     for operand in kernel.operands:
         seen = traffic[operand.name]
@@ -122,7 +132,10 @@ def _wrong_bytes(prog: Program, shape: Shape, traffic: dict[str, Traffic]) -> li
         expected = (size if operand.is_read else 0, size if operand.is_written else 0)
         if (seen.read_once, seen.written_once) != expected:
             found.append(f"bytes: {operand.name} {seen} instead of {expected}")
-        elif not (kernel.is_matrix and operand.name == "x") and (seen.read, seen.written) != expected:
+        elif (
+            not (kernel.is_matrix and (operand.name == "x" or operand.extent == "1"))
+            and (seen.read, seen.written) != expected
+        ):
             found.append(f"touched twice: {operand.name} {seen}")
     counted = {o.name for o in kernel.operands if o.role != "result"}
     total = (
@@ -138,6 +151,11 @@ def _wrong_bytes(prog: Program, shape: Shape, traffic: dict[str, Traffic]) -> li
 def awkward_shapes(prog: Program) -> list[Shape]:
     """Return the sizes at which kernels go wrong: around a warp, a pack, a tile, a strip and a split."""
     lanes, layout = prog.lanes, prog.layout
+    if prog.kernel.weights:
+        rows, tile = layout.rows * layout.threads // 32, 32 * layout.unroll * lanes
+        few = [(64, 1), (64, 3), (128, rows), (192, rows + 1)]
+        many = [(tile, 5), (tile + 64, 2 * rows + 3), (2 * tile + 192, rows), (4 * tile, 1), (5 * tile + 64, 3)]
+        return [Shape(n, m) for n, m in (*few, *many)]
     if prog.kernel.name == "gemv":
         round_ = layout.threads * layout.unroll * lanes
         whole = [(lanes, 1), (3 * lanes, 5), (round_ + 7 * lanes, 2 * layout.rows + 3), (4 * round_, 1)]

@@ -23,17 +23,17 @@ def load_runs(instructions: tuple[str, ...], width: str) -> Iterator[list[str]]:
     yield run
 
 
-def loop_length(instructions: tuple[str, ...], width: str, loads: int) -> int | None:
-    """Return the instructions of the shortest loop that has at least so many loads of a width, or None."""
+def loop(instructions: tuple[str, ...], width: str, loads: int) -> list[str]:
+    """Return the shortest loop that has at least so many loads of a width, without labels; empty if none has."""
     labels = {name: i for i, name in enumerate(instructions) if name.startswith(".")}
-    lengths = []
+    found = []
     for end, instruction in enumerate(instructions):
         target = re.search(r"\bBRA\b.*`\((\.L_\w+)\)", instruction)
         if target and (begin := labels.get(target[1], end)) < end:
             body = [i for i in instructions[begin : end + 1] if not i.startswith(".")]
             if 0 < loads <= sum(bool(re.search(r"\bLDG\b\S*" + width, i)) for i in body):
-                lengths.append(len(body))
-    return min(lengths, default=None)
+                found.append(body)
+    return min(found, key=len, default=[])
 
 
 def path_length(instructions: tuple[str, ...], run: Sequence[str]) -> int:

@@ -19,9 +19,10 @@ from multiprocessing import get_context
 
 import sass_page
 from cubin import Function, compile_cubin, functions, require_tools
-from listing import load_runs, loop_length, path_length
+from cuda_check import TABLE
+from listing import load_runs, loop, path_length
 
-from bandmark_kernels import DTYPES, KERNELS
+from bandmark_kernels import DTYPES
 from bandmark_kernels.cuda import Program, program, variants
 
 ARCHITECTURES = (80, 86, 89, 90, 100, 103, 120, 121)
@@ -35,12 +36,19 @@ MAX_WARPS = {86: 48, 89: 48, 120: 48, 121: 48}
 """Warps that a multiprocessor holds; 64 elsewhere (CUDA C++ Programming Guide, technical specifications)."""
 
 
+COLUMNS = 1 << 20
+"""Of a row of packed weights: so many that what it has besides codes and groups' scales does not count."""
+
 MAX_PER_BYTE = {90: 5.5, 100: 3.7, 103: 3.7}
 """Instructions of a thread per byte up to which a multiprocessor, which issues 128 a clock, outruns the memory by a
 quarter: on a B200 (8000 GB/s, 148 multiprocessors at 1.965 GHz) and an H200 (4800, 132 at 1.98)."""
 
 MAX_PER_BYTE_ELSEWHERE = 7.6
 """That of an A100 (2039, 108 at 1.41); no other device of those architectures has more bandwidth per clock."""
+
+MAX_PER_BYTE_PACKED = {"fp8": 5.4, "int8": 4.1, "int4": 7.7, "nvfp4": 10.2, "mxfp4": 9.3, "native": 6.4}
+"""What weights of 8 and 4 bits take instead, which is more: each is widened to float32 and multiplied by itself. Where
+that is above the limit, the fastest devices of an architecture are held up by it; docs/sass.md says by how much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,12 @@ class Measured:
     per_byte: float
     """Instructions of a thread per byte that it moves: of the loop that has the loads, else of the shortest way through
     the function that passes them, which is that of a whole tile; of the whole function where it loads nothing."""
+    fp4: float
+    """Conversions of e2m1 by an instruction of their own, in that loop, per 16 bytes of codes that it loads."""
+    fp8: float
+    """Those of e4m3."""
+    flushing: int
+    """Sums and products of floats that take subnormal numbers for zero."""
 
 
 def measure(function: Function, prog: Program, arch: int) -> Measured:
@@ -75,13 +89,18 @@ def measure(function: Function, prog: Program, arch: int) -> Measured:
     loads = _by_width(run, width)
     stores = _by_width((i for i in function.instructions if re.search(r"\bSTG\b", i)), width)
     streamed, layout = sum(bits // 8 * count for bits, count in loads.items()), prog.layout
-    arrays = prog.kernel.traffic
-    if prog.kernel.name == "gemv":  # of ROWS + 1 packs one is x's, which comes from the cache
+    arrays, weights = prog.kernel.traffic, prog.kernel.weights
+    if weights:
+        arrays = layout.rows
+    elif prog.kernel.name == "gemv":  # of ROWS + 1 packs one is x's, which comes from the cache
         streamed, arrays = streamed * layout.rows // (layout.rows + 1), layout.rows
-    instructions = sum(not i.startswith(".") for i in function.instructions)
-    issued = loop_length(function.instructions, width, len(run)) or (
-        path_length(function.instructions, run) if run else instructions
-    )
+    packs = arrays * layout.unroll * prog.pack_bytes
+    moved: float = packs
+    if weights:
+        moved *= 8 * weights.nbytes(1, COLUMNS) / (COLUMNS * weights.bits)  # with the scales beside the codes
+    instructions = [i for i in function.instructions if not i.startswith(".")]
+    repeated = loop(function.instructions, width, len(run))
+    issued = len(repeated) or (path_length(function.instructions, run) if run else len(instructions))
     return Measured(
         registers=function.registers,
         spills=function.stack + function.local + len(spills),
@@ -92,8 +111,11 @@ def measure(function: Function, prog: Program, arch: int) -> Measured:
         store_bits=stores,
         warps=warps,
         kib_in_flight=warps * 32 * streamed / 1024,
-        instructions=instructions,
-        per_byte=issued / (arrays * layout.unroll * prog.pack_bytes),
+        instructions=len(instructions),
+        per_byte=issued / moved,
+        fp4=16 * sum(".E2M1.UNPACK" in i for i in repeated) / packs,
+        fp8=16 * sum(".E4M3.UNPACK" in i for i in repeated) / packs,
+        flushing=sum(bool(re.search(r"\b[FH](ADD|MUL|FMA)2?\S*\.FTZ", i)) for i in instructions),
     )
 
 
@@ -103,8 +125,10 @@ def promised(prog: Program, how: str) -> dict[int, int]:
     An operand whose elements are narrower than the widest is taken in narrower accesses, as many elements at once.
     """
     kernel, layout, found = prog.kernel, prog.layout, Counter[int]()
+    if kernel.weights:
+        return {8 * prog.pack_bytes: layout.rows * layout.unroll} if how == "is_read" else {}
     for operand in kernel.large:
-        width = operand.number(prog.dtype).itemsize if kernel.weights is None else prog.dtype.itemsize
+        width = operand.number(prog.dtype).itemsize
         if getattr(operand, how):
             found[8 * prog.lanes * width] += layout.unroll * (layout.rows + 1 if kernel.name == "gemv" else 1)
     return dict(found)
@@ -121,9 +145,10 @@ def faults(measured: Measured, prog: Program, arch: int) -> list[str]:
     All loads of a round stand before the first use, through the read-only path unless the kernel writes the array,
     at full width; stores have full width; nothing spills; enough bytes are in flight; few enough instructions.
     """
-    kernel, layout, found = prog.kernel, prog.layout, []
-    arrays = layout.rows + 1 if kernel.name == "gemv" else sum(o.is_read for o in kernel.large)
-    writable = sum(o.role == "inout" for o in kernel.large)
+    kernel, layout = prog.kernel, prog.layout
+    found = _packed_faults(measured, prog) if kernel.weights else []
+    arrays = layout.rows + (kernel.weights is None) if kernel.name == "gemv" else sum(o.is_read for o in kernel.large)
+    writable = arrays if kernel.weights else sum(o.role == "inout" for o in kernel.large)
     loads, stores = promised(prog, "is_read"), promised(prog, "is_written")
     if measured.spills:
         found.append(f"{measured.spills} bytes or instructions of stack and local memory")
@@ -139,8 +164,22 @@ def faults(measured: Measured, prog: Program, arch: int) -> list[str]:
     if arrays and measured.kib_in_flight < least:
         found.append(f"{measured.kib_in_flight:.0f} KiB in flight per multiprocessor, not {least}")
     most = MAX_PER_BYTE.get(arch, MAX_PER_BYTE_ELSEWHERE)
+    if kernel.weights:
+        name = "native" if prog.native_fp4 else kernel.weights.name
+        most = MAX_PER_BYTE_PACKED.get(name, most)
     if measured.per_byte > most:
         found.append(f"{measured.per_byte:.1f} instructions per byte, more than {most}")
+    return found
+
+
+def _packed_faults(measured: Measured, prog: Program) -> list[str]:
+    """Return which promises on packed weights are broken: their loads are ordinary ones, in front of a barrier."""
+    found = []
+    if measured.flushing:
+        found.append(f"{measured.flushing} sums or products take subnormal numbers for zero")
+    wanted = 16 if prog.native_fp4 else 0
+    if measured.fp4 != wanted:
+        found.append(f"{measured.fp4:g} native conversions of FP4 per 16 bytes, not {wanted}")
     return found
 
 
@@ -158,7 +197,7 @@ class Row:
 
 def row(kernel: str, dtype: str, variant: str, arch: int) -> Row:
     """Compile, disassemble, measure and judge one case."""
-    return judge(program(KERNELS[kernel], DTYPES[dtype], variant, capability=divmod(arch, 10)), arch)
+    return judge(program(TABLE[kernel], DTYPES[dtype], variant, capability=divmod(arch, 10)), arch)
 
 
 def judge(prog: Program, arch: int) -> Row:
@@ -169,14 +208,14 @@ def judge(prog: Program, arch: int) -> Row:
         *faults(main, prog, arch),
         *(f"{n} spills" for n, m in zip(prog.entries[1:], others, strict=True) if m.spills),
     ]
-    return Row(prog.kernel.name, prog.dtype.name, prog.variant, arch, main, tuple(found))
+    return Row(prog.kernel.label, prog.dtype.name, prog.variant, arch, main, tuple(found))
 
 
 def cases(architectures: Iterable[int]) -> list[tuple[str, str, str, int]]:
-    """Return every kernel, dtype and variant on those architectures."""
+    """Return every kernel, dtype and variant on those architectures, by label."""
     return [
-        (name, dtype, variant, arch)
-        for name, kernel in KERNELS.items()
+        (label, dtype, variant, arch)
+        for label, kernel in TABLE.items()
         for arch in architectures
         for variant in variants(kernel, divmod(arch, 10))
         for dtype in kernel.dtypes

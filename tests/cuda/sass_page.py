@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bandmark_kernels import KERNELS
+from cuda_check import TABLE
+from sass_figures import Figure
+from sass_packed import PACKED_FIGURES, headroom
 
 if TYPE_CHECKING:
     from sass import Row
@@ -15,18 +16,6 @@ FULL = (80, 90, 100, 103)
 """Architectures whose multiprocessors hold 64 warps; the others hold 48."""
 
 LEAST_IN_FLIGHT = {90: 48, 100: 64, 103: 64}
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One figure of the design."""
-
-    what: str
-    of: Callable[[Row], bool]
-    """Which rows it is about."""
-    met: Callable[[Row], bool]
-    unmet: str = ""
-    """Why some rows do not have it, and what they have; empty where all must."""
 
 
 def _is(*kernels: str, variants: Sequence[str] = ("v16",), dtypes: Sequence[str] = ()) -> Callable[[Row], bool]:
@@ -120,6 +109,7 @@ FIGURES = (
         _is("adamw", "adamw_master"),
         lambda r: r.measured.registers <= 64 and r.measured.kib_in_flight >= 112,
     ),
+    *PACKED_FIGURES,
 )
 
 
@@ -142,15 +132,15 @@ def figures(rows: Sequence[Row]) -> list[str]:
 
 _CONTROLS = (
     "Two controls fail the same checks, as they must (tests/cuda/test_sass.py): triad without `__restrict__` loses the",
-    "read-only path, and a copy of single elements has no wide access. Packed weights, bulk copies (TMA) and pointer",
-    "chases are not among these kernels.",
+    "read-only path, and a copy of single elements has no wide access. Bulk copies (TMA) and pointer chases are not",
+    "among these kernels.",
 )
 
 
 def markdown(found: Sequence[Row]) -> str:
     """Return the document: a table per kernel, a line per variant and architecture, the dtypes together."""
-    lines = [*_INTRODUCTION, "", *figures(found)]
-    for name, kernel in KERNELS.items():
+    lines = [*_INTRODUCTION, "", *figures(found), "", *headroom(found)]
+    for name, kernel in TABLE.items():
         lines += ["", f"## {name}: {kernel.formula}", "", *_TABLE_HEAD]
         groups: dict[tuple[str, int], list[Row]] = {}
         for r in found:
@@ -207,8 +197,10 @@ _INTRODUCTION = (
     "  that passes them, which a thread of a whole tile takes; of the whole function where it loads nothing. A",
     "  multiprocessor issues 128 a clock; to outrun the memory by a quarter at most 3.7 may be needed on sm_100 and",
     "  sm_103 (B200), 5.5 on sm_90 (H200), 7.6 elsewhere (A100).",
+    "  Where weights of 8 and 4 bits take more, that is said below.",
     "- v32 is for sm_100 and above, the first with 32-byte loads. A write loads nothing; a sum stores no pack.",
+    "- Variants in -fp4 are for nvfp4 and mxfp4, compiled for sm_100a, sm_103a, sm_120a and sm_121a.",
     "- The verdict is ok where all loads of a round stand in one run, at full width and read-only unless the",
-    "  kernel writes the array, stores have full width, enough is in flight, few enough instructions are needed, and",
-    "  no function spills, the finishing ones included.",
+    "  kernel writes the array or must load it before a barrier (packed weights), stores have full width, enough is in",
+    "  flight, few enough instructions are needed, and no function spills, the finishing ones included.",
 )

@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cuda_check import CASES, TABLE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandmark_kernels import DTYPES, KERNELS, Kernel, Shape
-from bandmark_kernels.cuda import VARIANTS, default_variant, program, variants
+from bandmark_kernels import DTYPES, KERNELS, PACKED, Kernel, Shape
+from bandmark_kernels.cuda import FP4, FP4_TARGETS, VARIANTS, fp4_probe, program, variants
 from bandmark_kernels.cuda_launch import clock_probe, delay, exact_scalars, launches
 
 MIB = 1 << 20
-kernels = st.sampled_from(list(KERNELS.values()))
+kernels = st.sampled_from(list(TABLE.values()))
+cases = st.sampled_from([(TABLE[kernel], DTYPES[dtype]) for kernel, dtype in CASES])
 dtypes = st.sampled_from(list(DTYPES.values()))
-CASES = [(kernel, DTYPES[dtype]) for kernel in KERNELS.values() for dtype in kernel.dtypes]
-cases = st.sampled_from(CASES)
 sm_counts = st.integers(1, 200)
 MATRICES = [k for k in KERNELS.values() if k.is_matrix]
 
@@ -31,10 +31,10 @@ def values(kernel: Kernel, dtype: str) -> dict[str, Any]:
     return {**arrays, "workspace": np.zeros(4, number.accumulator), **exact_scalars(kernel, number, kernel.scalars)}
 
 
-@pytest.mark.parametrize(("name", "dtype"), [(kernel.name, dtype.name) for kernel, dtype in CASES])
-def test_arguments_have_exact_widths(name: str, dtype: str) -> None:
+@pytest.mark.parametrize(("label", "dtype"), CASES)
+def test_arguments_have_exact_widths(label: str, dtype: str) -> None:
     """Scalars arrive in the accumulator's type and counts as unsigned 64-bit numbers, whatever the kernel."""
-    kernel = KERNELS[name]
+    kernel = TABLE[label]
     prog = program(kernel, DTYPES[dtype], "v16", capability=(9, 0))
     for step in launches(prog, Shape(4096, 4096 if kernel.is_matrix else None), sm_count=48).steps:
         scalars = [a.dtype.name for a in step.arguments(values(kernel, dtype)) if isinstance(a, np.generic)]
@@ -88,8 +88,26 @@ def test_old_devices_are_refused() -> None:
 
 @given(kernels, st.sampled_from([(8, 0), (8, 9), (9, 0), (10, 3), (12, 1)]))
 def test_default_variant_is_the_same_everywhere(kernel: Kernel, capability: tuple[int, int]) -> None:
-    """The default is one of the offered variants, and the same for every kernel and device."""
-    assert default_variant(kernel, capability) == VARIANTS[0] == variants(kernel, capability)[0]
+    """The default loads 16 bytes for every kernel and device, and converts e2m1 natively where the device can."""
+    can = capability in FP4_TARGETS and kernel.label in ("gemv nvfp4", "gemv mxfp4")
+    assert variants(kernel, capability)[0] == (VARIANTS[0] + FP4 if can else VARIANTS[0])
+    assert variants(kernel, capability, fp4=False)[0] == VARIANTS[0]
+
+
+def test_native_conversion_needs_a_target_of_its_own() -> None:
+    """Variants with -fp4 ask for the device's own architecture, as the probe does, and no others do."""
+    for capability, target in FP4_TARGETS.items():
+        for kernel in PACKED.values():
+            for variant in variants(kernel, capability):
+                made = program(kernel, DTYPES["float32"], variant, capability=capability)
+                asked = [o for o in made.options if o.startswith("-arch=")]
+                assert asked == ([f"-arch={target}"] if variant.endswith(FP4) else [])
+                assert f"-DNATIVE_FP4={int(variant.endswith(FP4))}" in made.options
+        code, options, entry = fp4_probe(capability) or ("", (), "")
+        assert (options, f"void {entry}(" in code) == ((f"-arch={target}",), True)
+    assert fp4_probe((9, 0)) is None
+    with pytest.raises(ValueError, match=r"no variant 'v16-fp4' of gemv nvfp4 on compute capability 9\.0"):
+        program(PACKED["nvfp4"], DTYPES["float32"], "v16-fp4", capability=(9, 0))
 
 
 @given(cases, sm_counts, st.integers(1, 1 << 33), st.data())
@@ -109,9 +127,10 @@ def test_workspace_is_below_one_percent_at_memory_size(
 ) -> None:
     """From 256 MiB on, writing and reading the workspace moves less than 1 % of the counted bytes."""
     kernel, dtype = case
-    elements = 256 * MIB // dtype.itemsize
+    elements = 8 * 256 * MIB // kernel.element_bits(dtype)
     m = (1 << shift) + more % (1 << shift)
-    shape = Shape(-(-elements // m), m) if kernel.is_matrix else Shape(elements + more)
+    columns = -(-elements // m // kernel.least_columns) * kernel.least_columns
+    shape = Shape(columns, m) if kernel.is_matrix else Shape(elements + more)
     prog = program(kernel, dtype, "v16", capability=(12, 0))
     plan = launches(prog, shape, sm_count=sm_count)
     counted = kernel.bytes_read(shape, dtype) + kernel.bytes_written(shape, dtype)
@@ -125,6 +144,31 @@ def test_matrices_occupy_the_device(dtype: Any, m: int, n: int, sm_count: int) -
         prog = program(kernel, dtype, "v16", capability=(10, 3))
         grid = launches(prog, Shape(n, m), sm_count=sm_count).steps[0].grid
         assert 2 * grid[0] * grid[1] >= sm_count * prog.layout.blocks_per_sm or grid[1] == m // 128
+
+
+@given(st.sampled_from(list(PACKED.values())), st.integers(2, 1 << 9), st.integers(1, 1 << 15), sm_counts)
+def test_packed_rows_are_split_where_they_are_few(kernel: Kernel, columns: int, m: int, sm_count: int) -> None:
+    """Half the device has blocks, or each split is one tile: and only then is there a finishing launch."""
+    prog = program(kernel, DTYPES["float32"], "v16", capability=(10, 3))
+    shape, tile = Shape(64 * columns, m), 32 * prog.layout.unroll * prog.lanes
+    plan = launches(prog, shape, sm_count=sm_count)
+    blocks, splits, _ = plan.steps[0].grid
+    assert blocks == -(-m // 16)
+    assert 2 * blocks * splits >= sm_count * prog.layout.blocks_per_sm or splits == max(1, shape.n // tile)
+    assert splits == 1 or splits <= shape.n // tile
+    assert len(plan.steps) == (2 if splits > 1 else 1)
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_scales_that_a_format_has_not_are_null(name: str) -> None:
+    """Every format's kernel takes the same arguments: codes, both kinds of scales or null, x, y, workspace, counts."""
+    kernel = PACKED[name]
+    step = launches(program(kernel, DTYPES["float32"], "v16", capability=(9, 0)), Shape(64, 5), sm_count=1).steps[0]
+    names = {o.name for o in kernel.operands}
+    assert [a.name for a in step.args] == ["codes", "scales", "tensor_scale", "x", "y", "workspace", "m", "n"]
+    given = step.arguments(values(kernel, "float32"))
+    assert [isinstance(a, np.ndarray) for a in given[:3]] == [n in names for n in ("codes", "scales", "tensor_scale")]
+    assert all(a == np.uint64(0) and a.dtype == np.uint64 for a in given[:3] if not isinstance(a, np.ndarray))
 
 
 def test_reductions_fit_the_device_at_once() -> None:

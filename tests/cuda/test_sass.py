@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import cubin
 import pytest
-from listing import load_runs, loop_length, path_length
+from cuda_check import TABLE
+from listing import load_runs, loop, path_length
 from sass import MAX_PER_BYTE, MIN_KIB_IN_FLIGHT, Row, cases, faults, judge, rows
 from sass_page import FIGURES, markdown
 
@@ -26,7 +27,7 @@ def table() -> dict[tuple[str, str, str, int], Row]:
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", TABLE)
 def test_machine_code_keeps_its_promises(table: dict[tuple[str, str, str, int], Row], kernel: str, arch: int) -> None:
     """Loads are wide, early, read-only and enough, stores wide, and nothing spills, in every dtype and variant."""
     broken = {key: r.faults for key, r in table.items() if (key[0], key[3]) == (kernel, arch) and r.faults}
@@ -127,9 +128,9 @@ def test_loop_is_found() -> None:
         "@!P0 BRA `(.L_x_1)",
         "@!P1 BRA `(.L_x_0)",
     )
-    assert loop_length(listing, r"\.128\b", 2) == 4
-    assert loop_length(listing, r"\.128\b", 3) is None
-    assert loop_length(listing, r"\.128\b", 0) is None
+    assert loop(listing, r"\.128\b", 2) == [load, load, "@P0 BRA `(.L_x_2)", "@!P0 BRA `(.L_x_1)"]
+    assert loop(listing, r"\.128\b", 3) == []
+    assert loop(listing, r"\.128\b", 0) == []
 
 
 def test_the_shortest_way_passes_the_loads() -> None:

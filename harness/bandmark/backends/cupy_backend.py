@@ -6,6 +6,7 @@ Only these kernels, copies and memsets run on the device: CuPy allocates, compil
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 import cupy
@@ -20,10 +21,9 @@ from bandmark.memory import MemoryBudget, available_bytes, device_budget, unifie
 from bandmark.sensors import Sensors
 from bandmark.telemetry import Telemetry
 from bandmark_kernels import DType, Kernel
-from bandmark_kernels.cuda import MIN_CAPABILITY, Program, default_variant, program, variants
+from bandmark_kernels.cuda import MIN_CAPABILITY, Program, fp4_probe, program, variants
 from bandmark_kernels.cuda_launch import clock_probe, delay
 from bandmark_kernels.inputs import Inputs
-from bandmark_kernels.reasons import CUDA_PACKED
 
 OUT_OF_MEMORY = 2
 """The status of both cudaErrorMemoryAllocation and CUDA_ERROR_OUT_OF_MEMORY."""
@@ -61,12 +61,27 @@ class CupyBackend:
         self._helpers = self._compile_helpers()
 
     def why_not(self, kernel: Kernel, dtype: DType) -> str | None:
-        """Return why there is no CUDA body, or None: every kernel of the table has one for every dtype."""
-        return CUDA_PACKED if kernel.weights else None
+        """Return why there is no CUDA body, or None: every kernel has one for every dtype."""
+        return None
 
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
         """Return the forms of a kernel on this device, the default first."""
-        return variants(kernel, self.capability)
+        return variants(kernel, self.capability, fp4=self.fp4_problem is None)
+
+    @cached_property
+    def fp4_problem(self) -> str | None:
+        """Why e2m1 codes are not converted by an instruction of their own, or None: tried once, by compiling one."""
+        probe = fp4_probe(self.capability)
+        if probe is None:
+            return "the device has no instruction that converts e2m1"
+        code, options, entry = probe
+        try:
+            cupy.RawModule(code=code, options=options).get_function(entry)
+        except (
+            Exception
+        ) as error:  # CuPy and CUDA raise many types for what they can't compile or load; told in facts()
+            return f"{' '.join(options)}: {type(error).__name__}: {first_line(error)}"
+        return None
 
     def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> CupyWorkload:
         """Place the operands and the workspace and compile the kernel.
@@ -98,18 +113,18 @@ class CupyBackend:
 
     def variant_for(self, kernel: Kernel, asked: str | None) -> str:
         """Return the variant to run: the one asked for, or the default; raises UsageError if there is none such."""
-        offered = variants(kernel, self.capability)
+        offered = self.variants(kernel)
         if asked is None:
-            return default_variant(kernel, self.capability)
+            return offered[0]
         if asked not in offered:
             raise UsageError(
-                f"{kernel.name} has no variant {asked!r} on this device; choose from {', '.join(offered)}."
+                f"{kernel.label} has no variant {asked!r} on this device; choose from {', '.join(offered)}."
             )
         return asked
 
     def compiled(self, kernel: Kernel, dtype: DType, variant: str) -> tuple[Program, dict[str, Any]]:
         """Return a kernel's program and its functions by entry point, compiled once per device."""
-        key = (kernel.name, dtype.name, variant)
+        key = (kernel.label, dtype.name, variant)
         if key not in self._programs:
             made = program(kernel, dtype, variant, capability=self.capability)
             module = cupy.RawModule(code=made.source, options=made.options)
@@ -143,6 +158,8 @@ class CupyBackend:
     def facts(self) -> dict[str, Any]:
         """Return the CUDA versions in use, the memory that CUDA calls free, and what NVML says of the device.
 
+        "fp4_conversion" is native, or why it is not.
+
         On an integrated device "free" leaves out what the system could drop: it is recorded, and never used.
         """
         runtime = cupy.cuda.runtime
@@ -154,6 +171,7 @@ class CupyBackend:
             "cuda_driver": runtime.driverGetVersion(),
             "nvrtc": ".".join(map(str, cupy.cuda.nvrtc.getVersion())),
             "device_free_bytes": free,
+            "fp4_conversion": self.fp4_problem or "native",
             **self.sensors.facts(),
         }
 

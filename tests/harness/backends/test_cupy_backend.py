@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -11,7 +12,7 @@ from bandmark import sensors as sensors_module
 from bandmark.errors import BackendUnavailable, UsageError
 from bandmark.record import Result
 from bandmark.request import Request, open_session
-from bandmark_kernels import DTYPES, KERNELS, Shape
+from bandmark_kernels import DTYPES, KERNELS, PACKED, Shape
 from bandmark_kernels.inputs import make_inputs
 from cupy_errors import CUDADriverError, CUDARuntimeError
 from cupy_gpu import GIB, MIB, Gpu
@@ -65,6 +66,57 @@ def test_bandwidths_are_the_programmed_ones(monkeypatch: pytest.MonkeyPatch, dty
         assert (row.verified, row.status, row.backend) == (True, "ok", "cupy")
         assert row.variant == "v16"
         assert row.clock_mhz == pytest.approx(2400, rel=1e-3)
+
+
+def test_packed_weights_are_measured_in_every_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every format of weights gives a verified row with its own bytes, compiled with its own macros."""
+    cupy = StandIn(Gpu(step_seconds))
+    rows = rows_of(monkeypatch, cupy, kernels=("gemv",), dtypes=("float32",), weights=tuple(PACKED))
+    assert [row.weight_format for row in rows] == list(PACKED)
+    assert all((row.status, row.verified) == ("ok", True) for row in rows), [row.reason for row in rows]
+    assert [row.variant for row in rows] == ["v16"] * 5 + ["v16-fp4"] * 2
+    formats = [o.split("=")[1] for _, _, options in cupy.compiled for o in options if o.startswith("-DWEIGHTS=")]
+    assert formats == list(PACKED)
+    assert "bandmark_gemv_packed" in cupy.entries
+    for row in rows:
+        assert row.weight_format and row.n_elements and row.m
+        kernel = PACKED[row.weight_format]
+        shape = Shape(row.n_elements // row.m, row.m)
+        assert (row.bytes_read, row.bytes_written) == (kernel.bytes_read(shape, F32), kernel.bytes_written(shape, F32))
+
+
+@pytest.mark.parametrize(
+    ("gpu", "variant", "conversion"),
+    [
+        (Gpu(), "v16-fp4", r"native"),
+        (Gpu(capability=(9, 0)), "v16", r"the device has no instruction that converts e2m1"),
+        (
+            Gpu(refused_option="-arch=sm_120a"),
+            "v16",
+            r"-arch=sm_120a: CompileException: nvrtc: error: invalid value for --gpu-architecture \(-arch=sm_120a\)",
+        ),
+    ],
+    ids=["native", "old device", "old compiler"],
+)
+def test_fp4_is_converted_natively_where_that_compiles(
+    monkeypatch: pytest.MonkeyPatch, gpu: Gpu, variant: str, conversion: str
+) -> None:
+    """The device's own architecture is tried once; the row's variant says what ran, and the record why."""
+    cupy = StandIn(gpu)
+    backend = open_backend(monkeypatch, cupy)
+    for name in ("nvfp4", "mxfp4"):
+        kernel = PACKED[name]
+        assert backend.variants(kernel)[0] == variant
+        assert backend.variants(kernel)[-3:] == backend.variants(PACKED["int4"])[-3:]
+        workload = backend.prepare(make_inputs(kernel, F32, Shape(256, 9), seed=1))
+        assert (workload.variant, workload.verify() <= 1) == (variant, True)
+    assert re.fullmatch(conversion, backend.facts()["fp4_conversion"])
+    native = [
+        options for _, _, options in cupy.compiled if f"-arch=sm_{gpu.capability[0]}{gpu.capability[1]}a" in options
+    ]
+    assert len(native) == (3 if variant == "v16-fp4" else 0)
+    with pytest.raises(UsageError, match=r"gemv int4 has no variant 'v16-fp4' on this device; choose from v16, "):
+        backend.prepare(make_inputs(PACKED["int4"], F32, Shape(256, 9), seed=1), "v16-fp4")
 
 
 def test_rotation_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
