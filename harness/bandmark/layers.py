@@ -51,6 +51,11 @@ def passes(rows: Sequence[Result]) -> list[str]:
     return lines
 
 
+def adds_up(row: Result) -> bool:
+    """Return whether a row is of a model's matrix that was measured, so that its time counts in a pass."""
+    return row.status in MEASURED and bool(row.time_median_s and row.layer_uses)
+
+
 def total(rows: Iterable[Result]) -> tuple[int, float]:
     """Return bytes and seconds of as many launches of each row as a step uses such matrices."""
     own = list(rows)
@@ -71,7 +76,7 @@ def _pass(rows: Sequence[Result], names: Sequence[str]) -> Iterator[str]:
     """Yield the line of one setting; none where nothing was measured, and no sum where a matrix is missing."""
     first = rows[0]
     label = " ".join(filter(None, (first.backend, first.number_format, first.variant)))
-    found = {matrix_of(row): row for row in rows if row.status in MEASURED and row.time_median_s and row.layer_uses}
+    found = {matrix_of(row): row for row in rows if adds_up(row)}
     if not found:
         return
     if missing := [name for name in names if name not in found]:

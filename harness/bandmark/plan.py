@@ -28,6 +28,9 @@ QUICK_MARGIN = 1.05
 """How far above the border of the dram regime the working set of a quick case is."""
 
 
+SkipStatus = Literal["unsupported", "skipped"]
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One row to be: a kernel of the table on a backend with a dtype and a size."""
@@ -40,7 +43,7 @@ class Case:
     """A form of the kernel that was asked for by name; None is the backend's default, which is always there."""
     skip_reason: str | None = None
     """Why the backend does not run it; such a case becomes a row without figures."""
-    skip_status: Literal["unsupported", "skipped"] = "unsupported"
+    skip_status: SkipStatus = "unsupported"
     """The status of that row."""
     layer: Matrix | None = None
     """Which matrix of a model it multiplies by; None where its size is a matter of this machine."""
@@ -125,25 +128,15 @@ def _layer_group(
     """Return the group of a model's matrix, which is measured as it is or not at all."""
     shape = Shape(matrix.n, m=matrix.m)
     need, budget = copies * kernel.working_set(shape, dtype), sizing.budget
-    whole = matrix.n % kernel.least_columns == 0
-    left_out = (
-        f"its rows have {matrix.n} weights, and packed rows a multiple of {kernel.least_columns}"
-        if not whole
-        else f"it needs {format_bytes(need)}, but {budget.explanation}: {format_bytes(budget.limit_bytes)}"
-        if need > budget.limit_bytes
-        else None
-    )
+    left_out: str | None = None
+    status: SkipStatus = "unsupported"
+    if matrix.n % kernel.least_columns:
+        left_out = f"its rows have {matrix.n} weights, and packed rows a multiple of {kernel.least_columns}"
+    elif need > budget.limit_bytes:
+        left_out = f"it needs {format_bytes(need)}, but {budget.explanation}: {format_bytes(budget.limit_bytes)}"
+        status = "skipped"
     cases = tuple(
-        Case(
-            kernel,
-            dtype,
-            shape,
-            backend,
-            variant,
-            reason or left_out,
-            "skipped" if whole and not reason else "unsupported",
-            matrix,
-        )
+        Case(kernel, dtype, shape, backend, variant, reason or left_out, "unsupported" if reason else status, matrix)
         for backend, variant, reason in forms
     )
     return Group(kernel, dtype, shape, cases)

@@ -77,9 +77,7 @@ class CupyBackend:
         code, options, entry = probe
         try:
             cupy.RawModule(code=code, options=options).get_function(entry)
-        except (
-            Exception
-        ) as error:  # CuPy and CUDA raise many types for what they can't compile or load; told in facts()
+        except Exception as error:  # many types, for what can't be compiled or loaded; told in facts()
             return f"{' '.join(options)}: {type(error).__name__}: {first_line(error)}"
         return None
 

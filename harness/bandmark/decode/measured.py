@@ -11,7 +11,7 @@ from pathlib import Path
 from bandmark.catalog import rows_named
 from bandmark.decode.weights import FORMATS, WeightFormat
 from bandmark.errors import FileError, UsageError
-from bandmark.layers import matrix_of, model_of, total
+from bandmark.layers import adds_up, matrix_of, model_of, total
 from bandmark.record import MEASURED, Result
 from bandmark.store import read_record_beside, read_rows
 from bandmark_kernels import DTYPES
@@ -108,7 +108,7 @@ def weight_bandwidth(system: MeasuredSystem, weights: WeightFormat, model: str =
     Raises:
         UsageError: the results have no measured GEMV row.
     """
-    layers = [r for r in system.rows if r.layer_uses and r.time_median_s and r.status in MEASURED and r.verified]
+    layers = [r for r in system.rows if adds_up(r) and r.verified]
     rows = [r for r in layers if model_of(r) == model] or usable_rows(system, "gemv") or layers
     if not rows:
         raise UsageError(
