@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bandmark.backends.base import Backend
 from bandmark.errors import UsageError, unknown_name
 from bandmark.judge import DRAM_FROM
 from bandmark.memory import MemoryBudget
 from bandmark.units import format_bytes
-from bandmark_kernels import DTYPES, DType, Kernel, Shape
+from bandmark_kernels import DType, Kernel, Shape
 
 CACHES = 8
 """Each array is at least this many last-level caches: GPUs with large caches are flat only from there on."""
@@ -38,6 +39,14 @@ class Case:
     """A form of the kernel that was asked for by name; None is the backend's default, which is always there."""
     skip_reason: str | None = None
     """Why the backend does not run it; such a case becomes an `unsupported` row."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells a row from others of its kernel, dtype and variant, by column."""
+        form = self.kernel.attention
+        if form is None:
+            return {"weight_format": self.kernel.weight_format} if self.kernel.weight_format else {}
+        return {"weight_format": form.cache_format, "heads": form.heads, "head_dim": form.head_dim}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +94,7 @@ def plan(
     _check_variants(variants, kernels, backends)
     groups = []
     for kernel in kernels:
-        # The vectors of packed weights are float32, whatever dtypes the other kernels run in.
-        for dtype in [DTYPES["float32"]] if kernel.weights else dtypes:
+        for dtype in kernel.dtypes_among(dtypes):
             found = list(_forms(kernel, dtype, backends, variants))
             # Backends that share the host's arrays need one set; every case on a device has its own.
             running = [(b, name) for b, name, reason in found if reason is None]
@@ -154,9 +162,12 @@ def _floor(size: int) -> str:
 def shape_for(kernel: Kernel, dtype: DType, size: int) -> Shape:
     """Return the shape whose large arrays have at most this many bytes: whole elements, and a nearly square matrix.
 
-    Rows of 64 elements and more are a multiple of 64 elements long, so that each starts on a cache line.
+    Rows of 64 elements and more are a multiple of 64 elements long, so that each starts on a cache line. Attention has
+    as many columns as its heads have elements, whatever the size.
     """
     elements = max(1, size * 8 // kernel.element_bits(dtype))
+    if kernel.columns is not None:
+        return Shape(kernel.columns, m=max(1, elements // kernel.columns))
     if not kernel.is_matrix:
         return Shape(elements)
     n = math.isqrt(elements)

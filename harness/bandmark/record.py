@@ -76,11 +76,11 @@ class Result:
     max_error: float | None = _column("largest error in units of the tolerance; above 1 has failed", "tolerances")
     status: str = _column("ok, suspect, failed_verification, unsupported, skipped or error", required=True)
     reason: str | None = _column("one sentence; never empty unless the status is ok")
-    suite: str = _column("set of cases that the row belongs to: stream (vectors) or gemv (matrices)", required=True)
-    m: int | None = _column("rows of the matrix", "elements")
+    suite: str = _column("set of cases that the row belongs to: stream (vectors), gemv (matrices) or attention (a KV cache)", required=True)
+    m: int | None = _column("rows of the matrix; of a KV cache the tokens", "elements")
     n: int | None = _column("columns of the matrix, or elements of each vector", "elements")
-    weight_format: str | None = _column("format of packed GEMV weights")
-    weights_per_s: float | None = _column("matrix elements used per second", "1/s")
+    weight_format: str | None = _column("format of packed GEMV weights, or of a KV cache that is not in the dtype")
+    weights_per_s: float | None = _column("matrix elements used per second; GEMV only", "1/s")
     variant: str | None = _column("which of a backend's implementations of the kernel ran")
     started_utc: str | None = _column("when sampling of the case's group began")
     bandmark_version: str = _column("version of bandmark", required=True)
@@ -96,6 +96,8 @@ class Result:
     temperature_c: float | None = _column("temperature of the device after sampling", "degC")
     power_w: float | None = _column("power drawn by the device after sampling", "W")
     copies: int | None = _column("sets of the arrays that launches rotate over, so that the cache holds none")
+    heads: int | None = _column("query heads of an attention; its KV heads are n / head_dim")
+    head_dim: int | None = _column("elements of a head of an attention", "elements")
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -109,6 +111,8 @@ class Result:
             self.n,
             self.weight_format,
             self.variant,
+            self.heads,
+            self.head_dim,
         )
 
     @property

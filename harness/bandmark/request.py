@@ -22,7 +22,7 @@ from bandmark.preflight import preflight
 from bandmark.record import SCHEMA
 from bandmark.runner import Measured, Procedure, Progress, new_run_id, run_groups, utc_now
 from bandmark.store import in_order
-from bandmark_kernels import DTYPES, KERNELS, PACKED, DType, Kernel
+from bandmark_kernels import DTYPES, KERNELS, ON_REQUEST, PACKED, DType, Kernel
 from bandmark_kernels.inputs import PATTERNS, Pattern
 
 TIME_LIMIT_S = 90.0
@@ -191,7 +191,9 @@ def pick(kind: str, names: Sequence[str] | None, table: Mapping[str, Named]) -> 
 
 def _kernels(names: Sequence[str] | None, weights: Sequence[str]) -> list[Kernel]:
     """Return the kernels to run; where weight formats are asked for, gemv is in these and not in the dtypes."""
-    wanted = pick("kernel", names, KERNELS)
+    table = {name: (kernel,) for name, kernel in KERNELS.items()}
+    picked = pick("kernel", names, table if names is None else table | ON_REQUEST)
+    wanted = [kernel for forms in picked for kernel in forms]
     for name in weights:
         if name not in (*PACKED, "all"):
             raise unknown_name("weight format", name, (*PACKED, "all"))

@@ -146,7 +146,7 @@ class GroupRun:
                 "kernel": case.kernel.name,
                 "dtype": case.dtype.name,
                 "variant": outcome.variant,
-                **({"weight_format": case.kernel.weights.name} if case.kernel.weights else {}),
+                **case.identity,
                 "launches_per_sample": outcome.samples.launches,
                 "seconds_per_launch": [float(f"{s:.9g}") for s in outcome.samples.seconds],
                 "clocks_mhz": outcome.samples.clocks_mhz,
@@ -268,6 +268,6 @@ def halved(group: Group) -> Group:
     """Return a group with half its elements."""
     shape = group.shape
     half = Shape(shape.n // 2) if shape.m is None else Shape(shape.n, m=max(1, shape.m // 2))
-    if half == shape and group.kernel.weights is None:  # packed rows are never cut: they are whole groups
+    if half == shape and group.kernel.least_columns == 1:  # rows that are whole groups or heads are never cut
         half = Shape(max(1, shape.n // 2), m=shape.m)
     return replace(group, shape=half, cases=tuple(replace(case, shape=half) for case in group.cases))

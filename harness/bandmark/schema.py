@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from bandmark.backends import BACKENDS
 from bandmark.errors import BandmarkError
@@ -17,6 +17,7 @@ from bandmark.judge import CACHE_BELOW, DRAM_FROM, PLAUSIBLE
 from bandmark.leaderboard import leaderboard, markdown, ranked, read_runs
 from bandmark.leaderboard_plot import plot
 from bandmark.record import REGIMES, SCHEMA, STATUSES, Column, columns
+from bandmark_kernels.spec import Suite
 
 _FRICTIONLESS_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 
@@ -24,7 +25,7 @@ ENUMS: dict[str, tuple[str, ...]] = {
     "backend": BACKENDS,
     "regime": REGIMES,
     "status": STATUSES,
-    "suite": ("stream", "gemv"),
+    "suite": get_args(Suite),
     "data": ("random", "zeros"),
     "stop_reason": ("converged", "noise_settled", "time_limit"),
 }

@@ -12,7 +12,7 @@ from typing import Any
 from bandmark.errors import FileError
 from bandmark.record import SCHEMA, Result, columns, from_cells, to_cells
 from bandmark.sheet import read_sheet
-from bandmark_kernels import DTYPES, KERNELS, PACKED
+from bandmark_kernels import DTYPES, KERNELS, ON_REQUEST, PACKED
 
 
 def to_csv(rows: Iterable[Result]) -> str:
@@ -28,7 +28,7 @@ def _quoted(cell: str) -> str:
 
 def in_order(rows: Iterable[Result]) -> list[Result]:
     """Sort rows by the kernel table, then by dtype, weight format, backend, variant and size."""
-    kernels, dtypes, formats = list(KERNELS), list(DTYPES), [None, *PACKED]
+    kernels, dtypes, formats = [*KERNELS, *ON_REQUEST], list(DTYPES), [None, *PACKED]
 
     def place(row: Result) -> tuple[Any, ...]:
         kernel = kernels.index(row.kernel) if row.kernel in kernels else len(kernels)

@@ -50,7 +50,7 @@ def build_table(results: Iterable[Result]) -> ResultTable:
     rows = []
     shown = list(results)
     mixed = {r.backend for r in shown if len({s.variant for s in shown if s.backend == r.backend}) > 1}
-    packed = any(r.weight_format for r in shown)
+    packed = any(r.weight_format and r.kernel == "gemv" for r in shown)
     for result in shown:
         notes = _notes(result, name_variant=result.backend in mixed)
         marks = ",".join(_mark(note, footnotes) for note in notes)

@@ -6,12 +6,13 @@ what to launch then.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from bandmark_kernels.dtypes import DType
-from bandmark_kernels.spec import Kernel
+from bandmark_kernels.spec import Attention, Kernel
 
 VARIANTS = ("v16", "v32", "v16-stream", "v16-gridstride")
 """v16: 16 bytes a load, a tile a block. v32: 32 bytes a load. stream: with cache hints for data that is used once.
@@ -53,16 +54,17 @@ class Program:
 
     @property
     def lanes(self) -> int:
-        """Elements of one load."""
-        return self.pack_bytes // self.dtype.itemsize
+        """Elements of the largest operand in one load."""
+        return 8 * self.pack_bytes // self.kernel.element_bits(self.dtype)
 
 
 def variants(kernel: Kernel, capability: Capability) -> tuple[str, ...]:
     """Return the variants that differ for a kernel on a device, the default first.
 
-    Reductions always walk over tiles and matrices are not cut into tiles, so "gridstride" is for the others.
+    Reductions always walk over tiles and matrices are not cut into tiles, so "gridstride" is for the others. Attention
+    uses what it loads where it was loaded, which fits the tensor cores' layout for 16 bytes a load.
     """
-    wide = capability >= WIDE_CAPABILITY
+    wide = capability >= WIDE_CAPABILITY and kernel.attention is None
     tiled = not (kernel.is_reduction or kernel.is_matrix)
     offered = {"v16": True, "v32": wide, "v16-stream": True, "v16-gridstride": tiled}
     return tuple(name for name in VARIANTS if offered[name])
@@ -90,7 +92,8 @@ def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capabilit
             f"choose one of {', '.join(offered)}"
         )
     pack_bytes = 32 if variant == "v32" else 16
-    layout = _layout(kernel, pack_bytes)
+    form = kernel.attention
+    layout = _attention_layout(form, kernel.element_bits(dtype)) if form else _layout(kernel, pack_bytes)
     macros = {
         "ELEMENT": dtype.name,
         "PACK_BYTES": pack_bytes,
@@ -101,6 +104,7 @@ def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capabilit
         "GROUPS": layout.groups,
         "GRID_STRIDE": int(variant == "v16-gridstride" or kernel.is_reduction),
         "STREAMING": int(variant == "v16-stream"),
+        **(_attention_macros(form) if form else {}),
     }
     return Program(
         kernel,
@@ -134,6 +138,26 @@ def _layout(kernel: Kernel, pack_bytes: int) -> Layout:
     return Layout(threads=256, unroll=unroll, blocks_per_sm=blocks)
 
 
+def _attention_layout(form: Attention, bits: int) -> Layout:
+    """Return a layout in which a thread has 256 bytes in flight, or a head's 16 tokens where these are more."""
+    tile_bytes = form.head_dim * bits // 8  # of a thread: its part of 16 tokens of K and of V
+    unroll, columns = max(1, 256 // tile_bytes), 2 if form.group > 8 else 1
+    # what is loaded; sums and query, and scores, for each eight query heads
+    registers = unroll * tile_bytes // 4 + columns * (3 * form.head_dim // 8 + 4 * unroll)
+    return Layout(threads=128, unroll=unroll, blocks_per_sm=4 if registers <= 96 else 3 if registers <= 128 else 2)
+
+
+def _attention_macros(form: Attention) -> dict[str, object]:
+    """Return the macros of kv.cu."""
+    return {
+        "HEAD_DIM": form.head_dim,
+        "KV_HEADS": form.kv_heads,
+        "GROUP": form.group,
+        "FP8": int(form.cache_format is not None),
+        "SCORE_UNIT": f"{math.log2(math.e) / math.sqrt(form.head_dim):.9g}f",
+    }
+
+
 def entry(kernel: Kernel, part: str = "") -> str:
     """Return the name of a __global__ function: the kernel's own, or that of a part ("ragged", "finish").
 
@@ -143,7 +167,7 @@ def entry(kernel: Kernel, part: str = "") -> str:
 
 
 def _entries(kernel: Kernel) -> tuple[str, ...]:
-    ragged = (entry(kernel, "ragged"),) if kernel.is_matrix else ()
+    ragged = (entry(kernel, "ragged"),) if kernel.is_matrix and not kernel.attention else ()
     finish = (entry(kernel, "finish"),) if kernel.is_matrix or kernel.is_reduction else ()
     return (entry(kernel), *ragged, *finish)
 

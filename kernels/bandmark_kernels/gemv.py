@@ -33,6 +33,7 @@ KERNEL = Kernel(
     formula="y[i] = sum_j A[i,j] * x[j]",
     operands=(Operand("A", "in", "mn"), Operand("x", "in", "n"), Operand("y", "out", "m")),
     flops=2,
+    suite="gemv",
     split="m",
     reference=reference,
     numpy=Body(bind_numpy, ("float64", "float32"), NUMPY_HALF),

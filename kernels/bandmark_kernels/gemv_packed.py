@@ -91,6 +91,8 @@ def _kernel(form: WeightFormat) -> Kernel:
         formula="y[i] = sum_j W[i,j] * x[j]",
         operands=operands_of(form),
         flops=2,
+        suite="gemv",
+        dtypes=("float32",),
         split="m",
         reference=reference,
         numpy=Body(NUMPY.get(form.name, right), ("float32",) if form.name in NUMPY else (), NUMPY_PACKED),

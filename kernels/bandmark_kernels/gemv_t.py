@@ -33,6 +33,7 @@ KERNEL = Kernel(
     formula="y[j] = sum_i A[i,j] * x[i]",
     operands=(Operand("A", "in", "mn"), Operand("x", "in", "m"), Operand("y", "out", "n")),
     flops=2,
+    suite="gemv",
     split="n",
     reference=reference,
     numpy=Body(bind_numpy, ("float64", "float32"), NUMPY_HALF),

@@ -6,4 +6,13 @@ NUMPY_PACKED = "NumPy has no product with such weights, and converts them to flo
 TORCH_PACKED = (
     "torch has no op that reads such weights once and multiplies by float32 vectors into a given float32 output"
 )
+NUMPY_ATTENTION = (
+    "NumPy computes half precision in software, and even from a float32 cache its products of a few rows read less than "
+    "half as fast as a dot product"
+)
+TORCH_ATTENTION_CPU = (
+    "torch's attention on a CPU computes longer than it reads: in no dtype is it more than a third as fast as a dot "
+    "product, even where the heads of a group share one pass over the cache"
+)
+TORCH_ATTENTION_FP8 = "torch's attention takes no cache of float8 codes"
 CUDA_PACKED = "there is no CUDA kernel for packed weights"

@@ -22,6 +22,9 @@ Extent = Literal["n", "m", "mn", "1"]
 
 Fold = Literal["sum", "max"]
 
+Suite = Literal["stream", "gemv", "attention"]
+"""Which kernels belong together: vectors, matrix-vector products, attention."""
+
 Launch = Callable[[], object]
 """Runs a kernel once on the operands it was bound to; what it returns is ignored."""
 
@@ -64,22 +67,29 @@ class Operand:
     """Bytes of such an element."""
     per: int = 1
     """Matrix elements that one stored element stands for: 2 for a byte of 4-bit codes, the group's size for a scale."""
+    multiple: int = 1
+    """How many times its extent's elements it has: the query heads of a KV head, for vectors of all query heads."""
+    form: DType | None = None
+    """The format of its elements where that is no case's dtype: the codes of a cache."""
+    size: float = 1.0
+    """Its random magnitudes lie in [size / 2, size)."""
 
     def count(self, shape: Shape) -> int:
         """Return how many elements are stored."""
-        return shape.count(self.extent) // self.per
+        return shape.count(self.extent) * self.multiple // self.per
 
     def nbytes(self, shape: Shape, dtype: DType) -> int:
         """Return the operand's bytes in a case of this dtype."""
-        return self.count(shape) * (dtype.itemsize if self.storage is None else self.itemsize)
+        own = self.itemsize if self.form is None else self.form.itemsize
+        return self.count(shape) * (own or dtype.itemsize)
 
     def stored_as(self, dtype: DType) -> str:
         """Return the NumPy dtype that holds its elements in a case of this dtype."""
-        return self.storage or dtype.storage
+        return self.storage or self.number(dtype).storage
 
     def number(self, dtype: DType) -> DType:
         """Return the format of its elements in a case of this dtype; not for packed weights, whose codes have none."""
-        return dtype if self.storage is None else DTYPES[self.storage]
+        return self.form or (dtype if self.storage is None else DTYPES[self.storage])
 
     @property
     def is_read(self) -> bool:
@@ -90,6 +100,28 @@ class Operand:
     def is_written(self) -> bool:
         """Whether every element must be written once per launch."""
         return self.role in ("out", "inout")
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """The geometry of an attention kernel: its matrices have a row per token, heads side by side."""
+
+    heads: int
+    """Query heads."""
+    kv_heads: int
+    head_dim: int
+    cache_format: str | None = None
+    """"fp8" for e4m3 codes; None where the cache has the operands' dtype."""
+
+    @property
+    def group(self) -> int:
+        """Query heads that share a KV head."""
+        return self.heads // self.kv_heads
+
+    @property
+    def columns(self) -> int:
+        """Elements of K, and of V, per token."""
+        return self.kv_heads * self.head_dim
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +164,9 @@ class Kernel:
     outputs by name."""
     numpy: Body
     torch: Body
+    suite: Suite = "stream"
+    dtypes: tuple[str, ...] = tuple(DTYPES)
+    """The dtypes in which the kernel exists: a kernel that has but one runs in that, whatever the others run in."""
     scalars: Mapping[str, float] = field(default_factory=dict)
     check_scalars: Mapping[str, float] = field(default_factory=dict)
     """Scalars of the launch that is verified, where they differ from the timed ones."""
@@ -147,6 +182,18 @@ class Kernel:
     in the accumulator's format may be off, in units of half its epsilon."""
     weights: WeightFormat | None = None
     """How the matrix is packed; None where it has the operands' dtype."""
+    attention: Attention | None = None
+    """Heads and their size, for attention."""
+    last_rows: Callable[..., Mapping[str, Any]] | None = None
+    """For kernels all rows of which share an output: the float64 tiles by name and the number of rows `m` -> rows to
+    put last, by operand, so that the output tells how many rows entered."""
+    whole: Callable[[Any], tuple[Mapping[str, Any], Mapping[str, Any]]] | None = None
+    """For such kernels: the Inputs -> by output, what it should hold as a whole, and the absolute error that rounding
+    explains."""
+
+    def dtypes_among(self, wanted: Sequence[DType]) -> list[DType]:
+        """Return those of the dtypes wanted that the kernel has; all of its own if it has none of them."""
+        return [d for d in wanted if d.name in self.dtypes] or [DTYPES[name] for name in self.dtypes]
 
     def bytes_read(self, shape: Shape, dtype: DType) -> int:
         """Return the bytes that one launch must read: each element of each operand read, once."""
@@ -200,16 +247,28 @@ class Kernel:
     @property
     def label(self) -> str:
         """The kernel's name and, where its matrix is packed, the format's: unique among all kernels."""
-        return f"{self.name} {self.weights.name}" if self.weights else self.name
+        return f"{self.name} {self.weight_format}" if self.weight_format else self.name
+
+    @property
+    def weight_format(self) -> str | None:
+        """The name of the format of packed weights, or of a cache; None where it is the operands' dtype."""
+        if self.attention is not None:
+            return self.attention.cache_format
+        return self.weights.name if self.weights else None
 
     def element_bits(self, dtype: DType) -> int:
         """Return the bits of one element of the largest operand."""
-        return self.weights.bits if self.weights else 8 * dtype.itemsize
+        return self.weights.bits if self.weights else 8 * self.large[0].number(dtype).itemsize
+
+    @property
+    def columns(self) -> int | None:
+        """The columns of the matrix where the kernel itself says how many there are."""
+        return self.attention.columns if self.attention else None
 
     @property
     def least_columns(self) -> int:
         """What the columns of the matrix must be a multiple of."""
-        return WHOLE_COLUMNS if self.weights else 1
+        return self.columns or (WHOLE_COLUMNS if self.weights else 1)
 
     @property
     def words(self) -> tuple[int, int]:

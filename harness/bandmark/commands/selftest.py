@@ -22,7 +22,7 @@ from bandmark.runner import new_run_id, utc_now
 from bandmark.selftest import Check, check_results
 from bandmark.selftest_timing import Timing
 from bandmark.units import format_bytes, parse_bytes
-from bandmark_kernels import DTYPES, KERNELS
+from bandmark_kernels import DTYPES, KERNELS, ON_REQUEST
 
 MARKS = {True: "PASS", False: "FAIL", None: "----"}
 

@@ -13,7 +13,7 @@ from bandmark.faults import Fault, quote
 from bandmark.record import SCHEMA, Column, Result, columns, from_cells
 from bandmark.schema import ENUMS
 from bandmark.sheet import AS_WRITTEN, FORMULAS, Sheet
-from bandmark_kernels import DTYPES, KERNELS
+from bandmark_kernels import DTYPES, KERNELS, ON_REQUEST
 
 FIRST_LAYOUT = "copies"
 """The last column of the first files that were published: columns after it may be missing from older files."""
@@ -212,7 +212,7 @@ def _wrong_text(name: str, text: str) -> str | None:
 
 def _wrong_name(column: str, text: str) -> str | None:
     """Return the accepted names of a column that takes certain names only."""
-    accepted = {"kernel": tuple(KERNELS), "dtype": tuple(DTYPES)}.get(column) or ENUMS.get(column)
+    accepted = {"kernel": (*KERNELS, *ON_REQUEST), "dtype": tuple(DTYPES)}.get(column) or ENUMS.get(column)
     if accepted is None or text in accepted:
         return None
     near = difflib.get_close_matches(text.lower(), accepted, n=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,7 @@ from bandmark import judge
 from bandmark.faults import quote
 from bandmark.record import MEASURED, Result
 from bandmark.references import REFERENCES
-from bandmark_kernels import DTYPES, KERNELS, PACKED, Shape, find_kernel
+from bandmark_kernels import DTYPES, KERNELS, ON_REQUEST, PACKED, Kernel, Shape, find_kernel
 
 PRECISION = 1e-8
 """Relative difference that nine significant figures in several columns can make."""
@@ -100,23 +101,21 @@ def _filled(row: Result) -> Iterator[Found]:
 
 def _case(row: Result) -> Iterator[Found]:
     """Sizes, bytes and regime, by the kernel table."""
-    kernel = KERNELS[row.kernel]
-    if row.suite != (suite := "gemv" if kernel.is_matrix else "stream"):
-        yield "suite", row.suite, f"{suite}, the suite of {row.kernel}"
+    kernel = _plain(row)
+    if row.suite != kernel.suite:
+        yield "suite", row.suite, f"{kernel.suite}, the suite of {row.kernel}"
     if row.n is None:
         yield "n", None, "a size: every case has one"
         return
     if (row.m is not None) != kernel.is_matrix:
         yield "m", row.m, "the rows of the matrix" if kernel.is_matrix else f"nothing: {row.kernel} has no matrix"
         return
-    if row.weight_format is not None and row.kernel != "gemv":
-        yield "weight_format", row.weight_format, f"nothing: {row.kernel} has no packed weights"
-    elif row.weight_format is not None and row.weight_format not in PACKED:
-        yield "weight_format", row.weight_format, f"one of {', '.join(PACKED)}"
-    else:
-        kernel = find_kernel(row.kernel, row.weight_format)
-        if row.weight_format is not None and row.dtype != "float32":
-            yield "dtype", row.dtype, "float32, the dtype of the vectors beside packed weights"
+    yield from _identity(row, kernel)
+    if (found := _kernel_of(row)) is not None:
+        kernel = found
+        if row.dtype not in kernel.dtypes:
+            beside = "packed weights" if kernel.weights else f"the cache of {kernel.label}"
+            yield "dtype", row.dtype, f"{' or '.join(kernel.dtypes)}, the dtype of the vectors beside {beside}"
         if row.n % kernel.least_columns:
             yield "n", row.n, f"a multiple of {kernel.least_columns}: packed rows are whole groups"
         shape, dtype = Shape(row.n, m=row.m), DTYPES[row.dtype]
@@ -136,6 +135,47 @@ def _case(row: Result) -> Iterator[Found]:
             yield "regime", row.regime, f"{wanted} ({row.llc_bytes or 'unknown'})"
 
 
+def _plain(row: Result) -> Kernel:
+    """Return the kernel of a row's name, whatever else the row says."""
+    return KERNELS[row.kernel] if row.kernel in KERNELS else ON_REQUEST[row.kernel][0]
+
+
+def _formats(kernel: Kernel) -> tuple[str, ...]:
+    """Return the names of the formats that a kernel's matrix may have beside the dtypes."""
+    if kernel.suite == "attention":
+        return tuple(form.weight_format for form in ON_REQUEST[kernel.name] if form.weight_format)
+    return tuple(PACKED) if kernel.name == "gemv" else ()
+
+
+def _kernel_of(row: Result) -> Kernel | None:
+    """Return the kernel of a row's format and heads; None if there is no such kernel."""
+    kernel = _plain(row)
+    if row.weight_format is not None and row.weight_format not in _formats(kernel):
+        return None
+    if kernel.attention is None:
+        return find_kernel(row.kernel, row.weight_format)
+    if not row.heads or not row.head_dim or not row.n or row.n % row.head_dim:
+        return None
+    try:
+        return find_kernel(row.kernel, row.weight_format, row.heads, row.n // row.head_dim, row.head_dim)
+    except ValueError:
+        return None
+
+
+def _identity(row: Result, kernel: Kernel) -> Iterator[Found]:
+    """The format of the matrix and the heads are such as the kernel can have."""
+    formats = _formats(kernel)
+    if row.weight_format is not None and row.weight_format not in formats:
+        wanted = f"one of {', '.join(formats)}" if formats else f"nothing: {row.kernel} has no packed weights"
+        yield "weight_format", row.weight_format, wanted
+    if kernel.attention is None:
+        for name in ("heads", "head_dim"):
+            if getattr(row, name) is not None:
+                yield name, getattr(row, name), f"nothing: {row.kernel} has no heads"
+    elif _kernel_of(replace(row, weight_format=None)) is None:
+        yield "heads", row.heads, f"heads that {row.n} columns of heads of head_dim, {said(row.head_dim)}, can serve"
+
+
 def _peak(row: Result) -> Iterator[Found]:
     if row.peak_gbs is not None and row.peak_source is None:
         yield "peak_source", None, "where peak_gbs comes from: a peak without a source is none"
@@ -153,9 +193,10 @@ def _times(row: Result) -> Iterator[Found]:
 
 def _moved(row: Result) -> int | None:
     """Return the bytes of a launch: by the kernel table, so that one wrong column is not many faults."""
-    if row.n is None or (row.weight_format is not None and (row.kernel != "gemv" or row.weight_format not in PACKED)):
+    kernel = _kernel_of(row)
+    if row.n is None or kernel is None:
         return row.bytes_moved
-    kernel, shape, dtype = find_kernel(row.kernel, row.weight_format), Shape(row.n, m=row.m), DTYPES[row.dtype]
+    shape, dtype = Shape(row.n, m=row.m), DTYPES[row.dtype]
     return kernel.bytes_read(shape, dtype) + kernel.bytes_written(shape, dtype)
 
 
@@ -174,7 +215,7 @@ def _bandwidth(row: Result) -> Iterator[Found]:
             continue
         if not near(value, right := moved / seconds / 1e9):
             yield name, value, f"{right:.9g} = (bytes_read + bytes_written) / {time_name} / 1e9"
-    matrix = KERNELS[row.kernel].is_matrix
+    matrix = _plain(row).suite == "gemv"
     if (row.weights_per_s is not None) != matrix:
         yield "weights_per_s", row.weights_per_s, "n_elements / time_median_s" if matrix else "nothing: no matrix"
     elif matrix and row.weights_per_s and row.n_elements and row.time_median_s:
