@@ -90,7 +90,7 @@ def _identity(case: Case, outcome: Outcome, context: Context) -> Result:
         suite=kernel.suite,
         m=shape.m,
         n=shape.n,
-        weight_format=kernel.weights.name if kernel.weights else None,
+        weight_format=kernel.weight_format,
         variant=outcome.variant or case.variant,
         started_utc=outcome.started_utc,
         bandmark_version=__version__,
@@ -103,6 +103,8 @@ def _identity(case: Case, outcome: Outcome, context: Context) -> Result:
         copies=outcome.copies,
         layer=case.layer.label if case.layer else None,
         layer_uses=case.layer.uses if case.layer else None,
+        heads=kernel.attention.heads if kernel.attention else None,
+        head_dim=kernel.attention.head_dim if kernel.attention else None,
     )
 
 
@@ -147,7 +149,7 @@ def _judged(row: Result, case: Case, summary: Summary, outcome: Outcome, context
         bandwidth_best_gbs=row.bytes_moved / summary.min_s / 1e9,
         verified=None if outcome.max_error is None else True,
         max_error=outcome.max_error,
-        weights_per_s=row.n_elements / summary.median_s if case.kernel.is_matrix and row.n_elements else None,
+        weights_per_s=row.n_elements / summary.median_s if case.kernel.suite == "gemv" and row.n_elements else None,
         status="suspect" if found else "ok",
         reason="; ".join([*found, *_remarks(outcome)]) or None,
         clock_mhz=sorted(clocks)[len(clocks) // 2] if clocks else outcome.telemetry.clock_mhz,

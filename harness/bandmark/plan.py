@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from bandmark.backends.base import Backend
 from bandmark.decode.matrices import Matrix
@@ -47,6 +47,18 @@ class Case:
     """The status of that row."""
     layer: Matrix | None = None
     """Which matrix of a model it multiplies by; None where its size is a matter of this machine."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells a row from others of its kernel, dtype and variant, by column."""
+        found: dict[str, Any] = {}
+        if self.kernel.weight_format is not None:
+            found["weight_format"] = self.kernel.weight_format
+        if self.layer is not None:
+            found |= {"m": self.shape.m, "n": self.shape.n}
+        if (heads := self.kernel.attention) is not None:
+            found |= {"n": self.shape.n, "heads": heads.heads, "head_dim": heads.head_dim}
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +211,12 @@ def _floor(size: int) -> str:
 def shape_for(kernel: Kernel, dtype: DType, size: int) -> Shape:
     """Return the shape whose largest arrays have at most this many bytes: whole elements, and a nearly square matrix.
 
-    Rows of 64 elements and more are a multiple of 64 elements long, so that each starts on a cache line.
+    Rows of 64 elements and more are a multiple of 64 elements long, so that each starts on a cache line. Attention has
+    as many columns as its heads have elements, whatever the size.
     """
     elements = max(1, size * 8 // kernel.element_bits(dtype))
+    if kernel.columns is not None:
+        return Shape(kernel.columns, m=max(1, elements // kernel.columns))
     if not kernel.is_matrix:
         return Shape(elements)
     n = math.isqrt(elements)
@@ -214,6 +229,6 @@ def halved(group: Group) -> Group:
     """Return a group with half its elements."""
     shape = group.shape
     half = Shape(shape.n // 2) if shape.m is None else Shape(shape.n, m=max(1, shape.m // 2))
-    if half == shape and group.kernel.weights is None:  # packed rows are never cut: they are whole groups
+    if half == shape and group.kernel.least_columns == 1:  # rows that are whole groups or heads are never cut
         half = Shape(max(1, shape.n // 2), m=shape.m)
     return replace(group, shape=half, cases=tuple(replace(case, shape=half) for case in group.cases))

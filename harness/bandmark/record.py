@@ -77,13 +77,14 @@ class Result:
     status: str = _column("ok, suspect, failed_verification, unsupported, skipped or error", required=True)
     reason: str | None = _column("one sentence; never empty unless the status is ok")
     suite: str = _column(
-        "set of cases that the row belongs to: stream (vectors), gemv (matrices) or training (the optimizer)",
+        "set of cases that the row belongs to: stream (vectors), gemv (matrices), training (the optimizer) or "
+        "attention (a KV cache)",
         required=True,
     )
-    m: int | None = _column("rows of the matrix", "elements")
+    m: int | None = _column("rows of the matrix; of a KV cache the tokens", "elements")
     n: int | None = _column("columns of the matrix, or elements of each vector", "elements")
-    weight_format: str | None = _column("format of packed GEMV weights")
-    weights_per_s: float | None = _column("matrix elements used per second", "1/s")
+    weight_format: str | None = _column("format of packed GEMV weights, or of a KV cache that is not in the dtype")
+    weights_per_s: float | None = _column("matrix elements used per second; GEMV only", "1/s")
     variant: str | None = _column("which of a backend's implementations of the kernel ran")
     started_utc: str | None = _column("when sampling of the case's group began")
     bandmark_version: str = _column("version of bandmark", required=True)
@@ -101,6 +102,8 @@ class Result:
     copies: int | None = _column("sets of the arrays that launches rotate over, so that the cache holds none")
     layer: str | None = _column("model and weight matrix that a GEMV multiplied by, where it was a model's (--layer)")
     layer_uses: int | None = _column("matrices of this shape that one decode step of the model multiplies by")
+    heads: int | None = _column("query heads of an attention; its KV heads are n / head_dim")
+    head_dim: int | None = _column("elements of a head of an attention", "elements")
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -114,6 +117,8 @@ class Result:
             self.n,
             self.weight_format,
             self.variant,
+            self.heads,
+            self.head_dim,
         )
 
     @property

@@ -23,7 +23,7 @@ from bandmark.preflight import preflight
 from bandmark.record import SCHEMA
 from bandmark.runner import Measured, Procedure, Progress, new_run_id, run_groups, utc_now
 from bandmark.store import in_order
-from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, PACKED, DType, Kernel
+from bandmark_kernels import CACHES, DEFAULT_KERNELS, DTYPES, KERNELS, PACKED, DType, Kernel
 from bandmark_kernels.inputs import PATTERNS, Pattern
 
 TIME_LIMIT_S = 90.0
@@ -215,7 +215,7 @@ def pick(kind: str, names: Sequence[str] | None, table: Mapping[str, Named]) -> 
 
 
 def pick_kernels(names: Sequence[str]) -> list[Kernel]:
-    """Return the kernels of these names in the table's order, or every one for "all".
+    """Return the kernels of these names in the table's order, or every one for "all"; kv in all formats of a cache.
 
     Raises:
         UsageError: there is no kernel of some name.
@@ -223,7 +223,8 @@ def pick_kernels(names: Sequence[str]) -> list[Kernel]:
     for name in names:
         if name not in (*KERNELS, "all"):
             raise unknown_name("kernel", name, (*KERNELS, "all"))
-    return [kernel for name, kernel in KERNELS.items() if name in names or "all" in names]
+    picked = [kernel for name, kernel in KERNELS.items() if name in names or "all" in names]
+    return [form for kernel in picked for form in (kernel, *(CACHES.values() if kernel.name == "kv" else ()))]
 
 
 def _kernels(request: Request) -> list[Kernel]:

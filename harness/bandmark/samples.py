@@ -17,7 +17,7 @@ from bandmark.record import Result
 ALWAYS = ("backend", "kernel", "dtype")
 """What every entry names of its row."""
 
-IDENTITY = (*ALWAYS, "variant", "weight_format", "m", "n")
+IDENTITY = (*ALWAYS, "variant", "weight_format", "m", "n", "heads", "head_dim")
 """What an entry may name of its row."""
 
 PER_SAMPLE = ("clocks_mhz", "sensor_clocks_mhz", "braked_samples")

@@ -77,7 +77,7 @@ def _of_kernel(kernel: Kernel, seen: Results) -> Check:
     bad = len(seen.failures)
     said = f"{bad} of {seen.launches} wrong" + _named(seen.failures) if bad else f"{seen.launches} right"
     return Check(
-        kernel.name,
+        kernel.label,
         not bad and seen.launches > 0,
         f"{said}, worst error {seen.worst:.2g}, {len(seen.forms)} forms",
         "every output within the tolerance (1.0) of its float64 reference",
@@ -102,7 +102,7 @@ def _check_form(backend: CupyBackend, kernel: Kernel, dtype: DType, variant: str
         return
     seen.forms.add((dtype.name, variant))
     if spilled:
-        seen.spills.append(f"{kernel.name} {form}: {spilled} bytes a thread")
+        seen.spills.append(f"{kernel.label} {form}: {spilled} bytes a thread")
     for shape in awkward_shapes(made, backend.sm_count):
         seen.launches += 1
         try:
@@ -128,8 +128,10 @@ def awkward_shapes(made: Program, sm_count: int) -> list[Shape]:
     """Return the sizes at which a compiled kernel is verified.
 
     Around nothing, a warp and a tile (what one block takes at once), a prime, and more than the device holds at once;
-    of a matrix few rows and many, odd lengths and whole packs.
+    of a matrix few rows and many, odd lengths and whole packs; of a cache few tokens and more than the splits need.
     """
+    if made.kernel.columns is not None:
+        return [Shape(made.kernel.columns, m=m) for m in (1, 2, 15, 16, 17, 1009, 40_009)]
     tile = made.layout.threads * made.layout.unroll * made.lanes
     if made.kernel.is_matrix:
         pairs = ((1, 1), (31, 33), (33, 31), (7, tile - 1), (5, tile + 1), (3, tile), (5003, 37), (2053, 64))

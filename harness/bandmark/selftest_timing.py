@@ -136,8 +136,8 @@ class Timing:
         lines, fastest, wrong = [], 0.0, []
         for kernel in kernels:
             figures = self._bandwidths(kernel)
-            lines.append(f"{kernel.name:12}" + "".join(f"  {name} {_gbs(gbs)}" for name, gbs in figures.items()))
-            wrong += [f"{kernel.name} {name}" for name, gbs in figures.items() if gbs is None]
+            lines.append(f"{kernel.label:8}" + "".join(f"  {name} {_gbs(gbs)}" for name, gbs in figures.items()))
+            wrong += [f"{kernel.label} {name}" for name, gbs in figures.items() if gbs is None]
             fastest = max([fastest, *(gbs for gbs in figures.values() if gbs is not None)])
         limit = self.peak.gbs
         seen = f"fastest {fastest:.4g} GB/s" + (f", {100 * fastest / limit:.0f} % of {limit:g}" if limit else "")

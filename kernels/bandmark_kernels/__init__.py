@@ -5,7 +5,7 @@ This package knows nothing of timing, files or the terminal.
 
 from __future__ import annotations
 
-from bandmark_kernels import adamw, adamw_master, add, copy, dot, gemv, gemv_t, nstream, read, scale, triad, write
+from bandmark_kernels import adamw, adamw_master, add, copy, dot, gemv, gemv_t, kv, nstream, read, scale, triad, write
 from bandmark_kernels.dtypes import DTYPES, DType
 from bandmark_kernels.formats import FORMATS
 from bandmark_kernels.gemv_packed import PACKED
@@ -13,28 +13,43 @@ from bandmark_kernels.spec import DEFAULT_SUITES, Body, Kernel, Launch, Operand,
 
 KERNELS: dict[str, Kernel] = {
     module.KERNEL.name: module.KERNEL
-    for module in (copy, scale, add, triad, nstream, dot, read, write, gemv, gemv_t, adamw, adamw_master)
+    for module in (copy, scale, add, triad, nstream, dot, read, write, gemv, gemv_t, adamw, adamw_master, kv)
 }
 """The kernel table, in the order in which it is shown."""
 
 DEFAULT_KERNELS = tuple(name for name, kernel in KERNELS.items() if kernel.suite in DEFAULT_SUITES)
 """The kernels of a run that names none."""
 
+CACHES: dict[str, Kernel] = {"fp8": kv.FP8}
+"""kv over a cache in a format that is no dtype, by format."""
 
-def find_kernel(name: str, weights: str | None = None) -> Kernel:
-    """Return a kernel of the table, or gemv with packed weights; raises KeyError for an unknown name or format."""
-    if weights is None:
-        return KERNELS[name]
-    if name != "gemv":
-        raise KeyError(weights)
-    return PACKED[weights]
+MATRIX_FORMATS: dict[str, dict[str, Kernel]] = {"gemv": PACKED, "kv": CACHES}
+"""By kernel, the formats that its matrices may have beside the dtypes."""
+
+
+def find_kernel(name: str, matrix_format: str | None = None, heads: tuple[int, int, int] | None = None) -> Kernel:
+    """Return a kernel of the table, also with a matrix in a format that is no dtype, or kv for other heads.
+
+    Args:
+        name: the kernel's name.
+        matrix_format: a format of MATRIX_FORMATS.
+        heads: for kv, query heads, KV heads, and elements of a head.
+
+    Raises:
+        KeyError: an unknown name, or a format that the kernel does not have.
+        ValueError: there is no kv kernel for such heads.
+    """
+    found = KERNELS[name] if matrix_format is None else MATRIX_FORMATS.get(name, {})[matrix_format]
+    return found if heads is None else kv.kv_kernel(*heads, cache_format=matrix_format)
 
 
 __all__ = [
+    "CACHES",
     "DEFAULT_KERNELS",
     "DTYPES",
     "FORMATS",
     "KERNELS",
+    "MATRIX_FORMATS",
     "PACKED",
     "Body",
     "DType",

@@ -6,12 +6,13 @@ what to launch then.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from bandmark_kernels.dtypes import DType
-from bandmark_kernels.spec import Kernel
+from bandmark_kernels.spec import Attention, Kernel
 
 VARIANTS = ("v16", "v32", "v16-stream", "v16-gridstride")
 """v16: 16 bytes a load, a tile a block. v32: 32 bytes a load. stream: with cache hints for data that is used once.
@@ -75,12 +76,15 @@ def variants(kernel: Kernel, capability: Capability, *, fp4: bool = True) -> tup
 
     The default is always published: 16 bytes a load everywhere, so that figures compare, with FP4 where there is one.
     Reductions always walk over tiles and matrices are not cut into tiles, so "gridstride" is for the others.
+    Attention has one form: what a lane loads must be what the tensor cores want it to hold.
 
     Args:
         kernel: the kernel.
         capability: the device's compute capability.
         fp4: whether what `fp4_probe` returns compiles.
     """
+    if kernel.attention is not None:
+        return VARIANTS[:1]
     wide = capability >= WIDE_CAPABILITY
     tiled = not (kernel.is_reduction or kernel.is_matrix)
     offered = {"v16": True, "v32": wide, "v16-stream": True, "v16-gridstride": tiled}
@@ -114,7 +118,10 @@ def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capabilit
     form = variant.removesuffix(FP4)
     pack_bytes = 32 if form == "v32" else 16
     native = variant.endswith(FP4)
-    layout = _layout(kernel, pack_bytes, native=native)
+    heads = kernel.attention
+    layout = (
+        _attention_layout(heads, kernel.element_bits(dtype)) if heads else _layout(kernel, pack_bytes, native=native)
+    )
     macros = {
         "ELEMENT": kernel.element(dtype).name,
         "PACK_BYTES": pack_bytes,
@@ -126,6 +133,7 @@ def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capabilit
         "GRID_STRIDE": int(form == "v16-gridstride" or kernel.is_reduction),
         "STREAMING": int(form == "v16-stream"),
         **({"WEIGHTS": kernel.weights.name, "NATIVE_FP4": int(native)} if kernel.weights else {}),
+        **(_attention_macros(heads) if heads else {}),
     }
     return Program(
         kernel,
@@ -171,6 +179,26 @@ def _layout(kernel: Kernel, pack_bytes: int, *, native: bool) -> Layout:
     return Layout(threads=256, unroll=unroll, blocks_per_sm=blocks)
 
 
+def _attention_layout(form: Attention, bits: int) -> Layout:
+    """Return a layout in which a thread has 256 bytes in flight, or a head's 16 tokens where these are more."""
+    tile_bytes = form.head_dim * bits // 8  # of a thread: its part of 16 tokens of K and of V
+    unroll, columns = max(1, 256 // tile_bytes), 2 if form.group > 8 else 1
+    # what is loaded; sums and query, and scores, for each eight query heads
+    registers = unroll * tile_bytes // 4 + columns * (3 * form.head_dim // 8 + 4 * unroll)
+    return Layout(threads=128, unroll=unroll, blocks_per_sm=4 if registers <= 96 else 3 if registers <= 128 else 2)
+
+
+def _attention_macros(form: Attention) -> dict[str, object]:
+    """Return the macros of kv.cu."""
+    return {
+        "HEAD_DIM": form.head_dim,
+        "KV_HEADS": form.kv_heads,
+        "GROUP": form.group,
+        "FP8": int(form.cache_format is not None),
+        "SCORE_UNIT": f"{math.log2(math.e) / math.sqrt(form.head_dim):.9g}f",
+    }
+
+
 def entry(kernel: Kernel, part: str = "") -> str:
     """Return the name of a __global__ function: the kernel's own, or that of a part ("ragged", "finish").
 
@@ -180,7 +208,7 @@ def entry(kernel: Kernel, part: str = "") -> str:
 
 
 def _entries(kernel: Kernel) -> tuple[str, ...]:
-    ragged = (entry(kernel, "ragged"),) if kernel.is_matrix and not kernel.weights else ()
+    ragged = (entry(kernel, "ragged"),) if kernel.suite == "gemv" and not kernel.weights else ()
     finish = (entry(kernel, "finish"),) if kernel.is_matrix or kernel.is_reduction else ()
     return (entry(kernel), *ragged, *finish)
 

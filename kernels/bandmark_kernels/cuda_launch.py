@@ -13,7 +13,7 @@ from typing import Any
 
 from bandmark_kernels.cuda import Program, entry, source
 from bandmark_kernels.dtypes import DTYPES, DType
-from bandmark_kernels.spec import Kernel, Operand, Shape
+from bandmark_kernels.spec import Attention, Kernel, Operand, Shape
 
 MIN_SPLIT_ROWS = 128
 """Rows that a split of gemv_t has at least: a few rounds of its block's loads."""
@@ -23,6 +23,12 @@ MANY_SPLIT_ROWS = 512
 
 MIN_SPLIT_BYTES = 4096
 """Bytes of a row that a split of gemv has at least: one round of its block's loads."""
+
+TILE_TOKENS = 16
+"""Tokens of a tile of kv.cu."""
+
+MIN_SPLIT_ROUNDS = 4
+"""Rounds of the warps of a split of kv, so that its query and its partial sums are few beside its tokens."""
 
 MAX_SPLITS = 65535
 """CUDA's limit on gridDim.y (CUDA C++ Programming Guide, technical specifications per compute capability)."""
@@ -96,6 +102,8 @@ def launches(program: Program, shape: Shape, *, sm_count: int) -> Launches:
     kernel = program.kernel
     if kernel.weights:
         return _packed(program, shape, sm_count)
+    if kernel.attention is not None:
+        return _attention(program, kernel.attention, shape, sm_count)
     if kernel.is_matrix:
         return _matrix(program, shape, sm_count)
     if kernel.is_reduction:
@@ -174,6 +182,28 @@ def _packed(program: Program, shape: Shape, sm_count: int) -> Launches:
     args = (_workspace(program), *scales, y, _count("m", m), _count("splits", splits))
     second = _step(program, entry(program.kernel, "finish"), _ceil(m, layout.threads), args)
     return Launches((first, second), splits * m, program.dtype.accumulator)
+
+
+def _attention(program: Program, form: Attention, shape: Shape, sm_count: int) -> Launches:
+    """Return one launch with a block per KV head, or two where the tokens are split, so that blocks fill the device."""
+    kernel, layout, m = program.kernel, program.layout, shape.count("m")
+    resident = sm_count * layout.blocks_per_sm
+    round_ = TILE_TOKENS * layout.unroll * layout.threads // 32
+    splits = max(1, min(resident // form.kv_heads, m // (MIN_SPLIT_ROUNDS * round_), MAX_SPLITS))
+    given = {o.name: _arrays(program, o)[0] for o in kernel.operands}
+    names = ("K", "V", "k_scale", "v_scale", "q", "out")
+    args = (
+        *(given.get(name, Arg(name, "uint64", 0, is_array=True)) for name in names),
+        _workspace(program),
+        _count("m", m),
+    )
+    first = _step(program, entry(kernel), form.kv_heads, args, splits)
+    if splits == 1:
+        return Launches((first,), 1, program.dtype.accumulator)
+    out, words = _arrays(program, kernel.output), layout.threads * max(1, 4 // program.dtype.itemsize)
+    args = (_workspace(program), *out, _count("heads", form.heads), _count("ranges", splits))
+    second = _step(program, entry(kernel, "finish"), _ceil(form.heads * form.head_dim, words), args)
+    return Launches((first, second), splits * form.heads * (form.head_dim + 2), program.dtype.accumulator)
 
 
 def _gemv_grid(program: Program, m: int, n: int, sm_count: int) -> tuple[int, int]:

@@ -26,10 +26,19 @@ class DType:
     accumulator: str
     """The dtype in which dot, read and GEMV add up, as cuBLAS does: half types accumulate in float32."""
 
+    @property
+    def smallest(self) -> float:
+        """The smallest normal number; only half precision is narrow enough for it to matter."""
+        return 2.0**-14 if self.name == "float16" else 2.0**-126
+
     def encode(self, values: NDArray[np.float64]) -> NDArray[Any]:
         """Round float64 values to this format (to nearest, ties to even) and return their stored form."""
         import numpy as np
 
+        if self.name == "float8_e4m3fn":
+            from bandmark_kernels.formats import nearest
+
+            return nearest(np.asarray(values, np.float64), "e4m3")
         if self.name != "bfloat16":
             return np.asarray(values).astype(self.storage)
         bits = np.asarray(values, np.float32).view(np.uint32)
@@ -40,6 +49,11 @@ class DType:
         """Return the exact float64 values of stored elements."""
         import numpy as np
 
+        if self.name == "float8_e4m3fn":
+            from bandmark_kernels.formats import table
+
+            values: NDArray[np.float64] = table("e4m3")[np.asarray(stored)]
+            return values
         if self.name != "bfloat16":
             return np.asarray(stored).astype(np.float64)
         with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
@@ -50,5 +64,8 @@ FLOAT64 = DType("float64", 8, 2.0**-52, "float64", "float64")
 FLOAT32 = DType("float32", 4, 2.0**-23, "float32", "float32")
 FLOAT16 = DType("float16", 2, 2.0**-10, "float16", "float32")
 BFLOAT16 = DType("bfloat16", 2, 2.0**-7, "uint16", "float32")
+
+FLOAT8 = DType("float8_e4m3fn", 1, 2.0**-3, "uint8", "float32")
+"""The codes of an fp8 cache, which alone are never a case's dtype; named as torch names them."""
 
 DTYPES: dict[str, DType] = {d.name: d for d in (FLOAT64, FLOAT32, FLOAT16, BFLOAT16)}

@@ -6,12 +6,14 @@ equal data. Repetition makes filling a memory-sized array as cheap as copying, a
 computing one tile.
 
 The last element of each input of a reduction is far larger than the others: a reduction that drops its tail is then
-off by more than rounding can explain, however long the array.
+off by more than rounding can explain, however long the array. For the same reason the last token of an attention has a
+key of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from bandmark_kernels.dtypes import DType
@@ -44,6 +46,8 @@ class Inputs:
     shape: Shape
     tiles: dict[str, NDArray[Any]]
     """Stored (encoded) tiles by operand name: (length,) for vectors, (rows, n) for the matrix."""
+    ends: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """What stands at the end of an operand in place of its tile, stored: elements of shape (1,), or a row of (n,)."""
 
     def values(self) -> dict[str, NDArray[np.float64]]:
         """Return the exact values of the tiles, by the names that the reference takes: packed weights are "A"."""
@@ -55,18 +59,14 @@ class Inputs:
 
         return {"A": unpack(weights, {name: tile for name, tile in self.tiles.items() if name not in values}), **values}
 
-    @property
-    def spike(self) -> float:
-        """What the last element of each input is multiplied by: 1 unless the kernel is a reduction."""
-        return SPIKE ** (1 / len(self.kernel.inputs)) if self.kernel.is_reduction else 1.0
-
     def last(self, name: str) -> Any:
-        """Return the stored value of the last element of a reduction's input of n elements.
+        """Return the stored value of the last element of a reduction's input of n elements."""
+        return self.ends[name][0]
 
-        It is positive, so that it is the maximum, too.
-        """
-        tile = self.tiles[name]
-        return self.dtype.encode(abs(self.dtype.decode(tile[(self.shape.n - 1) % len(tile)])) * self.spike)
+    def last_values(self) -> dict[str, NDArray[np.float64]]:
+        """Return the exact values of what stands at the ends."""
+        numbers = {o.name: o.number(self.dtype) for o in self.kernel.operands if o.name in self.ends}
+        return {name: numbers[name].decode(end) for name, end in self.ends.items()}
 
 
 def _plain_inputs(kernel: Kernel) -> list[Operand]:
@@ -92,7 +92,21 @@ def make_inputs(kernel: Kernel, dtype: DType, shape: Shape, *, seed: int, patter
     if kernel.steady is not None:
         rounded |= kernel.steady(**rounded, **kernel.scalars)
     weights = _draw_weights(kernel, shape, seed=[seed, len(kernel.operands)], pattern=pattern)
-    return Inputs(kernel, dtype, shape, weights | {name: numbers[name].encode(v) for name, v in rounded.items()})
+    tiles = weights | {name: numbers[name].encode(v) for name, v in rounded.items()}
+    ends = {name: numbers[name].encode(v) for name, v in _ends(kernel, shape, rounded).items()}
+    return Inputs(kernel, dtype, shape, tiles, ends)
+
+
+def _ends(kernel: Kernel, shape: Shape, tiles: Mapping[str, NDArray[np.float64]]) -> Mapping[str, NDArray[np.float64]]:
+    """Return the values that stand out at the ends of operands: of a reduction positive, to be the maximum, too."""
+    import numpy as np
+
+    if kernel.last_rows is not None:
+        return kernel.last_rows(m=shape.count("m"), **tiles)
+    if not kernel.is_reduction:
+        return {}
+    spike = SPIKE ** (1 / len(kernel.inputs))
+    return {name: np.atleast_1d(abs(tile[(shape.n - 1) % len(tile)]) * spike) for name, tile in tiles.items()}
 
 
 def _draw_weights(kernel: Kernel, shape: Shape, *, seed: list[int], pattern: Pattern) -> dict[str, NDArray[Any]]:
@@ -126,8 +140,20 @@ def _draw(operand: Operand, shape: Shape, *, seed: list[int], pattern: Pattern) 
         assert shape.m is not None
         size: tuple[int, ...] = (min(TILE_ROWS, shape.m), shape.n)
     else:
-        size = (min(TILE_ELEMENTS, shape.count(operand.extent)),)
+        size = (min(TILE_ELEMENTS, operand.count(shape)),)
     if pattern == "zeros":
         return np.zeros(size)
+    if operand.form is not None:
+        return _draw_codes(operand.form, size, np.random.default_rng(seed))
     values = np.random.default_rng(seed).uniform(-0.5, 0.5, size)
-    return values + np.copysign(0.5, values)
+    values += np.copysign(0.5, values)
+    return operand.size * (abs(values) if operand.role == "scale" else values)
+
+
+def _draw_codes(form: DType, size: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw the values of codes: each that is a number is as likely as any other."""
+    import numpy as np
+
+    codes = rng.integers(0, 256, size, np.uint8)
+    values = form.decode(codes)
+    return np.where(np.isnan(values), 0.0, values)

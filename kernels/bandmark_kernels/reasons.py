@@ -10,3 +10,12 @@ TORCH_MASTER = (
     "torch's fused AdamW takes weights, gradients and moments of one dtype: with a float32 master copy it is three ops "
     "and 40 bytes per parameter instead of 28"
 )
+NUMPY_ATTENTION = (
+    "NumPy computes half precision in software, and even from a float32 cache its products of a few rows read less "
+    "than half as fast as a dot product"
+)
+TORCH_ATTENTION_CPU = (
+    "torch's attention on a CPU computes longer than it reads: in no dtype is it more than a third as fast as a dot "
+    "product, even where the heads of a group share one pass over the cache"
+)
+TORCH_ATTENTION_FP8 = "torch's attention takes no cache of float8 codes"

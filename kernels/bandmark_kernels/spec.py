@@ -22,8 +22,8 @@ Extent = Literal["n", "m", "mn", "1"]
 
 Fold = Literal["sum", "max"]
 
-Suite = Literal["stream", "gemv", "training"]
-"""Which kernels belong together: vectors, matrix-vector products, the optimizer."""
+Suite = Literal["stream", "gemv", "training", "attention"]
+"""Which kernels belong together: vectors, matrix-vector products, the optimizer, attention over a KV cache."""
 
 DEFAULT_SUITES: tuple[Suite, ...] = ("stream", "gemv")
 """The suites of a run that names no kernel; the kernels of others are asked for by name."""
@@ -70,22 +70,29 @@ class Operand:
     """Bytes of such an element."""
     per: int = 1
     """Matrix elements that one stored element stands for: 2 for a byte of 4-bit codes, the group's size for a scale."""
+    multiple: int = 1
+    """How many times its extent's elements it has: the query heads of a KV head, for vectors of all query heads."""
+    form: DType | None = None
+    """The format of its elements where that is no case's dtype: the codes of a cache."""
+    size: float = 1.0
+    """Its random magnitudes lie in [size / 2, size)."""
 
     def count(self, shape: Shape) -> int:
         """Return how many elements are stored."""
-        return shape.count(self.extent) // self.per
+        return shape.count(self.extent) * self.multiple // self.per
 
     def nbytes(self, shape: Shape, dtype: DType) -> int:
         """Return the operand's bytes in a case of this dtype."""
-        return self.count(shape) * (dtype.itemsize if self.storage is None else self.itemsize)
+        own = self.itemsize if self.form is None else self.form.itemsize
+        return self.count(shape) * (own or dtype.itemsize)
 
     def stored_as(self, dtype: DType) -> str:
         """Return the NumPy dtype that holds its elements in a case of this dtype."""
-        return self.storage or dtype.storage
+        return self.storage or self.number(dtype).storage
 
     def number(self, dtype: DType) -> DType:
         """Return the format of its elements in a case of this dtype; not for packed weights, whose codes have none."""
-        return dtype if self.storage is None else DTYPES[self.storage]
+        return self.form or (dtype if self.storage is None else DTYPES[self.storage])
 
     @property
     def is_read(self) -> bool:
@@ -96,6 +103,28 @@ class Operand:
     def is_written(self) -> bool:
         """Whether every element must be written once per launch."""
         return self.role in ("out", "inout")
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """The geometry of an attention kernel: its matrices have a row per token, heads side by side."""
+
+    heads: int
+    """Query heads."""
+    kv_heads: int
+    head_dim: int
+    cache_format: str | None = None
+    """"fp8" for e4m3 codes; None where the cache has the operands' dtype."""
+
+    @property
+    def group(self) -> int:
+        """Query heads that share a KV head."""
+        return self.heads // self.kv_heads
+
+    @property
+    def columns(self) -> int:
+        """Elements of K, and of V, per token."""
+        return self.kv_heads * self.head_dim
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +190,14 @@ class Kernel:
     in the accumulator's format may be off, in units of half its epsilon."""
     weights: WeightFormat | None = None
     """How the matrix is packed; None where it has the operands' dtype."""
+    attention: Attention | None = None
+    """Heads and their size, for attention."""
+    last_rows: Callable[..., Mapping[str, Any]] | None = None
+    """For kernels all rows of which share an output: the float64 tiles by name and the number of rows `m` -> rows to
+    put last, by operand, so that the output tells how many rows entered."""
+    whole: Callable[[Any], tuple[Mapping[str, Any], Mapping[str, Any]]] | None = None
+    """For such kernels: the Inputs -> by output, what it should hold as a whole, and the absolute error that rounding
+    explains."""
 
     def constants(self, scalars: Mapping[str, float]) -> dict[str, float]:
         """Return the numbers that NumPy and CUDA bodies take, in their order; torch's take the scalars themselves.
@@ -234,20 +271,34 @@ class Kernel:
     @property
     def label(self) -> str:
         """The kernel's name and, where its matrix is packed, the format's: unique among all kernels."""
-        return f"{self.name} {self.weights.name}" if self.weights else self.name
+        return f"{self.name} {self.weight_format}" if self.weight_format else self.name
+
+    @property
+    def weight_format(self) -> str | None:
+        """The name of the format of packed weights, or of a cache; None where it is the operands' dtype."""
+        if self.attention is not None:
+            return self.attention.cache_format
+        return self.weights.name if self.weights else None
 
     def element(self, dtype: DType) -> DType:
-        """Return the format of the elements of the largest operand; of packed weights' vectors."""
-        return dtype if self.weights else max((o.number(dtype) for o in self.large), key=lambda d: d.itemsize)
+        """Return the format of the elements of the largest operand; of the vectors beside packed weights or a cache."""
+        if self.weights or self.attention:
+            return dtype
+        return max((o.number(dtype) for o in self.large), key=lambda d: d.itemsize)
 
     def element_bits(self, dtype: DType) -> int:
         """Return the bits of one element of the largest operand."""
-        return self.weights.bits if self.weights else 8 * self.element(dtype).itemsize
+        return self.weights.bits if self.weights else 8 * max(o.number(dtype).itemsize for o in self.large)
+
+    @property
+    def columns(self) -> int | None:
+        """The columns of the matrix where the kernel itself says how many there are."""
+        return self.attention.columns if self.attention else None
 
     @property
     def least_columns(self) -> int:
         """What the columns of the matrix must be a multiple of."""
-        return WHOLE_COLUMNS if self.weights else 1
+        return self.columns or (WHOLE_COLUMNS if self.weights else 1)
 
     @property
     def words(self) -> tuple[int, int]:

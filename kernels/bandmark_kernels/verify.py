@@ -54,7 +54,10 @@ def max_error(
         The largest error of any output in units of the allowed error. Infinite for NaN and for a wrong bit where no
         rounding happens (copy, write).
     """
-    expected = [_expect_number(inputs, fold, result)] if inputs.kernel.is_reduction else _expect_tiles(inputs)
+    if inputs.kernel.is_reduction:
+        expected = [_expect_number(inputs, fold, result)]
+    else:
+        expected = _expect_tiles(inputs) if inputs.kernel.whole is None else _expect_whole(inputs)
     return max(_output_error(one, fetch, workers) for one in expected)
 
 
@@ -119,6 +122,16 @@ def _expect_tiles(inputs: Inputs) -> list[Expectation]:
     else:
         errors = {name: kernel.rounding * m for name, m in kernel.compute(**magnitudes, **scalars).items()}
     return [_expect_tile(inputs, operand, expected[operand.name], errors[operand.name]) for operand in kernel.outputs]
+
+
+def _expect_whole(inputs: Inputs) -> list[Expectation]:
+    """Return the outputs of a kernel that says itself what they should hold as a whole."""
+    assert inputs.kernel.whole is not None
+    values, allowed = inputs.kernel.whole(inputs)
+    return [
+        Expectation(o.name, o.count(inputs.shape), o.number(inputs.dtype), values[o.name], allowed[o.name])
+        for o in inputs.kernel.outputs
+    ]
 
 
 def _expect_tile(inputs: Inputs, operand: Operand, expected: Any, errors: Any) -> Expectation:

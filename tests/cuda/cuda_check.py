@@ -9,17 +9,17 @@ import numpy as np
 from cuda_host import Host, Source, Traffic, allocate
 from numpy.typing import NDArray
 
-from bandmark_kernels import DTYPES, KERNELS, PACKED, DType, Kernel, Operand, Shape
+from bandmark_kernels import CACHES, DTYPES, KERNELS, PACKED, DType, Kernel, Operand, Shape
 from bandmark_kernels.cuda import Program, program, variants
-from bandmark_kernels.cuda_launch import MIN_SPLIT_ROWS, exact_scalars, launches
+from bandmark_kernels.cuda_launch import MIN_SPLIT_ROUNDS, MIN_SPLIT_ROWS, TILE_TOKENS, exact_scalars, launches
 from bandmark_kernels.inputs import Inputs, make_inputs
 from bandmark_kernels.verify import max_error
 
 CAPABILITY = (12, 1)
 """That of a device which offers every variant."""
 
-TABLE: dict[str, Kernel] = {kernel.label: kernel for kernel in (*KERNELS.values(), *PACKED.values())}
-"""Every kernel, and gemv with every format of weights, by label."""
+TABLE: dict[str, Kernel] = {k.label: k for k in (*KERNELS.values(), *PACKED.values(), *CACHES.values())}
+"""Every kernel, gemv with every format of weights and kv with every format of a cache, by label."""
 
 CASES = [(k, d) for k, kernel in TABLE.items() for d in kernel.dtypes]
 """Every kernel and dtype, by label and name."""
@@ -99,8 +99,9 @@ def fill(arrays: dict[str, NDArray[Any]], inputs: Inputs) -> None:
         tile = inputs.tiles[operand.name]
         count = operand.count(inputs.shape)
         arrays[operand.name][:] = np.resize(tile.ravel(), count)
-        if inputs.kernel.is_reduction:
-            arrays[operand.name][-1] = inputs.last(operand.name)
+        if operand.name in inputs.ends:
+            end = inputs.ends[operand.name]
+            arrays[operand.name][-len(end) :] = end
 
 
 def make_program(kernel: Kernel, dtype: DType, variant: str = "v16") -> Program:
@@ -119,10 +120,7 @@ def _wrong_values(prog: Program, inputs: Inputs, outputs: dict[str, NDArray[Any]
 
 
 def _wrong_bytes(prog: Program, shape: Shape, traffic: dict[str, Traffic]) -> list[str]:
-    """Compare each operand's bytes with the kernel table.
-
-    Only a GEMV's x may be read more than once, and a number that all its rows have in common.
-    """
+    """Compare each operand's bytes with the kernel table; what stands beside a matrix may be read again."""
     kernel, found = prog.kernel, []
     for operand in kernel.operands:
         seen = traffic[operand.name]
@@ -133,7 +131,7 @@ def _wrong_bytes(prog: Program, shape: Shape, traffic: dict[str, Traffic]) -> li
         if (seen.read_once, seen.written_once) != expected:
             found.append(f"bytes: {operand.name} {seen} instead of {expected}")
         elif (
-            not (kernel.is_matrix and (operand.name == "x" or operand.extent == "1"))
+            not (kernel.is_matrix and operand.is_read and operand not in kernel.large)
             and (seen.read, seen.written) != expected
         ):
             found.append(f"touched twice: {operand.name} {seen}")
@@ -151,6 +149,10 @@ def _wrong_bytes(prog: Program, shape: Shape, traffic: dict[str, Traffic]) -> li
 def awkward_shapes(prog: Program) -> list[Shape]:
     """Return the sizes at which kernels go wrong: around a warp, a pack, a tile, a strip and a split."""
     lanes, layout = prog.lanes, prog.layout
+    if prog.kernel.attention:
+        round_ = TILE_TOKENS * layout.unroll * layout.threads // 32
+        tokens = (1, 2, 15, 16, 17, round_ - 1, round_ + 1, 2 * MIN_SPLIT_ROUNDS * round_ + 5)
+        return [Shape(prog.kernel.attention.columns, m) for m in tokens]
     if prog.kernel.weights:
         rows, tile = layout.rows * layout.threads // 32, 32 * layout.unroll * lanes
         few = [(64, 1), (64, 3), (128, rows), (192, rows + 1)]

@@ -57,7 +57,7 @@ class CupyBackend:
         cupy.cuda.Device(device.index).use()
         self.sensors = Sensors(bus_id(device.index), max_clock_mhz(device.index))
         self.driver = self.sensors.driver
-        self._programs: dict[tuple[str, str, str], tuple[Program, dict[str, Any]]] = {}
+        self._programs: dict[tuple[Any, ...], tuple[Program, dict[str, Any]]] = {}
         self._helpers = self._compile_helpers()
 
     def why_not(self, kernel: Kernel, dtype: DType) -> str | None:
@@ -122,7 +122,7 @@ class CupyBackend:
 
     def compiled(self, kernel: Kernel, dtype: DType, variant: str) -> tuple[Program, dict[str, Any]]:
         """Return a kernel's program and its functions by entry point, compiled once per device."""
-        key = (kernel.label, dtype.name, variant)
+        key = (kernel.label, kernel.attention, dtype.name, variant)
         if key not in self._programs:
             made = program(kernel, dtype, variant, capability=self.capability)
             module = cupy.RawModule(code=made.source, options=made.options)

@@ -150,8 +150,8 @@ class HostMemory:
                 start += step
 
         self._each_part(operand, fill)
-        if inputs.kernel.is_reduction:
-            array[-1] = inputs.last(operand.name)
+        if operand.name in inputs.ends:
+            array[-1] = inputs.ends[operand.name]
 
     def close(self) -> None:
         """Let go of the arena."""
@@ -172,5 +172,5 @@ def part_slices(operand: Operand, inputs: Inputs, parts: int) -> Sequence[Any]:
     """
     if operand.extent == "mn" and inputs.kernel.split == "n":
         return [(slice(None), slice(lo, hi)) for lo, hi in bounds(inputs.shape.n, parts)]
-    length = inputs.shape.count("m" if operand.extent == "mn" else operand.extent)
+    length = inputs.shape.count("m") if operand.extent == "mn" else operand.count(inputs.shape)
     return [slice(lo, hi) for lo, hi in bounds(length, parts)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,7 @@ from bandmark import judge
 from bandmark.faults import quote
 from bandmark.record import MEASURED, Result
 from bandmark.references import REFERENCES
-from bandmark_kernels import DTYPES, KERNELS, PACKED, Shape, find_kernel
+from bandmark_kernels import DTYPES, KERNELS, MATRIX_FORMATS, Kernel, Shape, find_kernel
 
 PRECISION = 1e-8
 """Relative difference that nine significant figures in several columns can make."""
@@ -109,15 +110,12 @@ def _case(row: Result) -> Iterator[Found]:
     if (row.m is not None) != kernel.is_matrix:
         yield "m", row.m, "the rows of the matrix" if kernel.is_matrix else f"nothing: {row.kernel} has no matrix"
         return
-    if row.weight_format is not None and row.kernel != "gemv":
-        yield "weight_format", row.weight_format, f"nothing: {row.kernel} has no packed weights"
-    elif row.weight_format is not None and row.weight_format not in PACKED:
-        yield "weight_format", row.weight_format, f"one of {', '.join(PACKED)}"
-    else:
-        kernel = find_kernel(row.kernel, row.weight_format)
+    yield from _identity(row)
+    if (found := _kernel_of(row)) is not None:
+        kernel = found
         if row.dtype not in kernel.dtypes:
-            wanted = "float32, the dtype of the vectors beside packed weights" if kernel.weights else kernel.dtypes[0]
-            yield "dtype", row.dtype, wanted
+            beside = ", the dtype of the vectors beside packed weights" if kernel.weights else ""
+            yield "dtype", row.dtype, " or ".join(kernel.dtypes) + beside
         if row.n % kernel.least_columns and not (row.layer and row.status == "unsupported"):
             yield "n", row.n, f"a multiple of {kernel.least_columns}: packed rows are whole groups"
         shape, dtype = Shape(row.n, m=row.m), DTYPES[row.dtype]
@@ -149,6 +147,34 @@ def _layer(row: Result) -> Iterator[Found]:
         yield "layer_uses", row.layer_uses, wanted
 
 
+def _kernel_of(row: Result) -> Kernel | None:
+    """Return the kernel of a row's format and heads; None if there is no such kernel."""
+    if row.weight_format not in (None, *MATRIX_FORMATS.get(row.kernel, {})):
+        return None
+    if KERNELS[row.kernel].attention is None:
+        return find_kernel(row.kernel, row.weight_format)
+    if not row.heads or not row.head_dim or not row.n or row.n % row.head_dim:
+        return None
+    try:
+        return find_kernel(row.kernel, row.weight_format, (row.heads, row.n // row.head_dim, row.head_dim))
+    except ValueError:
+        return None
+
+
+def _identity(row: Result) -> Iterator[Found]:
+    """The format of the matrix and the heads are such as the kernel can have."""
+    formats = MATRIX_FORMATS.get(row.kernel, {})
+    if row.weight_format not in (None, *formats):
+        wanted = f"one of {', '.join(formats)}" if formats else f"nothing: {row.kernel} has no packed weights"
+        yield "weight_format", row.weight_format, wanted
+    if KERNELS[row.kernel].attention is None:
+        for name in ("heads", "head_dim"):
+            if getattr(row, name) is not None:
+                yield name, getattr(row, name), f"nothing: {row.kernel} has no heads"
+    elif _kernel_of(replace(row, weight_format=None)) is None:
+        yield "heads", row.heads, f"heads that {row.n} columns of heads of head_dim, {said(row.head_dim)}, can serve"
+
+
 def _peak(row: Result) -> Iterator[Found]:
     if row.peak_gbs is not None and row.peak_source is None:
         yield "peak_source", None, "where peak_gbs comes from: a peak without a source is none"
@@ -166,9 +192,10 @@ def _times(row: Result) -> Iterator[Found]:
 
 def _moved(row: Result) -> int | None:
     """Return the bytes of a launch: by the kernel table, so that one wrong column is not many faults."""
-    if row.n is None or (row.weight_format is not None and (row.kernel != "gemv" or row.weight_format not in PACKED)):
+    kernel = _kernel_of(row)
+    if row.n is None or kernel is None:
         return row.bytes_moved
-    kernel, shape, dtype = find_kernel(row.kernel, row.weight_format), Shape(row.n, m=row.m), DTYPES[row.dtype]
+    shape, dtype = Shape(row.n, m=row.m), DTYPES[row.dtype]
     return kernel.bytes_read(shape, dtype) + kernel.bytes_written(shape, dtype)
 
 
@@ -187,7 +214,7 @@ def _bandwidth(row: Result) -> Iterator[Found]:
             continue
         if not near(value, right := moved / seconds / 1e9):
             yield name, value, f"{right:.9g} = (bytes_read + bytes_written) / {time_name} / 1e9"
-    matrix = KERNELS[row.kernel].is_matrix
+    matrix = KERNELS[row.kernel].suite == "gemv"
     if (row.weights_per_s is not None) != matrix:
         yield "weights_per_s", row.weights_per_s, "n_elements / time_median_s" if matrix else "nothing: no matrix"
     elif matrix and row.weights_per_s and row.n_elements and row.time_median_s:

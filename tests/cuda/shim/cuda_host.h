@@ -30,6 +30,23 @@ int host_lane();
 #define gridDim host_grid_size()
 #define blockDim host_block_size()
 
+// The value of another lane, by its number within the group of `width` lanes.
+template <class T> NOT_TRACED T __shfl_sync(unsigned mask, T value, int from, int width = 32)
+{
+    unsigned long long bits = 0;
+    __builtin_memcpy(&bits, &value, sizeof value);
+    bits = host_shuffle(mask, bits, host_lane() / width * width + from % width);
+    __builtin_memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+template <class T> NOT_TRACED T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32)
+{
+    return __shfl_sync(mask, value, (host_lane() ^ bits) % width, width);
+}
+
+NOT_TRACED inline void __syncwarp() { host_shuffle(0xffffffffu, 0, host_lane()); }
+
 // The value of the lane `delta` above, or the lane's own where that would leave its group of `width` lanes.
 template <class T> NOT_TRACED T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32)
 {

@@ -1,0 +1,348 @@
+// kv: out[h] = softmax(q[h] K^T / sqrt(d)) V for the GROUP query heads of each KV head, over a cache of m tokens.
+// K and V are row-major with a row per token: the KV heads side by side, HEAD_DIM numbers each.
+//
+// A block takes a KV head (blockIdx.x) and one of gridDim.y ranges of tokens; its warps take turns of UNROLL tiles of 16
+// tokens. Both products run on the tensor cores, a tile at a time and for all query heads of the group at once, in
+// float32: so each number of the cache is loaded once, and is used straight from the register that it was loaded to.
+// The softmax is online: a warp keeps the highest score so far, and the sums relative to it. Ranges leave their sums in
+// the workspace, and bandmark_kv_finish combines those.
+//
+//   HEAD_DIM    64, 128, 192 or 256
+//   KV_HEADS, GROUP  heads of the cache, and query heads of each: 1 to 16
+//   FP8         1: the cache holds e4m3 codes, with a scale each for K and V; 0: elements
+//   SCORE_UNIT  log2(e) / sqrt(HEAD_DIM): scores are exponents of 2
+
+#if FP8
+struct cached { unsigned char bits; };
+#else
+typedef element cached;
+#endif
+
+template <class T> constexpr bool is_float16 = false;
+template <> constexpr bool is_float16<float16> = true;
+constexpr bool IS_FLOAT16 = is_float16<element>;
+
+constexpr int TILE = 16;    // tokens that one step of a product takes
+constexpr int WARPS = THREADS / 32;
+constexpr int WIDE = PACK_BYTES / sizeof(cached);                        // numbers of a load of K
+constexpr int WIDE_V = HEAD_DIM % (8 * WIDE) ? WIDE / 2 : WIDE;          // of V: eight lanes share a row
+constexpr int PACKS = HEAD_DIM / (4 * WIDE), PACKS_V = HEAD_DIM / (8 * WIDE_V);  // loads of a lane per row
+constexpr u64 PITCH = (u64)KV_HEADS * HEAD_DIM;
+constexpr int STEPS = HEAD_DIM / 16;          // products that make up a score
+constexpr int COLUMNS = GROUP > 8 ? 2 : 1;    // eights of query heads
+constexpr float SHIFT = 15.0f;  // weights are at most 2^15: small ones then keep their bits in float16, too
+constexpr float NONE = -3e38f;  // below every score
+constexpr u32 ALL = 0xffffffffu;
+
+#if FP8 && defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+constexpr float CODE_UNIT = 1.0f;
+#elif FP8
+constexpr float CODE_UNIT = 256.0f;  // decode() leaves that out
+#else
+constexpr float CODE_UNIT = 1.0f;
+#endif
+
+union alignas(WIDE_V * sizeof(cached)) PackV {
+    u32 word[WIDE_V * sizeof(cached) / 4];
+};
+
+// ---- numbers
+
+__device__ __forceinline__ float exp2_of(float x)
+{
+#ifdef __CUDA_ARCH__
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+#else
+    return __builtin_exp2f(x);
+#endif
+}
+
+__device__ __forceinline__ float higher(float x, float y) { return x > y ? x : y; }
+
+// Two elements in a register, the first in the low half.
+__device__ __forceinline__ u32 two(float low, float high)
+{
+#ifdef __CUDA_ARCH__
+    u32 both;
+    if constexpr (IS_FLOAT16) asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    else asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    return both;
+#else
+    return narrow<element>(low).bits | (u32)narrow<element>(high).bits << 16;
+#endif
+}
+
+// ---- products on a warp
+
+// c += A B: A has 16 rows, B 8 columns (query heads), and both have 16 terms. Lane 4 r + p holds of A the
+// terms 2 p, 2 p + 1 of row r (a0) and row r + 8 (a1), and those 8 further on (a2, a3); of B the same terms of column r
+// (b0, b1); of c the columns 2 p, 2 p + 1 of row r, then of row r + 8 (PTX ISA, mma.m16n8k16).
+__device__ __forceinline__ void multiply(float (&c)[4], u32 a0, u32 a1, u32 a2, u32 a3, const u32 (&b)[2])
+{
+#ifdef __CUDA_ARCH__
+    if constexpr (IS_FLOAT16)
+        asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+            : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b[0]), "r"(b[1]));
+    else
+        asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+            : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b[0]), "r"(b[1]));
+#else
+    const int row = threadIdx.x % 32 / 4, column = threadIdx.x % 4 * 2;
+    for (int p = 0; p < 4; ++p) {
+        const u64 upper = __shfl_sync(ALL, (u64)a2 << 32 | a0, 4 * row + p);
+        const u64 lower = __shfl_sync(ALL, (u64)a3 << 32 | a1, 4 * row + p);
+        for (int n = 0; n < 2; ++n) {
+            const u64 terms = __shfl_sync(ALL, (u64)b[1] << 32 | b[0], 4 * (column + n) + p);
+            for (int k = 0; k < 64; k += 16) {
+                const float one = widen(element{(u16)(terms >> k)});
+                c[n] += widen(element{(u16)(upper >> k)}) * one;
+                c[2 + n] += widen(element{(u16)(lower >> k)}) * one;
+            }
+        }
+    }
+#endif
+}
+
+// Of 8 x 8 elements, of which lane 4 r + p holds the columns 2 p, 2 p + 1 of row r, returns those of column r in the
+// rows 2 p, 2 p + 1 (PTX ISA, movmatrix).
+__device__ __forceinline__ u32 transpose(u32 both)
+{
+#ifdef __CUDA_ARCH__
+    u32 turned;
+    asm("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(turned) : "r"(both));
+    return turned;
+#else
+    const int row = threadIdx.x % 32 / 4, column = threadIdx.x % 4 * 2, half = 16 * (row % 2);
+    const u32 first = __shfl_sync(ALL, both, 4 * column + row / 2);
+    const u32 second = __shfl_sync(ALL, both, 4 * (column + 1) + row / 2);
+    return (first >> half & 0xffffu) | (second >> half & 0xffffu) << 16;
+#endif
+}
+
+#if FP8
+// The e4m3 codes in the low or the high half of a word as float16: their values, or 1 / CODE_UNIT of them. NaN stays NaN.
+__device__ __forceinline__ u32 decode(u32 word, bool high)
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+    u32 halves;
+    asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(halves) : "h"((u16)(high ? word >> 16 : word)));
+    return halves;
+#else
+    const u32 apart = high ? (word >> 8 & 0xff00u) | (word & 0xff000000u) : (word & 0xffu) << 8 | (word & 0xff00u) << 16;
+    const u32 magnitude = apart >> 1 & 0x3f803f80u;
+    const u32 nan = (magnitude + 0x00800080u) & 0x40004000u;  // 0x7f is the only such code; it gets every exponent bit
+    return (apart & 0x80008000u) | magnitude | nan;
+#endif
+}
+#endif
+
+// Elements 2 i and 2 i + 1 of what was loaded.
+template <class P> __device__ __forceinline__ u32 pair(const P& pack, int i)
+{
+#if FP8
+    return decode(pack.word[i / 2], i % 2);
+#else
+    return pack.word[i];
+#endif
+}
+
+// ---- a warp's tokens
+
+// What a warp has seen. Lane 4 r + p has of query heads 2 p, 2 p + 1 (x = 0) and those 8 further on (x = 1) the highest
+// score, the sum of the weights of its own tokens, and of product j the element value_at(j, r) and the one behind it.
+struct Seen {
+    float top[COLUMNS][2], sum[COLUMNS][2], values[HEAD_DIM / 16][COLUMNS][4];
+};
+
+__device__ __forceinline__ int value_at(int j, int row)
+{
+    return (j / (WIDE_V / 2) * 8 + row) * WIDE_V + j % (WIDE_V / 2) * 2;
+}
+
+// Loads U tiles from token `first` on, all of them before m if WHOLE, of a head whose first numbers K and V point at.
+template <bool WHOLE, int U>
+__device__ __forceinline__ void load_tiles(
+    const cached* K, const cached* V, u64 first, u64 m, Pack (&k)[U][2][PACKS], PackV (&v)[U][4][PACKS_V])
+{
+    const int row = threadIdx.x % 32 / 4, part = threadIdx.x % 4;
+    UNROLLED for (int u = 0; u < U; ++u)
+        UNROLLED for (int g = 0; g < 2; ++g) {
+            const u64 t = first + u * TILE + 8 * g + row;
+            UNROLLED for (int p = 0; p < PACKS; ++p) {
+                if (WHOLE || t < m) k[u][g][p] = load(reinterpret_cast<const element*>(K), t * (PITCH / WIDE) + 4 * p + part);
+                else k[u][g][p] = Pack{};
+            }
+        }
+    UNROLLED for (int u = 0; u < U; ++u)
+        UNROLLED for (int g = 0; g < 4; ++g) {
+            const u64 t = first + u * TILE + g / 2 * 8 + 2 * part + g % 2;
+            UNROLLED for (int p = 0; p < PACKS_V; ++p) {
+                if (WHOLE || t < m) v[u][g][p] = reinterpret_cast<const PackV*>(V)[t * (PITCH / WIDE_V) + 8 * p + row];
+                else v[u][g][p] = PackV{};
+            }
+        }
+}
+
+// Returns the scores of a tile's tokens r and r + 8.
+__device__ __forceinline__ void score(const Pack (&k)[2][PACKS], const u32 (&query)[STEPS][COLUMNS][2], float (&c)[COLUMNS][4])
+{
+    UNROLLED for (int i = 0; i < STEPS; ++i) {
+        const Pack &a = k[0][i / (WIDE / 4)], &b = k[1][i / (WIDE / 4)];
+        const int e = i % (WIDE / 4) * 2;
+        UNROLLED for (int x = 0; x < COLUMNS; ++x)
+            multiply(c[x], pair(a, e), pair(b, e), pair(a, e + 1), pair(b, e + 1), query[i][x]);
+    }
+}
+
+// Adds a tile's values, weighted.
+__device__ __forceinline__ void add_values(const PackV (&v)[4][PACKS_V], const u32 (&weights)[COLUMNS][2], Seen& seen)
+{
+    UNROLLED for (int j = 0; j < HEAD_DIM / 16; ++j) {
+        u32 of[4];  // two elements of four tokens
+        UNROLLED for (int g = 0; g < 4; ++g) of[g] = pair(v[g][j / (WIDE_V / 2)], j % (WIDE_V / 2));
+        UNROLLED for (int x = 0; x < COLUMNS; ++x)
+            multiply(seen.values[j][x], (of[0] & 0xffffu) | of[1] << 16, of[0] >> 16 | (of[1] & 0xffff0000u),
+                     (of[2] & 0xffffu) | of[3] << 16, of[2] >> 16 | (of[3] & 0xffff0000u), weights[x]);
+    }
+}
+
+template <bool WHOLE, int U>
+__device__ __forceinline__ void take(const cached* K, const cached* V, u64 first, u64 m, float unit,
+                                     const u32 (&query)[STEPS][COLUMNS][2], Seen& seen)
+{
+    Pack k[U][2][PACKS];
+    PackV v[U][4][PACKS_V];
+    load_tiles<WHOLE, U>(K, V, first, m, k, v);
+    // Keeps all loads ahead of the first use, where there are registers for them.
+    if constexpr (U * (sizeof k[0] + sizeof v[0]) <= 384) __syncwarp();
+    float scores[U][COLUMNS][4] = {};
+    UNROLLED for (int u = 0; u < U; ++u) {
+        score(k[u], query, scores[u]);
+        UNROLLED for (int x = 0; x < COLUMNS; ++x)
+            UNROLLED for (int i = 0; i < 4; ++i) {
+                const bool there = WHOLE || first + u * TILE + threadIdx.x % 32 / 4 + i / 2 * 8 < m;
+                scores[u][x][i] = there ? scores[u][x][i] * unit : NONE;
+            }
+    }
+    UNROLLED for (int x = 0; x < COLUMNS; ++x)
+        UNROLLED for (int i = 0; i < 2; ++i) {
+            float top = seen.top[x][i];
+            UNROLLED for (int u = 0; u < U; ++u) top = higher(top, higher(scores[u][x][i], scores[u][x][2 + i]));
+            UNROLLED for (int lanes = 4; lanes < 32; lanes *= 2) top = higher(top, __shfl_xor_sync(ALL, top, lanes));
+            const float fade = exp2_of(seen.top[x][i] - top);
+            seen.top[x][i] = top;
+            seen.sum[x][i] *= fade;
+            UNROLLED for (int j = 0; j < HEAD_DIM / 16; ++j) seen.values[j][x][i] *= fade, seen.values[j][x][2 + i] *= fade;
+        }
+    UNROLLED for (int u = 0; u < U; ++u) {
+        u32 weights[COLUMNS][2];
+        UNROLLED for (int x = 0; x < COLUMNS; ++x)
+            UNROLLED for (int g = 0; g < 2; ++g) {
+                float of[2];
+                UNROLLED for (int i = 0; i < 2; ++i) {
+                    of[i] = exp2_of(scores[u][x][2 * g + i] - seen.top[x][i] + SHIFT);
+                    seen.sum[x][i] += of[i];
+                }
+                weights[x][g] = transpose(two(of[0], of[1]));
+            }
+        add_values(v[u], weights, seen);
+    }
+}
+
+// ---- all tokens
+
+// Adds up the warps of a block, in their order: total[h] holds the sums of query head h relative to highest[h].
+__device__ __forceinline__ void block_total(
+    const Seen& seen, float (&total)[GROUP][HEAD_DIM], float (&highest)[GROUP], float (&sum)[GROUP])
+{
+    __shared__ float tops[WARPS][GROUP], sums[WARPS][GROUP];
+    const int warp = threadIdx.x / 32, row = threadIdx.x % 32 / 4, part = threadIdx.x % 4;
+    UNROLLED for (int x = 0; x < COLUMNS; ++x)
+        UNROLLED for (int i = 0; i < 2; ++i) {
+            float own = seen.sum[x][i];
+            UNROLLED for (int lanes = 4; lanes < 32; lanes *= 2) own += __shfl_xor_sync(ALL, own, lanes);
+            const int h = 8 * x + 2 * part + i;
+            if (row == 0 && h < GROUP) tops[warp][h] = seen.top[x][i], sums[warp][h] = own;
+        }
+    __syncthreads();
+    float share[COLUMNS][2];
+    UNROLLED for (int x = 0; x < COLUMNS; ++x)
+        UNROLLED for (int i = 0; i < 2; ++i) {
+            const int h = 8 * x + 2 * part + i;
+            if (h >= GROUP) continue;
+            float top = tops[0][h], all = 0;
+            for (int w = 1; w < WARPS; ++w) top = higher(top, tops[w][h]);
+            for (int w = 0; w < WARPS; ++w) all += exp2_of(tops[w][h] - top) * sums[w][h];
+            share[x][i] = exp2_of(tops[warp][h] - top);
+            if (warp == 0 && row == 0) highest[h] = top, sum[h] = all;
+        }
+    ROLLED for (int w = 0; w < WARPS; ++w) {
+        if (warp == w)
+            UNROLLED for (int j = 0; j < HEAD_DIM / 16; ++j)
+                UNROLLED for (int i = 0; i < 4 * COLUMNS; ++i) {
+                    const int x = i / 4, h = 8 * x + 2 * part + i % 2, e = value_at(j, row) + i % 4 / 2;
+                    if (h < GROUP) total[h][e] = (w == 0 ? 0.0f : total[h][e]) + share[x][i % 2] * seen.values[j][x][i % 4];
+                }
+        __syncthreads();
+    }
+}
+
+// Without FP8 the scales are null. The workspace: a float32 for each element of out and each range; then the highest score and the sum of weights of
+// each query head and range.
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM)
+bandmark_kv(const cached* __restrict__ K, const cached* __restrict__ V,
+            const float* __restrict__ k_scale, const float* __restrict__ v_scale,
+            const element* __restrict__ q, element* __restrict__ out, accumulator* __restrict__ partials, u64 m)
+{
+    __shared__ float total[GROUP][HEAD_DIM], highest[GROUP], sum[GROUP];
+    const int row = threadIdx.x % 32 / 4, part = threadIdx.x % 4;
+    const u64 head = (u64)blockIdx.x * GROUP;
+    u32 query[STEPS][COLUMNS][2] = {};
+    UNROLLED for (int i = 0; i < 2 * STEPS; ++i)  // the elements that stand in the lane's packs of K, in their order
+        UNROLLED for (int x = 0; x < COLUMNS; ++x) {
+            const int e = (i / (WIDE / 2) * 4 + part) * WIDE + i % (WIDE / 2) * 2;
+            if (row + 8 * x < GROUP)
+                query[i / 2][x][i % 2] = reinterpret_cast<const u32*>(q)[((head + row + 8 * x) * HEAD_DIM + e) / 2];
+        }
+    const float unit = SCORE_UNIT * (FP8 ? CODE_UNIT * *k_scale : 1.0f), value_unit = FP8 ? CODE_UNIT * *v_scale : 1.0f;
+    Seen seen = {};
+    UNROLLED for (int x = 0; x < COLUMNS; ++x) seen.top[x][0] = seen.top[x][1] = NONE;
+    const u64 tiles = (m + TILE - 1) / TILE, end = tiles * (blockIdx.y + 1) / gridDim.y;
+    const u64 whole = m / TILE < end ? m / TILE : end, at = (u64)blockIdx.x * HEAD_DIM;
+    u64 i = tiles * blockIdx.y / gridDim.y + threadIdx.x / 32 * UNROLL;
+    ROLLED for (; i + UNROLL <= whole; i += WARPS * UNROLL)
+        take<true, UNROLL>(K + at, V + at, i * TILE, m, unit, query, seen);
+    const u64 last = i + UNROLL < end ? i + UNROLL : end;
+    ROLLED for (; i < last; ++i) take<false, 1>(K + at, V + at, i * TILE, m, unit, query, seen);
+    block_total(seen, total, highest, sum);
+    const u64 heads = (u64)gridDim.x * GROUP, range = (u64)blockIdx.y * heads + head;
+    for (int e = threadIdx.x * WORD; e < GROUP * HEAD_DIM; e += THREADS * WORD)
+        UNROLLED for (int k = e; k < e + WORD; ++k) {
+            const float value = total[k / HEAD_DIM][k % HEAD_DIM] * value_unit;
+            if (gridDim.y == 1) out[head * HEAD_DIM + k] = narrow<element>(value / sum[k / HEAD_DIM]);
+            else partials[range * HEAD_DIM + k] = value;
+        }
+    if (gridDim.y > 1 && threadIdx.x < GROUP) {
+        float* of_range = partials + gridDim.y * heads * HEAD_DIM + (range + threadIdx.x) * 2;
+        of_range[0] = highest[threadIdx.x], of_range[1] = sum[threadIdx.x];
+    }
+}
+
+// A block takes THREADS words of out.
+extern "C" __global__ void __launch_bounds__(THREADS)
+bandmark_kv_finish(const accumulator* __restrict__ partials, element* __restrict__ out, u64 heads, u64 ranges)
+{
+    const u64 first = ((u64)blockIdx.x * THREADS + threadIdx.x) * WORD, count = heads * HEAD_DIM;
+    if (first >= count) return;
+    const float* of_ranges = partials + ranges * count + first / HEAD_DIM * 2;
+    float top = of_ranges[0], sum = 0, values[WORD] = {};
+    for (u64 s = 1; s < ranges; ++s) top = higher(top, of_ranges[s * heads * 2]);
+    _Pragma("unroll 4") for (u64 s = 0; s < ranges; ++s) {
+        const float share = exp2_of(of_ranges[s * heads * 2] - top);
+        sum += share * of_ranges[s * heads * 2 + 1];
+        UNROLLED for (int k = 0; k < WORD; ++k) values[k] += share * partials[s * count + first + k];
+    }
+    UNROLLED for (int k = 0; k < WORD; ++k) out[first + k] = narrow<element>(values[k] / sum);
+}
