@@ -53,7 +53,7 @@ def operands(inputs: Inputs) -> Operands:
             size = (shape.m or 1, shape.n // operand.per) if operand.extent == "mn" else (count,)
             made[operand.name] = np.resize(inputs.tiles[operand.name], size)
             if operand.name in inputs.ends:
-                made[operand.name][-1] = inputs.ends[operand.name]
+                made[operand.name][-1:] = inputs.ends[operand.name]
         else:
             made[operand.name] = np.full(operand.nbytes(shape, dtype), 0xFF, np.uint8).view(operand.stored_as(dtype))
     return made

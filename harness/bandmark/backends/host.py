@@ -151,7 +151,7 @@ class HostMemory:
 
         self._each_part(operand, fill)
         if operand.name in inputs.ends:
-            array[-1] = inputs.ends[operand.name]
+            array[-1:] = inputs.ends[operand.name]
 
     def close(self) -> None:
         """Let go of the arena."""
