@@ -12,6 +12,7 @@ from math import sqrt
 from typing import Any
 
 from bandmark_kernels.blocks import cache_blocks
+from bandmark_kernels.dtypes import FLOAT32
 from bandmark_kernels.spec import Body, Kernel, Launch, Operand
 
 BLOCK_BYTES = 256 * 1024
@@ -55,18 +56,19 @@ def bounds(p: Any, g: Any, m: Any, v: Any, **scalars: float) -> Mapping[str, Any
 
     To first order, each operation and each coefficient that is rounded to float32 adds a relative u. m and v may be
     computed as beta m + (1 - beta) g or as m + (1 - beta) (g - m), p decayed by a factor or by a subtraction: the
-    counts cover both. With D = root sqrt(v') + floor and v' off by e_v, sqrt(v') is off by e_v / (2 v') of itself; a
-    quotient's relative errors add up (N. J. Higham, Accuracy and Stability of Numerical Algorithms, section 3.1).
+    counts cover both. A quotient's relative errors add up (N. J. Higham, Accuracy and Stability of Numerical
+    Algorithms, section 3.1); only that of v' enters in full and not to first order: where a small gradient replaces a
+    large v, nothing of v' may be left, and the divisor is then the floor.
     """
     import numpy as np
 
-    factors = coefficients(**scalars)
+    factors, u = coefficients(**scalars), FLOAT32.eps / 2
     new = reference(p, g, m, v, **scalars)
     m_error = 4 * (abs(m) + factors["gain1"] * (abs(g) + abs(m)))
     v_error = 5 * (v + factors["gain2"] * (g * g + v))
     divisor = factors["root"] * np.sqrt(new["v"]) + factors["floor"]
-    divisor_error = v_error / (2 * np.where(new["v"] > 0, new["v"], 1.0)) + 4
-    update_error = m_error / divisor + abs(new["m"]) / divisor * (divisor_error + 4)
+    least = factors["root"] * np.sqrt(np.maximum(new["v"] - u * v_error, 0.0)) + factors["floor"]
+    update_error = (m_error + 8 * abs(new["m"])) / least + abs(new["m"]) * (1 / least - 1 / divisor) / u
     decay_error = 4 * (1 + scalars["lr"] * scalars["weight_decay"]) * abs(p)
     return {"p": decay_error + update_error, "m": m_error, "v": v_error}
 
