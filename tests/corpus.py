@@ -17,6 +17,7 @@ from bandmark.backends import Selection
 from bandmark.device import Device
 from bandmark.measure import StopRule
 from bandmark.peaks import Peak
+from bandmark.record import columns
 from bandmark.request import Request, Session
 from bandmark.runner import Measured, Procedure, run_groups
 from bandmark.store import in_order, to_csv
@@ -186,6 +187,10 @@ def _scaled(factor: float) -> Callable[[str], str]:
     return lambda text: f"{float(text) * factor:.9g}"
 
 
+FIRST_LAYOUT = [column.name for column in columns()].index("copies")
+"""Where the last of the columns stands that every published file has."""
+
+
 def _columns(change: Callable[[list[str]], list[str]]) -> Callable[[str], str]:
     """Return a damage that does the same to the cells of every line."""
 
@@ -239,7 +244,7 @@ _text("an unknown column", _columns(lambda c: [*c, "colour" if c[0] == "schema" 
 _text("a misspelt column", _rename("bandwidth_gbs", "bandwith_gbs"), "bandwidth_gbs, perhaps", column="bandwith_gbs")
 _text("a column with spaces", _rename("samples", " samples"), "samples, perhaps")
 _text("a column missing", _columns(lambda c: [*c[:12], *c[13:]]), "no such column", column="samples")
-_text("the last columns missing", _columns(lambda c: c[:-3]), "no such column", column="copies")
+_text("the last columns missing", _columns(lambda c: c[:FIRST_LAYOUT]), "no such column", column="copies")
 _text("a column that every row must have missing", _columns(lambda c: [*c[:5], *c[6:]]), "lacks the columns kernel")
 _text("a column twice", _columns(lambda c: [*c, c[19]]), "2 times, wanted it once", column="bandwidth_gbs")
 # Numbers and words as other programs write them

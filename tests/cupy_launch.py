@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bandmark_kernels import DTYPES, KERNELS, PACKED, Kernel
+from bandmark_kernels import DTYPES, KERNELS, PACKED, Kernel, find_kernel
 from bandmark_kernels.formats import unpack
 from cupy_errors import CompileException, CUDADriverError
 
@@ -55,7 +55,16 @@ class Module:
         self.device, self.code, self.options = device, code, options
         element = next((o.split("=")[1] for o in options if o.startswith("-DELEMENT=")), "float32")
         self.dtype = DTYPES[element]
-        self.weights = next((o.split("=")[1] for o in options if o.startswith("-DWEIGHTS=")), None)
+        self.macros = dict(o.removeprefix("-D").split("=", 1) for o in options if o.startswith("-D"))
+
+    def kernel(self, name: str) -> Kernel:
+        """Return the kernel that an entry point of this name computes with the source's macros."""
+        if "WEIGHTS" in self.macros:
+            return PACKED[self.macros["WEIGHTS"]]
+        if name != "kv":
+            return KERNELS[name]
+        group, kv_heads, head_dim, fp8 = (int(self.macros[m]) for m in ("GROUP", "KV_HEADS", "HEAD_DIM", "FP8"))
+        return find_kernel(name, "fp8" if fp8 else None, (group * kv_heads, kv_heads, head_dim))
 
     def get_function(self, entry: str) -> Function:
         """Compile for the current device, once, and return an entry point."""
@@ -78,7 +87,7 @@ class Function:
 
     def __init__(self, module: Module, entry: str, parameters: Sequence[Any]) -> None:
         self.device, self.element, self.entry = module.device, module.dtype, entry
-        self.weights = module.weights
+        self.module = module
         name = entry.removeprefix("bandmark_").removesuffix("_finish").removesuffix("_ragged")
         only = KERNELS[name].dtypes if name in KERNELS else ()
         self.dtype = DTYPES[only[0]] if len(only) == 1 else self.element
@@ -105,8 +114,9 @@ class Function:
             self.device.arguments.append(arguments)
         name = self.entry.removeprefix("bandmark_").removesuffix("_finish")
         if not (gpu.wrong & {self.entry, f"bandmark_{name.removesuffix('_ragged')}"} or gpu.wrong_if(launch)):
-            kernel = PACKED[self.weights] if self.weights else KERNELS[name.removesuffix("_ragged")]
-            compute(kernel, launch, self.dtype, finish="_finish" in self.entry)
+            compute(
+                self.module.kernel(name.removesuffix("_ragged")), launch, self.dtype, finish="_finish" in self.entry
+            )
 
     def _delay_s(self, launch: Launched) -> float:
         return int(launch.values.get("nanoseconds", 0)) * 1e-9 * self.device.gpu.delay_factor
@@ -117,13 +127,15 @@ class Function:
         assert len(arguments) == len(self.parameters), f"{self.entry} takes {len(self.parameters)} arguments"
         kinds = {
             "element": self.element.storage,
+            "cached": "uint8" if self.module.macros.get("FP8") == "1" else self.element.storage,
             "bfloat16": DTYPES["bfloat16"].storage,
             "accumulator": self.dtype.accumulator,
+            "float": "float32",
             "u64": "uint64",
             "unsigned long long": "uint64",
         }
         for (name, kind, is_array), given in zip(self.parameters, arguments, strict=True):
-            if name in ("scales", "tensor_scale") and not is_device_array(given):
+            if name in ("scales", "tensor_scale", "k_scale", "v_scale") and not is_device_array(given):
                 assert is_array and given == np.uint64(0), f"{self.entry}: {name} is neither an array nor null"
                 continue
             assert is_device_array(given) == is_array, f"{self.entry}: {name} is {type(given)}"
@@ -150,8 +162,9 @@ def compute(kernel: Kernel, launch: Launched, dtype: Any, *, finish: bool) -> No
     partials = values["partials"].host if "partials" in values else None
     if finish:
         out = values[kernel.output.name].host
-        count = int(values["count"] if kernel.is_reduction else values[kernel.output.extent])
-        total = partials[:count] if kernel.is_reduction else partials.reshape(-1, count)[: int(values["splits"])]
+        count = int(values["count"]) if kernel.is_reduction else out.size
+        splits = 1 if kernel.is_reduction else int(values.get("splits", 1))  # kv's ranges have no plain sum
+        total = partials[:count] if kernel.is_reduction else partials[: splits * count].reshape(splits, count)
         summed = total.sum(axis=0, dtype=np.float64)
         out[...] = summed if kernel.is_reduction else dtype.encode(summed)
         return
@@ -163,7 +176,8 @@ def compute(kernel: Kernel, launch: Launched, dtype: Any, *, finish: bool) -> No
         packed = {name: a.reshape(m, -1) if grouped.get(name) else a for name, a in packed.items()}
         operands["A"] = unpack(kernel.weights, packed)
     elif kernel.is_matrix:
-        operands["A"] = operands["A"].reshape(int(values["m"]), int(values["n"]))
+        for operand in kernel.large:
+            operands[operand.name] = operands[operand.name].reshape(int(values["m"]), -1)
     results = kernel.compute(**operands, **scalars_behind(kernel, values))
     if kernel.is_reduction or (kernel.is_matrix and launch.grid[1] > 1):
         result = np.atleast_1d(np.sum(*results.values())) if kernel.is_reduction else results[kernel.output.name]

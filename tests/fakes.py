@@ -19,6 +19,7 @@ from bandmark.record import SCHEMA, Result
 from bandmark.telemetry import Telemetry
 from bandmark_kernels import DTYPES, KERNELS, DType, Kernel, Shape
 from bandmark_kernels.inputs import Inputs
+from kernel_cases import shape_of
 
 GIB = 2**30
 
@@ -298,8 +299,8 @@ def make_group(
 ) -> Group:
     """Return one kernel on some fake backends: 3000 elements, or a matrix of 50 x 60; in its own dtype if any."""
     made = KERNELS[kernel]
-    (number,) = made.dtypes_among([DTYPES[dtype]])
-    size = shape or (Shape(60, m=50) if made.is_matrix else Shape(3000))
+    (number, *_) = made.dtypes_among([DTYPES[dtype]])
+    size = shape or shape_of(made, 3000, Shape(60, m=50))
     cases = tuple(Case(made, number, size, backend, None, backend.why_not(made, number)) for backend in backends)
     return Group(made, number, size, cases)
 

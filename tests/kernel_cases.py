@@ -26,6 +26,11 @@ def shapes_of(kernel: Kernel) -> tuple[Shape, ...]:
     return SHAPES if kernel.is_matrix else tuple(map(Shape, SIZES))
 
 
+def shape_of(kernel: Kernel, n: int, matrix: Shape) -> Shape:
+    """Return a vector's n elements, or the matrix: with the columns that the kernel needs, where it is particular."""
+    return Shape(kernel.columns or matrix.n, m=matrix.m) if kernel.is_matrix else Shape(n)
+
+
 def cases() -> list[tuple[str, str]]:
     """Return every kernel of the table with each of its dtypes, by name."""
     return [(kernel.name, dtype) for kernel in KERNELS.values() for dtype in kernel.dtypes]

@@ -16,6 +16,7 @@ from bandmark_kernels import DTYPES, KERNELS, Shape
 from bandmark_kernels.cuda import program
 from bandmark_kernels.cuda_launch import clock_probe, delay, exact_scalars, launches
 from cupy_standin import StandIn
+from kernel_cases import shape_of
 
 F32 = DTYPES["float32"]
 
@@ -48,7 +49,7 @@ def capability(cp: Any) -> tuple[int, int]:
 def bound(cp: Any, name: str, shape: Shape, variant: str = "v16") -> SimpleNamespace:
     """A kernel with its arrays, as the backend would launch it."""
     kernel = KERNELS[name]
-    (dtype,) = kernel.dtypes_among([F32])
+    (dtype, *_) = kernel.dtypes_among([F32])
     made = program(kernel, dtype, variant, capability=capability(cp))
     module = cp.RawModule(code=made.source, options=made.options)
     plan = launches(made, shape, sm_count=4)
@@ -183,11 +184,12 @@ def test_events(cp: Any) -> None:
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernels_compute_alike(cp: Any, name: str) -> None:
     """A launch leaves what the kernel's reference says, partial sums and all."""
-    shape = Shape(1031, m=37) if KERNELS[name].is_matrix else Shape(10_007)
+    shape = shape_of(KERNELS[name], 10_007, Shape(1031, m=37))
     case = bound(cp, name, shape)
     before = {o.name: o.number(case.dtype).decode(case.arrays[o.name].get()) for o in case.kernel.operands}
-    if case.kernel.is_matrix:
-        before["A"] = before["A"].reshape(37, 1031)
+    for operand in case.kernel.large:
+        if operand.extent == "mn":
+            before[operand.name] = before[operand.name].reshape(37, shape.n)
     for function, grid, block, arguments in case.steps:
         assert function(grid, block, arguments) is None
     cp.cuda.runtime.deviceSynchronize()

@@ -136,7 +136,7 @@ class Timing:
         lines, fastest, wrong = [], 0.0, []
         for kernel in kernels:
             figures = self._bandwidths(kernel)
-            lines.append(f"{kernel.label:8}" + "".join(f"  {name} {_gbs(gbs)}" for name, gbs in figures.items()))
+            lines.append(f"{kernel.label:12}" + "".join(f"  {name} {_gbs(gbs)}" for name, gbs in figures.items()))
             wrong += [f"{kernel.label} {name}" for name, gbs in figures.items() if gbs is None]
             fastest = max([fastest, *(gbs for gbs in figures.values() if gbs is not None)])
         limit = self.peak.gbs

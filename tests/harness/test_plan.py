@@ -43,7 +43,7 @@ def test_sizes_measure_memory_and_fit(name: str, quick: bool, copies: int, kerne
     """On each named system and on laptops every case is in the dram regime, lasts 1 ms at the peak, and fits."""
     sizing = replace(SYSTEMS[name], quick=quick)
     size = array_bytes(kernel, sizing, copies)
-    (dtype,) = kernel.dtypes_among([DTYPES["float32"]])
+    (dtype, *_) = kernel.dtypes_among([DTYPES["float32"]])
     shape = shape_for(kernel, dtype, size)
     held = kernel.working_set(shape, dtype)
     vectors = held - sum(o.nbytes(shape, dtype) for o in kernel.large)
@@ -138,13 +138,17 @@ def test_the_message_of_a_size_that_does_not_fit() -> None:
 
 @given(st.sampled_from(cases()), st.integers(1, 2**36))
 def test_shapes_hold_whole_elements_and_no_more_than_asked(case: tuple[str, str], size: int) -> None:
-    """Large arrays have at most the bytes asked for, and lose less than one element, or one row and a cache line."""
+    """Large arrays have at most the bytes asked for, and lose less than one element, or one row and a cache line.
+
+    There is always one element; of a matrix whose kernel says how many columns there are, one row.
+    """
     kernel, dtype = KERNELS[case[0]], DTYPES[case[1]]
     shape = shape_for(kernel, dtype, size)
     itemsize = kernel.element(dtype).itemsize
     assert shape.n >= 1
-    assert shape.n_elements * itemsize <= max(size, itemsize)
-    lost = max(1, size // itemsize) - shape.n_elements
+    least = kernel.columns or 1
+    assert shape.n_elements * itemsize <= max(size, least * itemsize)
+    lost = max(least, size // itemsize) - shape.n_elements
     assert lost == 0 if shape.m is None else 0 <= lost < shape.n
 
 

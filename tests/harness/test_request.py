@@ -29,7 +29,7 @@ from bandmark.request import (
     system_name,
 )
 from bandmark.runner import Measured
-from bandmark_kernels import KERNELS, PACKED
+from bandmark_kernels import CACHES, KERNELS, PACKED
 from fakes import FAKE_GPU, PLENTY, FakeBackend, VirtualClock, make_context, make_machine
 
 MISSING = Matrix("none", "none", 1, 1, 1)
@@ -93,7 +93,7 @@ def test_defaults(here: Here, address: str, quick: bool, dtypes: list[str]) -> N
 def test_all_kernels_are_run_where_all_is_asked_for(here: Here) -> None:
     """With "all" come the kernels that a plain run leaves out, each in its own dtype where it has but one."""
     found = groups(open_session(Request(kernels=("all",), dtypes=("float16",))))
-    assert [kernel for kernel, _ in found] == list(KERNELS)
+    assert [kernel for kernel, _ in found] == [*KERNELS, *("kv" for _ in CACHES)]
     assert dict(found)["adamw"] == "float32" and dict(found)["adamw_master"] == "bfloat16"
 
 

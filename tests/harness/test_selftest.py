@@ -16,7 +16,7 @@ from bandmark.measure import StopRule
 from bandmark.selftest import Check, awkward_shapes, check_results
 from bandmark.selftest_timing import Timing
 from bandmark_kernels import DTYPES, KERNELS, Shape
-from bandmark_kernels.cuda import program
+from bandmark_kernels.cuda import program, variants
 from cupy_gpu import GIB, Gpu
 from cupy_launch import Launched
 from cupy_sensors import Sensors
@@ -36,8 +36,8 @@ def test_a_sound_device_passes(monkeypatch: pytest.MonkeyPatch, name: str) -> No
     """Every dtype and variant is verified at every awkward size."""
     found = checks(monkeypatch, Gpu(sms=1), name, dtypes=list(DTYPES.values()))
     assert all(check.passed for check in found.values())
-    forms = len(KERNELS[name].dtypes) * (3 if KERNELS[name].is_matrix or KERNELS[name].is_reduction else 4)
-    sizes = 8 if KERNELS[name].is_matrix else 7
+    forms = len(KERNELS[name].dtypes) * len(variants(KERNELS[name], (12, 0)))
+    sizes = 8 if KERNELS[name].suite == "gemv" else 7
     assert found[name].seen == f"{forms * sizes} right, worst error {found[name].seen.split()[4]} {forms} forms"
     assert found["registers"].seen == f"0 of {forms} forms spill"
 
@@ -48,7 +48,7 @@ def test_a_broken_kernel_fails(monkeypatch: pytest.MonkeyPatch, name: str) -> No
     found = checks(monkeypatch, Gpu(sms=1, wrong={f"bandmark_{name}"}), name)
     check = found[name]
     assert check.passed is False
-    (dtype,) = KERNELS[name].dtypes_among([F32])
+    (dtype, *_) = KERNELS[name].dtypes_among([F32])
     assert f"{dtype.name} v16" in check.seen and "wrong by" in check.seen
     assert f"and {len(check.details) - 3} more" in check.seen
     assert len(check.details) == int(check.seen.split()[0]) > 10

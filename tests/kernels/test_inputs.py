@@ -9,16 +9,14 @@ import pytest
 
 from bandmark_kernels import DTYPES, KERNELS, Shape
 from bandmark_kernels.inputs import TILE_ELEMENTS, TILE_ROWS, make_inputs
-from kernel_cases import cases, operands
-
-SHAPE = {True: Shape(4096, m=100), False: Shape(1 << 20)}
+from kernel_cases import cases, operands, shape_of
 
 
 @pytest.mark.parametrize(("name", "dtype"), cases())
 def test_values_are_in_range(name: str, dtype: str) -> None:
     """Magnitudes lie between a quarter and one, whatever is rounded: nothing overflows, nothing is subnormal."""
     kernel = KERNELS[name]
-    inputs = make_inputs(kernel, DTYPES[dtype], SHAPE[kernel.is_matrix], seed=1)
+    inputs = make_inputs(kernel, DTYPES[dtype], shape_of(kernel, 1 << 20, Shape(4096, m=100)), seed=1)
     for value in inputs.values().values():
         sizes = abs(value)
         assert sizes.min() >= 0.25

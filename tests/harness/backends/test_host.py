@@ -15,7 +15,7 @@ from bandmark.backends.host import ALIGNMENT, HostMemory, bounds, for_each, part
 from bandmark.threads import Team
 from bandmark_kernels import DTYPES, KERNELS, Shape
 from bandmark_kernels.inputs import Inputs, make_inputs
-from kernel_cases import cases
+from kernel_cases import cases, shape_of
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_threads_without_a_part_do_nothing() -> None:
 @pytest.mark.parametrize("n", [1, 2, 129, 1000])
 def test_operands_hold_their_tiles(memory: HostMemory, kernel: str, dtype: str, n: int) -> None:
     """What is read repeats its tile, what is written is NaN, and every operand has its shape and dtype."""
-    made = inputs(kernel, n, 70 if KERNELS[kernel].is_matrix else None, dtype)
+    made = make_inputs(KERNELS[kernel], DTYPES[dtype], shape_of(KERNELS[kernel], n, Shape(n, m=70)), seed=1)
     operands = memory.operands(made)
     for operand in made.kernel.operands:
         array = operands[operand.name]
@@ -62,12 +62,12 @@ def test_operands_hold_their_tiles(memory: HostMemory, kernel: str, dtype: str, 
             assert array.shape == () and np.isnan(array)
             continue
         assert array.dtype == operand.stored_as(DTYPES[dtype]) and array.flags["C_CONTIGUOUS"]
-        assert array.size == made.shape.count(operand.extent)
+        assert array.size == operand.count(made.shape)
         if operand.is_read:
             tile = made.tiles[operand.name]
             expected = np.resize(tile, array.shape) if array.ndim == 1 else np.resize(tile, (len(array), made.shape.n))
-            if made.kernel.is_reduction:
-                expected[-1] = made.last(operand.name)
+            if operand.name in made.ends:
+                expected[-1:] = made.ends[operand.name]
             assert array.tobytes() == expected.tobytes()
         else:
             assert np.isnan(operand.number(made.dtype).decode(array)).all()

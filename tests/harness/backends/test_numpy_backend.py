@@ -17,6 +17,7 @@ from bandmark.threads import Team
 from bandmark_kernels import DTYPES, KERNELS, PACKED, Shape
 from bandmark_kernels.inputs import Inputs, make_inputs
 from fakes import GIB, make_machine
+from kernel_cases import shape_of
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +29,12 @@ def backend() -> Iterator[NumpyBackend]:
 
 def inputs(kernel: str, dtype: str = "float64", n: int = 1000) -> Inputs:
     """The inputs of a small case."""
-    shape = Shape(60, m=50) if KERNELS[kernel].is_matrix else Shape(n)
-    (number,) = KERNELS[kernel].dtypes_among([DTYPES[dtype]])
+    shape = shape_of(KERNELS[kernel], n, Shape(60, m=50))
+    (number, *_) = KERNELS[kernel].dtypes_among([DTYPES[dtype]])
     return make_inputs(KERNELS[kernel], number, shape, seed=3)
 
 
-@pytest.mark.parametrize("kernel", list(KERNELS))
+@pytest.mark.parametrize("kernel", [name for name, kernel in KERNELS.items() if kernel.numpy.dtypes])
 def test_every_kernel_is_timed_and_verified(backend: NumpyBackend, kernel: str) -> None:
     """A window takes time, and the output after it is right; verification can be repeated."""
     workload = backend.prepare(inputs(kernel))

@@ -24,6 +24,7 @@ from bandmark_kernels import DTYPES, KERNELS, Body, Kernel, Shape
 from bandmark_kernels.inputs import Inputs, make_inputs
 from cupy_sensors import Sensors
 from fakes import FAKE_GPU, GIB, make_context, make_group, make_machine, make_peak
+from kernel_cases import shape_of
 
 TORCH = [name for name, kernel in KERNELS.items() if kernel.torch.dtypes]
 
@@ -101,8 +102,8 @@ def accelerator(monkeypatch: pytest.MonkeyPatch) -> tuple[TorchBackend, Module]:
 
 def inputs(kernel: str, dtype: str = "float32", n: int = 1000) -> Inputs:
     """The inputs of a small case."""
-    shape = Shape(60, m=70) if KERNELS[kernel].is_matrix else Shape(n)
-    return make_inputs(KERNELS[kernel], DTYPES[dtype], shape, seed=3)
+    (number, *_) = KERNELS[kernel].dtypes_among([DTYPES[dtype]])
+    return make_inputs(KERNELS[kernel], number, shape_of(KERNELS[kernel], n, Shape(60, m=70)), seed=3)
 
 
 def backend_output(kernel: str) -> str:
@@ -127,10 +128,11 @@ def test_every_kernel_is_right_on_an_accelerator(
 ) -> None:
     """On its own tensors, filled and poisoned on the device, each supported kernel is verified."""
     backend, module = accelerator
-    if backend.why_not(KERNELS[kernel], DTYPES[dtype]) is not None:
+    made = inputs(kernel, dtype)
+    if backend.why_not(made.kernel, made.dtype) is not None:
         assert dtype == "bfloat16"
         return
-    workload = backend.prepare(inputs(kernel, dtype))
+    workload = backend.prepare(made)
     module.log.clear()
     assert take(workload, 2).seconds == pytest.approx(2e-3)
     assert module.log == ["synchronize", "record", "record", "wait"]
