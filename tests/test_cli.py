@@ -230,6 +230,19 @@ def test_probe_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("tiny_cache")
+def test_attention_without_a_gpu(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a CPU no library attends at memory speed: rows with reasons, the heads in their columns, and no fault."""
+    assert main(["run", "--kernel", "kv", "--heads", "14,2,64", "--quick", "--output", "x.csv"]) == 0
+    rows = read_rows(own_folder / "x.csv")
+    assert {(r.status, r.n, r.heads, r.head_dim, r.suite) for r in rows} == {("unsupported", 128, 14, 64, "attention")}
+    assert {(r.dtype, r.weight_format) for r in rows} == {("float16", None), ("float16", "fp8"), ("bfloat16", None)}
+    assert all(row.reason for row in rows)
+    assert main(["validate", "x.csv"]) == 0
+    assert main(["run", "--kernel", "kv", "--heads", "14,2", "--output", "y.csv"]) == 2
+    assert "--heads 14,2: give query heads, KV heads and elements of a head, as in 32,8,128" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("tiny_cache")
 def test_a_models_matrices_from_end_to_end(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """--layer measures each matrix of a config.json from memory, in each format; files are valid, decode takes them."""
     (own_folder / "tiny").mkdir()

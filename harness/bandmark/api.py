@@ -46,6 +46,7 @@ class Options(TypedDict, total=False):
     variants: tuple[str, ...]
     weights: tuple[str, ...]
     layer: str | None
+    heads: tuple[int, int, int] | None
 
 
 def run(output: str | Path | None = None, *, force: bool = False, **options: Unpack[Options]) -> pd.DataFrame:

@@ -87,6 +87,9 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--layer", metavar="MODEL", help="gemv on the matrices of a model's decode step: llama-3.1-8b, or a config.json"
     )
+    what.add_argument(
+        "--heads", metavar="Q,KV,SIZE", help="kv's query heads, KV heads and elements of a head (default: 32,8,128)"
+    )
     how = run.add_argument_group("how to measure")
     how.add_argument("--quick", action="store_true", help="a first look in under 20 seconds")
     how.add_argument("--time-limit", type=float, metavar="S", help="seconds for all sampling (default: 90, quick 12)")

@@ -23,7 +23,7 @@ from bandmark.preflight import preflight
 from bandmark.record import SCHEMA
 from bandmark.runner import Measured, Procedure, Progress, new_run_id, run_groups, utc_now
 from bandmark.store import in_order
-from bandmark_kernels import CACHES, DEFAULT_KERNELS, DTYPES, KERNELS, PACKED, DType, Kernel
+from bandmark_kernels import CACHES, DEFAULT_KERNELS, DTYPES, KERNELS, PACKED, DType, Kernel, find_kernel
 from bandmark_kernels.inputs import PATTERNS, Pattern
 
 TIME_LIMIT_S = 90.0
@@ -61,6 +61,8 @@ class Request:
     """Packed formats, or "all": gemv then runs with these instead of a matrix of the operands' dtype."""
     layer: str | None = None
     """A model of the table or its config.json: gemv then runs on the matrices of its decode step."""
+    heads: tuple[int, int, int] | None = None
+    """Query heads, KV heads and elements of a head for kv; None for those of Llama 3.1 8B."""
 
 
 @dataclass(slots=True)
@@ -203,7 +205,8 @@ def _own_dtype(kernel: Kernel, asked: Sequence[DType] | None) -> str | None:
     """Return what to say where none of the dtypes asked for goes with a kernel."""
     if asked is None or any(d.name in kernel.dtypes for d in asked):
         return None
-    return f"{kernel.label} runs in {' and '.join(kernel.dtypes)}, the only dtype it has; --dtype is for the others"
+    has = f"the only dtype{'s' * (len(kernel.dtypes) > 1)} it has"
+    return f"{kernel.label} runs in {' and '.join(kernel.dtypes)}, {has}; --dtype is for the others"
 
 
 def pick(kind: str, names: Sequence[str] | None, table: Mapping[str, Named]) -> list[Named]:
@@ -242,7 +245,18 @@ def _kernels(request: Request) -> list[Kernel]:
     if weights and KERNELS["gemv"] not in wanted:
         raise UsageError("--weights is for gemv: add it to --kernel, or leave --weights out.")
     packed = [kernel for name, kernel in PACKED.items() if name in weights or "all" in weights]
-    return [found for kernel in wanted for found in (packed if packed and kernel.name == "gemv" else [kernel])]
+    wanted = [found for kernel in wanted for found in (packed if packed and kernel.name == "gemv" else [kernel])]
+    return wanted if request.heads is None else _with_heads(wanted, request.heads)
+
+
+def _with_heads(kernels: Sequence[Kernel], heads: tuple[int, int, int]) -> list[Kernel]:
+    """Return the kernels, attention for these heads; raises UsageError if none is attention or has no such heads."""
+    if not any(kernel.attention for kernel in kernels):
+        raise UsageError("--heads is for kv: add it to --kernel, or leave --heads out.")
+    try:
+        return [find_kernel(k.name, k.weight_format, heads) if k.attention else k for k in kernels]
+    except ValueError as problem:
+        raise UsageError(f"--heads {','.join(map(str, heads))}: {problem}.") from None
 
 
 def system_name(name: str) -> str:

@@ -1,4 +1,4 @@
-// kv: out[h] = softmax(q[h] K^T / sqrt(d)) V for the GROUP query heads of each KV head, over a cache of m tokens.
+// kv: out = softmax(q K^T / sqrt(d)) V for the GROUP query heads of each KV head, over a cache of m tokens.
 // K and V are row-major with a row per token: the KV heads side by side, HEAD_DIM numbers each.
 //
 // A block takes a KV head (blockIdx.x) and one of gridDim.y ranges of tokens; its warps take turns of UNROLL tiles of 16

@@ -1,4 +1,4 @@
-"""kv: attention of one query token over a KV cache: out[h] = softmax(q[h] K^T / sqrt(d)) V. All of K and V is read.
+"""kv: attention of one query token over a KV cache, out = softmax(q K^T / sqrt(d)) V. All of K and V is read once.
 
 The other half of a decode step. K and V have a row per token, with the KV heads side by side (the layout NHD); a group
 of query heads shares a KV head. q and out have the operands' dtype, and so has the cache, or else it is fp8: e4m3
@@ -181,7 +181,7 @@ def kv_kernel(heads: int = 32, kv_heads: int = 8, head_dim: int = 128, cache_for
     right = partial(bind_reference, form)
     return Kernel(
         name="kv",
-        formula="out[h] = softmax(q[h] K^T/sqrt(d)) V",
+        formula="out = softmax(q K^T/sqrt(d)) V",
         operands=operands_of(form),
         flops=4 * form.group,
         suite="attention",

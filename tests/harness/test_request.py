@@ -30,6 +30,7 @@ from bandmark.request import (
 )
 from bandmark.runner import Measured
 from bandmark_kernels import CACHES, KERNELS, PACKED
+from bandmark_kernels.spec import Attention
 from fakes import FAKE_GPU, PLENTY, FakeBackend, VirtualClock, make_context, make_machine
 
 MISSING = Matrix("none", "none", 1, 1, 1)
@@ -104,6 +105,8 @@ def test_all_kernels_are_run_where_all_is_asked_for(here: Here) -> None:
         ("adamw", ("float32", "float64"), False),
         ("adamw", ("float64",), True),
         ("adamw_master", ("float32",), True),
+        ("kv", None, False),
+        ("kv", ("float64",), True),
         ("copy", ("float64",), False),
     ],
 )
@@ -113,6 +116,33 @@ def test_a_dtype_that_does_not_apply_is_told(
     """Where no dtype asked for is one of the kernel's, a note says in which it runs."""
     notes = open_session(Request(kernels=(kernel,), dtypes=dtypes)).notes
     assert any(note.startswith(f"{kernel} runs in ") for note in notes) == told
+
+
+def test_attention_runs_in_every_format_of_a_cache(here: Here) -> None:
+    """Kv comes with a cache in the dtypes asked for that it has, and in fp8; --heads are for both."""
+    session = open_session(Request(kernels=("kv",), dtypes=("bfloat16",), heads=(14, 2, 64)))
+    forms = [(g.kernel.weight_format, g.dtype.name, g.kernel.attention) for g in session.groups]
+    assert forms == [
+        (None, "bfloat16", Attention(14, 2, 64)),
+        ("fp8", "float16", Attention(14, 2, 64, "fp8")),
+    ]
+    assert {g.shape.n for g in session.groups} == {128}
+    assert session.groups[1].cases[0].identity == {"weight_format": "fp8", "n": 128, "heads": 14, "head_dim": 64}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kernels": ("copy",), "heads": (32, 8, 128)}, "--heads is for kv"),
+        ({"heads": (32, 8, 128)}, "--heads is for kv"),
+        ({"kernels": ("kv",), "heads": (32, 8, 100)}, "--heads 32,8,100: heads of 100 elements: there are kernels for"),
+        ({"kernels": ("kv",), "heads": (3, 2, 64)}, "3 query heads over 2 KV heads"),
+    ],
+)
+def test_heads_that_are_refused(here: Here, options: dict[str, Any], message: str) -> None:
+    """Heads without attention, or for which there is no kernel, are bad usage, and the message says what there is."""
+    with pytest.raises(UsageError, match=message):
+        open_session(Request(**options))
 
 
 def test_names_are_run_in_the_tables_order(here: Here) -> None:

@@ -77,7 +77,7 @@ def test_one_output(name: str) -> None:
     assert kernel.formula.startswith(kernel.output.name)
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", ["adamw", "adamw_master"])
 def test_several_outputs(name: str) -> None:
     """A kernel with several outputs has no single one, and its reference names them all."""
     kernel = KERNELS[name]

@@ -41,8 +41,14 @@ def _kernel(name: str) -> dict[str, Any]:
         "flops": kernel.flops,
         "suite": kernel.suite,
         "dtypes": list(kernel.dtypes),
-        "besides": f"and {', '.join(vectors)}" if kernel.is_matrix else _own_dtype(kernel),
+        "besides": _heads(kernel) or (f"and {', '.join(vectors)}" if kernel.is_matrix else _own_dtype(kernel)),
     }
+
+
+def _heads(kernel: Kernel) -> str:
+    """Return the heads of an attention."""
+    form = kernel.attention
+    return f"{form.heads} query heads over {form.kv_heads} KV heads of {form.head_dim}" if form else ""
 
 
 def _own_dtype(kernel: Kernel) -> str:

@@ -73,7 +73,16 @@ def to_request(arguments: argparse.Namespace) -> Request:
         variants=arguments.variant or (),
         weights=arguments.weights or (),
         layer=arguments.layer,
+        heads=_heads(arguments.heads) if arguments.heads else None,
     )
+
+
+def _heads(text: str) -> tuple[int, int, int]:
+    """Return the three numbers of --heads."""
+    numbers = [int(part) if part.strip().isdecimal() else 0 for part in text.split(",")]
+    if len(numbers) != 3:
+        raise UsageError(f"--heads {text}: give query heads, KV heads and elements of a head, as in 32,8,128.")
+    return numbers[0], numbers[1], numbers[2]
 
 
 def measure(session: Session, files: RunFiles | None) -> tuple[list[Result], bool]:

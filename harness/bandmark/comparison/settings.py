@@ -17,6 +17,12 @@ def _size(figure: Figure) -> str | None:
     return f"{figure.n} elements" if figure.m is None else f"{figure.m} x {figure.n}"
 
 
+def _heads(figure: Figure) -> str | None:
+    """Return the heads of an attention: with the size they tell everything of it."""
+    row = figure.row
+    return None if row is None or row.heads is None else f"{row.heads} of {row.head_dim}"
+
+
 def _of_row(name: str) -> Callable[[Figure], Any]:
     return lambda figure: None if figure.row is None else getattr(figure.row, name)
 
@@ -26,6 +32,7 @@ SETTINGS: tuple[tuple[str, Callable[[Figure], Any]], ...] = (
     ("data", _of_row("data")),
     ("regime", _of_row("regime")),
     ("size", _size),
+    ("heads", _heads),
     ("threads", _of_row("threads")),
     ("variant", _of_row("variant")),
     ("copies", _of_row("copies")),

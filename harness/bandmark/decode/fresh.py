@@ -7,24 +7,24 @@ from collections.abc import Sequence
 from bandmark.console import LiveProgress, talk
 from bandmark.decode.measured import MeasuredSystem
 from bandmark.request import Request, Session, open_session
-from bandmark_kernels import KERNELS
 
 
 def measure_here(kernels: Sequence[str], weights: Sequence[str] = ()) -> MeasuredSystem:
     """Measure some kernels of the table quickly; raises BandmarkError as a run does.
 
     Args:
-        kernels: their names; those that the table does not have are left out.
+        kernels: their names.
         weights: packed formats that gemv is to be measured in. Where no library here runs any of them, it is measured
             in the device's usual dtype, which then stands in for them.
     """
-    wanted = tuple(name for name in kernels if name in KERNELS)
+    wanted = tuple(kernels)
     session = open_session(Request(kernels=wanted, quick=True, weights=tuple(weights)))
     if weights and not _packed(session):
         session.selection.close()
         session = open_session(Request(kernels=wanted, quick=True))
     formats = f" ({', '.join(found)})" if (found := _packed(session)) else ""
-    talk(f"no --results given: a quick run of {', '.join(n + formats if n == 'gemv' else n for n in wanted)}")
+    running = [name for name in wanted if any(g.kernel.name == name and g.runnable for g in session.groups)]
+    talk(f"no --results given: a quick run of {', '.join(n + formats if n == 'gemv' else n for n in running)}")
     with LiveProgress() as progress:
         measured = session.measure(progress=progress, save=lambda so_far: None)
     device = session.selection.device

@@ -167,9 +167,11 @@ def _bits(row: Result) -> float:
 
 
 def cache_bandwidth(system: MeasuredSystem, weights: Bandwidth) -> Bandwidth:
-    """Return the bandwidth at which the KV cache is read: of kv, or of a plain read, or of the weights."""
+    """Return the bandwidth at which a 16-bit KV cache is read: of kv, or of a plain read, or of the weights."""
+    attention = usable_rows(system, "kv")
     return (
-        fastest(usable_rows(system, "kv"))
+        fastest(row for row in attention if row.weight_format is None)
+        or fastest(attention, "no kv row in 16 bits, so of ")
         or fastest(usable_rows(system, "read"), "no kv row, so of ")
         or Bandwidth(weights.gbs, "no kv or read row, so as the weights")
     )

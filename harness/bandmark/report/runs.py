@@ -68,8 +68,9 @@ def positive(value: float | None) -> TypeGuard[float]:
 
 
 def case_name(row: Result) -> str:
-    """Return a case in words: copy numpy f64, gemv cupy nvfp4 weights."""
-    form = f"{row.weight_format} weights" if row.weight_format else SHORT_DTYPES.get(row.dtype, row.dtype)
+    """Return a case in words: copy numpy f64, gemv cupy nvfp4 weights, kv cupy fp8 cache."""
+    packed = f"{row.weight_format} {'weights' if row.head_dim is None else 'cache'}" if row.weight_format else ""
+    form = packed or SHORT_DTYPES.get(row.dtype, row.dtype)
     parts = (row.kernel, matrix_of(row), row.backend, form, row.variant)
     return " ".join(part for part in parts if part)
 

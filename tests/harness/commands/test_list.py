@@ -24,7 +24,8 @@ def test_every_kernel_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     for kernel in KERNELS.values():
         assert f"{kernel.name:14}{kernel.formula}" in out
     assert "2+1" in out and "and n read, m written" in out and "in bfloat16: 14 + 14 bytes" in out
-    assert "run by name only (--kernel): adamw, adamw_master" in out
+    assert "32 query heads over 8 KV heads of 128" in out
+    assert "run by name only (--kernel): adamw, adamw_master, kv\n" in out
     for dtype in DTYPES.values():
         assert f"{dtype.name} ({dtype.itemsize} bytes)" in out
     for name in backends.BACKENDS:

@@ -76,6 +76,13 @@ def test_schema_and_matrix_size() -> None:
     assert unlike([pair(one, newer)], across=False)[0][0].startswith("schema: 1 against 2")
 
 
+def test_heads_of_an_attention() -> None:
+    """As many columns can be few large heads or many small ones: those are other cases."""
+    attention = {"kernel": "kv", "m": 10, "n": 1024, "dtype": "float16"}
+    one, other = figure(heads=32, head_dim=128, **attention), figure(heads=64, head_dim=64, **attention)
+    assert unlike([pair(one, other)], across=True)[0] == ["heads: 32 of 128 against 64 of 64 (kv numpy float16)"]
+
+
 def test_replicates_must_be_alike_too() -> None:
     """A difference within one side is found like one between the sides."""
     one, two = figure(), figure(n=2000)

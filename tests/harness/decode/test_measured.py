@@ -84,6 +84,10 @@ def test_cache_bandwidth_in_words() -> None:
     weights = weight_bandwidth(system(row("gemv", 80)), FORMATS["fp16"])
     both = system(row("gemv", 80), row("read", 90), row("kv", 70))
     assert cache_bandwidth(both, weights).gbs == 70
+    codes = row("kv", 75, weight_format="fp8")
+    assert cache_bandwidth(system(row("kv", 70), codes), weights).gbs == 70
+    only = cache_bandwidth(system(row("read", 90), codes), weights)
+    assert only.gbs == 75 and only.words.startswith("no kv row in 16 bits, so of kv fp8")
     read = cache_bandwidth(system(row("gemv", 80), row("read", 90)), weights)
     assert read.gbs == 90 and read.words.startswith("no kv row")
     assert cache_bandwidth(system(row("gemv", 80)), weights).gbs == 80

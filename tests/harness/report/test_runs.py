@@ -119,3 +119,5 @@ def test_a_models_matrix_is_named() -> None:
     """Of a model's matrices, each is a case of its own."""
     row = make_result(kernel="gemv", layer="llama-3.1-8b qkv", layer_uses=32, weight_format="int8")
     assert case_name(row) == "gemv qkv numpy int8 weights"
+    cache = make_result(kernel="kv", backend="cupy", dtype="float16", weight_format="fp8", heads=32, head_dim=128)
+    assert case_name(cache) == "kv cupy fp8 cache"

@@ -13,7 +13,7 @@ from bandmark.record import Result
 from bandmark.store import read_rows
 from bandmark.validation.rows import check_row, near
 from bandmark.validation.validate import check_run
-from bandmark_kernels import PACKED, Shape
+from bandmark_kernels import DTYPES, PACKED, Shape, find_kernel
 from bandmark_kernels.dtypes import FLOAT32
 from corpus import DEVICE, GB10, good_run, pair
 from fakes import make_peak, make_result
@@ -152,6 +152,56 @@ def packed_row(name: str) -> Result:
         working_set_bytes=kernel.working_set(shape, FLOAT32),
         llc_bytes=100,
     )
+
+
+def cache_row(name: str | None) -> Result:
+    """A good row of kv, which was not timed."""
+    kernel, shape, dtype = find_kernel("kv", name), Shape(1024, m=10), DTYPES["float16"]
+    return make_result(
+        status="unsupported",
+        reason="no op",
+        kernel="kv",
+        suite="attention",
+        dtype="float16",
+        weight_format=name,
+        m=10,
+        n=1024,
+        n_elements=10_240,
+        heads=32,
+        head_dim=128,
+        bytes_read=kernel.bytes_read(shape, dtype),
+        bytes_written=8192,
+        working_set_bytes=kernel.working_set(shape, dtype),
+        llc_bytes=100,
+    )
+
+
+@pytest.mark.parametrize("name", [None, "fp8"])
+def test_rows_of_a_cache(name: str | None) -> None:
+    """Bytes of kv are those of its heads and format; heads that can't share the columns, or none, are faults."""
+    row = cache_row(name)
+    heads = {"heads", "head_dim", *IDENTITY}
+
+    def wrong(**changes: Any) -> set[str]:
+        return {column for column, _, _ in check_row(replace(row, **changes))} & heads
+
+    assert wrong() == set()
+    assert wrong(bytes_read=(row.bytes_read or 0) + 1) == {"bytes_read"}
+    assert "bytes_read" in wrong(heads=64) and "bytes_read" in wrong(weight_format=None if name else "fp8")
+    assert "heads" in wrong(heads=12) and "heads" in wrong(heads=None) and "heads" in wrong(head_dim=96)
+    assert "heads" in wrong(n=1000) and wrong(weight_format="int8") == {"weight_format"}
+    assert "dtype" in wrong(dtype="float32") and "suite" in wrong(suite="gemv")
+
+
+def test_heads_are_for_attention() -> None:
+    """Another kernel's row has none."""
+    found = {name for name, _, _ in check_row(make_result(heads=32, head_dim=128))}
+    assert {"heads", "head_dim"} <= found
+
+
+def test_attention_has_no_weights_per_second() -> None:
+    """Weights per second are a matrix's, and a cache is none."""
+    assert "weights_per_s" in {n for n, _, _ in check_row(replace(cache_row(None), weights_per_s=1e9))}
 
 
 IDENTITY = {"weight_format", "suite", "dtype", "n", "bytes_read", "bytes_written", "working_set_bytes"}
