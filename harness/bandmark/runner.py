@@ -146,8 +146,7 @@ class GroupRun:
             return self.copies > 0
         if self.group.shape.n_elements < 2:
             return False
-        self.group = halved(self.group)
-        self.copies = None
+        self.group = halved(self.group)  # as many sets as before: more would take the room that was just made
         return True
 
     def rows(self) -> list[Result]:

@@ -219,6 +219,14 @@ def test_out_of_memory_halves_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(r.verified and r.bytes_read == r.n_elements * 4 * KERNELS[r.kernel].words[0] for r in rows)
 
 
+def test_sets_take_no_room_that_halving_has_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrays that the cache could hold do not multiply when they are halved: one halving is enough where it fits."""
+    gpu = Gpu(memory_bytes=16 * MIB, hidden_bytes=11 * MIB, l2_bytes=8 * MIB)
+    (row,) = rows_of(monkeypatch, StandIn(gpu), kernels=("copy",), dtypes=("float32",), size_bytes=4 * MIB)
+    assert (row.n_elements, row.copies, row.status) == (MIB // 2, 1, "ok")
+    assert "the size was halved once for want of device memory" in (row.reason or "")
+
+
 def test_no_room_at_all_ends_the_group_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A case that never fits is an error row that says so, and does not end the run."""
     gpu = Gpu(memory_bytes=16 * MIB, hidden_bytes=16 * MIB, l2_bytes=1024)
