@@ -87,8 +87,10 @@ def show_results(results: Sequence[Result], file: TextIO | None = None) -> None:
         words = column < LEFT or column == len(built.header) - 1
         # Only a matrix may have a name so long that it takes a second line.
         drawn.add_column(name, justify="left" if words else "right", no_wrap=column > 0, overflow="fold")
-    for before, row, result in zip([None, *results], built.rows, results, strict=False):
-        if before is not None and _part(before) != _part(result):
+    parts = [_part(result) for result in results]
+    grouped = len(set(parts)) < len(parts)
+    for before, part, row in zip([None, *parts], parts, built.rows, strict=False):
+        if grouped and before not in (None, part):
             drawn.add_row()
         drawn.add_row(*map(escape, row.cells), style=None if row.plain else "yellow")
     out.print(escape(heading(results)) + "\n")

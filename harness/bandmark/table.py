@@ -66,9 +66,9 @@ def build_table(results: Iterable[Result]) -> ResultTable:
 def _header(shown: Sequence[Result]) -> tuple[str, ...]:
     """Return the columns that some results need."""
     layers = [result.layer is not None for result in shown]
-    names = [name for name in HEADER if name != "best" or not any(layers)]
-    if any(layers) or any(r.weight_format and r.weights_per_s for r in shown):
-        names.insert(names.index("spread"), WEIGHTS)
+    names = list(HEADER)
+    if any(layers) or any(result.weight_format for result in shown if result.suite == "gemv"):
+        names[names.index("best")] = WEIGHTS  # 80 columns have no room for both
     return (MATRIX if layers and all(layers) else names[0], *names[1:])
 
 

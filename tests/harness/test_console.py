@@ -145,6 +145,22 @@ def test_a_blank_line_parts_kernels() -> None:
     assert lines[first + 1].startswith("triad") and not lines[first + 2].strip() and lines[first + 3].startswith("copy")
 
 
+def test_nothing_stands_apart_where_every_kernel_has_one_line() -> None:
+    """With one line a kernel, blank lines would part every two."""
+    lines = shown([make_result(kernel=name) for name in ("copy", "scale", "add")]).splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("copy"))
+    assert [line.split()[0] for line in lines[first : first + 3]] == ["copy", "scale", "add"]
+
+
+def test_packed_weights_beside_long_names_fit_80_columns() -> None:
+    """No name of a kernel is broken where the column of weights per second stands in the table."""
+    rows = [row for row in widest() if row.dtype == "float32"]
+    rows += [replace(row, weight_format="nvfp4", weights_per_s=7999.9e9) for row in rows if row.kernel == "gemv"]
+    text = shown(rows)
+    assert max(map(len, text.splitlines())) <= 80 and "…" not in text
+    assert {line.split()[0] for line in text.splitlines() if line.strip()} >= set(KERNELS)
+
+
 def test_a_models_matrices_fit_80_columns_and_are_summed() -> None:
     """Long names of matrices wrap, nothing is cut, formats stand apart, and below the table is a pass over all."""
     rows = [

@@ -151,11 +151,12 @@ def test_the_legend_says_what_the_figures_are() -> None:
 
 
 def test_packed_weights_show_weights_per_second() -> None:
-    """A table with packed weights names formats and has a column of weights per second; one without has neither."""
+    """A table with packed weights names formats and has weights per second in the place of the best; else neither."""
     packed = make_result(kernel="gemv", dtype="float32", weight_format="nvfp4", weights_per_s=4.61e9)
     table = build_table([make_result(), packed])
     plain, row = (dict(zip(table.header, line.cells, strict=True)) for line in table.rows)
     assert (row["dtype"], row["Gw/s"], plain["dtype"], plain["Gw/s"]) == ("nvfp4", "4.61", "f64", "-")
+    assert "best" not in table.header and "best:" not in table.legend
     assert build_table([make_result()]).header == HEADER
 
 
