@@ -22,8 +22,8 @@ TORCH_PACKED = {
     "bf16": "torch's products take weights and vectors of one dtype: x would have to be rounded to bfloat16",
     "fp8": "torch's products with fp8 weights (scaled_mm) take an x of fp8, too",
     "int8": (
-        "torch's product with int8 weights and a float32 x (_weight_int8pack_mm) has no vector instructions on this "
-        "processor: it was measured at a tenth of a plain read's speed"
+        "torch's product with int8 weights and a float32 x (_weight_int8pack_mm) has vector instructions on Arm alone: "
+        "on x86 it was measured at a tenth of a plain read's speed"
     ),
     "int4": (
         "torch's products with int4 weights read a zero point beside each scale (_weight_int4pack_mm) or round x to 8 "
