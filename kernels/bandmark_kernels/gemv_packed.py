@@ -21,7 +21,7 @@ from bandmark_kernels.spec import Bind, Body, Kernel, Launch, Operand
 
 BLOCK_BYTES = 2**20
 """Bytes of float32 that NumPy converts at a time: they stay in the 2 MiB of second-level cache of current server cores,
-and a call on them lasts long enough that Python's global lock stays cheap. Half or twice of it is a fifth slower."""
+and a call on them lasts long enough that Python's global lock stays cheap. Half or twice is up to a fifth slower."""
 
 PART_BYTES = 128 * 2**20
 """Bytes of float16 weights that torch lays out anew at a time: it makes a float32 copy of a part meanwhile."""
@@ -31,6 +31,9 @@ PART_WORKERS = 8
 
 PANEL_ROWS = 64
 """Parts have a multiple of so many rows, of which FBGEMM's panels are a divisor: only the last part is padded."""
+
+MOST_CODES = 2**31 - 1
+"""Weights that torch's op for int8 is given at once: its kernels count them in 32-bit integers."""
 
 
 def operands_of(form: WeightFormat) -> tuple[Operand, ...]:
@@ -144,13 +147,16 @@ def bind_torch_int8(codes: Any, scales: Any, x: Any, y: Any) -> Launch:
     import torch
 
     row, product = x[None], torch._weight_int8pack_mm
+    rows = max(1, MOST_CODES // codes.shape[1])
     try:
-        product(row, codes[:1], scales[:1])
+        product(row, codes[:PANEL_ROWS], scales[:PANEL_ROWS])
     except NotImplementedError as error:
         raise NotImplementedError(f"torch {torch.__version__} has no product with int8 weights here") from error
+    steps = list(zip(codes.split(rows), scales.split(rows), y.split(rows), strict=True))
 
     def launch() -> None:
-        y.copy_(product(row, codes, scales)[0])
+        for weights, factors, out in steps:
+            out.copy_(product(row, weights, factors)[0])
 
     return launch
 
@@ -171,7 +177,7 @@ NUMPY: dict[str, Bind] = {"fp16": bind_numpy_fp16, "bf16": bind_numpy_bf16, "int
 ARM = platform.machine() in ("aarch64", "arm64")
 
 TORCH: dict[str, tuple[Bind, bool, bool]] = {
-    "fp16": (bind_torch_fp16, False, True),
+    "fp16": (bind_torch_fp16, False, not ARM),
     "int8": (bind_torch_int8, True, ARM),
 }
 """Formats that torch has an op for, and whether it is worth a row on an accelerator and on this kind of CPU.
