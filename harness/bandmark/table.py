@@ -67,7 +67,7 @@ def _header(shown: Sequence[Result]) -> tuple[str, ...]:
     """Return the columns that some results need."""
     layers = [result.layer is not None for result in shown]
     names = list(HEADER)
-    if any(layers) or any(result.weight_format for result in shown if result.suite == "gemv"):
+    if any(layers) or any(result.weight_format for result in shown if result.kernel == "gemv"):
         names[names.index("best")] = WEIGHTS  # 80 columns have no room for both
     return (MATRIX if layers and all(layers) else names[0], *names[1:])
 
