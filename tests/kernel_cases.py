@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +89,17 @@ def run_torch(kernel: Kernel, dtype: DType, shape: Shape) -> float:
     kernel.torch.bind(**tensors, **scalars_of(kernel))()
     stored = {name: (t.view(torch.uint16) if t.dtype == torch.bfloat16 else t).numpy() for name, t in tensors.items()}
     return error_of(inputs, stored, kernel.torch.fold(dtype), dtype if kernel.is_reduction else None)
+
+
+def peak_of(launch: Callable[[], object]) -> int:
+    """Return the most bytes that one launch has allocated at any time, after one to warm up."""
+    launch()
+    gc.collect()
+    tracemalloc.start()
+    launch()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
 
 
 def run_wrong(kernel: Kernel, dtype: DType, shape: Shape, compute: Callable[..., Any]) -> float:

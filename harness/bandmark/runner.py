@@ -110,8 +110,8 @@ class GroupRun:
     deadline: float
     verify_s: float = 0.0
     prepare_s: float = 0.0
-    """Time to fill the sets of a model's matrix, which together are larger than any array of a usual size; the time
-    limit does not count it, or the first matrix would take the others' time."""
+    """Time to fill the sets of a model's matrix, which together are larger than any array of a usual size, and to lay
+    packed weights out as an op wants them; the time limit does not count it, or one would take the others' time."""
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     """By position of the case in the group."""
     repeated: set[int] = field(default_factory=set)
@@ -195,7 +195,7 @@ class GroupRun:
                         workload.close()
                     else:
                         workloads[i] = workload
-            if group.is_layer:
+            if group.is_layer or group.kernel.weights:
                 spent = procedure.clock() - before
                 self.prepare_s, self.deadline = self.prepare_s + spent, self.deadline + spent
             if workloads:

@@ -13,11 +13,11 @@ from bandmark import runner
 from bandmark.decode.matrices import Matrix
 from bandmark.machine import CpuUse
 from bandmark.measure import StopRule
-from bandmark.plan import Group, halved
+from bandmark.plan import Case, Group, halved
 from bandmark.record import Result
 from bandmark.runner import GroupRun, Measured, Procedure, new_run_id, run_groups
 from bandmark.telemetry import Telemetry
-from bandmark_kernels import Shape
+from bandmark_kernels import DTYPES, PACKED, Shape
 from fakes import FAKE_GPU, FakeBackend, VirtualClock, make_context, make_group, make_peak, noisy, steady
 
 KERNELS = ("copy", "triad", "read")
@@ -286,8 +286,9 @@ def test_without_room_a_models_matrix_has_fewer_sets() -> None:
     assert (row.status, row.m) == ("error", 50) and (row.reason or "").startswith("out of memory")
 
 
-def test_filling_many_sets_takes_no_time_from_sampling() -> None:
-    """However long the sets of a model's matrices take to fill, every matrix has its share of the limit."""
+@pytest.mark.parametrize("packed", [False, True])
+def test_filling_many_sets_takes_no_time_from_sampling(packed: bool) -> None:
+    """However long a model's matrices or packed weights take to prepare, every group has its share of the limit."""
 
     class Slow(FakeBackend):
         def prepare(self, inputs, variant=None, copies=1):  # type: ignore[no-untyped-def]
@@ -297,7 +298,10 @@ def test_filling_many_sets_takes_no_time_from_sampling() -> None:
     clock = VirtualClock()
     slow = Slow(clock=clock, laws={"gemv": noisy(1e-3, 0.5)})
     rule = StopRule(min_time_s=1e9)
-    rows = go([layer_group([slow])] * 3, clock, rule=rule, time_limit_s=30.0).rows
+    weights, number, shape = PACKED["fp16"], DTYPES["float32"], Shape(64, m=50)
+    laid_out = Group(weights, number, shape, (Case(weights, number, shape, slow),))
+    group = laid_out if packed else layer_group([slow])
+    rows = go([group] * 3, clock, rule=rule, time_limit_s=30.0).rows
     assert [row.stop_reason for row in rows] == ["time_limit"] * 3
     assert all((row.samples or 0) * (row.launches_per_sample or 0) * 1e-3 > 5 for row in rows)
     assert clock() == pytest.approx(330.0, abs=1)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import tracemalloc
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +9,7 @@ import pytest
 
 from bandmark_kernels import DTYPES, KERNELS, Shape
 from bandmark_kernels.inputs import make_inputs
-from kernel_cases import numpy_cases, operands, run_numpy, run_torch, scalars_of, shapes_of, torch_cases
+from kernel_cases import numpy_cases, operands, peak_of, run_numpy, run_torch, scalars_of, shapes_of, torch_cases
 
 
 @pytest.mark.parametrize(("kernel", "dtype"), numpy_cases())
@@ -36,17 +33,6 @@ def test_what_is_not_run_has_a_reason(kernel: str) -> None:
         left_out = [d for d in KERNELS[kernel].dtypes if not body.runs(DTYPES[d], on_cpu=True)]
         assert bool(left_out) <= bool(body.why_not)
         assert not body.why_not.endswith(".")
-
-
-def peak_of(launch: Callable[[], object]) -> int:
-    """Return the most bytes that one launch has allocated at any time, after one to warm up."""
-    launch()
-    gc.collect()
-    tracemalloc.start()
-    launch()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak
 
 
 @pytest.mark.parametrize(("kernel", "dtype"), numpy_cases())

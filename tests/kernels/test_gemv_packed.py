@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from bandmark_kernels import FORMATS, PACKED, Shape, find_kernel
+from bandmark_kernels import FORMATS, PACKED, Shape, find_kernel, gemv_packed
 from bandmark_kernels.dtypes import FLOAT32
 from bandmark_kernels.formats import unpack
-from bandmark_kernels.gemv_packed import NUMPY, bind_reference
+from bandmark_kernels.gemv_packed import NUMPY, TORCH, bind_numpy_fp16, bind_reference, bind_torch_fp16
 from bandmark_kernels.inputs import make_inputs
-from kernel_cases import error_of, operands, run_numpy
+from bandmark_kernels.reasons import TORCH_PACKED
+from kernel_cases import error_of, operands, peak_of, run_numpy
 
 SHAPES = (Shape(64, m=1), Shape(64, m=129), Shape(128, m=2), Shape(1024, m=307))
 """Single rows, the shortest rows, and more rows than a tile or a block of the NumPy body has."""
@@ -58,6 +61,128 @@ def test_the_reference_is_right(name: str) -> None:
 def test_numpy_agrees_with_the_reference(name: str) -> None:
     """The NumPy bodies are right at every awkward size."""
     assert all(run_numpy(PACKED[name], FLOAT32, shape) <= 1 for shape in SHAPES)
+
+
+@pytest.mark.parametrize("name", NUMPY)
+def test_numpy_agrees_whatever_the_block(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of several rows with a shorter one at the end, and blocks of a single row, are right, too."""
+    for block_bytes in (1, 7 * 4 * SHAPES[-1].n):
+        monkeypatch.setattr(gemv_packed, "BLOCK_BYTES", block_bytes)
+        assert run_numpy(PACKED[name], FLOAT32, SHAPES[-1]) <= 1
+
+
+@pytest.mark.parametrize("name", NUMPY)
+def test_numpy_allocates_nothing_in_the_timed_region(name: str) -> None:
+    """A launch makes no array of its own: the block that it converts into was there before."""
+    inputs = make_inputs(PACKED[name], FLOAT32, Shape(1024, m=1024), seed=1)
+    assert peak_of(PACKED[name].numpy.bind(**operands(inputs))) < 1 << 16
+
+
+def test_numpy_converts_every_finite_float16_exactly() -> None:
+    """Subnormal numbers, zeros and the largest ones keep their values: a row times one at their place returns them."""
+    codes = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    codes = codes[np.isfinite(codes)]
+    spread = np.zeros((len(codes), 64), np.float16)
+    spread[:, 5] = codes
+    x, y = np.zeros(64, np.float32), np.empty(len(codes), np.float32)
+    x[5] = 1
+    bind_numpy_fp16(spread, x, y)()
+    np.testing.assert_array_equal(y, codes.astype(np.float32))
+
+
+def run_torch(name: str, shape: Shape, spoil: Any = None) -> float:
+    """Run torch's op for a format on a CPU, on operands that `spoil` has changed, and return its error."""
+    inputs = make_inputs(PACKED[name], FLOAT32, shape, seed=7)
+    arrays = operands(inputs)
+    if spoil:
+        spoil(arrays)
+    TORCH[name][0](**{key: torch.from_numpy(array) for key, array in arrays.items()})()
+    return error_of(inputs, arrays)
+
+
+needs_fbgemm = pytest.mark.skipif(
+    torch.backends.quantized.engine not in ("x86", "fbgemm"), reason="torch does not use FBGEMM here"
+)
+OPS = [pytest.param(name, marks=needs_fbgemm if name == "fp16" else ()) for name in TORCH]
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_torch_agrees_with_the_reference(name: str) -> None:
+    """Torch's ops are right at every awkward size, also where they have no row for want of speed."""
+    assert all(run_torch(name, shape) <= 1 for shape in SHAPES)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_torch_agrees_whatever_the_part(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that an op takes in several parts, the last one shorter, are right, too."""
+    monkeypatch.setattr(gemv_packed, "PART_BYTES", 1)
+    monkeypatch.setattr(gemv_packed, "MOST_CODES", 5 * SHAPES[-1].n + 1)
+    assert all(run_torch(name, shape) <= 1 for shape in SHAPES)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_a_wrong_code_shows_through_torch(name: str) -> None:
+    """An op that reads the code beside the right one fails verification."""
+
+    def spoil(arrays: Any) -> None:
+        arrays["codes"][...] = np.roll(arrays["codes"], 1, axis=1)
+
+    assert run_torch(name, SHAPES[-1], spoil) > 1
+
+
+def test_a_vector_in_half_precision_is_seen() -> None:
+    """Why fp16 and bf16 weights with a rounded x get no row: verification of float32 vectors refuses the result."""
+
+    def spoil(arrays: Any, kind: torch.dtype) -> None:
+        arrays["x"][...] = torch.from_numpy(arrays["x"]).to(kind).float().numpy()
+
+    assert run_reference("fp16", SHAPES[-1], lambda arrays: spoil(arrays, torch.float16)) > 1
+    assert run_reference("bf16", SHAPES[-1], lambda arrays: spoil(arrays, torch.bfloat16)) > 1
+
+
+def test_without_fbgemm_fp16_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On processors where torch uses another engine the row says so, before anything is laid out."""
+    monkeypatch.setattr(torch.backends, "quantized", SimpleNamespace(engine="qnnpack"))
+    with pytest.raises(NotImplementedError, match="FBGEMM"):
+        bind_torch_fp16(torch.zeros(1, 64).half(), torch.zeros(64), torch.zeros(1))
+
+
+def test_without_its_op_int8_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a device for which torch has no such op the row says so in one line."""
+
+    def refuse(*given: Any) -> None:
+        raise NotImplementedError("Could not run it.\nThese backends can.")
+
+    monkeypatch.setattr(torch, "_weight_int8pack_mm", refuse)
+    with pytest.raises(NotImplementedError, match=r"^torch [^\n]* has no product with int8 weights here$"):
+        run_torch("int8", SHAPES[0])
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_torch_has_a_row_or_a_reason(name: str) -> None:
+    """On an accelerator and on a CPU: a row where torch has an op for the format, else its own reason."""
+    body = PACKED[name].torch
+    assert body.runs(FLOAT32, on_cpu=False) == (name == "int8")
+    assert body.runs(FLOAT32, on_cpu=True) == (name == ("int8" if gemv_packed.ARM else "fp16"))
+    assert body.why_not == TORCH_PACKED[name]
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_numpy_has_a_row_or_a_reason(name: str) -> None:
+    """NumPy has rows for the formats that it converts, and a reason for each of the others."""
+    body = PACKED[name].numpy
+    assert body.runs(FLOAT32, on_cpu=True) == (name in NUMPY)
+    assert bool(body.why_not) == (name not in NUMPY)
+
+
+@pytest.mark.parametrize("name", [name for name in PACKED if name not in TORCH])
+def test_torch_has_no_product_of_such_weights_and_a_float32_vector(name: str) -> None:
+    """Mixed dtypes are refused on a CPU: a torch that learns one should get a row."""
+    kinds = {"fp16": "float16", "bf16": "bfloat16", "fp8": "float8_e4m3fn", "int4": "uint8"}
+    codes = torch.zeros(64, 64, dtype=torch.uint8).view(getattr(torch, kinds.get(name, "float4_e2m1fn_x2")))
+    for product in (torch.mv, lambda w, x: torch.nn.functional.linear(x[None], w)):
+        with pytest.raises((RuntimeError, NotImplementedError)):
+            product(codes, torch.zeros(codes.shape[1]))
 
 
 @pytest.mark.parametrize("name", PACKED)

@@ -189,7 +189,7 @@ class TorchWorkload:
 
     def _place(self, operand: Operand, place: int) -> torch.Tensor:
         """Return an operand of a set as a tensor: the host's array on a CPU, else a filled tensor on the device."""
-        dtype = getattr(torch, operand.number(self.inputs.dtype).name)
+        dtype = getattr(torch, operand.storage or self.inputs.dtype.name)
         shape = self.inputs.shape
         if operand.role == "result":
             return torch.full((), float("nan"), dtype=dtype, device=self._backend.address)
@@ -197,7 +197,7 @@ class TorchWorkload:
             host = self._backend.memory.sets(self.inputs, self.copies)[place]
             return torch.from_numpy(host[operand.name]).view(dtype)
         tensor = torch.empty(operand.count(shape), dtype=dtype, device=self._backend.address)
-        tensor = tensor.view(-1, shape.n) if operand.extent == "mn" else tensor
+        tensor = tensor.view(-1, shape.n // operand.per) if operand.extent == "mn" else tensor
         self._fill(operand, tensor)
         return tensor
 

@@ -20,7 +20,8 @@ from bandmark.measure import StopRule, take
 from bandmark.runner import Procedure, run_groups
 from bandmark.telemetry import Glance, Telemetry
 from bandmark.threads import Team
-from bandmark_kernels import DTYPES, KERNELS, Body, Kernel, Shape
+from bandmark_kernels import DTYPES, KERNELS, PACKED, Body, Kernel, Shape
+from bandmark_kernels.gemv_packed import TORCH as TORCH_FORMATS
 from bandmark_kernels.inputs import Inputs, make_inputs
 from cupy_sensors import Sensors
 from fakes import FAKE_GPU, GIB, make_context, make_group, make_machine, make_peak
@@ -137,6 +138,22 @@ def test_every_kernel_is_right_on_an_accelerator(
     assert workload.verify() <= 1
     workload.close()
     assert module.log[-1] == "empty_cache"
+
+
+@pytest.mark.parametrize("name", TORCH_FORMATS)
+@pytest.mark.parametrize("where", ["cpu", "accelerator"])
+def test_packed_weights_are_placed_and_verified(name: str, where: str, request: pytest.FixtureRequest) -> None:
+    """Codes that are no number of torch's, scales per row, and several sets of both: each op is right on them."""
+    if name == "fp16" and torch.backends.quantized.engine not in ("x86", "fbgemm"):
+        pytest.skip("torch does not use FBGEMM here")
+    found = request.getfixturevalue(where)
+    backend = found[0] if where == "accelerator" else found
+    packed = make_inputs(PACKED[name], DTYPES["float32"], Shape(128, m=70), seed=3)
+    workload = backend.prepare(packed, copies=2)
+    take(workload, 3)
+    assert workload.verify() <= 1
+    workload.launch = lambda: None
+    assert not workload.verify() <= 1
 
 
 @pytest.mark.parametrize("kernel", ["copy", "triad", "dot", "gemv"])
