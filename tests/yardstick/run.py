@@ -30,7 +30,7 @@ from bandmark.machine import others_share, read_cpu_use, read_machine
 from bandmark.plan import shape_for
 from bandmark.threads import usable_cpus
 from bandmark.units import format_bytes, parse_bytes
-from bandmark_kernels import DTYPES, KERNELS, DType, Kernel
+from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, DType, Kernel
 from bandmark_kernels.inputs import Inputs, make_inputs
 from bandmark_kernels.verify import max_error
 
@@ -208,7 +208,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=parse_bytes, help="bytes per array, such as 1GiB (default: 4 x cache)")
     parser.add_argument("--rounds", type=int, default=15, help="runs of each contestant (default 15)")
-    parser.add_argument("--kernel", nargs="+", choices=list(KERNELS), default=list(KERNELS))
+    parser.add_argument("--kernel", nargs="+", choices=DEFAULT_KERNELS, default=DEFAULT_KERNELS)
     parser.add_argument("--dtype", nargs="+", choices=["float64", "float32"], default=["float64", "float32"])
     parser.add_argument("--strict", action="store_true", help="fail if a ratio is below its target")
     parser.add_argument("--cc", default=os.environ.get("CC", "gcc"), help="C compiler with OpenMP (default gcc)")
