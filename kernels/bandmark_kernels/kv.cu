@@ -314,8 +314,8 @@ bandmark_kv(const cached* __restrict__ K, const cached* __restrict__ V,
     u64 i = tiles * blockIdx.y / gridDim.y + threadIdx.x / 32 * UNROLL;
     ROLLED for (; i + UNROLL <= whole; i += WARPS * UNROLL)
         take<true, UNROLL>(K + at, V + at, i * TILE, m, unit, query, seen);
-    const u64 last = i + UNROLL < end ? i + UNROLL : end;
-    ROLLED for (; i < last; ++i) take<false, 1>(K + at, V + at, i * TILE, m, unit, query, seen);
+    ROLLED for (; i < end; ++i)  // at most UNROLL tiles are left, all of them to one warp
+        take<false, 1>(K + at, V + at, i * TILE, m, unit, query, seen);
     block_total(seen, total, highest, sum);
     const u64 heads = (u64)gridDim.x * GROUP, range = (u64)blockIdx.y * heads + head;
     for (int e = threadIdx.x * WORD; e < GROUP * HEAD_DIM; e += THREADS * WORD)

@@ -19,10 +19,10 @@ class Mutation:
     dtype: str = "float32"
 
 
-MATRICES = tuple(name for name, kernel in KERNELS.items() if kernel.is_matrix)
+MATRICES = tuple(name for name, kernel in KERNELS.items() if kernel.suite == "gemv")
 REDUCTIONS = tuple(name for name, kernel in KERNELS.items() if kernel.is_reduction)
 OPTIMIZERS = tuple(name for name, kernel in KERNELS.items() if kernel.suite == "training")
-TILED = tuple(name for name in KERNELS if name not in MATRICES)
+TILED = tuple(name for name, kernel in KERNELS.items() if not kernel.is_matrix)
 
 OUT = "out of bounds"
 RACE = "race"

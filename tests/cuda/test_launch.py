@@ -19,7 +19,15 @@ kernels = st.sampled_from(list(TABLE.values()))
 cases = st.sampled_from([(TABLE[kernel], DTYPES[dtype]) for kernel, dtype in CASES])
 dtypes = st.sampled_from(list(DTYPES.values()))
 sm_counts = st.integers(1, 200)
-MATRICES = [k for k in KERNELS.values() if k.is_matrix]
+MATRICES = [k for k in KERNELS.values() if k.suite == "gemv"]
+
+
+def shape_of(kernel: Kernel, elements: int, m: int) -> Shape:
+    """Return a size of about so many elements: a matrix has m rows, or as many as it takes where its columns are fixed."""
+    if not kernel.is_matrix:
+        return Shape(elements)
+    columns = kernel.columns or -(-elements // m // kernel.least_columns) * kernel.least_columns
+    return Shape(columns, -(-elements // columns) if kernel.columns else m)
 
 
 def values(kernel: Kernel, dtype: str) -> dict[str, Any]:
@@ -36,7 +44,7 @@ def test_arguments_have_exact_widths(label: str, dtype: str) -> None:
     """Scalars arrive in the accumulator's type and counts as unsigned 64-bit numbers, whatever the kernel."""
     kernel = TABLE[label]
     prog = program(kernel, DTYPES[dtype], "v16", capability=(9, 0))
-    for step in launches(prog, Shape(4096, 4096 if kernel.is_matrix else None), sm_count=48).steps:
+    for step in launches(prog, shape_of(kernel, 1 << 24, 4096), sm_count=48).steps:
         scalars = [a.dtype.name for a in step.arguments(values(kernel, dtype)) if isinstance(a, np.generic)]
         assert set(scalars) <= {DTYPES[dtype].accumulator, "uint64"}
         assert scalars[-1] == "uint64"
@@ -72,10 +80,10 @@ def test_missing_argument_is_named() -> None:
 
 
 def test_wide_loads_need_a_device_that_has_them() -> None:
-    """v32 is offered from compute capability 10.0 on, and refused by name below."""
+    """v32 is offered from compute capability 10.0 on, but for attention, and refused by name below."""
     for kernel in KERNELS.values():
         assert "v32" not in variants(kernel, (9, 0))
-        assert "v32" in variants(kernel, (10, 0))
+        assert ("v32" in variants(kernel, (10, 0))) == (kernel.attention is None)
     with pytest.raises(ValueError, match=r"no variant 'v32' of copy on compute capability 9\.0; choose one of v16, "):
         program(KERNELS["copy"], DTYPES["float32"], "v32", capability=(9, 0))
 
@@ -114,7 +122,7 @@ def test_native_conversion_needs_a_target_of_its_own() -> None:
 def test_grids_are_legal(case: tuple[Kernel, Any], sm_count: int, n: int, data: st.DataObject) -> None:
     """No grid is empty or beyond CUDA's limits, for any size up to 2 ** 33 elements and 2 ** 32 rows."""
     kernel, dtype = case
-    shape = Shape(n // (m := data.draw(st.integers(1, min(n, 1 << 32)))), m) if kernel.is_matrix else Shape(n)
+    shape = shape_of(kernel, n, data.draw(st.integers(1, min(n, 1 << 32))))
     for variant in variants(kernel, (12, 0)):
         plan = launches(program(kernel, dtype, variant, capability=(12, 0)), shape, sm_count=sm_count)
         assert all(0 < step.grid[0] < 2**31 and 0 < step.grid[1] < 2**16 for step in plan.steps)
@@ -128,9 +136,8 @@ def test_workspace_is_below_one_percent_at_memory_size(
     """From 256 MiB on, writing and reading the workspace moves less than 1 % of the counted bytes."""
     kernel, dtype = case
     elements = 8 * 256 * MIB // kernel.element_bits(dtype)
-    m = (1 << shift) + more % (1 << shift)
-    columns = -(-elements // m // kernel.least_columns) * kernel.least_columns
-    shape = Shape(columns, m) if kernel.is_matrix else Shape(elements + more)
+    rows = (1 << shift) + more % (1 << shift)
+    shape = shape_of(kernel, elements if kernel.is_matrix else elements + more, rows)
     prog = program(kernel, dtype, "v16", capability=(12, 0))
     plan = launches(prog, shape, sm_count=sm_count)
     counted = kernel.bytes_read(shape, dtype) + kernel.bytes_written(shape, dtype)

@@ -6,19 +6,25 @@ import re
 from dataclasses import replace
 
 import pytest
+from attention_check import wrong_codes
 from cuda_check import TABLE, awkward_shapes, call, host_source, make_program, wrong_roundings
 from cuda_host import Host
+from extremes_check import SLOPES, small_weights_error, steep_error
 from mutations import MUTATIONS, ROUNDINGS, Mutation
+from mutations_kv import KV_DECODING, KV_EXTREMES, KV_MUTATIONS
 from mutations_packed import DECODING, PACKED_MUTATIONS
 from packed_check import wrong_weights
 
-from bandmark_kernels import DTYPES, KERNELS, PACKED
+from bandmark_kernels import CACHES, DTYPES, KERNELS, PACKED, Kernel
 from bandmark_kernels.cuda import Program
+from bandmark_kernels.kv import kv_kernel
+
+ORDINARY = [*MUTATIONS, *PACKED_MUTATIONS, *KV_MUTATIONS]
 
 
-def broken(mutation: Mutation) -> Program:
-    """Return the program of a mutated kernel."""
-    kernel = TABLE[mutation.kernel]
+def broken(mutation: Mutation, kernel: Kernel | None = None) -> Program:
+    """Return the program of a mutated kernel: of the table, or for other heads."""
+    kernel = kernel or TABLE[mutation.kernel]
     prog = make_program(kernel, kernel.dtypes_among([DTYPES[mutation.dtype]])[0])
     assert mutation.old in prog.source, f"{mutation.label}: what is to be replaced is not in {mutation.kernel} any more"
     changed = prog.source.replace(mutation.old, mutation.new)
@@ -28,13 +34,11 @@ def broken(mutation: Mutation) -> Program:
 @pytest.fixture(scope="module")
 def compiled(host: Host) -> Host:
     """Every mutant, compiled."""
-    host.compile(host_source(broken(m)) for m in (*MUTATIONS, *ROUNDINGS, *PACKED_MUTATIONS, *DECODING))
+    host.compile(host_source(broken(m)) for m in (*ORDINARY, *ROUNDINGS, *DECODING))
     return host
 
 
-@pytest.mark.parametrize(
-    "mutation", [*MUTATIONS, *PACKED_MUTATIONS], ids=lambda m: f"{m.kernel}-{m.label}".replace(" ", "_")
-)
+@pytest.mark.parametrize("mutation", ORDINARY, ids=lambda m: f"{m.kernel}-{m.label}".replace(" ", "_"))
 def test_broken_kernel_is_caught(compiled: Host, mutation: Mutation) -> None:
     """A broken kernel fails at one of the awkward sizes, for the reason that its change makes."""
     prog = broken(mutation)
@@ -58,8 +62,23 @@ def test_broken_decoding_is_caught(compiled: Host, mutation: Mutation) -> None:
     assert wrong_weights(compiled, broken(mutation)) != []
 
 
+@pytest.mark.parametrize("mutation", KV_DECODING, ids=lambda m: m.label.replace(" ", "_"))
+def test_broken_decoding_of_a_cache_is_caught(compiled: Host, mutation: Mutation) -> None:
+    """Codes of a cache that are decoded wrongly, however few, are caught by the test of all."""
+    assert wrong_codes(compiled, broken(mutation, kv_kernel(16, 16, 64, "fp8"))) != []
+
+
+@pytest.mark.parametrize("mutation", KV_EXTREMES, ids=lambda m: m.label.replace(" ", "_"))
+def test_broken_softmax_is_caught(compiled: Host, mutation: Mutation) -> None:
+    """A softmax that is right while scores are close together is caught by those that are far apart."""
+    prog = broken(mutation, kv_kernel(2, 1, 64))
+    errors = (steep_error(compiled, prog, slope) for slope in SLOPES)
+    assert small_weights_error(compiled, prog) > 1 or any(error > 1 for error in errors)
+
+
 def test_every_kernel_is_broken_in_many_ways() -> None:
     """No kernel of the table goes without mutations, so a new one must bring its own, and each format some."""
-    assert {name: sum(m.kernel == name for m in MUTATIONS) >= 8 for name in KERNELS} == dict.fromkeys(KERNELS, True)
+    counts = {name: sum(m.kernel == name for m in ORDINARY) for name in (*KERNELS, *(k.label for k in CACHES.values()))}
+    assert [name for name, count in counts.items() if count < 8] == []
     formats = [kernel.label for kernel in PACKED.values()]
     assert {m.kernel for m in PACKED_MUTATIONS} == set(formats) and len(PACKED_MUTATIONS) > 30
