@@ -28,6 +28,9 @@ MIN_CAPABILITY: Capability = (8, 0)
 WIDE_CAPABILITY: Capability = (10, 0)
 """The first compute capability with 32-byte loads (PTX ISA, ld: .v8.b32 needs sm_100)."""
 
+FP8_CAPABILITY: Capability = (8, 9)
+"""The first compute capability that converts e4m3 by an instruction (PTX ISA, cvt: .e4m3x2 needs sm_89)."""
+
 FP4_TARGETS: dict[Capability, str] = {(10, 0): "sm_100a", (10, 3): "sm_103a", (12, 0): "sm_120a", (12, 1): "sm_121a"}
 """What to compile for where there is an instruction that converts e2m1 (PTX ISA, cvt: .e2m1x2 needs a target of one
 architecture alone). Compilers before CUDA 13 refuse it beside the -arch that CuPy adds: `fp4_probe` tells."""
@@ -120,7 +123,9 @@ def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capabilit
     native = variant.endswith(FP4)
     heads = kernel.attention
     layout = (
-        _attention_layout(heads, kernel.element_bits(dtype)) if heads else _layout(kernel, pack_bytes, native=native)
+        _attention_layout(heads, kernel.element_bits(dtype), crowded=capability < FP8_CAPABILITY)
+        if heads
+        else _layout(kernel, pack_bytes, native=native)
     )
     macros = {
         "ELEMENT": kernel.element(dtype).name,
@@ -179,13 +184,20 @@ def _layout(kernel: Kernel, pack_bytes: int, *, native: bool) -> Layout:
     return Layout(threads=256, unroll=unroll, blocks_per_sm=blocks)
 
 
-def _attention_layout(form: Attention, bits: int) -> Layout:
-    """Return a layout in which a thread has 256 bytes in flight, or a head's 16 tokens where these are more."""
+def _attention_layout(form: Attention, bits: int, *, crowded: bool) -> Layout:
+    """Return a layout in which a thread has 256 bytes in flight, or a head's 16 tokens where these are more.
+
+    Args:
+        form: the geometry.
+        bits: those of a number of the cache.
+        crowded: whether the device has no instruction that converts e4m3, and so needs more registers for it.
+    """
     tile_bytes = form.head_dim * bits // 8  # of a thread: its part of 16 tokens of K and of V
     unroll, columns = max(1, 256 // tile_bytes), 2 if form.group > 8 else 1
     # what is loaded; sums and query, and scores, for each eight query heads
     registers = unroll * tile_bytes // 4 + columns * (3 * form.head_dim // 8 + 4 * unroll)
-    return Layout(threads=128, unroll=unroll, blocks_per_sm=4 if registers <= 96 else 3 if registers <= 128 else 2)
+    blocks = 2 if registers > 128 or (crowded and form.cache_format) else 4 if registers <= 96 else 3
+    return Layout(threads=128, unroll=unroll, blocks_per_sm=blocks)
 
 
 def _attention_macros(form: Attention) -> dict[str, object]:

@@ -289,8 +289,8 @@ __device__ __forceinline__ void block_total(
     }
 }
 
-// Without FP8 the scales are null. The workspace: a float32 for each element of out and each range; then the highest score and the sum of weights of
-// each query head and range.
+// Without FP8 the scales are null. The workspace: a float32 for each element of out and each range; then the highest
+// score and the sum of weights of each query head and range.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM)
 bandmark_kv(const cached* __restrict__ K, const cached* __restrict__ V,
             const float* __restrict__ k_scale, const float* __restrict__ v_scale,

@@ -24,6 +24,7 @@ from listing import load_runs, loop, path_length
 
 from bandmark_kernels import DTYPES
 from bandmark_kernels.cuda import Program, program, variants
+from bandmark_kernels.spec import Attention
 
 ARCHITECTURES = (80, 86, 89, 90, 100, 103, 120, 121)
 """NVIDIA's architectures since Ampere, but for the Jetson boards'."""
@@ -76,6 +77,8 @@ class Measured:
     """Conversions of e2m1 by an instruction of their own, in that loop, per 16 bytes of codes that it loads."""
     fp8: float
     """Those of e4m3."""
+    products: float
+    """Products of 16 x 8 x 16 on the tensor cores, in that loop, per 16 bytes that it loads."""
     flushing: int
     """Sums and products of floats that take subnormal numbers for zero."""
 
@@ -92,6 +95,10 @@ def measure(function: Function, prog: Program, arch: int) -> Measured:
     arrays, weights = prog.kernel.traffic, prog.kernel.weights
     if weights:
         arrays = layout.rows
+    elif prog.kernel.attention:  # a round's loads, of K and of V
+        arrays = sum(bits * count for bits, count in promised(prog, "is_read").items()) / (
+            8 * prog.pack_bytes * layout.unroll
+        )
     elif prog.kernel.name == "gemv":  # of ROWS + 1 packs one is x's, which comes from the cache
         streamed, arrays = streamed * layout.rows // (layout.rows + 1), layout.rows
     packs = arrays * layout.unroll * prog.pack_bytes
@@ -115,6 +122,7 @@ def measure(function: Function, prog: Program, arch: int) -> Measured:
         per_byte=issued / moved,
         fp4=16 * sum(".E2M1.UNPACK" in i for i in repeated) / packs,
         fp8=16 * sum(".E4M3.UNPACK" in i for i in repeated) / packs,
+        products=16 * sum(i.split()[0].startswith("HMMA.16816") for i in repeated) / packs,
         flushing=sum(bool(re.search(r"\b[FH](ADD|MUL|FMA)2?\S*\.FTZ", i)) for i in instructions),
     )
 
@@ -127,10 +135,20 @@ def promised(prog: Program, how: str) -> dict[int, int]:
     kernel, layout, found = prog.kernel, prog.layout, Counter[int]()
     if kernel.weights:
         return {8 * prog.pack_bytes: layout.rows * layout.unroll} if how == "is_read" else {}
+    if kernel.attention:
+        return _of_attention(kernel.attention, prog) if how == "is_read" else {}
     for operand in kernel.large:
         width = operand.number(prog.dtype).itemsize
         if getattr(operand, how):
             found[8 * prog.lanes * width] += layout.unroll * (layout.rows + 1 if kernel.name == "gemv" else 1)
+    return dict(found)
+
+
+def _of_attention(form: Attention, prog: Program) -> dict[int, int]:
+    """Return the loads of a round: of K four lanes share a row, of V eight, where that leaves them whole packs."""
+    found = Counter({8 * prog.pack_bytes: prog.layout.unroll * 2 * form.head_dim // (4 * prog.lanes)})
+    lanes = prog.lanes // 2 if form.head_dim % (8 * prog.lanes) else prog.lanes
+    found[8 * prog.pack_bytes * lanes // prog.lanes] += prog.layout.unroll * 4 * form.head_dim // (8 * lanes)
     return dict(found)
 
 
@@ -150,13 +168,14 @@ def faults(measured: Measured, prog: Program, arch: int) -> list[str]:
     arrays = layout.rows + (kernel.weights is None) if kernel.name == "gemv" else sum(o.is_read for o in kernel.large)
     writable = arrays if kernel.weights else sum(o.role == "inout" for o in kernel.large)
     loads, stores = promised(prog, "is_read"), promised(prog, "is_written")
+    constant = sum(loads.values()) if kernel.attention else (arrays - writable) * layout.unroll
     if measured.spills:
         found.append(f"{measured.spills} bytes or instructions of stack and local memory")
     for bits, count in loads.items():
         if (seen := measured.load_bits.get(bits, 0)) < count:
             found.append(f"{seen} loads of {bits // 8} bytes in a run, not {count}")
-    if measured.constant < (arrays - writable) * layout.unroll:
-        found.append(f"{measured.constant} of them read-only, not {(arrays - writable) * layout.unroll}")
+    if measured.constant < constant:
+        found.append(f"{measured.constant} of them read-only, not {constant}")
     for bits, count in stores.items():
         if (seen := measured.store_bits.get(bits, 0)) < count:
             found.append(f"{seen} stores of {bits // 8} bytes, not {count}")
@@ -239,7 +258,7 @@ def _resident_warps(registers: int, prog: Program, arch: int) -> int:
     per_block = prog.layout.threads // 32
     warps = 4 * (16384 // (-(-registers // 8) * 8 * 32))
     blocks = min(warps, MAX_WARPS.get(arch, 64)) // per_block
-    if prog.kernel.is_reduction or prog.variant == "v16-gridstride":
+    if prog.kernel.is_reduction or prog.kernel.attention or prog.variant == "v16-gridstride":
         blocks = min(blocks, prog.layout.blocks_per_sm)
     return blocks * per_block
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cuda_check import TABLE
 from sass_figures import Figure
+from sass_kv import BEFORE_SM_89, KV_FIGURES
 from sass_packed import PACKED_FIGURES, headroom
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ FIGURES = (
         lambda r: r.measured.registers <= 64 and r.measured.kib_in_flight >= 112,
     ),
     *PACKED_FIGURES,
+    *KV_FIGURES,
 )
 
 
@@ -127,7 +129,7 @@ def figures(rows: Sequence[Row]) -> list[str]:
         about = [row for row in rows if figure.of(row)]
         have = sum(map(figure.met, about))
         lines.append(f"| {figure.what} | {have} of {len(about)} | {figure.unmet if have < len(about) else ''} |")
-    return [*lines, "", *_CONTROLS]
+    return [*lines, "", *BEFORE_SM_89, "", *_CONTROLS]
 
 
 _CONTROLS = (
@@ -199,6 +201,7 @@ _INTRODUCTION = (
     "  sm_103 (B200), 5.5 on sm_90 (H200), 7.6 elsewhere (A100).",
     "  Where weights of 8 and 4 bits take more, that is said below.",
     "- v32 is for sm_100 and above, the first with 32-byte loads. A write loads nothing; a sum stores no pack.",
+    "- kv is compiled for 32 query heads of 128 elements over 8 KV heads, like those of `bandmark run --kernel kv`.",
     "- Variants in -fp4 are for nvfp4 and mxfp4, compiled for sm_100a, sm_103a, sm_120a and sm_121a.",
     "- The verdict is ok where all loads of a round stand in one run, at full width and read-only unless the",
     "  kernel writes the array or must load it before a barrier (packed weights), stores have full width, enough is in",

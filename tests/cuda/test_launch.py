@@ -23,7 +23,7 @@ MATRICES = [k for k in KERNELS.values() if k.suite == "gemv"]
 
 
 def shape_of(kernel: Kernel, elements: int, m: int) -> Shape:
-    """Return a size of about so many elements: a matrix has m rows, or as many as it takes where its columns are fixed."""
+    """Return a size of about so many elements: a matrix has m rows, or as many as columns of its own need."""
     if not kernel.is_matrix:
         return Shape(elements)
     columns = kernel.columns or -(-elements // m // kernel.least_columns) * kernel.least_columns

@@ -14,6 +14,7 @@ from sass_page import FIGURES, markdown
 from bandmark_kernels import DTYPES, KERNELS
 from bandmark_kernels.cuda import Program, program, source
 from bandmark_kernels.cuda_launch import clock_probe, delay
+from bandmark_kernels.kv import kv_kernel
 
 ARCHITECTURES = (90, 103, 121)
 SLICE = [(k, d, v, a) for k, d, v, a in cases(ARCHITECTURES) if v == "v16" or d == "float32"]
@@ -32,6 +33,28 @@ def test_machine_code_keeps_its_promises(table: dict[tuple[str, str, str, int], 
     """Loads are wide, early, read-only and enough, stores wide, and nothing spills, in every dtype and variant."""
     broken = {key: r.faults for key, r in table.items() if (key[0], key[3]) == (kernel, arch) and r.faults}
     assert broken == {}
+
+
+@pytest.mark.parametrize("arch", [80, 90, 121])
+@pytest.mark.parametrize("form", [(64, 8, 64, "fp8"), (32, 2, 128, None), (16, 8, 192, "fp8"), (64, 8, 256, None)])
+def test_attention_of_other_heads(form: tuple[int, int, int, str | None], arch: int) -> None:
+    """Nothing spills for any size of heads and groups, and as much is in flight as for those of the document.
+
+    Of heads of 256 elements a round is 512 bytes, and there are registers for half of it at a time.
+    """
+    found = judge(program(kv_kernel(*form), DTYPES["float16"], "v16", capability=divmod(arch, 10)), arch)
+    assert (found.measured.spills, found.measured.kib_in_flight >= 48) == (0, True)
+    expected = ("in a run", "read-only") if form[2] == 256 else ()
+    assert [fault for fault in found.faults if not any(words in fault for words in expected)] == []
+
+
+def test_attention_by_the_wrong_means_is_found() -> None:
+    """Cut to half of the registers attention spills, and without __restrict__ it may not take the read-only path."""
+    prog = program(KERNELS["kv"], DTYPES["float16"], "v16", capability=(9, 0))
+    crowded = prog.source.replace("__launch_bounds__(THREADS, BLOCKS_PER_SM)", "__launch_bounds__(THREADS, 7)")
+    assert any("stack and local memory" in fault for fault in judge(replace(prog, source=crowded), 90).faults)
+    writable = prog.source.replace("__restrict__", "")
+    assert any("read-only" in fault for fault in judge(replace(prog, source=writable), 90).faults)
 
 
 def _triad(arch: int) -> Program:
