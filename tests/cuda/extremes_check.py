@@ -10,6 +10,7 @@ from cuda_host import Host
 from numpy.typing import NDArray
 
 from bandmark_kernels.cuda import Program
+from bandmark_kernels.cuda_launch import TILE_TOKENS
 
 TOKENS = 2053
 """So many that each warp takes several tiles of each of several ranges."""
@@ -48,6 +49,7 @@ def steep_error(host: Host, prog: Program, slope: float) -> float:
 
 
 def small_weights_error(host: Host, prog: Program) -> float:
-    """Return the error where the first token outweighs each other one a million times, and its values are 0."""
-    scores = np.where(np.arange(TOKENS) == 0, 0.0, -13.75)
-    return _error(host, prog, _scored(prog, scores, np.where(np.arange(TOKENS)[:, None], np.ones(64), 0.0)))
+    """Return the error where the first token of each tile, of value 0, outweighs the others a million times."""
+    heavy = np.arange(TOKENS) % TILE_TOKENS == 0
+    values = np.where(heavy[:, None], 0.0, np.full(64, 64.0))
+    return _error(host, prog, _scored(prog, np.where(heavy, 0.0, -13.75), values))

@@ -104,10 +104,13 @@ def test_halves_round_like_the_reference(host: Host, dtype: str, s: float) -> No
     assert wrong_roundings(host, make_program(KERNELS["scale"], DTYPES[dtype]), s) == 0
 
 
-@pytest.mark.parametrize("kernel", SUMS)
+@pytest.mark.parametrize("kernel", [name for name in SUMS if TABLE[name].attention is None])
 def test_workspace_traffic_is_what_the_plan_says(host: Host, kernel: str) -> None:
-    """The workspace is written once and read once: its real traffic is twice its size."""
-    prog = make_program(TABLE[kernel], DTYPES["float32" if "float32" in TABLE[kernel].dtypes else "float16"])
+    """The workspace is written once and read once: its real traffic is twice its size.
+
+    Of attention each element of out takes the weights of its head from there once more, which the cache has by then.
+    """
+    prog = make_program(TABLE[kernel], DTYPES["float32"])
     shape = _split(prog.kernel, Shape(16_384, 2), Shape(64, 1030))
     plan = launches(prog, shape, sm_count=2)
     assert len(plan.steps) == 2
