@@ -118,6 +118,7 @@ def plan(
             # Backends that share the host's arrays need one set; every case on a device has its own.
             running = [(b, name) for b, name, reason in found if reason is None]
             copies = len({(b.memory_name, None if b.threads else name) for b, name in running}) or 1
+            copies += laid_out_anew(kernel, [backend for backend, _ in running])
             if kernel.name == "gemv" and sizing.matrices:
                 groups += [
                     _layer_group(kernel, dtype, matrix, forms=found, sizing=sizing, copies=copies)
@@ -132,6 +133,11 @@ def plan(
 
 Form = tuple[Backend, str | None, str | None]
 """A backend, a variant or None for the default, and why it does not run."""
+
+
+def laid_out_anew(kernel: Kernel, running: Sequence[Backend]) -> int:
+    """Return how many more sets of a kernel's arrays there are because a library lays them out in memory of its own."""
+    return sum(backend.name == "torch" and kernel.torch.lays_out for backend in running)
 
 
 def _layer_group(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bandmark.judge import DRAM_FROM
-from bandmark.plan import Case
+from bandmark.plan import Case, laid_out_anew
 
 ROTATE_OVER = 5
 """The sets fill this many last-level caches, and one set more, so that none is read again while it is cached: as
@@ -45,5 +45,6 @@ def group_copies(cases: Sequence[Case]) -> int:
     kernel, backend, layer = cases[0].kernel, cases[0].backend, cases[0].layer
     set_bytes = kernel.working_set(cases[0].shape, cases[0].dtype)
     # Libraries on a CPU share their sets; on a device each case has its own.
-    room = backend.budget().default_bytes // (1 if backend.threads is not None else len(cases))
+    sets = 1 if backend.threads is not None else len(cases)
+    room = backend.budget().default_bytes // (sets + laid_out_anew(kernel, [case.backend for case in cases]))
     return copies_for(set_bytes, backend.device.llc_bytes, room, MOST_LAYER_COPIES if layer else MOST_COPIES)

@@ -196,7 +196,8 @@ def _torch_body(form: WeightFormat) -> Body:
     """Return torch's body for a format, and where it has rows."""
     bind, on_accelerators, on_cpu = TORCH.get(form.name, (partial(bind_reference, form), False, False))
     dtypes, cpu_dtypes = (("float32",) if able else () for able in (on_accelerators, on_cpu))
-    return Body(bind, dtypes, TORCH_PACKED[form.name], cpu_dtypes=cpu_dtypes)
+    lays_out = bind is bind_torch_fp16
+    return Body(bind, dtypes, TORCH_PACKED[form.name], cpu_dtypes=cpu_dtypes, lays_out=lays_out)
 
 
 def _kernel(form: WeightFormat) -> Kernel:

@@ -142,6 +142,8 @@ class Body:
     """The dtypes on a CPU, where they are fewer than on an accelerator."""
     folds: Mapping[str, Fold] = field(default_factory=dict)
     """For reductions: which fold this body computes, by dtype; a sum where nothing is said."""
+    lays_out: bool = False
+    """Whether `bind` copies the largest operands, to lay them out as the library wants them."""
     variant: str | None = None
     """What `bind` is called where the body has other forms."""
     variants: Mapping[str, TeamBind] = field(default_factory=dict)

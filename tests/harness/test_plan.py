@@ -186,6 +186,18 @@ def test_a_size_is_that_of_the_widest_arrays() -> None:
         plan([KERNELS["adamw_master"]], [], [numpy_like()], replace(sizing, asked_bytes=2 * MIB))
 
 
+def test_a_copy_in_a_layout_of_its_own_counts() -> None:
+    """Torch lays fp16 weights out anew: two sets have half the room each, and a --size without room is refused."""
+    torch = FakeBackend(name="torch", memory_name="host")
+    budget = MemoryBudget(8 * MIB, 8 * MIB, "so much")
+    sizing = Sizing(llc_bytes=None, peak_gbs=None, budget=budget)
+    for name, most in (("fp16", 4), ("bf16", 8)):
+        (group,) = plan([PACKED[name]], [DTYPES["float32"]], [numpy_like(), torch], sizing)
+        assert 0.9 * most * MIB < group.kernel.working_set(group.shape, group.dtype) < 1.01 * most * MIB
+    with pytest.raises(UsageError, match="Give --size 4MiB or less"):
+        plan([PACKED["fp16"]], [], [numpy_like(), torch], replace(sizing, asked_bytes=5 * MIB))
+
+
 def numpy_like(**changes: object) -> FakeBackend:
     """A backend of the host's memory."""
     return FakeBackend(name="one", memory_name="host", **changes)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from bandmark.decode.matrices import Matrix
 from bandmark.judge import DRAM_FROM
 from bandmark.memory import MemoryBudget
 from bandmark.rotation import MOST_COPIES, MOST_LAYER_COPIES, ROTATE_OVER, copies_for, group_copies
-from bandmark_kernels import Shape
+from bandmark_kernels import KERNELS, Shape
 from fakes import FAKE_GPU, FakeBackend, make_group
 
 MIB = 2**20
@@ -54,6 +54,9 @@ def test_a_group_shares_the_room() -> None:
     assert group_copies(make_group("copy", [one, two]).cases) == 10
     assert group_copies(make_group("copy", [one, none]).cases) == 20
     assert group_copies(make_group("copy", [none]).cases) == 1
+    torch = FakeBackend(name="torch", device=device, room=room)
+    anew = replace(KERNELS["copy"], torch=replace(KERNELS["copy"].torch, lays_out=True))
+    assert group_copies([replace(case, kernel=anew) for case in make_group("copy", [torch]).cases]) == 10
 
 
 def test_on_a_cpu_a_models_matrices_rotate() -> None:
