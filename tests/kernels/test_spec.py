@@ -94,10 +94,3 @@ def test_kernels_in_place_are_checked_with_other_scalars(name: str) -> None:
     in_place = any(o.role == "inout" for o in kernel.outputs)
     assert in_place == bool(kernel.steady) == bool(kernel.check_scalars)
     assert not in_place or kernel.check_scalars != kernel.scalars
-
-
-def test_elements_of_a_shape() -> None:
-    """A matrix has m x n elements, a vector n."""
-    assert Shape(5).n_elements == 5
-    assert Shape(5, m=3).n_elements == 15
-    assert [Shape(5, m=3).count(e) for e in ("n", "m", "mn", "1")] == [5, 3, 15, 1]  # type: ignore[arg-type]

@@ -13,8 +13,8 @@ from bandmark.record import Result
 from bandmark.store import read_rows
 from bandmark.validation.rows import check_row, near
 from bandmark.validation.validate import check_run
-from bandmark_kernels import DTYPES, PACKED, Shape, find_kernel
-from bandmark_kernels.dtypes import FLOAT32
+from bandmark_kernels import PACKED, DType, Kernel, Shape, find_kernel
+from bandmark_kernels.dtypes import FLOAT16, FLOAT32
 from corpus import DEVICE, GB10, good_run, pair
 from fakes import make_peak, make_result
 
@@ -134,46 +134,34 @@ def test_near() -> None:
     assert near(1.0, 1.000000005) and not near(1.0, 1.00000002)
 
 
-def packed_row(name: str) -> Result:
-    """A good row of gemv with packed weights, which was not timed."""
-    kernel, shape = PACKED[name], Shape(128, m=10)
+def untimed_row(kernel: Kernel, shape: Shape, dtype: DType, **own: Any) -> Result:
+    """A good row of a kernel with a matrix, which was not timed."""
     return make_result(
         status="unsupported",
         reason="no op",
-        kernel="gemv",
-        suite="gemv",
-        dtype="float32",
-        weight_format=name,
-        m=10,
-        n=128,
-        n_elements=1280,
-        bytes_read=kernel.bytes_read(shape, FLOAT32),
-        bytes_written=40,
-        working_set_bytes=kernel.working_set(shape, FLOAT32),
+        kernel=kernel.name,
+        suite=kernel.suite,
+        dtype=dtype.name,
+        weight_format=kernel.weight_format,
+        m=shape.m,
+        n=shape.n,
+        n_elements=shape.n_elements,
+        bytes_read=kernel.bytes_read(shape, dtype),
+        bytes_written=kernel.bytes_written(shape, dtype),
+        working_set_bytes=kernel.working_set(shape, dtype),
         llc_bytes=100,
+        **own,
     )
+
+
+def packed_row(name: str) -> Result:
+    """A good row of gemv with packed weights."""
+    return untimed_row(PACKED[name], Shape(128, m=10), FLOAT32)
 
 
 def cache_row(name: str | None) -> Result:
-    """A good row of kv, which was not timed."""
-    kernel, shape, dtype = find_kernel("kv", name), Shape(1024, m=10), DTYPES["float16"]
-    return make_result(
-        status="unsupported",
-        reason="no op",
-        kernel="kv",
-        suite="attention",
-        dtype="float16",
-        weight_format=name,
-        m=10,
-        n=1024,
-        n_elements=10_240,
-        heads=32,
-        head_dim=128,
-        bytes_read=kernel.bytes_read(shape, dtype),
-        bytes_written=8192,
-        working_set_bytes=kernel.working_set(shape, dtype),
-        llc_bytes=100,
-    )
+    """A good row of kv."""
+    return untimed_row(find_kernel("kv", name), Shape(1024, m=10), FLOAT16, heads=32, head_dim=128)
 
 
 @pytest.mark.parametrize("name", [None, "fp8"])
