@@ -167,6 +167,8 @@ def source(*names: str, prelude: bool = True) -> str:
 
 def _parts(kernel: Kernel) -> tuple[str, ...]:
     """Return the files that a kernel's source consists of, behind prelude.cu."""
+    if kernel.attention:
+        return "tensor", kernel.name
     return ("weights", "gemv_packed") if kernel.weights else (kernel.name,)
 
 
