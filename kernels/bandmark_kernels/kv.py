@@ -15,13 +15,16 @@ from typing import Any
 
 from bandmark_kernels.dtypes import DTYPES, FLOAT8, FLOAT32
 from bandmark_kernels.inputs import Inputs
-from bandmark_kernels.reasons import NUMPY_ATTENTION, TORCH_ATTENTION_CPU, TORCH_ATTENTION_FP8
+from bandmark_kernels.reasons import NUMPY_ATTENTION, TORCH_ATTENTION_CPU, TORCH_ATTENTION_FP8, TORCH_NO_ATTENTION
 from bandmark_kernels.spec import Attention, Body, Kernel, Launch, Operand
 
 MOST_GROUPED = {64: 16, 128: 16, 192: 8, 256: 8}
 """Query heads that may share a KV head, by the size of a head: as many as a thread has registers for."""
 
 HALVES = ("float16", "bfloat16")
+
+NO_ATTENTION = ("No available kernel", "No viable backend")
+"""What torch 2.13 says where none of the forms that it may take goes with the operands or the device."""
 
 CODE_SCALE = 2.0**-5
 """Codes of every size have a root mean square of 97: with such scales, one of 1.6 to 3."""
@@ -139,6 +142,9 @@ def bind_torch(form: Attention, q: Any, K: Any, V: Any, out: Any) -> Launch:
     (seqlenq_ngroups_swapped, github.com/Dao-AILab/flash-attention, csrc/flash_attn/flash_api.cpp); enable_gqa leaves
     that to the library, whose plain path repeats K and V in memory. The op takes no `out`: its result, a thousandth of
     a percent of the cache, is copied.
+
+    Raises:
+        NotImplementedError: no attention of torch reads a cache of such heads once on this device.
     """
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.nn.functional import scaled_dot_product_attention
@@ -152,6 +158,12 @@ def bind_torch(form: Attention, q: Any, K: Any, V: Any, out: Any) -> Launch:
         with sdpa_kernel(one_pass):
             result.copy_(scaled_dot_product_attention(queries, keys, values))
 
+    try:
+        launch()
+    except RuntimeError as problem:
+        if not any(words in str(problem) for words in NO_ATTENTION):
+            raise
+        raise NotImplementedError(TORCH_NO_ATTENTION) from problem
     return launch
 
 

@@ -136,6 +136,25 @@ def test_torchs_attention_is_right(heads: int, kv_heads: int, head_dim: int, dty
     assert not kernel.torch.runs(dtype, on_cpu=True) and kernel.torch.runs(dtype, on_cpu=False)
 
 
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("No available kernel. Aborting execution.", NotImplementedError),
+        ("No viable backend for scaled_dot_product_attention was found.", NotImplementedError),
+        ("CUDA error: out of memory", RuntimeError),
+    ],
+)
+def test_a_device_without_fused_attention(monkeypatch: pytest.MonkeyPatch, said: str, kind: type) -> None:
+    """Where torch has none it is told before anything is timed; any other error is passed on."""
+
+    def refuse(*operands: Any) -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", refuse)
+    with pytest.raises(kind, match="fused attentions" if kind is NotImplementedError else "out of memory"):
+        run_torch(KERNEL, F16, Shape(1024, m=10))
+
+
 def test_zeros_are_verified() -> None:
     """With zeros for inputs every weight is equal, and the output is exactly zero."""
     for kernel, dtype in FORMS:
