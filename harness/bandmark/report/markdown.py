@@ -9,7 +9,7 @@ from bandmark.layers import passes, shapes
 from bandmark.leaderboard import escape, markdown
 from bandmark.report.figures import NAMED
 from bandmark.report.runs import ReportRun
-from bandmark.report.tables import READING, facts, flagged, overview, percent_table
+from bandmark.report.tables import NO_PERCENTAGES, READING, facts, flagged, overview, percent_table
 from bandmark.table import build_table
 
 
@@ -40,7 +40,7 @@ def _run(run: ReportRun) -> list[str]:
         _safe(made.legend),
         "### Percent of peak",
         _safe(f"% of {of}; the highest of several sizes or variants."),
-        _table(header, rows) if rows else "No verified row came from memory, so there are no percentages.",
+        _table(header, rows) if rows else NO_PERCENTAGES,
         "### What was flagged, and why",
         _flagged(run),
     ]

@@ -11,7 +11,7 @@ from bandmark.report.elements import chart, table
 from bandmark.report.figures import SPREAD, bar_chart, beyond, dot_chart, left_out, peak_chart
 from bandmark.report.runs import ReportRun
 from bandmark.report.style import CHART, PAGE, THEME
-from bandmark.report.tables import READING, WORDS, facts, flagged, overview, percent_table
+from bandmark.report.tables import NO_PERCENTAGES, READING, WORDS, facts, flagged, overview, percent_table
 from bandmark.table import LEFT, build_table
 
 _TOP = f"""\
@@ -93,7 +93,7 @@ def _dots(run: ReportRun) -> str:
 def _percents(run: ReportRun) -> str:
     of, header, rows = percent_table(run)
     if not rows:
-        return "<p>No verified row came from memory, so there are no percentages.</p>"
+        return f"<p>{NO_PERCENTAGES}</p>"
     return table(f"% of {of}; the highest of several sizes or variants", header, rows, words=(0, 1))
 
 

@@ -50,6 +50,8 @@ def percent_table(run: ReportRun) -> tuple[str, list[str], list[list[str]]]:
     return of, ["kernel", "dtype", *backends], rows
 
 
+NO_PERCENTAGES = "No row that is ok came from memory, so there are no percentages."
+
 _OF_NAMED = (
     "DGX Spark's 273 / RTX PRO 5000's 1344 / DGX Station's announced 8000 GB/s (it ships with 7100), "
     "because the device's own peak is unknown"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from bandmark.report.markdown import page
+from bandmark.report.page import page as web_page
 from bandmark.report.runs import ReportRun
 from fakes import make_result
 from report_runs import hostile, layers, of_every_status, rows
@@ -40,3 +41,10 @@ def test_a_models_matrices_are_summed() -> None:
     assert "| qkv | numpy |" in text and "qkv 6144 x 4096, 10; lm\\_head 6144 x 1024, 1" in text
     assert "numpy float64: 1.1e-06 GB in 11 ms, 0.0001 GB/s" in text
     assert "One decode step" not in page([ReportRun((make_result(),))])
+
+
+def test_why_there_are_no_percentages() -> None:
+    """Rows that are in doubt have no part in the table of percentages, verified and from memory as they may be."""
+    row = make_result(status="suspect", reason="drift", verified=True, percent_of_dgx_spark=12.0)
+    for written in (page([ReportRun((row,))]), web_page([ReportRun((row,))])):
+        assert "No row that is ok came from memory, so there are no percentages." in written
