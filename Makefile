@@ -49,7 +49,7 @@ test-bench: $(VENV)/.test
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only $(ARGS)
 
 results-docs: $(VENV)/.bench-$(ACCEL)
-	$(BIN)/python -m bandmark.schema results
+	$(BIN)/python -m bandmark.publishing.schema results
 
 clean:
 	rm -rf $(VENV) build dist

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from bandmark.backends import Selection
-from bandmark.device import Device
-from bandmark.measure import StopRule
-from bandmark.peaks import Peak
-from bandmark.record import columns
-from bandmark.request import Request, Session
-from bandmark.runner import Measured, Procedure, run_groups
-from bandmark.store import in_order, to_csv
+from bandmark.backends.select import Selection
+from bandmark.device.device import Device
+from bandmark.device.peaks import Peak
+from bandmark.measure.sampling import StopRule
+from bandmark.results.files import in_order, to_csv
+from bandmark.results.row import columns
+from bandmark.session.runner import Measured, Procedure, run_groups
+from bandmark.session.session import Request, Session
 from fakes import FakeBackend, VirtualClock, make_context, make_group, make_machine, make_peak, noisy
 
 STARTED = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
@@ -62,7 +62,9 @@ def good_run(
     context = replace(make_context(peak or make_peak(0.02)), run_id=run_id, system=system)
     groups = [make_group(kernel, [numpy, torch]) for kernel in kernels]
     procedure = Procedure(time_limit_s=30.0, clock=clock, rule=rule or StopRule())
-    with patch("bandmark.runner.read_cpu_use", return_value=None):  # what else runs here is no part of the pretence
+    with patch(
+        "bandmark.session.runner.read_cpu_use", return_value=None
+    ):  # what else runs here is no part of the pretence
         measured = run_groups(groups, context, procedure, progress=lambda *_: None, save=lambda _: None)
     started = datetime.strptime(run_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     rows = [
@@ -395,8 +397,8 @@ def remade(seconds: Callable[[list[float]], list[float]], entry: int = 0) -> Cal
     """Return a damage that replaces a case's samples, and makes all that follows from them agree."""
 
     def apply(pair: Pair) -> Pair:
-        from bandmark.record import from_cells
-        from bandmark.stats import summarize
+        from bandmark.measure.stats import summarize
+        from bandmark.results.row import from_cells
 
         record = pair.record
         kernel, backend = record["samples"][entry]["kernel"], record["samples"][entry]["backend"]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bandmark_kernels import DTYPES, KERNELS, PACKED, Kernel, find_kernel
-from bandmark_kernels.formats import unpack
+from bandmark_kernels.core.quantized import unpack
 from cupy_errors import CompileException, CUDADriverError
 
 

@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bandmark.assemble import Context
-from bandmark.device import Device
-from bandmark.machine import Machine
-from bandmark.measure import Reading
-from bandmark.memory import MemoryBudget
-from bandmark.peaks import Peak
-from bandmark.plan import Case, Group
-from bandmark.record import SCHEMA, Result
-from bandmark.telemetry import Telemetry
+from bandmark.device.device import Device
+from bandmark.device.machine import Machine
+from bandmark.device.memory import MemoryBudget
+from bandmark.device.peaks import Peak
+from bandmark.device.telemetry import Telemetry
+from bandmark.measure.sampling import Reading
+from bandmark.results.row import SCHEMA, Result
+from bandmark.session.rows import Context
+from bandmark.suites.plan import Case, Group
 from bandmark_kernels import DTYPES, KERNELS, DType, Kernel, Shape
-from bandmark_kernels.inputs import Inputs
+from bandmark_kernels.core.inputs import Inputs
 from kernel_cases import shape_of
 
 GIB = 2**30

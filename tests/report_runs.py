@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bandmark.record import SCHEMA, STATUSES, Result
-from bandmark.report.runs import ReportRun
-from bandmark.store import RunFiles
+from bandmark.reports.runs import ReportRun
+from bandmark.results.files import RunFiles
+from bandmark.results.row import SCHEMA, STATUSES, Result
 from fakes import make_result
 
 HOSTILE = '</title><script src="http://x.test/a.js">alert(1)</script><img src=x onerror=alert(1)>&amp;"\'$x^{2$|`[a](b)'

@@ -19,7 +19,7 @@ from bandmark.comparison.decide import instabilities
 from bandmark.comparison.figures import Figure, Run, Side
 from bandmark.comparison.outcome import Comparison
 from bandmark.comparison.sides import NORMAL_95
-from bandmark.stats import summarize
+from bandmark.measure.stats import summarize
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Rng = np.random.Generator

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bandmark import cli
+from bandmark.cli import main as cli
 from corpus import DAMAGES, good_run, pair
 
 GOOD = pair(good_run())

@@ -26,7 +26,7 @@ def test_no_package_in_the_tests() -> None:
     assert not list(TESTS.rglob("__init__.py"))
 
 
-ELSEWHERE = {"cuda": "cuda/test_sass.py", "cuda_launch": "cuda/test_launch.py"}
+ELSEWHERE = {"cuda": "cuda/test_sass.py", "selftest": "harness/selftest/test_checks.py"}
 """Modules whose tests are named after what they check."""
 
 

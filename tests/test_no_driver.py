@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from bandmark import backends
-from bandmark.backends import first_line, select
-from bandmark.cli import main
+from bandmark.backends import select as backends
+from bandmark.backends.select import first_line, select
+from bandmark.cli.main import main
 from bandmark.errors import BackendUnavailable
 from cupy_gpu import Gpu
 from cupy_standin import StandIn, install

@@ -51,7 +51,7 @@ def test_data_and_sources_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
     """The CUDA sources, the data files, the type marker and the licence are shipped."""
     names = wheel.namelist()
     kernels = {name for name in names if name.startswith("bandmark_kernels/") and name.endswith(".cu")}
-    assert {"bandmark_kernels/triad.cu", "bandmark_kernels/prelude.cu"} <= kernels
+    assert {"bandmark_kernels/stream/triad.cu", "bandmark_kernels/cuda/prelude.cu"} <= kernels
     data = {name for name in names if name.startswith("bandmark/data/")}
     assert data == {f"bandmark/data/{file.name}" for file in (ROOT / "harness/bandmark/data").iterdir()}
     assert any(name.endswith(".csv") for name in data)
@@ -78,7 +78,7 @@ def test_the_metadata(wheel: zipfile.ZipFile) -> None:
     for extra in ("cupy12", "cupy13", "nvml"):
         assert any(need.startswith("nvidia-ml-py") and f"'{extra}'" in need for need in needs), extra
     (path,) = (name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt"))
-    assert "bandmark = bandmark.cli:main" in wheel.read(path).decode()
+    assert "bandmark = bandmark.cli.main:main" in wheel.read(path).decode()
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_the_wheel_works_on_its_own(wheel: zipfile.ZipFile, tmp_path: Path) -> N
     wheel.extractall(tmp_path)
     program = (
         f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\n"
-        "import bandmark, bandmark.catalog as c\n"
+        "import bandmark, bandmark.device.catalog as c\n"
         "print(bandmark.__file__, len(c.load_catalog()))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import bandmark
-from bandmark.cli import build_parser, main
-from bandmark.leaderboard import markdown
-from bandmark.table import HEADER
+from bandmark.cli.main import build_parser, main
+from bandmark.publishing.leaderboard import markdown
+from bandmark.show.table import HEADER
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

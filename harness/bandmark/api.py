@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from bandmark.comparison.decide import MARGIN
 from bandmark.errors import UsageError
-from bandmark.merge import gather, plan_merge
-from bandmark.record import Result, columns
-from bandmark.request import Request, open_session
-from bandmark.runner import Measured
-from bandmark.store import RunFiles, in_order
-from bandmark_kernels.inputs import Pattern
+from bandmark.results.files import RunFiles, in_order
+from bandmark.results.merge import gather, plan_merge
+from bandmark.results.row import Result, columns
+from bandmark.session.runner import Measured
+from bandmark.session.session import Request, open_session
+from bandmark_kernels.core.inputs import Pattern
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ _PANDAS_TYPES = {"str": "str", "int": "Int64", "float": "float64", "bool": "bool
 
 
 class Options(TypedDict, total=False):
-    """The fields of bandmark.request.Request, all of them optional."""
+    """The fields of bandmark.session.session.Request, all of them optional."""
 
     kernels: tuple[str, ...] | None
     backends: tuple[str, ...] | None
@@ -56,7 +56,7 @@ def run(output: str | Path | None = None, *, force: bool = False, **options: Unp
         output: the CSV to write, with its JSON beside it, as `bandmark run` does and `bandmark publish` takes them. The
             raw samples stand in the JSON alone.
         force: replace existing files.
-        options: what to measure and how, as the options of `bandmark run`; bandmark.request.Request describes them.
+        options: what to measure and how, as the options of `bandmark run`; bandmark.session.session.Request describes.
 
     Raises:
         BandmarkError: an option that is not accepted, or a file that can't be written; the message says what is.

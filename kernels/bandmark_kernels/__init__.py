@@ -5,11 +5,14 @@ This package knows nothing of timing, files or the terminal.
 
 from __future__ import annotations
 
-from bandmark_kernels import adamw, adamw_master, add, copy, dot, gemv, gemv_t, kv, nstream, read, scale, triad, write
-from bandmark_kernels.dtypes import DTYPES, DType
-from bandmark_kernels.formats import FORMATS
-from bandmark_kernels.gemv_packed import PACKED
-from bandmark_kernels.spec import DEFAULT_SUITES, Body, Kernel, Launch, Operand, Shape
+from bandmark_kernels.attention import kv
+from bandmark_kernels.core.dtypes import DTYPES, DType
+from bandmark_kernels.core.kernel import DEFAULT_SUITES, Body, Kernel, Launch, Operand, Shape
+from bandmark_kernels.core.quantized import FORMATS
+from bandmark_kernels.gemv import gemv, gemv_t
+from bandmark_kernels.gemv.quantized import PACKED
+from bandmark_kernels.stream import add, copy, dot, nstream, read, scale, triad, write
+from bandmark_kernels.training import adamw, adamw_master
 
 KERNELS: dict[str, Kernel] = {
     module.KERNEL.name: module.KERNEL

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from bandmark.plan import shape_for
+from bandmark.suites.plan import shape_for
 from bandmark_kernels import DTYPES, KERNELS, Shape
-from bandmark_kernels.inputs import make_inputs
+from bandmark_kernels.core.inputs import make_inputs
 from kernel_cases import numpy_cases
 
 Bench = Callable[[Callable[[], object], int], None]

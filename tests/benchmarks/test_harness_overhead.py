@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
-from bandmark.measure import Reading, Samples, StopRule, stop_reason, take
+from bandmark.measure.sampling import Reading, Samples, StopRule, stop_reason, take
 
 SAMPLES = 200
 

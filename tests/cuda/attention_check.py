@@ -12,10 +12,10 @@ from cuda_host import Host, allocate
 from numpy.typing import NDArray
 
 from bandmark_kernels import Shape
-from bandmark_kernels.cuda import Program
-from bandmark_kernels.cuda_launch import launches
-from bandmark_kernels.formats import table
-from bandmark_kernels.kv import reference
+from bandmark_kernels.attention.kv import reference
+from bandmark_kernels.core.cuda import Program
+from bandmark_kernels.core.launch import launches
+from bandmark_kernels.core.quantized import table
 
 PLACES = 4
 """Codes of a word."""

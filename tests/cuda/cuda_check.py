@@ -10,10 +10,10 @@ from cuda_host import Host, Source, Traffic, allocate
 from numpy.typing import NDArray
 
 from bandmark_kernels import CACHES, DTYPES, KERNELS, PACKED, DType, Kernel, Operand, Shape
-from bandmark_kernels.cuda import Program, program, variants
-from bandmark_kernels.cuda_launch import MIN_SPLIT_ROUNDS, MIN_SPLIT_ROWS, TILE_TOKENS, exact_scalars, launches
-from bandmark_kernels.inputs import Inputs, make_inputs
-from bandmark_kernels.verify import max_error
+from bandmark_kernels.core.checks import max_error
+from bandmark_kernels.core.cuda import Program, program, variants
+from bandmark_kernels.core.inputs import Inputs, make_inputs
+from bandmark_kernels.core.launch import MIN_SPLIT_ROUNDS, MIN_SPLIT_ROWS, TILE_TOKENS, exact_scalars, launches
 
 CAPABILITY = (12, 1)
 """That of a device which offers every variant."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bandmark_kernels.cuda_launch import GridLaunch
+from bandmark_kernels.core.launch import GridLaunch
 
 SHIM = Path(__file__).parent / "shim"
 ALIGNMENT = 512

@@ -9,8 +9,8 @@ from attention_check import attend, exact, stored
 from cuda_host import Host
 from numpy.typing import NDArray
 
-from bandmark_kernels.cuda import Program
-from bandmark_kernels.cuda_launch import TILE_TOKENS
+from bandmark_kernels.core.cuda import Program
+from bandmark_kernels.core.launch import TILE_TOKENS
 
 TOKENS = 2053
 """So many that each warp takes several tiles of each of several ranges."""

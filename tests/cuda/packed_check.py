@@ -11,9 +11,9 @@ from cuda_host import Host, allocate
 from numpy.typing import NDArray
 
 from bandmark_kernels import DTYPES, Shape
-from bandmark_kernels.cuda import Program
-from bandmark_kernels.cuda_launch import launches
-from bandmark_kernels.formats import WHOLE_COLUMNS, WeightFormat, unpack
+from bandmark_kernels.core.cuda import Program
+from bandmark_kernels.core.launch import launches
+from bandmark_kernels.core.quantized import WHOLE_COLUMNS, WeightFormat, unpack
 
 F32 = DTYPES["float32"]
 ROW_SCALES = np.array(

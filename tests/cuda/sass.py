@@ -23,8 +23,8 @@ from cuda_check import TABLE
 from listing import load_runs, loop, path_length
 
 from bandmark_kernels import DTYPES
-from bandmark_kernels.cuda import Program, program, variants
-from bandmark_kernels.spec import Attention
+from bandmark_kernels.core.cuda import Program, program, variants
+from bandmark_kernels.core.kernel import Attention
 
 ARCHITECTURES = (80, 86, 89, 90, 100, 103, 120, 121)
 """NVIDIA's architectures since Ampere, but for the Jetson boards'."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sass_figures import Figure
 
 from bandmark_kernels import PACKED
-from bandmark_kernels.cuda import FP4
+from bandmark_kernels.core.cuda import FP4
 
 if TYPE_CHECKING:
     from sass import Row

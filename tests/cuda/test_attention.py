@@ -12,9 +12,9 @@ from cuda_host import Host
 from extremes_check import SLOPES, small_weights_error, steep_error
 
 from bandmark_kernels import DTYPES, Shape
-from bandmark_kernels.cuda import Program
-from bandmark_kernels.cuda_launch import launches
-from bandmark_kernels.kv import MOST_GROUPED, kv_kernel
+from bandmark_kernels.attention.kv import MOST_GROUPED, kv_kernel
+from bandmark_kernels.core.cuda import Program
+from bandmark_kernels.core.launch import launches
 
 FORMS = [
     ((1, 1, 64, None), "bfloat16"),

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark_kernels import CACHES, DTYPES, KERNELS, Kernel, Shape
-from bandmark_kernels.cuda import Program, program
-from bandmark_kernels.cuda_launch import MIN_SPLIT_ROUNDS, TILE_TOKENS, launches
-from bandmark_kernels.kv import MOST_GROUPED, kv_kernel
+from bandmark_kernels.attention.kv import MOST_GROUPED, kv_kernel
+from bandmark_kernels.core.cuda import Program, program
+from bandmark_kernels.core.launch import MIN_SPLIT_ROUNDS, TILE_TOKENS, launches
 
 MIB = 1 << 20
 sm_counts = st.integers(1, 160)

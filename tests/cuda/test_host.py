@@ -21,8 +21,8 @@ from cuda_check import (
 from cuda_host import Host, Source, allocate
 
 from bandmark_kernels import DTYPES, KERNELS, Kernel, Shape
-from bandmark_kernels.cuda_launch import clock_probe, delay, exact_scalars, launches
-from bandmark_kernels.inputs import make_inputs
+from bandmark_kernels.core.inputs import make_inputs
+from bandmark_kernels.core.launch import clock_probe, delay, exact_scalars, launches
 
 SUMS = [name for name, kernel in TABLE.items() if kernel.is_reduction or kernel.is_matrix]
 HALVES = ["float16", "bfloat16"]

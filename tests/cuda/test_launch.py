@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark_kernels import DTYPES, KERNELS, PACKED, Kernel, Shape
-from bandmark_kernels.cuda import FP4, FP4_TARGETS, VARIANTS, fp4_probe, program, variants
-from bandmark_kernels.cuda_launch import clock_probe, delay, exact_scalars, launches
+from bandmark_kernels.core.cuda import FP4, FP4_TARGETS, VARIANTS, fp4_probe, program, variants
+from bandmark_kernels.core.launch import clock_probe, delay, exact_scalars, launches
 
 MIB = 1 << 20
 kernels = st.sampled_from(list(TABLE.values()))

@@ -16,8 +16,8 @@ from mutations_packed import DECODING, PACKED_MUTATIONS
 from packed_check import wrong_weights
 
 from bandmark_kernels import CACHES, DTYPES, KERNELS, PACKED, Kernel
-from bandmark_kernels.cuda import Program
-from bandmark_kernels.kv import kv_kernel
+from bandmark_kernels.attention.kv import kv_kernel
+from bandmark_kernels.core.cuda import Program
 
 ORDINARY = [*MUTATIONS, *PACKED_MUTATIONS, *KV_MUTATIONS]
 

@@ -8,7 +8,7 @@ from cuda_host import Host
 from packed_check import F32, matrix, other_conversion, pairs, wrong_weights
 
 from bandmark_kernels import PACKED, Shape
-from bandmark_kernels.formats import FORMATS, WeightFormat
+from bandmark_kernels.core.quantized import FORMATS, WeightFormat
 
 CASES = [(name, variant) for name, kernel in PACKED.items() for variant in ("v16", "v32")]
 E2M1 = [name for name, kernel in PACKED.items() if kernel.weights and kernel.weights.code == "e2m1"]

@@ -12,9 +12,9 @@ from sass import MAX_PER_BYTE, MIN_KIB_IN_FLIGHT, Row, cases, faults, judge, row
 from sass_page import FIGURES, markdown
 
 from bandmark_kernels import DTYPES, KERNELS
-from bandmark_kernels.cuda import Program, program, source
-from bandmark_kernels.cuda_launch import clock_probe, delay
-from bandmark_kernels.kv import kv_kernel
+from bandmark_kernels.attention.kv import kv_kernel
+from bandmark_kernels.core.cuda import Program, program, source
+from bandmark_kernels.core.launch import clock_probe, delay
 
 ARCHITECTURES = (90, 103, 121)
 SLICE = [(k, d, v, a) for k, d, v, a in cases(ARCHITECTURES) if v == "v16" or d == "float32"]

@@ -13,9 +13,9 @@ from pandas.testing import assert_frame_equal
 import bandmark
 from bandmark.api import Options, to_frame
 from bandmark.errors import FileError, UsageError
-from bandmark.record import columns
-from bandmark.request import Request
-from bandmark.store import RunFiles
+from bandmark.results.files import RunFiles
+from bandmark.results.row import columns
+from bandmark.session.session import Request
 from bandmark.validation.validate import check_run
 from fakes import make_result
 

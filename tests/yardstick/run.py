@@ -23,16 +23,16 @@ from typing import Any
 
 import numpy as np
 
-from bandmark.backends import Selection, select
 from bandmark.backends.host import HostMemory
+from bandmark.backends.select import Selection, select
+from bandmark.device.machine import others_share, read_cpu_use, read_machine
+from bandmark.device.threads import usable_cpus
 from bandmark.errors import BandmarkError
-from bandmark.machine import others_share, read_cpu_use, read_machine
-from bandmark.plan import shape_for
-from bandmark.threads import usable_cpus
+from bandmark.suites.plan import shape_for
 from bandmark.units import format_bytes, parse_bytes
 from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, DType, Kernel
-from bandmark_kernels.inputs import Inputs, make_inputs
-from bandmark_kernels.verify import max_error
+from bandmark_kernels.core.checks import max_error
+from bandmark_kernels.core.inputs import Inputs, make_inputs
 
 SOURCE = Path(__file__).with_name("stream.c")
 FLAGS = ["-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]

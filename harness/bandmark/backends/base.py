@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from bandmark.device import Device
-from bandmark.measure import Launcher
-from bandmark.memory import MemoryBudget
-from bandmark.telemetry import Telemetry
+from bandmark.device.device import Device
+from bandmark.device.memory import MemoryBudget
+from bandmark.device.telemetry import Telemetry
+from bandmark.measure.sampling import Launcher
 from bandmark_kernels import DType, Kernel
-from bandmark_kernels.inputs import Inputs
+from bandmark_kernels.core.inputs import Inputs
 
 
 class Workload(Launcher, Protocol):

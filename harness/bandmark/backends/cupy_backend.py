@@ -11,19 +11,19 @@ from typing import Any
 
 import cupy
 
-from bandmark.backends import first_line
 from bandmark.backends.cupy_devices import bus_id, max_clock_mhz
 from bandmark.backends.cupy_workload import CupyWorkload
 from bandmark.backends.events import delay_seconds
-from bandmark.device import Device
+from bandmark.backends.select import first_line
+from bandmark.device.device import Device
+from bandmark.device.memory import MemoryBudget, available_bytes, device_budget, unified_budget
+from bandmark.device.sensors import Sensors
+from bandmark.device.telemetry import Telemetry
 from bandmark.errors import BackendUnavailable, UsageError
-from bandmark.memory import MemoryBudget, available_bytes, device_budget, unified_budget
-from bandmark.sensors import Sensors
-from bandmark.telemetry import Telemetry
 from bandmark_kernels import DType, Kernel
-from bandmark_kernels.cuda import MIN_CAPABILITY, Program, fp4_probe, program, variants
-from bandmark_kernels.cuda_launch import clock_probe, delay
-from bandmark_kernels.inputs import Inputs
+from bandmark_kernels.core.cuda import MIN_CAPABILITY, Program, fp4_probe, program, variants
+from bandmark_kernels.core.inputs import Inputs
+from bandmark_kernels.core.launch import clock_probe, delay
 
 OUT_OF_MEMORY = 2
 """The status of both cudaErrorMemoryAllocation and CUDA_ERROR_OUT_OF_MEMORY."""

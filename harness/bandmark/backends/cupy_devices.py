@@ -6,8 +6,8 @@ from typing import Any
 
 import cupy
 
-from bandmark.device import Device
-from bandmark.nvml import Nvml
+from bandmark.device.device import Device
+from bandmark.device.nvml import Nvml
 
 
 def list_accelerators() -> tuple[list[tuple[str, Device]], str | None]:

@@ -8,11 +8,11 @@ import cupy
 import numpy as np
 
 from bandmark.backends.events import CLOCK_RECORD, mean_clock_mhz
-from bandmark.measure import Reading
+from bandmark.measure.sampling import Reading
 from bandmark_kernels import DTYPES, Operand
-from bandmark_kernels.cuda_launch import Launches, exact_scalars, launches
-from bandmark_kernels.inputs import Inputs
-from bandmark_kernels.verify import max_error
+from bandmark_kernels.core.checks import max_error
+from bandmark_kernels.core.inputs import Inputs
+from bandmark_kernels.core.launch import Launches, exact_scalars, launches
 
 if TYPE_CHECKING:
     from bandmark.backends.cupy_backend import CupyBackend

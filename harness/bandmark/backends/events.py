@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from statistics import median
 from typing import Any
 
-from bandmark.measure import Reading
-from bandmark.telemetry import Glance
+from bandmark.device.telemetry import Glance
+from bandmark.measure.sampling import Reading
 
 DELAY_BASE_S = 100e-6
 DELAY_PER_LAUNCH_S = 12e-6

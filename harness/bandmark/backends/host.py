@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bandmark.memory import MemoryBudget, available_bytes, host_budget
-from bandmark.threads import Team
+from bandmark.device.memory import MemoryBudget, available_bytes, host_budget
+from bandmark.device.threads import Team
 from bandmark_kernels import Launch, Operand
-from bandmark_kernels.inputs import Inputs
+from bandmark_kernels.core.inputs import Inputs
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bandmark.backends.host import HostMemory, bounds, for_each, part_slices
-from bandmark.device import Device
-from bandmark.measure import Reading
-from bandmark.memory import MemoryBudget
-from bandmark.telemetry import Telemetry
+from bandmark.device.device import Device
+from bandmark.device.memory import MemoryBudget
+from bandmark.device.telemetry import Telemetry
+from bandmark.measure.sampling import Reading
 from bandmark_kernels import DTYPES, DType, Kernel, Launch, Operand
-from bandmark_kernels.inputs import Inputs
-from bandmark_kernels.verify import max_error
+from bandmark_kernels.core.checks import max_error
+from bandmark_kernels.core.inputs import Inputs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,18 +12,18 @@ from typing import Any
 
 import torch
 
-from bandmark.backends import first_line
 from bandmark.backends.events import EventTimer
 from bandmark.backends.host import HostMemory
+from bandmark.backends.select import first_line
 from bandmark.backends.torch_devices import is_nvidia, nvml_address
-from bandmark.device import Device
-from bandmark.measure import Reading
-from bandmark.memory import MemoryBudget, available_bytes, device_budget, unified_budget
-from bandmark.sensors import Sensors
-from bandmark.telemetry import Glance, Telemetry
+from bandmark.device.device import Device
+from bandmark.device.memory import MemoryBudget, available_bytes, device_budget, unified_budget
+from bandmark.device.sensors import Sensors
+from bandmark.device.telemetry import Glance, Telemetry
+from bandmark.measure.sampling import Reading
 from bandmark_kernels import DType, Kernel, Launch, Operand
-from bandmark_kernels.inputs import Inputs
-from bandmark_kernels.verify import max_error
+from bandmark_kernels.core.checks import max_error
+from bandmark_kernels.core.inputs import Inputs
 
 OUT_OF_MEMORY = 2
 """The error_code of torch.AcceleratorError that is cudaErrorMemoryAllocation."""

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bandmark.comparison.estimate import Estimate
-from bandmark.judge import doubts
-from bandmark.stats import quantile
+from bandmark.judge.warnings import doubts
+from bandmark.measure.stats import quantile
 
 Verdict = Literal["FASTER", "SLOWER", "SAME", "UNCLEAR"]
 

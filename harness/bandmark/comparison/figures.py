@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bandmark.record import Result
+from bandmark.results.row import Result
 
 Key = tuple[str | None, str, str | None, str | None]
 """Backend, kernel, dtype and weight format of a case; None in another tool's figure that has no such thing."""

@@ -12,9 +12,9 @@ from bandmark.comparison.decide import instabilities
 from bandmark.comparison.figures import Figure, Run, Side
 from bandmark.comparison.foreign import read_foreign
 from bandmark.errors import FileError, UsageError
-from bandmark.record import MEASURED, Result
-from bandmark.samples import Entries
-from bandmark.store import read_record_beside, read_rows
+from bandmark.results.files import read_record_beside, read_rows
+from bandmark.results.row import MEASURED, Result
+from bandmark.results.samples import Entries
 
 NORMAL_95 = 1.959964
 """Standard errors in the half-width of a 95 % interval."""

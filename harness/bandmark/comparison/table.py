@@ -13,9 +13,9 @@ from bandmark.comparison.decide import Verdict
 from bandmark.comparison.estimate import ERROR_RATE
 from bandmark.comparison.figures import Side
 from bandmark.comparison.outcome import CaseComparison, Comparison
-from bandmark.console import console, escape
-from bandmark.layers import matrix_name
-from bandmark.table import SHORT_DTYPES
+from bandmark.show.console import console, escape
+from bandmark.show.layers import matrix_name
+from bandmark.show.table import SHORT_DTYPES
 
 STYLES = {"FASTER": "green", "SLOWER": "red", "SAME": "", "UNCLEAR": "yellow"}
 """Colours on a terminal; the words alone tell as much."""

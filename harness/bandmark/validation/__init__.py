@@ -1,5 +1,5 @@
 """Is a result file sound?
 
 cells looks at how each one is written, rows and run at what they say together, record and samples at the JSON beside
-them. validate ties these together; what is wrong is told as bandmark.faults.
+them. validate ties these together; what is wrong is told as bandmark.results.faults.
 """

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bandmark import __version__
-from bandmark.faults import Fault, quote
-from bandmark.record import SCHEMA, Column, Result, columns, from_cells
-from bandmark.schema import ENUMS
-from bandmark.sheet import AS_WRITTEN, FORMULAS, Sheet
+from bandmark.publishing.schema import ENUMS
+from bandmark.results.faults import Fault, quote
+from bandmark.results.row import SCHEMA, Column, Result, columns, from_cells
+from bandmark.results.sheet import AS_WRITTEN, FORMULAS, Sheet
 from bandmark_kernels import DTYPES, KERNELS
 
 FIRST_LAYOUT = "copies"

@@ -11,13 +11,13 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from bandmark import __version__
-from bandmark.device import Device
-from bandmark.faults import Fault, FaultyFile, quote
-from bandmark.machine import Machine
-from bandmark.peaks import Peak
-from bandmark.record import SCHEMA, Result
-from bandmark.request import Request
-from bandmark.sheet import decode
+from bandmark.device.device import Device
+from bandmark.device.machine import Machine
+from bandmark.device.peaks import Peak
+from bandmark.results.faults import Fault, FaultyFile, quote
+from bandmark.results.row import SCHEMA, Result
+from bandmark.results.sheet import decode
+from bandmark.session.session import Request
 from bandmark.validation.cells import LONGEST, PATTERNS
 
 DEEPEST = 12
@@ -39,7 +39,7 @@ KEYS: dict[str, type] = {
     "notes": list,
     "samples": list,
 }
-"""What a run record has, and of which type; see bandmark.request.Session.record."""
+"""What a run record has, and of which type; see bandmark.session.session.Session.record."""
 
 _NAMES = {str: "text", int: "a whole number", bool: "true or false", dict: "an object", list: "a list"}
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from bandmark import judge
-from bandmark.faults import quote
-from bandmark.record import MEASURED, Result
-from bandmark.references import REFERENCES
+from bandmark.judge import warnings as judge
+from bandmark.judge.references import REFERENCES
+from bandmark.results.faults import quote
+from bandmark.results.row import MEASURED, Result
 from bandmark_kernels import DTYPES, KERNELS, MATRIX_FORMATS, Kernel, Shape, find_kernel
 
 PRECISION = 1e-8

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bandmark.faults import Fault, quote
-from bandmark.record import MEASURED, Result
+from bandmark.results.faults import Fault, quote
+from bandmark.results.row import MEASURED, Result
 from bandmark.validation.cells import Row
 from bandmark.validation.rows import case_name, check_row, near, said, true_gbs
 

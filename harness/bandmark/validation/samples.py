@@ -9,13 +9,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bandmark import __version__, judge
-from bandmark.device import Device
-from bandmark.faults import Fault, quote
-from bandmark.peaks import find_peak
-from bandmark.record import MEASURED, Result
-from bandmark.samples import Entries, is_entry
-from bandmark.stats import summarize
+from bandmark import __version__
+from bandmark.device.device import Device
+from bandmark.device.peaks import find_peak
+from bandmark.judge import warnings as judge
+from bandmark.measure.stats import summarize
+from bandmark.results.faults import Fault, quote
+from bandmark.results.row import MEASURED, Result
+from bandmark.results.samples import Entries, is_entry
 from bandmark.validation.rows import Found, case_name, near, said
 
 CI_PRECISION = 1e-8

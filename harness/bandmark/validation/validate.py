@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from bandmark.errors import FileError, UsageError
-from bandmark.faults import Fault, FaultyFile, printable, quote
-from bandmark.privacy import check_private
-from bandmark.record import Result
-from bandmark.sheet import read_bytes, read_sheet
+from bandmark.results.faults import Fault, FaultyFile, printable, quote
+from bandmark.results.privacy import check_private
+from bandmark.results.row import Result
+from bandmark.results.sheet import read_bytes, read_sheet
 from bandmark.validation.cells import Row, check_cells
 from bandmark.validation.record import check_agreement, check_shape, read_record
 from bandmark.validation.run import check_rows

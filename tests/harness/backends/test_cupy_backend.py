@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from bandmark import sensors as sensors_module
+from bandmark.device import sensors as sensors_module
 from bandmark.errors import BackendUnavailable, UsageError
-from bandmark.record import Result
-from bandmark.request import Request, open_session, pick_kernels
+from bandmark.results.row import Result
+from bandmark.session.session import Request, open_session, pick_kernels
 from bandmark_kernels import DTYPES, KERNELS, PACKED, Shape
-from bandmark_kernels.inputs import make_inputs
+from bandmark_kernels.core.inputs import make_inputs
 from cupy_errors import CUDADriverError, CUDARuntimeError
 from cupy_gpu import GIB, MIB, Gpu
 from cupy_launch import Launched

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark.backends.events import DELAY_LIMIT_S, NOMINAL_CLOCK_HZ, EventTimer, delay_seconds, mean_clock_mhz
-from bandmark.measure import Reading
-from bandmark.telemetry import Glance
+from bandmark.device.telemetry import Glance
+from bandmark.measure.sampling import Reading
 
 
 class Module:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from bandmark.backends import host
 from bandmark.backends.host import ALIGNMENT, HostMemory, bounds, for_each, part_slices
-from bandmark.threads import Team
+from bandmark.device.threads import Team
 from bandmark_kernels import DTYPES, KERNELS, Shape
-from bandmark_kernels.inputs import Inputs, make_inputs
+from bandmark_kernels.core.inputs import Inputs, make_inputs
 from kernel_cases import cases, shape_of
 
 

@@ -11,11 +11,11 @@ from threadpoolctl import threadpool_info
 
 from bandmark.backends.host import HostMemory
 from bandmark.backends.numpy_backend import NumpyBackend
-from bandmark.measure import take
-from bandmark.telemetry import Telemetry
-from bandmark.threads import Team
+from bandmark.device.telemetry import Telemetry
+from bandmark.device.threads import Team
+from bandmark.measure.sampling import take
 from bandmark_kernels import DTYPES, KERNELS, PACKED, Shape
-from bandmark_kernels.inputs import Inputs, make_inputs
+from bandmark_kernels.core.inputs import Inputs, make_inputs
 from fakes import GIB, make_machine
 from kernel_cases import shape_of
 

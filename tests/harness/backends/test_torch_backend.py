@@ -15,14 +15,14 @@ import torch
 from bandmark.backends import host, torch_backend
 from bandmark.backends.host import HostMemory
 from bandmark.backends.torch_backend import TorchBackend, open_accelerator
-from bandmark.device import Device
-from bandmark.measure import StopRule, take
-from bandmark.runner import Procedure, run_groups
-from bandmark.telemetry import Glance, Telemetry
-from bandmark.threads import Team
+from bandmark.device.device import Device
+from bandmark.device.telemetry import Glance, Telemetry
+from bandmark.device.threads import Team
+from bandmark.measure.sampling import StopRule, take
+from bandmark.session.runner import Procedure, run_groups
 from bandmark_kernels import DTYPES, KERNELS, PACKED, Body, Kernel, Shape
-from bandmark_kernels.gemv_packed import TORCH as TORCH_FORMATS
-from bandmark_kernels.inputs import Inputs, make_inputs
+from bandmark_kernels.core.inputs import Inputs, make_inputs
+from bandmark_kernels.gemv.quantized import TORCH as TORCH_FORMATS
 from cupy_sensors import Sensors
 from fakes import FAKE_GPU, GIB, make_context, make_group, make_machine, make_peak
 from kernel_cases import shape_of

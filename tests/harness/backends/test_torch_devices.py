@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bandmark.backends.torch_devices import is_nvidia, list_accelerators, nvml_address
-from bandmark.device import Device
+from bandmark.device.device import Device
 from cupy_sensors import Sensors
 
 SPARK = {

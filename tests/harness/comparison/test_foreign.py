@@ -9,7 +9,7 @@ import pytest
 from bandmark.comparison.figures import Figure, Run
 from bandmark.comparison.foreign import LARGEST, read_foreign
 from bandmark.errors import FileError
-from bandmark.store import to_csv
+from bandmark.results.files import to_csv
 from fakes import make_result
 from foreign_files import BABELSTREAM, STREAM
 

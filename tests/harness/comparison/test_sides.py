@@ -12,8 +12,8 @@ import pytest
 from bandmark.comparison.figures import Run
 from bandmark.comparison.sides import files_of, read_history, read_runs, read_side, runs_of, side
 from bandmark.errors import FileError, UsageError
-from bandmark.record import Result
-from bandmark.store import to_csv
+from bandmark.results.files import to_csv
+from bandmark.results.row import Result
 from fakes import make_result
 
 STEADY = [1e-3 * (1 + 0.001 * (i % 5)) for i in range(20)]

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark import __version__
-from bandmark.record import Column, columns
-from bandmark.sheet import read_sheet
-from bandmark.store import to_csv
+from bandmark.results.files import to_csv
+from bandmark.results.row import Column, columns
+from bandmark.results.sheet import read_sheet
 from bandmark.validation.cells import FIRST_LAYOUT, check_cells, newer
 from corpus import good_run
 from fakes import make_result

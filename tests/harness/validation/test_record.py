@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bandmark.faults import FaultyFile
-from bandmark.record import from_cells
-from bandmark.request import Session
-from bandmark.sheet import read_sheet
+from bandmark.results.faults import FaultyFile
+from bandmark.results.row import from_cells
+from bandmark.results.sheet import read_sheet
+from bandmark.session.session import Session
 from bandmark.validation.record import BLOCKS, KEYS, check_agreement, check_shape, read_record
 from corpus import good_run
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from bandmark.peaks import find_peak
-from bandmark.record import Result
-from bandmark.store import read_rows
+from bandmark.device.peaks import find_peak
+from bandmark.results.files import read_rows
+from bandmark.results.row import Result
 from bandmark.validation.rows import check_row, near
 from bandmark.validation.validate import check_run
 from bandmark_kernels import PACKED, DType, Kernel, Shape, find_kernel
-from bandmark_kernels.dtypes import FLOAT16, FLOAT32
+from bandmark_kernels.core.dtypes import FLOAT16, FLOAT32
 from corpus import DEVICE, GB10, good_run, pair
 from fakes import make_peak, make_result
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bandmark.record import Result
-from bandmark.sheet import read_sheet
+from bandmark.results.row import Result
+from bandmark.results.sheet import read_sheet
 from bandmark.validation.cells import Row, check_cells
 from bandmark.validation.run import check_rows
 from corpus import good_run

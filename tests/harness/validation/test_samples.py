@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bandmark.device import Device
-from bandmark.measure import StopRule
-from bandmark.peaks import find_peak
+from bandmark.device.device import Device
+from bandmark.device.peaks import find_peak
+from bandmark.measure.sampling import StopRule
 from bandmark.validation.samples import _repeats
 from bandmark.validation.validate import check_run
 from corpus import GB10, Pair, good_run, pair, remade

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import corpus
-from bandmark import cli
+from bandmark.cli import main as cli
 from bandmark.errors import FileError, UsageError
 from bandmark.validation import validate
 from bandmark.validation.validate import check, check_run

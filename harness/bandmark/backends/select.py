@@ -1,0 +1,241 @@
+"""Which backends and devices are there, and which of them does a run use?
+
+Libraries are imported only when a run or a probe needs them: torch alone takes longer to import than most commands run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bandmark.device.device import Device
+from bandmark.errors import BackendUnavailable, UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from bandmark.backends.base import Backend
+    from bandmark.device.machine import Machine
+    from bandmark.device.threads import Team
+
+BACKENDS = ("numpy", "torch", "cupy")
+"""The libraries that kernels have bodies for."""
+
+INSTALL = {
+    "torch": "`pip install 'bandmark[cuda13]'` on an NVIDIA GPU (cuda12 for older drivers), 'bandmark[cpu]' elsewhere",
+    "cupy": "`pip install 'bandmark[cuda13]'`, or 'bandmark[cuda12]' for a CUDA 12 driver",
+}
+"""How to get a library that is missing."""
+
+ON_CPU = "NumPy runs on the CPU; add --device cpu, or choose torch or cupy."
+
+NO_SENSORS = (
+    "NVML is not asked, so temperature, power, driver, other programs on the GPU and what holds its clocks down stay "
+    "unknown; `pip install nvidia-ml-py` brings it."
+)
+
+
+def is_installed(name: str) -> bool:
+    """Return whether a library is installed, without importing it."""
+    return importlib.util.find_spec(name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerator:
+    """A device that is not the CPU, and the libraries that reach it."""
+
+    address: str
+    """Such as cuda:0."""
+    device: Device
+    backends: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Discovery:
+    """What the installed libraries see."""
+
+    accelerators: list[Accelerator] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+    """Why a library, or its accelerators, can't be used: one sentence by backend."""
+
+
+def discover(names: Sequence[str] = ("cupy", "torch")) -> Discovery:
+    """Import the libraries that are installed and ask each for its accelerators."""
+    found = Discovery()
+    seen: dict[str, Accelerator] = {}
+    for name in names:
+        for address, device in _accelerators(name, found.problems):
+            known = seen.get(address)
+            # CuPy is asked first: it reads the attributes that tell colliding names apart.
+            seen[address] = Accelerator(
+                address, known.device if known else device, (*(known.backends if known else ()), name)
+            )
+    found.accelerators = list(seen.values())
+    return found
+
+
+def _accelerators(name: str, problems: dict[str, str]) -> list[tuple[str, Device]]:
+    if not is_installed(name):
+        problems[name] = f"{name} is not installed; {INSTALL[name]}"
+        return []
+    try:
+        module = importlib.import_module(f"bandmark.backends.{name}_devices")
+    except Exception as error:  # a broken installation can raise anything while it is imported; the reason is kept
+        problems[name] = (
+            f"{name} is installed but can't be imported ({type(error).__name__}: {first_line(error)}); "
+            f"install it anew: {INSTALL[name]}"
+        )
+        return []
+    devices, problem = module.list_accelerators()
+    if problem:
+        problems[name] = problem
+    return list(devices)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message that says something, with files but without their folders.
+
+    Where a library explains at length why its import failed, as CuPy does between rulers, that is what it failed at.
+    """
+    cause = error.__cause__ if isinstance(error, ImportError) and error.__cause__ else error
+    lines = (line.strip() for line in str(cause).splitlines())
+    found = next((line for line in lines if line.strip("=-* ")), "no message")
+    return re.sub(r"(?<![\w.])(?:/[^/\s:'\"]+)+/", "", found)
+
+
+@dataclass(slots=True)
+class Selection:
+    """The device of a run, its backends, and what to tell the user about the choice."""
+
+    address: str
+    device: Device
+    backends: list[Backend]
+    notes: list[str]
+    team: Team | None = None
+    """The threads of a CPU's backends."""
+
+    def close(self) -> None:
+        """Let go of all backends and end the threads."""
+        for backend in self.backends:
+            backend.close()
+        if self.team is not None:
+            self.team.close()
+
+
+def select(
+    machine: Machine, *, names: Sequence[str] | None, address: str | None, threads: int | None = None
+) -> Selection:
+    """Choose the device and open its backends.
+
+    Args:
+        names: the backends asked for; None or "all" among them for all that the device has.
+        address: cpu, cuda, cuda:1 or another of torch's; None for the GPU with the highest published peak, else the
+            CPU.
+
+    Raises:
+        UsageError: an unknown name, or a device that is not there.
+        BackendUnavailable: a backend that was asked for is missing, broken or can't use the device.
+    """
+    wanted = list(dict.fromkeys(names or ()))
+    for name in wanted:
+        if name not in (*BACKENDS, "all"):
+            raise unknown_name("backend", name, (*BACKENDS, "all"))
+    wanted = [] if "all" in wanted else wanted
+    if address == "cpu" or (address is None and wanted == ["numpy"]):
+        return _select_cpu(machine, wanted, threads, {})
+    if wanted == ["numpy"]:
+        raise UsageError(ON_CPU)
+    found = discover([n for n in ("cupy", "torch") if not wanted or n in wanted])
+    accelerator = _choose(found, address)
+    if accelerator is None:
+        return _select_cpu(machine, wanted, threads, found.problems)
+    return _select_accelerator(accelerator, wanted, found)
+
+
+def _choose(found: Discovery, address: str | None) -> Accelerator | None:
+    """Return the accelerator asked for, or the fastest one by published peak."""
+    from bandmark.device.peaks import find_peak
+
+    by_address = {a.address: a for a in found.accelerators}
+    if address is None:
+        return max(found.accelerators, key=lambda a: find_peak(a.device).gbs or 0.0, default=None)
+    full = address if ":" in address else f"{address}:0"
+    if full in by_address:
+        return by_address[full]
+    why = "; ".join(found.problems.values())
+    raise UsageError(
+        f"there is no device {address!r}; there are {', '.join(['cpu', *by_address])}." + (f" ({why}.)" if why else "")
+    )
+
+
+def _select_cpu(machine: Machine, wanted: list[str], threads: int | None, problems: dict[str, str]) -> Selection:
+    from bandmark.backends.host import HostMemory
+    from bandmark.device.threads import Team, usable_cpus
+
+    cpus = usable_cpus()
+    if threads is not None and not 1 <= threads <= len(cpus):
+        raise UsageError(f"--threads {threads} is not possible: this process may use 1 to {len(cpus)} processors.")
+    notes: list[str] = []
+    opened: list[Any] = []
+    team = Team(cpus[:threads])
+    memory = HostMemory(team, machine.numa_nodes or 1)
+    for name in wanted or ("numpy", *(["torch"] if is_installed("torch") else [])):
+        try:
+            opened.append(_open_on_cpu(name, machine, memory, problems))
+        except BackendUnavailable as error:
+            if wanted:
+                team.close()
+                raise
+            notes.append(f"{error} Going on without it.")
+    if problems.get("cupy") and is_installed("cupy"):
+        notes.append(f"No GPU is measured: {problems['cupy']}.")
+    return Selection("cpu", machine.as_device(), opened, notes, team)
+
+
+def _open_on_cpu(name: str, machine: Machine, memory: Any, problems: dict[str, str]) -> Any:
+    if name == "numpy":
+        from bandmark.backends.numpy_backend import NumpyBackend
+
+        return NumpyBackend(machine.as_device(), memory)
+    if name == "cupy":
+        raise BackendUnavailable(f"The cupy backend needs an NVIDIA GPU: {problems.get('cupy', 'none was found')}.")
+    if not is_installed("torch"):
+        raise BackendUnavailable(f"torch is not installed; {INSTALL['torch']}, or drop --backend torch.")
+    if "torch" in problems and "can't be imported" in problems["torch"]:
+        raise BackendUnavailable(f"{problems['torch']}.")
+    try:
+        from bandmark.backends.torch_backend import TorchBackend
+    except Exception as error:  # as in _accelerators: whatever a broken torch raises is told to the user
+        raise BackendUnavailable(
+            f"torch is installed but can't be imported ({type(error).__name__}: {first_line(error)})."
+        ) from error
+    return TorchBackend(machine.as_device(), memory, "cpu")
+
+
+def _select_accelerator(accelerator: Accelerator, wanted: list[str], found: Discovery) -> Selection:
+    for name in wanted:
+        if name == "numpy":
+            raise UsageError(ON_CPU)
+        if name not in accelerator.backends:
+            raise BackendUnavailable(f"{name} can't use {accelerator.address}: {found.problems.get(name, 'not seen')}.")
+    opened: list[Any] = []
+    failed: list[BackendUnavailable] = []
+    for name in wanted or accelerator.backends:
+        module = importlib.import_module(f"bandmark.backends.{name}_backend")
+        try:
+            opened.append(module.open_accelerator(accelerator.address, accelerator.device))
+        except BackendUnavailable as error:
+            failed.append(error)
+    if failed and (wanted or not opened):
+        raise failed[0]
+    notes = [f"{error} Going on without it." for error in failed]
+    if accelerator.device.compute_capability and not is_installed("pynvml"):
+        notes.append(NO_SENSORS)
+    if len(found.accelerators) > 1:
+        others = ", ".join(f"{a.address} {a.device.name}" for a in found.accelerators if a is not accelerator)
+        notes.append(f"Measuring {accelerator.address} {accelerator.device.name}; --device chooses another: {others}.")
+    if not wanted:
+        notes += [f"Without {n}: {why}." for n, why in found.problems.items() if n not in accelerator.backends]
+    return Selection(accelerator.address, accelerator.device, opened, notes)

@@ -1,0 +1,72 @@
+"""bandmark devices: what is here, how fast its memory should be, and who says so."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import Any
+
+from bandmark.backends.select import discover
+from bandmark.device.device import Device
+from bandmark.device.dimms import read_dimms
+from bandmark.device.machine import read_machine
+from bandmark.device.peaks import find_peak
+from bandmark.errors import EXIT_OK
+from bandmark.units import format_bytes
+
+_UNREAD = {
+    "memory_bytes": "memory",
+    "llc_bytes": "last-level cache",
+    "bus_width_bits": "bus width",
+    "memory_clock_mhz": "memory clock",
+    "compute_capability": "compute capability",
+    "sm_count": "multiprocessors",
+}
+"""Facts of a GPU, and what they are called when a driver does not tell them."""
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print each device with its memory, caches and peaks."""
+    machine = read_machine()
+    found = discover()
+    entries = [_entry("cpu", machine.as_device(), read_dimms())]
+    entries += [_entry(a.address, a.device, None) for a in found.accelerators]
+    if arguments.json:
+        print(json.dumps({"devices": entries, "problems": found.problems}, indent=1))
+        return EXIT_OK
+    for entry in entries:
+        print(_describe(entry))
+    for name, problem in found.problems.items():
+        print(f"{name}: {problem}")
+    return EXIT_OK
+
+
+def _entry(address: str, device: Device, firmware: Any) -> dict[str, Any]:
+    peak = find_peak(device, firmware=firmware)
+    facts = asdict(device)
+    unread = [label for name, label in _UNREAD.items() if facts[name] is None and _applies(device, name)]
+    return {"address": address, "device": facts, "peak": asdict(peak), "not_read": unread}
+
+
+def _applies(device: Device, fact: str) -> bool:
+    return device.kind == "gpu" or fact in ("memory_bytes", "llc_bytes")
+
+
+def _describe(entry: dict[str, Any]) -> str:
+    device, peak = entry["device"], entry["peak"]
+    lines = [f"{entry['address']}: {device['name']}"]
+    if device["memory_bytes"]:
+        shared = ", shared with the system" if device["integrated"] else ""
+        lines.append(f"  memory            {format_bytes(device['memory_bytes'])}{shared}")
+    if device["llc_bytes"]:
+        lines.append(f"  last-level cache  {format_bytes(device['llc_bytes'])}")
+    lines.append(
+        f"  peak              {peak['gbs']:g} GB/s ({peak['source']})" if peak["gbs"] else "  peak              unknown"
+    )
+    if peak["derived_gbs"]:
+        lines.append(f"  derived peak      {peak['derived_gbs']:.1f} GB/s (2 x memory clock x bus width / 8)")
+    lines.append(f"                    {peak['explanation']}")
+    if entry["not_read"]:
+        lines.append(f"  not readable      {', '.join(entry['not_read'])}")
+    return "\n".join(lines)

@@ -1,0 +1,80 @@
+"""bandmark list: the kernel table and the backends."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from bandmark.backends.select import BACKENDS, INSTALL, is_installed
+from bandmark.errors import EXIT_OK
+from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, Kernel, Shape
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Print the kernels and the backends; with --probe, what each backend can do here."""
+    backends = {name: _probe(name) if arguments.probe else _look(name) for name in BACKENDS}
+    if arguments.json:
+        print(json.dumps({"kernels": [_kernel(name) for name in KERNELS], "backends": backends}, indent=1))
+        return EXIT_OK
+    print(f"{'kernel':14}{'formula':34}{'read+written':14}{'flops':7}words and flops per element")
+    for entry in map(_kernel, KERNELS):
+        words = f"{entry['words_read']}+{entry['words_written']}"
+        print(f"{entry['name']:14}{entry['formula']:34}{words:14}{entry['flops']:<7}{entry['besides']}".rstrip())
+    named = [name for name in KERNELS if name not in DEFAULT_KERNELS]
+    print(f"\nrun by name only (--kernel): {', '.join(named)}")
+    print(f"\ndtypes: {', '.join(f'{d.name} ({d.itemsize} bytes)' for d in DTYPES.values())}\n")
+    for name, state in backends.items():
+        print(f"{name:7}{state['state']}")
+    return EXIT_OK
+
+
+def _kernel(name: str) -> dict[str, Any]:
+    kernel = KERNELS[name]
+    read, written = kernel.words
+    vectors = [f"{o.extent} {'written' if o.is_written else 'read'}" for o in kernel.operands if o not in kernel.large]
+    return {
+        "name": name,
+        "formula": kernel.formula,
+        "words_read": read,
+        "words_written": written,
+        "flops": kernel.flops,
+        "suite": kernel.suite,
+        "dtypes": list(kernel.dtypes),
+        "besides": _heads(kernel) or (f"and {', '.join(vectors)}" if kernel.is_matrix else _own_dtype(kernel)),
+    }
+
+
+def _heads(kernel: Kernel) -> str:
+    """Return the heads of an attention."""
+    form = kernel.attention
+    return f"{form.heads} query heads over {form.kv_heads} KV heads of {form.head_dim}" if form else ""
+
+
+def _own_dtype(kernel: Kernel) -> str:
+    """Return what a kernel of one dtype moves per element."""
+    if len(kernel.dtypes) > 1:
+        return ""
+    dtype, one = DTYPES[kernel.dtypes[0]], Shape(1)
+    return f"in {dtype.name}: {kernel.bytes_read(one, dtype)} + {kernel.bytes_written(one, dtype)} bytes"
+
+
+def _look(name: str) -> dict[str, str]:
+    """Return whether a library is installed, without importing it."""
+    return {"state": "installed" if is_installed(name) else f"not installed: {INSTALL.get(name, '')}"}
+
+
+def _probe(name: str) -> dict[str, str]:
+    """Import a library and return what it can do here, or why not."""
+    if name == "numpy":
+        import numpy
+
+        return {"state": f"{numpy.__version__} on the CPU"}
+    from bandmark.backends.select import discover
+
+    found = discover([name])
+    if name in found.problems and not (name == "torch" and "no accelerator" in found.problems[name]):
+        return {"state": found.problems[name]}
+    module = __import__(name)
+    places = ["the CPU"] * (name == "torch") + [f"{a.address} {a.device.name}" for a in found.accelerators]
+    return {"state": f"{module.__version__} on {', '.join(places)}"}

@@ -1,0 +1,55 @@
+"""bandmark publish: put a run among the published results."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from bandmark.cli.validate import show_faults
+from bandmark.errors import EXIT_OK, EXIT_USAGE, UsageError
+from bandmark.publishing.publish import describe, git_commands, place, prepare
+from bandmark.results.faults import printable
+from bandmark.show.console import talk
+from bandmark.validation.validate import check
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Check a run, show what would become public, write it and say how to go on."""
+    results = Path(arguments.results)
+    if not results.is_dir():
+        raise UsageError(
+            f"{printable(arguments.results)} is no folder. Start publish in a checkout of bandmark, "
+            "or name the folder of published results with --results DIR."
+        )
+    if Path(arguments.file).is_dir():
+        raise UsageError(f"{printable(arguments.file)} is a folder; publish takes one result CSV.")
+    (checked,) = check([Path(arguments.file)])
+    if checked.faults:
+        show_faults([checked])
+        talk("not published: the file has faults")
+        return EXIT_USAGE
+    made = prepare(checked, results, arguments.system, ask=_ask if sys.stdin and sys.stdin.isatty() else None)
+    print("This becomes public:\n")
+    for line in describe(made):
+        print(printable(f"  {line}"))
+    if arguments.dry_run:
+        talk("nothing was written (--dry-run)")
+        return EXIT_OK
+    changed = place(made, results)
+    if not changed:
+        talk(f"{made.csv} is published already; nothing changed")
+        return EXIT_OK
+    talk(f"wrote {', '.join(str(file) for file in changed)}")
+    print("\nFor a pull request:\n")
+    for line in git_commands(made, results):
+        print(f"  {line}")
+    return EXIT_OK
+
+
+def _ask(suggested: str) -> str:
+    """Ask for the system's name on the terminal; an empty answer takes the suggestion."""
+    try:
+        return input(f"What is this system called, as in dgx-spark? [{suggested}] ")
+    except EOFError:
+        return ""

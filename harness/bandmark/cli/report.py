@@ -1,0 +1,58 @@
+"""bandmark report: runs as a page, as Markdown or as a picture."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bandmark.errors import EXIT_OK, UsageError
+from bandmark.reports import FORMS
+from bandmark.reports.runs import ReportRun, read_report
+from bandmark.results.files import refuse_existing, write_file
+from bandmark.results.merge import gather
+from bandmark.show.console import talk, talk_each
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Write the report of all runs in the files."""
+    form, output = _form(arguments.form, arguments.output)
+    if output is not None:
+        refuse_existing(output, force=arguments.force)
+    runs, duplicates = read_report(gather(Path(file) for file in arguments.files))
+    talk_each(duplicates, "copies")
+    made = render(runs, form)
+    if output is None:
+        sys.stdout.buffer.write(made)
+        return EXIT_OK
+    write_file(output, made)
+    talk(f"{len(runs)} run{'s' if len(runs) != 1 else ''} in {output}")
+    return EXIT_OK
+
+
+def _form(form: str | None, output: str | None) -> tuple[str, Path | None]:
+    """Return what to write and where, None being stdout; raises UsageError if the two do not fit."""
+    if output == "-":
+        return form or "html", None
+    path = Path(output or f"report.{form or 'html'}")
+    ending = path.suffix.removeprefix(".").lower()
+    if ending not in FORMS or (form is not None and form != ending):
+        wanted = f".{form}" if form else ", ".join(f".{name}" for name in FORMS)
+        raise UsageError(f"--output {path} must end in {wanted}, or be - for stdout.")
+    return ending, path
+
+
+def render(runs: Sequence[ReportRun], form: str) -> bytes:
+    """Return a report in one of the forms; raises BackendUnavailable where a PNG can't be drawn here."""
+    if form == "png":
+        from bandmark.reports.image import png
+
+        return png(runs)
+    if form == "svg":
+        from bandmark.reports.image import svg as write
+    elif form == "md":
+        from bandmark.reports.markdown import page as write
+    else:
+        from bandmark.reports.page import page as write
+    return write(runs).encode()

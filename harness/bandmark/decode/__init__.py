@@ -1,1 +1,0 @@
-"""What does bandwidth mean for language models? Tokens per second from bytes per token, and the optimizer's step."""

@@ -1,0 +1,1 @@
+"""Whether a measured figure is credible, and normal."""

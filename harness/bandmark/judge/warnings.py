@@ -1,0 +1,163 @@
+"""Is a measured number credible? Regimes, percentages and the reasons that make a row suspect.
+
+Every threshold stands here once. What could not be read gives no verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+from bandmark.measure.stats import drift, two_states
+
+if TYPE_CHECKING:
+    from bandmark.results.row import Regime
+
+CACHE_BELOW = 1.0
+DRAM_FROM = 4.0
+"""Working set over last-level cache: below CACHE_BELOW the data stay in cache, from DRAM_FROM on they come from
+memory. Cyclic reads of 1.5 to 1.7 times a GPU's L2 already run at the speed of memory (gpu-benches, gpu-l2-cache)."""
+
+PLAUSIBLE = 1.02
+"""Bandwidth over peak above which a figure can't be true: 1 for the physics, 2 % for rounded datasheets."""
+
+DRIFTS_FROM = 0.05
+"""Change from the first to the last third of the samples that is called drift."""
+
+NOISY_FROM = 0.10
+"""Distance of the quartiles over the median from which a case is called noisy, as in torch.utils.benchmark."""
+
+THROTTLED_BELOW = 0.75
+"""Processor clock over its maximum below which a device is held back (NVBench's threshold)."""
+
+SLOW_STATE_BELOW_MHZ = 1000.0
+SLOW_STATE = "a DGX Spark's known slow state: unplug its power supply for a minute and measure again"
+"""A GB10 runs at 2400 MHz and more under load. At 500 to 850 MHz its power delivery holds it back, and cutting the
+power is the known cure (github.com/Blackwellboy/model-serving-minefield, issue 55)."""
+
+SLOW_READS_BELOW = 0.7
+"""Bandwidth of a kernel that reads over that of copy, below which a GB10 is in the slow state that spares copies: there
+matrix-vector products fall to a third, and nothing else shows it. Three healthy units read as fast as they copy
+(github.com/tonyd2wild/DeepSeek-V4.1-Flash-vLLM-DGX-Spark, issue 1)."""
+
+SLOW_READ_STATE = (
+    "a DGX Spark's known slow state that spares copies: measure again, unplug its power supply if it stays"
+)
+
+GB10 = "NVIDIA GB10"
+
+CONTENDED_FROM = 0.10
+"""Share of the machine's processors that other programs used while sampling, from which a CPU row is suspect."""
+
+
+def regime(working_set_bytes: int, llc_bytes: int | None) -> Regime | None:
+    """Return where the data of a case come from, or None if the cache's size is unknown."""
+    if not llc_bytes:
+        return None
+    ratio = working_set_bytes / llc_bytes
+    return "cache" if ratio < CACHE_BELOW else "mixed" if ratio < DRAM_FROM else "dram"
+
+
+def percent(bandwidth_gbs: float, peak_gbs: float | None) -> float | None:
+    """Return the percentage of a peak, or None where there is no peak."""
+    return None if peak_gbs is None else 100 * bandwidth_gbs / peak_gbs
+
+
+def rotation(copies: int | None) -> str:
+    """Return the clause of a row whose launches rotate, which is no doubt."""
+    return f"launches rotate over {copies} sets of the arrays"
+
+
+def doubts(
+    seconds: Sequence[float],
+    *,
+    bandwidth_gbs: float,
+    peak_gbs: float | None,
+    regime: str | None,
+    data: str,
+    clocks_mhz: Sequence[float] = (),
+    max_clock_mhz: float | None = None,
+    others_share: float | None = None,
+    device: str | None = None,
+) -> list[str]:
+    """Return the reasons to doubt a verified figure, each a clause; an empty list if there are none.
+
+    Args:
+        seconds: the samples, in the order in which they were taken.
+        bandwidth_gbs: the figure in question.
+        peak_gbs: the device's peak, if known; it bounds rows in the dram regime only.
+        data: what the inputs held; constant data are compressible.
+        clocks_mhz, max_clock_mhz: processor clocks while sampling, and the highest the device lists.
+        others_share: share of the machine that other programs used meanwhile.
+        device: its name, for the faults that single devices are known for.
+    """
+    found = [
+        _above_peak(bandwidth_gbs, peak_gbs, regime),
+        _bimodal(seconds),
+        _drifting(seconds),
+        _throttled(clocks_mhz, max_clock_mhz),
+        _slow_state(clocks_mhz, device),
+        _contended(others_share),
+        "the inputs are zeros, which compressible memory moves faster" if data == "zeros" else None,
+    ]
+    return [clause for clause in found if clause]
+
+
+def _above_peak(bandwidth_gbs: float, peak_gbs: float | None, regime: str | None) -> str | None:
+    if peak_gbs is None or regime != "dram" or bandwidth_gbs <= PLAUSIBLE * peak_gbs:
+        return None
+    return (
+        f"{bandwidth_gbs:.4g} GB/s is {100 * bandwidth_gbs / peak_gbs:.0f} % of the peak of {peak_gbs:g} GB/s: "
+        "the peak is not this device's, or a cache served part of it"
+    )
+
+
+def _bimodal(seconds: Sequence[float]) -> str | None:
+    states = two_states(seconds)
+    if states is None:
+        return None
+    return f"the samples fall into two speeds, {100 * (states[1] / states[0] - 1):.0f} % apart"
+
+
+def _drifting(seconds: Sequence[float]) -> str | None:
+    change = drift(seconds)
+    if abs(change) < DRIFTS_FROM:
+        return None
+    return f"launches became {100 * abs(change):.0f} % {'slower' if change > 0 else 'faster'} while sampling"
+
+
+def _throttled(clocks_mhz: Sequence[float], max_clock_mhz: float | None) -> str | None:
+    if not clocks_mhz or not max_clock_mhz:
+        return None
+    typical = median(clocks_mhz)
+    # A counter that reads nonsense (0, or above any clock the device has) is no verdict.
+    if typical < 0.01 * max_clock_mhz or typical > 1.5 * max_clock_mhz:
+        return None
+    if typical >= THROTTLED_BELOW * max_clock_mhz:
+        return None
+    return f"the processors ran at {typical:.0f} MHz, {100 * typical / max_clock_mhz:.0f} % of {max_clock_mhz:.0f} MHz"
+
+
+def _slow_state(clocks_mhz: Sequence[float], device: str | None) -> str | None:
+    if not clocks_mhz or device != GB10 or median(clocks_mhz) >= SLOW_STATE_BELOW_MHZ:
+        return None
+    return f"{median(clocks_mhz):.0f} MHz is {SLOW_STATE}"
+
+
+def slow_reads(read_gbs: float, copy_gbs: float, device: str | None) -> str | None:
+    """Return a clause if a kernel that reads is far slower than copy on a device with a slow state that spares copies.
+
+    Args:
+        read_gbs: a verified figure of one of this suite's CUDA kernels, which read as fast as the memory lets them.
+        copy_gbs: that of copy in the same run.
+    """
+    if device != GB10 or read_gbs >= SLOW_READS_BELOW * copy_gbs:
+        return None
+    return f"{read_gbs:.4g} GB/s is {100 * read_gbs / copy_gbs:.0f} % of what copy moves: {SLOW_READ_STATE}"
+
+
+def _contended(others_share: float | None) -> str | None:
+    if others_share is None or others_share < CONTENDED_FROM:
+        return None
+    return f"other programs used {100 * others_share:.0f} % of the processors while sampling"

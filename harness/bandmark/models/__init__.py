@@ -1,0 +1,1 @@
+"""Language models: shapes, bytes and matrices."""

@@ -1,0 +1,1 @@
+"""Rows, run records and the files that hold them."""

@@ -1,0 +1,130 @@
+"""What stands in a result CSV, line by line and cell by cell, before any of it is believed?
+
+The one way into a CSV: bandmark.results.files reads rows from it, bandmark.validation looks at every cell of it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from bandmark.errors import FileError
+from bandmark.results.faults import Fault, FaultyFile, quote
+from bandmark.results.row import columns
+
+_MARKS = (
+    (codecs.BOM_UTF8, "a byte order mark, as Windows programs write it"),
+    (codecs.BOM_UTF32_LE, "the byte order mark of UTF-32"),
+    (codecs.BOM_UTF32_BE, "the byte order mark of UTF-32"),
+    (codecs.BOM_UTF16_LE, "the byte order mark of UTF-16"),
+    (codecs.BOM_UTF16_BE, "the byte order mark of UTF-16"),
+)
+
+_KINDS = (
+    (b"PK\x03\x04", "a ZIP archive or a spreadsheet's own file"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"<!DOCTYPE", "a web page"),
+    (b"<html", "a web page"),
+    (b"version https://git-lfs", "a Git LFS pointer"),
+    (b"{", "JSON"),
+)
+
+FORMULAS = "=+-@\t\r"
+"""Characters with which a spreadsheet lets a formula begin; no text in a result begins with one of them (OWASP, CSV
+Injection)."""
+
+AS_WRITTEN = "take the file as bandmark wrote it, which is plain UTF-8 text"
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A CSV as text: its header, and its lines with their numbers."""
+
+    path: Path
+    text: str
+    header: list[str]
+    lines: list[tuple[int, list[str]]]
+    """Line of the file on which each row begins, and its cells."""
+
+
+def read_sheet(path: Path, data: bytes | None = None) -> Sheet:
+    """Read a CSV that has the columns that every bandmark result has; its cells are not looked at.
+
+    Args:
+        path: the file.
+        data: its contents, if they were read already.
+
+    Raises:
+        FileError: the file can't be read.
+        FaultyFile: it is not text, is no bandmark result, or is truncated.
+    """
+    text = decode(path, read_bytes(path) if data is None else data)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines: list[tuple[int, list[str]]] = []
+    try:
+        begin = 1
+        for cells in reader:
+            lines.append((begin, cells))
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        found = "a quoted cell that never ends" if "unexpected end" in str(error) else str(error)
+        raise _fault(path, found, "a result has RFC 4180 quoting; is the file truncated?", reader.line_num) from error
+    header = lines[0][1] if lines else []
+    required = [c.name for c in columns() if c.required]
+    if missing := [name for name in required if name not in header]:
+        raise _fault(path, *_not_a_header(text, header, missing), 1)
+    if not text.endswith("\n"):
+        raise _fault(path, "its last line has no end", "the file is truncated: copy it again", lines[-1][0])
+    return Sheet(path, text, header, lines[1:])
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what a file holds; raises FileError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FileError(f"can't read {path}: {error.strerror}.") from error
+    except ValueError as error:  # a name with a NUL in it
+        raise FileError(f"can't read {quote(str(path))}: {error}.") from error
+
+
+def decode(path: Path, data: bytes) -> str:
+    """Return bytes as text; raises FaultyFile that says what the bytes are instead."""
+    if not data:
+        raise _fault(path, "the file is empty", "copy it again")
+    for mark, name in _MARKS:
+        if data.startswith(mark):
+            raise _fault(path, name, AS_WRITTEN, 1)
+    if 0 in data:
+        raise _fault(path, f"a byte 0 at {data.index(0)}: {_kind(data)}", AS_WRITTEN)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = f"byte {error.start} is not UTF-8 text: {_kind(data)}"
+        raise _fault(path, found, AS_WRITTEN, data.count(b"\n", 0, error.start) + 1) from error
+
+
+def _kind(data: bytes) -> str:
+    """Return what a file seems to be, by its first bytes."""
+    return next((name for start, name in _KINDS if data.lstrip().startswith(start)), "another encoding, or binary")
+
+
+def _not_a_header(text: str, header: list[str], missing: list[str]) -> tuple[str, str]:
+    """Return what the first line is, and what it should be."""
+    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if len(header) <= 2 and text.split("\n", 1)[0].count(separator) >= 10:
+            return f"cells separated by {name}, as a spreadsheet writes them", "they take commas: " + AS_WRITTEN
+    data = text.encode()
+    if (kind := _kind(data)) != "another encoding, or binary":
+        return f"{kind}, not a bandmark result", "take the CSV itself (on a web page: the raw file)"
+    if text.startswith("<<<<<<<"):
+        return "the marks of a merge conflict", "a run is never edited: take one side whole"
+    lacks = ", ".join(missing[:4]) + (" and others" if len(missing) > 4 else "")
+    return f"{quote(','.join(header))} is not a bandmark result", f"its first line lacks the columns {lacks}"
+
+
+def _fault(path: Path, found: str, wanted: str, line: int | None = None) -> FaultyFile:
+    return FaultyFile(Fault(file=path, line=line, found=found, wanted=wanted))

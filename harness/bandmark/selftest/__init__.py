@@ -1,0 +1,1 @@
+"""Whether the suite works on this GPU."""

@@ -1,0 +1,1 @@
+"""Run the planned groups: options, session, runner and rows."""

@@ -1,0 +1,175 @@
+"""How does the terminal show things? Everything that rich draws: results on stdout, talk on stderr."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, TextIO
+
+from rich import markup
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bandmark.results.faults import printable_lines
+from bandmark.results.row import Result
+from bandmark.show.layers import passes
+from bandmark.show.table import LEFT, build_table, heading
+from bandmark.suites.plan import Group
+
+PIPED_WIDTH = 80
+
+MOST_NAMED = 10
+"""Things of a kind that are named one by one."""
+
+
+class _Console(Console):
+    """Rich's console, but that a reader who goes away is told to the caller: rich would end the program with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the BrokenPipeError that is being handled."""
+        raise sys.exception() or BrokenPipeError()
+
+
+class _Trimmed:
+    """A stream that gets text without the spaces at the end of its lines, with which rich fills up tables."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.encoding = file.encoding
+
+    def isatty(self) -> bool:
+        """Return that it is no terminal."""
+        return False
+
+    def write(self, text: str) -> int:
+        """Write text, which rich hands over in whole lines."""
+        self._file.write(_TRAILING.sub("", text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream behind."""
+        self._file.flush()
+
+
+_TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
+
+
+def console(file: TextIO) -> Console:
+    """Return a console on a stream: as wide as the terminal, or 80 columns of plain text when piped.
+
+    What it prints raises BrokenPipeError where nobody reads any more.
+    """
+    on_terminal = file.isatty()
+    width = shutil.get_terminal_size().columns if on_terminal else PIPED_WIDTH
+    out: Any = file if on_terminal else _Trimmed(file)
+    return _Console(file=out, width=max(width, PIPED_WIDTH), highlight=False, soft_wrap=False, emoji=False)
+
+
+def escape(text: str) -> str:
+    """Return text that is shown as it stands: no markup of rich's, and nothing that a terminal obeys but line ends."""
+    return markup.escape(printable_lines(text))
+
+
+def show_results(results: Sequence[Result], file: TextIO | None = None) -> None:
+    """Print the table of one run."""
+    out = console(file or sys.stdout)
+    if not results:
+        out.print("no rows")
+        return
+    built = build_table(results)
+    drawn = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for column, name in enumerate(built.header):
+        words = column < LEFT or column == len(built.header) - 1
+        # Only a matrix may have a name so long that it takes a second line.
+        drawn.add_column(name, justify="left" if words else "right", no_wrap=column > 0, overflow="fold")
+    parts = [_part(result) for result in results]
+    grouped = len(set(parts)) < len(parts)
+    for before, part, row in zip([None, *parts], parts, built.rows, strict=False):
+        if grouped and before not in (None, part):
+            drawn.add_row()
+        drawn.add_row(*map(escape, row.cells), style=None if row.plain else "yellow")
+    out.print(escape(heading(results)) + "\n")
+    out.print(drawn)
+    out.print()
+    if sums := passes(results):
+        out.print(escape("\n".join(sums)) + "\n")
+    for number, note in enumerate(built.footnotes, start=1):
+        out.print(escape(f"{number}: {note}"))
+    out.print(f"[dim]{escape(built.legend)}[/dim]" if out.is_terminal else escape(built.legend))
+
+
+def _part(row: Result) -> tuple[str | None, ...]:
+    """Return what is equal in the lines that stand together."""
+    return (row.kernel, *((row.weight_format, row.dtype, row.backend) if row.layer else ()))
+
+
+def talk(text: str) -> None:
+    """Print a line for people on stderr."""
+    _say(escape(text))
+
+
+def _say(marked: str) -> None:
+    """Print text with markup on stderr; whoever does not read it any more misses it, and nothing else happens."""
+    try:
+        console(sys.stderr).print(marked)
+    except BrokenPipeError:
+        sys.stderr = nowhere()
+
+
+def nowhere() -> TextIO:
+    """Return a stream for what nobody reads any more."""
+    return open(os.devnull, "w", encoding="utf-8")
+
+
+def talk_each(lines: Sequence[str], what: str) -> None:
+    """Print the first lines of many to stderr, and how many more of what there are."""
+    for line in lines[:MOST_NAMED]:
+        talk(line)
+    if len(lines) > MOST_NAMED:
+        talk(f"and {len(lines) - MOST_NAMED} more {what}")
+
+
+def warn(text: str) -> None:
+    """Print a warning on stderr."""
+    _say(f"[yellow]note:[/yellow] {escape(text)}")
+
+
+class LiveProgress:
+    """A progress bar on stderr while a run goes on; nothing at all where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total}"),
+            TimeElapsedColumn(),
+            console=console(sys.stderr),
+            transient=True,
+            auto_refresh=False,
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> LiveProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int, total: int, group: Group) -> None:
+        """Show the group that is about to be measured.
+
+        The bar is drawn once per group and not by a timer, whose thread would take a processor from the measurement.
+        """
+        self._bar.update(
+            self._task, description=f"{group.kernel.label} {group.dtype.name}", completed=done, total=total
+        )
+        self._bar.refresh()

@@ -1,0 +1,1 @@
+"""Which cases exist, and how large they are."""

@@ -1,0 +1,1 @@
+"""CUDA sources that several kernels share."""

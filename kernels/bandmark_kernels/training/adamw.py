@@ -1,0 +1,140 @@
+"""adamw: one step of the optimizer, all state in float32. What does the part of training cost that memory bounds?
+
+AdamW (I. Loshchilov and F. Hutter, arXiv:1711.05101, algorithm 2, with the learning rate as its only schedule) visits
+every parameter once a step: it reads the parameter p, its gradient g and the moments m and v, and writes p, m and v.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from math import sqrt
+from typing import Any
+
+from bandmark_kernels.core.dtypes import FLOAT32
+from bandmark_kernels.core.kernel import Body, Kernel, Launch, Operand
+from bandmark_kernels.core.numpy_blocks import cache_blocks
+
+BLOCK_BYTES = 256 * 1024
+"""Bytes per array and block: the arrays of a step and its scratch stay in 2 MiB of second-level cache together."""
+
+SCALARS = {"lr": 2.0**-30, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.01, "step": 1000.0}
+"""The usual ones, but for the learning rate: a timed step moves p by less than half the distance to the next float32,
+so p keeps its random bits, while m tends to g and v to g * g, however many steps there are."""
+
+CHECK_SCALARS = {"lr": 0.25, "beta1": 0.75, "beta2": 0.875, "eps": 0.125, "weight_decay": 0.5, "step": 3.0}
+"""Every one of them changes every p by far more than rounding does."""
+
+
+def reference(p: Any, g: Any, m: Any, v: Any, **scalars: float) -> Mapping[str, Any]:
+    """Return the new p, m and v for float64 operands.
+
+    Args:
+        p, g, m, v: parameters, gradients, first and second moments; v is not negative.
+        scalars: those of SCALARS; `step` counts from 1 and corrects the moments' bias towards zero.
+    """
+    import numpy as np
+
+    lr, beta1, beta2, step = (scalars[name] for name in ("lr", "beta1", "beta2", "step"))
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g * g
+    update = m / (1 - beta1**step) / (np.sqrt(v / (1 - beta2**step)) + scalars["eps"])
+    return {"p": p - lr * scalars["weight_decay"] * p - lr * update, "m": m, "v": v}
+
+
+def coefficients(
+    *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float, step: float
+) -> dict[str, float]:
+    """Return what a step needs per element: p = decay * p - m / (root * sqrt(v) + floor), m and v by their gains."""
+    rate = lr / (1 - beta1**step)
+    root = 1 / (rate * sqrt(1 - beta2**step))
+    return {"decay": 1 - lr * weight_decay, "gain1": 1 - beta1, "gain2": 1 - beta2, "root": root, "floor": eps / rate}
+
+
+def bounds(p: Any, g: Any, m: Any, v: Any, **scalars: float) -> Mapping[str, Any]:
+    """Return how far float32 arithmetic may take p, m and v from the reference, in half-epsilons (u below).
+
+    To first order, each operation and each coefficient that is rounded to float32 adds a relative u. m and v may be
+    computed as beta m + (1 - beta) g or as m + (1 - beta) (g - m), p decayed by a factor or by a subtraction: the
+    counts cover both. A quotient's relative errors add up (N. J. Higham, Accuracy and Stability of Numerical
+    Algorithms, section 3.1); only that of v' enters in full and not to first order: where a small gradient replaces a
+    large v, nothing of v' may be left, and the divisor is then the floor.
+    """
+    import numpy as np
+
+    factors, u = coefficients(**scalars), FLOAT32.eps / 2
+    new = reference(p, g, m, v, **scalars)
+    m_error = 4 * (abs(m) + factors["gain1"] * (abs(g) + abs(m)))
+    v_error = 5 * (v + factors["gain2"] * (g * g + v))
+    divisor = factors["root"] * np.sqrt(new["v"]) + factors["floor"]
+    least = factors["root"] * np.sqrt(np.maximum(new["v"] - u * v_error, 0.0)) + factors["floor"]
+    update_error = (m_error + 8 * abs(new["m"])) / least + abs(new["m"]) * (1 / least - 1 / divisor) / u
+    decay_error = 4 * (1 + scalars["lr"] * scalars["weight_decay"]) * abs(p)
+    return {"p": decay_error + update_error, "m": m_error, "v": v_error}
+
+
+def steady(v: Any, **others: Any) -> Mapping[str, Any]:
+    """Make v positive, as a mean of squares is: its root is then real, and stays so."""
+    return {"v": abs(v)}
+
+
+def bind_numpy(p: Any, g: Any, m: Any, v: Any, **factors: Any) -> Launch:
+    """Thirteen ufunc calls per block, with one block of scratch: DRAM sees one pass, the caches see thirteen."""
+    import numpy as np
+
+    blocks = cache_blocks(p, g, m, v, block_bytes=BLOCK_BYTES)
+    scratch = np.empty_like(blocks[0][0])
+    steps = [partial(take_step, p=p, g=g, m=m, v=v, t=scratch[: len(p)], **factors) for p, g, m, v in blocks]
+
+    def launch() -> None:
+        for step in steps:
+            step()
+
+    return launch
+
+
+def take_step(
+    *, p: Any, g: Any, m: Any, v: Any, t: Any, decay: Any, gain1: Any, gain2: Any, root: Any, floor: Any
+) -> None:
+    """Take a step on one block of p, m and v in place, with t for scratch; all are float32."""
+    from numpy import add, divide, multiply, sqrt, subtract
+
+    subtract(g, m, t)
+    multiply(t, gain1, t)
+    add(m, t, m)
+    multiply(g, g, t)
+    subtract(t, v, t)
+    multiply(t, gain2, t)
+    add(v, t, v)
+    sqrt(v, t)
+    multiply(t, root, t)
+    add(t, floor, t)
+    divide(m, t, t)
+    multiply(p, decay, p)
+    subtract(p, t, p)
+
+
+def bind_torch(p: Any, g: Any, m: Any, v: Any, step: float, **scalars: float) -> Launch:
+    """The op behind torch.optim.AdamW(fused=True), in place: it neither counts the step nor clears the gradient."""
+    import torch
+
+    count = torch.tensor(step, dtype=torch.float32, device=p.device)
+    return partial(torch._fused_adamw_, [p], [g], [m], [v], [], [count], amsgrad=False, maximize=False, **scalars)
+
+
+KERNEL = Kernel(
+    name="adamw",
+    formula="p, m, v = step(p, g, m, v)",
+    operands=(Operand("p", "inout"), Operand("g", "in"), Operand("m", "inout"), Operand("v", "inout")),
+    flops=15,
+    suite="training",
+    dtypes=("float32",),
+    scalars=SCALARS,
+    check_scalars=CHECK_SCALARS,
+    derive=coefficients,
+    reference=reference,
+    bounds=bounds,
+    steady=steady,
+    numpy=Body(bind_numpy, ("float32",)),
+    torch=Body(bind_torch, ("float32",)),
+)

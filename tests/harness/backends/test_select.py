@@ -1,0 +1,265 @@
+"""Which device and which libraries a run uses, on pretend installations: none, broken, and several GPUs."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bandmark.backends import select as backends
+from bandmark.backends.select import Selection, discover, is_installed, select
+from bandmark.device.device import Device
+from bandmark.device.threads import Team, usable_cpus
+from bandmark.errors import BackendUnavailable, UsageError
+from fakes import FakeBackend, make_machine
+
+SPARK = Device(kind="gpu", name="NVIDIA GB10", index=0, memory_bytes=128 * 10**9, integrated=True, sm_count=48)
+DISPLAY = Device(kind="gpu", name="NVIDIA RTX 0000 Display", index=0)
+PRO = Device(
+    kind="gpu", name="NVIDIA RTX PRO 5000 Blackwell", index=1, memory_bytes=int(47.5 * 2**30), bus_width_bits=384
+)
+
+
+class Installation:
+    """What is installed on a pretend machine, library by library: devices, a problem, or an import that fails."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.libraries: dict[str, Any] = {}
+        self.opened: list[FakeBackend] = []
+        self.asked: list[str] = []
+        real = importlib.import_module
+        monkeypatch.setattr(backends, "is_installed", lambda name: name in self.libraries)
+        monkeypatch.setattr(backends.importlib, "import_module", lambda name: self.load(name, real))
+
+    def add(self, name: str, devices: list[tuple[str, Device]], problem: str | None = None) -> None:
+        """Install a library that sees these devices."""
+        self.libraries[name] = (devices, problem)
+
+    def load(self, name: str, real: Callable[[str], Any]) -> Any:
+        """Stand in for import_module."""
+        library, _, part = name.removeprefix("bandmark.backends.").partition("_")
+        if library not in self.libraries:
+            return real(name)
+        self.asked.append(name)
+        found = self.libraries[library]
+        if isinstance(found, Exception):
+            raise found
+        if part == "devices":
+            return SimpleNamespace(list_accelerators=lambda: found)
+        return SimpleNamespace(open_accelerator=lambda address, device: self.open(library, address, device))
+
+    def open(self, name: str, address: str, device: Device) -> FakeBackend:
+        """Stand in for open_accelerator."""
+        self.opened.append(FakeBackend(name=name, device=device, memory_name=f"{name} {address}"))
+        return self.opened[-1]
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Installation:
+    """A machine with NumPy alone."""
+    return Installation(monkeypatch)
+
+
+def chosen(*, names: list[str] | None = None, address: str | None = None, threads: int | None = None) -> Selection:
+    """Select on a pretend machine, and let everything go again."""
+    selection = select(make_machine(), names=names, address=address, threads=threads)
+    selection.close()
+    return selection
+
+
+def used(selection: Selection) -> list[str]:
+    """The names of the backends."""
+    return [backend.name for backend in selection.backends]
+
+
+def test_numpy_alone_without_a_gpu(here: Installation) -> None:
+    """A machine with nothing but NumPy measures its CPU, and is not nagged about libraries that it has not."""
+    selection = chosen()
+    assert (selection.address, used(selection), selection.notes) == ("cpu", ["numpy"], [])
+    assert selection.device.name == "Fake CPU @ 3 GHz"
+
+
+def test_torch_is_used_if_it_is_there(here: Installation) -> None:
+    """Without a GPU, torch joins NumPy on the CPU."""
+    here.add("torch", [], "torch sees no accelerator")
+    assert used(chosen()) == ["numpy", "torch"]
+    assert used(chosen(address="cpu")) == ["numpy", "torch"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_gpu_with_the_highest_published_peak(here: Installation, first: bool) -> None:
+    """A workstation's first device may be a display card: the fastest by published peak is measured, and named."""
+    pro, display = ("cuda:0", "cuda:1") if first else ("cuda:1", "cuda:0")
+    both = sorted([(pro, replace(PRO, index=int(pro[-1]))), (display, replace(DISPLAY, index=int(display[-1])))])
+    here.add("cupy", both)
+    here.add("torch", both)
+    selection = chosen()
+    assert (selection.address, selection.device.name, used(selection)) == (pro, PRO.name, ["cupy", "torch"])
+    assert selection.notes == [
+        f"Measuring {pro} NVIDIA RTX PRO 5000 Blackwell; --device chooses another: {display} NVIDIA RTX 0000 Display."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"), [("cuda", "cuda:0"), ("cuda:0", "cuda:0"), ("cuda:1", "cuda:1"), ("cpu", "cpu")]
+)
+def test_the_device_asked_for(here: Installation, address: str, expected: str) -> None:
+    """`cuda` is the first CUDA device; `cpu` leaves the GPUs alone."""
+    here.add("cupy", [("cuda:0", DISPLAY), ("cuda:1", PRO)])
+    assert chosen(address=address).address == expected
+
+
+def test_a_device_that_is_not_there(here: Installation) -> None:
+    """The message lists what there is, and why a library sees no more."""
+    here.add("torch", [], "torch sees no accelerator")
+    with pytest.raises(UsageError) as refused:
+        chosen(address="cuda:3")
+    message = str(refused.value)
+    assert message.startswith("there is no device 'cuda:3'; there are cpu.")
+    assert "torch sees no accelerator" in message and "cupy is not installed" in message
+
+
+def test_cupys_facts_go_first(here: Installation) -> None:
+    """Both libraries see the same device; CuPy reads more of it."""
+    here.add("cupy", [("cuda:0", SPARK)])
+    here.add("torch", [("cuda:0", Device(kind="gpu", name="NVIDIA GB10", index=0))])
+    (accelerator,) = discover().accelerators
+    assert accelerator.device is SPARK and accelerator.backends == ("cupy", "torch")
+
+
+def test_devices_that_one_library_alone_sees(here: Installation) -> None:
+    """A CPU build of torch beside CuPy leaves CuPy measuring, with a note."""
+    here.add("cupy", [("cuda:0", SPARK)])
+    here.add("torch", [], "torch sees no accelerator")
+    selection = chosen()
+    assert used(selection) == ["cupy"]
+    assert selection.notes == ["Without torch: torch sees no accelerator."]
+    with pytest.raises(BackendUnavailable, match="torch can't use cuda:0: torch sees no accelerator"):
+        chosen(names=["torch", "cupy"])
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_missing_sensors_are_told(here: Installation, installed: bool) -> None:
+    """On an NVIDIA GPU a note says what is not known without NVML, and what brings it; other makers have none."""
+    here.add("torch", [("cuda:0", replace(SPARK, compute_capability=(12, 1)))])
+    if installed:
+        here.add("pynvml", [])
+    assert chosen(names=["torch"]).notes == ([] if installed else [backends.NO_SENSORS])
+    assert "`pip install nvidia-ml-py`" in backends.NO_SENSORS
+    here.add("torch", [("xpu:0", Device(kind="gpu", name="Intel Arc B580", index=0))])
+    assert chosen(names=["torch"]).notes == []
+
+
+@pytest.mark.parametrize("names", [["all"], ["all", "numpy"], None])
+def test_all_means_all_that_the_device_has(here: Installation, names: list[str] | None) -> None:
+    """`all` is the default, spelt out."""
+    here.add("cupy", [("cuda:0", SPARK)])
+    here.add("torch", [("cuda:0", SPARK)])
+    assert used(chosen(names=names)) == ["cupy", "torch"]
+
+
+def test_a_backend_named_twice_is_used_once(here: Installation) -> None:
+    """Repetition makes no second row of the same case."""
+    assert used(chosen(names=["numpy", "numpy"])) == ["numpy"]
+
+
+def test_numpy_alone_asks_no_library(here: Installation) -> None:
+    """A run with --backend numpy imports neither torch nor CuPy, even on a GPU machine."""
+    here.add("cupy", [("cuda:0", SPARK)])
+    here.add("torch", [("cuda:0", SPARK)])
+    selection = chosen(names=["numpy"])
+    assert (selection.address, here.asked) == ("cpu", [])
+
+
+def test_numpy_on_a_gpu_is_refused(here: Installation) -> None:
+    """NumPy together with a GPU is a contradiction, with the way out."""
+    here.add("torch", [("cuda:0", SPARK)])
+    for names, address in ((["numpy"], "cuda"), (["numpy", "torch"], None)):
+        with pytest.raises(UsageError, match="NumPy runs on the CPU; add --device cpu"):
+            chosen(names=names, address=address)
+
+
+@pytest.mark.parametrize(("name", "near"), [("torhc", "torch"), ("cuppy", "cupy"), ("NumPy", "numpy")])
+def test_an_unknown_backend(here: Installation, name: str, near: str) -> None:
+    """The nearest name is offered, also beside `all`."""
+    for names in ([name], ["all", name]):
+        with pytest.raises(UsageError, match=f"unknown backend '{name}'. Did you mean '{near}'"):
+            chosen(names=names)
+
+
+def test_torch_that_is_not_installed(here: Installation) -> None:
+    """Asked for by name, a missing library is an error that says how to get it."""
+    for address in (None, "cpu"):
+        with pytest.raises(BackendUnavailable, match="torch is not installed; `pip install 'bandmark"):
+            chosen(names=["torch"], address=address)
+
+
+def test_torch_that_is_broken(here: Installation) -> None:
+    """Asked for by name, a broken library is an error with what it raised; unasked, a note, and the run goes on."""
+    here.libraries["torch"] = OSError("libcudart.so.13: cannot open shared object file\nmore")
+    with pytest.raises(BackendUnavailable, match=r"can't be imported \(OSError: libcudart.so.13: cannot open"):
+        chosen(names=["torch"])
+    selection = chosen()
+    assert used(selection) == ["numpy"]
+    assert len(selection.notes) == 1
+    assert "can't be imported (OSError: libcudart.so.13" in selection.notes[0]
+    assert "Going on without it." in selection.notes[0] and "more" not in selection.notes[0]
+
+
+def test_cupy_without_a_gpu(here: Installation) -> None:
+    """Asked for by name it is an error with the reason; installed and unasked, a note says why no GPU is measured."""
+    with pytest.raises(BackendUnavailable, match="needs an NVIDIA GPU: cupy is not installed"):
+        chosen(names=["cupy"])
+    here.add("cupy", [], "CuPy 14 finds no usable NVIDIA driver")
+    with pytest.raises(BackendUnavailable, match="needs an NVIDIA GPU: CuPy 14 finds no usable NVIDIA driver"):
+        chosen(names=["cupy"])
+    assert chosen().notes == ["No GPU is measured: CuPy 14 finds no usable NVIDIA driver."]
+
+
+def test_threads_are_the_processors_asked_for(here: Installation) -> None:
+    """--threads takes the first so many usable processors; the team ends with the selection."""
+    before = threading.active_count()
+    usable = len(usable_cpus())
+    selection = select(make_machine(), names=["numpy"], address=None, threads=usable)
+    assert selection.backends[0].threads == usable
+    selection.close()
+    assert threading.active_count() == before
+    assert chosen(threads=1).backends[0].threads == 1
+
+
+@pytest.mark.parametrize("threads", [0, -1, 100_000])
+def test_impossible_threads(here: Installation, threads: int) -> None:
+    """More threads than processors, or none, are refused with the range."""
+    with pytest.raises(
+        UsageError, match=rf"--threads {threads} is not possible: .* 1 to {len(usable_cpus())} processors"
+    ):
+        chosen(threads=threads)
+
+
+def test_a_refused_backend_leaves_no_threads(here: Installation) -> None:
+    """An error while backends are opened ends the threads that were started for them."""
+    before = threading.active_count()
+    with pytest.raises(BackendUnavailable):
+        select(make_machine(), names=["cupy"], address="cpu")
+    assert threading.active_count() == before
+
+
+def test_closing_closes_every_backend() -> None:
+    """A selection lets go of all of its backends and of its threads."""
+    made = [FakeBackend(), FakeBackend()]
+    team = Team([0, 0])
+    Selection("cpu", made[0].device, made, [], team).close()  # type: ignore[arg-type]
+    assert all(backend.closed for backend in made)
+    with pytest.raises(RuntimeError):
+        team.run([int, int])
+
+
+def test_what_is_installed_is_found_without_importing_it() -> None:
+    """A name that no package has is not installed."""
+    assert is_installed("numpy")
+    assert not is_installed("no_such_library")

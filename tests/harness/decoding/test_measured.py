@@ -1,0 +1,156 @@
+"""Which measured bandwidth stands for a weight format, in figures and in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bandmark.decoding.measured import (
+    MeasuredSystem,
+    cache_bandwidth,
+    memory_class,
+    read_systems,
+    usable_rows,
+    weight_bandwidth,
+)
+from bandmark.errors import FileError, UsageError
+from bandmark.models.weights import FORMATS
+from bandmark.results.files import RunFiles
+from bandmark.results.row import Result
+from fakes import make_result
+
+
+def row(kernel: str, gbs: float, **changes: Any) -> Result:
+    """Return a measured row."""
+    return make_result(kernel=kernel, bandwidth_gbs=gbs, **changes)
+
+
+def system(*rows: Result, device: str = "Fake GPU") -> MeasuredSystem:
+    """Return a system of these rows."""
+    return MeasuredSystem("fake-1", device, rows, None)
+
+
+def test_the_packed_row_of_the_format_comes_first() -> None:
+    """Where the format was measured, its fastest row counts, whatever others give."""
+    rows = system(
+        row("gemv", 100, weight_format="nvfp4", dtype="float32"),
+        row("gemv", 120, weight_format="nvfp4", dtype="float32", backend="cupy"),
+        row("gemv", 300, dtype="float32"),
+    )
+    found = weight_bandwidth(rows, FORMATS["nvfp4"])
+    assert (found.gbs, found.words) == (120, "gemv nvfp4 (cupy)")
+    assert weight_bandwidth(system(row("gemv", 70, dtype="float16")), FORMATS["fp16"]).words == "gemv float16 (numpy)"
+
+
+def test_else_the_nearest_in_words() -> None:
+    """Without a row of the format, the row nearest in bits counts, and the words say so."""
+    rows = system(row("gemv", 100, weight_format="int4"), row("gemv", 200), row("gemv", 150, weight_format="fp8"))
+    found = weight_bandwidth(rows, FORMATS["nvfp4"])
+    assert (found.gbs, found.words) == (100, "no gemv row in nvfp4, so of the nearest, gemv int4 (numpy)")
+    assert weight_bandwidth(rows, FORMATS["int8"]).gbs == 150
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "failed_verification"},
+        {"status": "error"},
+        {"verified": False},
+        {"verified": None},
+        {"kernel": "read"},
+    ],
+)
+def test_results_without_a_gemv_row(changes: dict[str, Any]) -> None:
+    """Rows that failed, were not verified or are of other kernels are no GEMV, and the error says what to run."""
+    rows = system(make_result(**{"kernel": "gemv", "bandwidth_gbs": 9.0, **changes}))
+    with pytest.raises(UsageError, match=r"no measured gemv row.*bandmark run --kernel gemv"):
+        weight_bandwidth(rows, FORMATS["fp16"])
+
+
+def test_memory_before_cache_and_ok_before_suspect() -> None:
+    """A row whose matrix fits the cache, or that is suspect, counts only where there is no better, and says so."""
+    fast, slow = row("gemv", 900, regime="cache"), row("gemv", 100)
+    suspect = row("gemv", 500, status="suspect", reason="the clock changed")
+    assert usable_rows(system(fast, slow, suspect), "gemv") == [slow]
+    assert "not in the dram regime" in weight_bandwidth(system(fast), FORMATS["fp8"]).words
+    assert "the clock changed" in weight_bandwidth(system(suspect), FORMATS["fp8"]).words
+
+
+def test_cache_bandwidth_in_words() -> None:
+    """The cache is read as kv rows say, else as a plain read, else as the weights; the words tell which."""
+    weights = weight_bandwidth(system(row("gemv", 80)), FORMATS["fp16"])
+    both = system(row("gemv", 80), row("read", 90), row("kv", 70))
+    assert cache_bandwidth(both, weights).gbs == 70
+    codes = row("kv", 75, weight_format="fp8")
+    assert cache_bandwidth(system(row("kv", 70), codes), weights).gbs == 70
+    only = cache_bandwidth(system(row("read", 90), codes), weights)
+    assert only.gbs == 75 and only.words.startswith("no kv row in 16 bits, so of kv fp8")
+    read = cache_bandwidth(system(row("gemv", 80), row("read", 90)), weights)
+    assert read.gbs == 90 and read.words.startswith("no kv row")
+    assert cache_bandwidth(system(row("gemv", 80)), weights).gbs == 80
+
+
+def test_classes_of_devices() -> None:
+    """Host rows are a CPU's; a GPU's class is its kind of memory in the catalog, else unknown."""
+    gpu = {"backend": "cupy", "threads": None}
+    assert system(row("gemv", 1)).device_class == "cpu"
+    assert system(row("gemv", 1, **gpu), device="NVIDIA GB10").device_class == "unified"
+    assert system(row("gemv", 1, **gpu), device="NVIDIA RTX PRO 5000 Blackwell").device_class == "card"
+    assert system(row("gemv", 1, **gpu), device="NVIDIA GB300").device_class == "hbm"
+    assert system(row("gemv", 1, **gpu), device="Some GPU").device_class == "unknown"
+    assert memory_class("DDR4") == "unknown"
+
+
+def test_files_are_grouped_by_device(tmp_path: Path) -> None:
+    """Runs of one device are one system, with the memory that their records tell; damage is named."""
+    RunFiles(tmp_path / "a.csv").save([row("gemv", 1)], {"device": {"memory_bytes": 32}})
+    RunFiles(tmp_path / "b.csv").save([row("kv", 2)], {"device": {"memory_bytes": 24}})
+    RunFiles(tmp_path / "c.csv").save([row("gemv", 3, system="other")], {})
+    found = read_systems([tmp_path / "a.csv", tmp_path / "c.csv", tmp_path / "b.csv"])
+    assert [(s.system, len(s.rows), s.memory_bytes) for s in found] == [("fake-1", 2, 24), ("other", 1, None)]
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(FileError, match=r"a\.json"):
+        read_systems([tmp_path / "a.csv"])
+    RunFiles(tmp_path / "d.csv").save([], {})
+    with pytest.raises(FileError, match="holds no row"):
+        read_systems([tmp_path / "d.csv"])
+
+
+def layer(name: str, uses: int, seconds: float, **changes: Any) -> Result:
+    """Return a row of a matrix of model `tiny`: 1e9 bytes."""
+    made = row("gemv", 1 / seconds, layer=f"tiny {name}", layer_uses=uses, weight_format="int8", dtype="float32")
+    return replace(made, **{"time_median_s": seconds, "bytes_read": 10**9, "bytes_written": 0, **changes})
+
+
+LAYERS = (layer("qkv", 3, 0.5), layer("lm_head", 1, 0.1))
+
+
+def test_a_models_matrices_count_together() -> None:
+    """A step uses all of them: four reads of 1 GB in 1.6 s, and not the fastest matrix's 10 GB/s."""
+    found = weight_bandwidth(system(*LAYERS), FORMATS["int8"], "tiny")
+    assert found.gbs == pytest.approx(4 / 1.6) and found.words == "gemv int8 over all matrices of tiny (numpy)"
+    assert weight_bandwidth(system(*LAYERS), FORMATS["int8"], "other").gbs == found.gbs
+
+
+def test_a_models_own_matrices_come_before_a_square_one() -> None:
+    """For the model itself its matrices count, for another the square matrix, and for a cache neither of them."""
+    square = row("gemv", 7.0, weight_format="int8", dtype="float32")
+    both = system(*LAYERS, square)
+    assert weight_bandwidth(both, FORMATS["int8"], "tiny").gbs == pytest.approx(2.5)
+    assert weight_bandwidth(both, FORMATS["int8"], "tin").gbs == weight_bandwidth(both, FORMATS["int8"]).gbs == 7.0
+    assert usable_rows(both, "gemv") == [square]
+
+
+def test_missing_and_doubtful_matrices_are_told() -> None:
+    """Where not all were measured the words name those that were; suspect ones count, with the reason."""
+    missing = layer("o", 3, 0.5, status="skipped", verified=None, reason="no time")
+    doubtful = layer("down", 1, 0.1, status="suspect", reason="drift", regime="cache")
+    found = weight_bandwidth(system(*LAYERS, missing, doubtful), FORMATS["int8"])
+    assert "over qkv, lm_head, down of tiny (numpy)" in found.words
+    assert found.words.endswith("(numpy), not all in the dram regime, suspect: drift")
+    # A format with more of the matrices comes before one that has only a fast one.
+    few = layer("qkv", 3, 0.001, backend="torch")
+    assert "(numpy)" in weight_bandwidth(system(*LAYERS, missing, few), FORMATS["int8"]).words

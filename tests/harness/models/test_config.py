@@ -1,0 +1,191 @@
+"""config.json of Hugging Face: the shapes it gives, and what it refuses, by the field's name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bandmark.errors import FileError
+from bandmark.models.catalog import find_model
+from bandmark.models.config import read_config, to_model
+from bandmark.models.model import Model
+
+LLAMA: dict[str, Any] = {
+    "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32,
+    "num_hidden_layers": 32, "num_key_value_heads": 8, "vocab_size": 128256, "tie_word_embeddings": False,
+}  # fmt: skip
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    "llama-3.1-8b": LLAMA,
+    "qwen2.5-7b": {
+        "model_type": "qwen2", "hidden_size": 3584, "intermediate_size": 18944, "num_attention_heads": 28,
+        "num_hidden_layers": 28, "num_key_value_heads": 4, "vocab_size": 152064, "sliding_window": 131072,
+        "use_sliding_window": False, "tie_word_embeddings": False,
+    },
+    "qwen3-30b-a3b": {
+        "model_type": "qwen3_moe", "hidden_size": 2048, "intermediate_size": 6144, "moe_intermediate_size": 768,
+        "num_attention_heads": 32, "num_hidden_layers": 48, "num_key_value_heads": 4, "head_dim": 128,
+        "num_experts": 128, "num_experts_per_tok": 8, "decoder_sparse_step": 1, "mlp_only_layers": [],
+        "vocab_size": 151936, "tie_word_embeddings": False, "sliding_window": None,
+    },
+    "mixtral-8x7b": {
+        "model_type": "mixtral", "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32,
+        "num_hidden_layers": 32, "num_key_value_heads": 8, "num_local_experts": 8, "num_experts_per_tok": 2,
+        "vocab_size": 32000, "tie_word_embeddings": False,
+    },
+    "gpt-oss-20b": {
+        "model_type": "gpt_oss", "hidden_size": 2880, "intermediate_size": 2880, "num_attention_heads": 64,
+        "num_hidden_layers": 24, "num_key_value_heads": 8, "head_dim": 64, "num_local_experts": 32,
+        "num_experts_per_tok": 4, "sliding_window": 128, "vocab_size": 201088, "tie_word_embeddings": False,
+        "layer_types": ["sliding_attention", "full_attention"] * 12,
+    },
+    "deepseek-v3": {
+        "model_type": "deepseek_v3", "hidden_size": 7168, "intermediate_size": 18432, "moe_intermediate_size": 2048,
+        "num_attention_heads": 128, "num_hidden_layers": 61, "num_key_value_heads": 128, "head_dim": 128,
+        "n_routed_experts": 256, "n_shared_experts": 1, "num_experts_per_tok": 8, "first_k_dense_replace": 3,
+        "q_lora_rank": 1536, "kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
+        "vocab_size": 129280, "tie_word_embeddings": False,
+    },
+    "gemma-3-4b": {
+        "model_type": "gemma3",
+        "text_config": {
+            "model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34,
+            "sliding_window": 1024,
+        },
+    },
+    "qwen3.5-27b": {
+        "model_type": "qwen3_5", "tie_word_embeddings": False,
+        "text_config": {
+            "hidden_size": 5120, "intermediate_size": 17408, "num_attention_heads": 24, "num_key_value_heads": 4,
+            "head_dim": 256, "num_hidden_layers": 64, "vocab_size": 248320, "full_attention_interval": 4,
+            "linear_num_key_heads": 16, "linear_num_value_heads": 48, "linear_key_head_dim": 128,
+            "linear_value_head_dim": 128, "attn_output_gate": True,
+        },
+    },
+}  # fmt: skip
+"""Configs as the models' makers publish them, without the fields that do not concern the shape."""
+
+
+def made(values: Any) -> Model:
+    """Return the model of these fields."""
+    return to_model(values, name="m", file="config.json")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_published_configs_are_the_tables_models(name: str, tmp_path: Path) -> None:
+    """A model's config.json has the parameters and the cache of the table's row, and is named after its folder."""
+    file = tmp_path / name / "config.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps(CONFIGS[name]))
+    read, known = read_config(file), find_model(name)
+    assert read.name == name
+    assert (read.parameters, read.active_parameters) == (known.parameters, known.active_parameters)
+    assert [read.kv_bytes(c) for c in (0, 100, 5000, 10**6)] == [known.kv_bytes(c) for c in (0, 100, 5000, 10**6)]
+    assert read.state_bytes() == known.state_bytes()
+
+
+@pytest.mark.parametrize("field", ["hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"])
+@pytest.mark.parametrize("value", [None, 0, -1, 1.5, "4096", True, [], 10**9])
+def test_missing_and_nonsensical_fields_are_named(field: str, value: Any) -> None:
+    """A field that is missing or is no positive whole number is named in the error."""
+    with pytest.raises(FileError, match=f"config.json: field '{field}'"):
+        made({**LLAMA, field: value})
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"num_key_value_heads": 5}, "num_key_value_heads"),
+        ({"num_attention_heads": 24}, "num_attention_heads"),
+        ({"head_dim": 0}, "head_dim"),
+        ({"tie_word_embeddings": "yes"}, "tie_word_embeddings"),
+        ({"num_experts": 8}, "num_experts_per_tok"),
+        ({"num_experts": 8, "num_experts_per_tok": 9}, "num_experts_per_tok"),
+        ({"num_experts": 8, "num_experts_per_tok": 2, "first_k_dense_replace": 33}, "num_hidden_layers"),
+        ({"kv_lora_rank": 512}, "qk_nope_head_dim"),
+        ({"layer_types": ["full_attention"]}, "layer_types"),
+        ({"layer_types": ["sliding_attention"] * 32}, "sliding_window"),
+        ({"model_type": "mamba2"}, "mamba2"),
+        ({"model_type": "phi"}, "phi"),
+        ({"layer_types": ["mamba"] * 16 + ["full_attention"] * 16}, "layer_types' has mamba"),
+    ],
+)
+def test_fields_that_contradict_each_other(changes: dict[str, Any], named: str) -> None:
+    """What does not go together is refused, by the field's name."""
+    with pytest.raises(FileError, match=named):
+        made({**LLAMA, **changes})
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '"config"', "[" * 100000])
+def test_files_that_are_no_config(text: str, tmp_path: Path) -> None:
+    """A file that is no JSON object is refused, by its name."""
+    file = tmp_path / "config.json"
+    file.write_text(text)
+    with pytest.raises(FileError, match=r"config\.json"):
+        read_config(file)
+    with pytest.raises(FileError, match="can't read"):
+        read_config(tmp_path / "missing.json")
+
+
+def test_binary_files_are_refused(tmp_path: Path) -> None:
+    """A file of weights given instead of its config is refused and not decoded."""
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(bytes(range(256)))
+    with pytest.raises(FileError, match="is not JSON"):
+        read_config(file)
+
+
+@pytest.mark.parametrize(("experts", "every", "billions"), [(16, 1, 107.8), (128, 2, 400.7)])
+def test_llama_4_by_its_own_names(experts: int, every: int, billions: float) -> None:
+    """Scout and Maverick: expert width, dense width, a shared expert, every or every second layer with experts."""
+    fields = {"num_local_experts": experts, "num_experts_per_tok": 1, "interleave_moe_layer_step": every}
+    sizes = {"hidden_size": 5120, "intermediate_size": 8192, "intermediate_size_mlp": 16384, "num_hidden_layers": 48}
+    heads = {"num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 202048}
+    text = {"model_type": "llama4_text", **fields, **sizes, **heads, "tie_word_embeddings": False}
+    model = made({"model_type": "llama4", "text_config": text})
+    assert model.parameters / 1e9 == pytest.approx(billions, rel=0.005)
+    assert model.active_parameters / 1e9 == pytest.approx(16.2, rel=0.02)
+    assert (model.window, model.whole_context_layers) == (8192, 12)
+
+
+def test_windows_by_the_family() -> None:
+    """A window without a list of layers: all layers of Mistral's, every second of Gemma 2's."""
+    mistral = made({**LLAMA, "model_type": "mistral", "sliding_window": 4096})
+    assert (mistral.whole_context_layers, mistral.window) == (0, 4096)
+    gemma2 = made({**LLAMA, "model_type": "gemma2", "sliding_window": 4096})
+    assert gemma2.whole_context_layers == 16
+    assert made({**LLAMA, "sliding_window": None}).whole_context_layers == 32
+
+
+def test_tied_where_the_file_does_not_say() -> None:
+    """Without the field, the family's default holds: tied in Gemma, not in Llama."""
+    bare = {k: v for k, v in LLAMA.items() if k != "tie_word_embeddings"}
+    assert made(bare).tied is False and made({**bare, "model_type": "gemma"}).tied is True
+    assert made(LLAMA) == replace(find_model("llama-3.1-8b"), name="m")
+
+
+JSON = st.none() | st.booleans() | st.integers(-5, 5000) | st.floats() | st.text(max_size=5) | st.lists(st.integers())
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(CONFIGS)), st.data())
+def test_any_change_is_a_model_or_a_named_fault(name: str, data: st.DataObject) -> None:
+    """Whatever stands in a field, there is a model with positive counts or an error that names the file."""
+    values = dict(CONFIGS[name])
+    values[data.draw(st.sampled_from(sorted(values)))] = data.draw(JSON)
+    fault = ""
+    try:
+        model = made(values)
+    except FileError as error:
+        fault = str(error)
+    if fault:
+        assert fault.startswith("config.json: ")
+    else:
+        assert 0 < model.active_parameters <= model.parameters
+        assert model.kv_bytes(1000) >= 0

@@ -1,0 +1,149 @@
+"""The page is sound HTML that needs nothing but itself, and shows every row of every run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from html.parser import HTMLParser
+
+import pytest
+
+from bandmark.reports.page import page
+from bandmark.reports.runs import ReportRun
+from fakes import make_result
+from report_runs import HOSTILE, TIMES, hostile, layers, of_every_status, rows
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Reader(HTMLParser):
+    """Collects the elements of a page and checks that they are nested."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == [], "elements that never end"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def values(self, name: str) -> list[str]:
+        """The values of an attribute, wherever it stands."""
+        return [attributes[name] for _, attributes in self.elements if name in attributes]
+
+
+def several() -> list[ReportRun]:
+    """Runs of two systems, one with samples and a peak, one with neither, and one without a figure."""
+    return [
+        ReportRun(tuple(rows(peak_gbs=30.0, percent_of_peak=66.7)), {}, dict.fromkeys(range(6), TIMES)),
+        ReportRun(tuple(rows(system="other", device="Other")), why_no_samples="The raw samples are missing."),
+        ReportRun((make_result(status="error", reason="it broke", bandwidth_gbs=None),)),
+        ReportRun(tuple(of_every_status())),
+        hostile(),
+    ]
+
+
+def test_nothing_is_fetched() -> None:
+    """No script, no address but within the page, and a policy that forbids the rest."""
+    text = page(several())
+    read = Reader(text)
+    tags = {tag for tag, _ in read.elements}
+    assert not tags & {"script", "img", "iframe", "object", "embed", "base", "form", "use", "image"}
+    for name in ("src", "href", "xlink:href", "srcset", "action", "data"):
+        assert all(value.startswith("#") or value == "data:," for value in read.values(name)), name
+    assert not any(name.startswith("on") for _, attributes in read.elements for name in attributes)
+    style = text[text.index("<style>") : text.index("</style>")]
+    assert "url(" not in style and "@import" not in style
+    assert "default-src 'none'" in text
+
+
+def test_ids_are_unique_and_references_lead_somewhere() -> None:
+    """Each id stands once; links and patterns name ids that are there."""
+    read = Reader(page(several()))
+    ids = Counter(read.values("id"))
+    assert max(ids.values()) == 1
+    named = [value[1:] for value in read.values("href") if value.startswith("#")]
+    named += [v.split("url(#")[1].split(")")[0] for v in read.values("style") if "url(#" in v]
+    assert {"run-1", "of-torch", "of-cupy"} <= set(named) <= set(ids)
+
+
+def test_every_chart_says_what_it_shows() -> None:
+    """Each figure has a name: peaks always, bars where there is a figure, dots where there are samples."""
+    labels = [a["aria-label"] for tag, a in Reader(page(several())).elements if tag == "figure"]
+    assert Counter(label.split(" of ")[0] for label in labels) == {
+        "The best figure beside the published peaks": 5,
+        "Achieved bandwidth": 4,
+        "Every raw sample": 2,
+    }
+
+
+def test_hostile_names_are_text() -> None:
+    """Markup in any text of a run adds no element, and is shown as it is."""
+    plain = ReportRun(tuple(make_result(status=s, reason="r", peak_gbs=9.0) for s in ("ok", "suspect")))
+    read = Reader(page([hostile()]))
+    assert "script" not in {tag for tag, _ in read.elements} | {tag for tag, _ in Reader(page([plain])).elements}
+    assert not {"img"} & {tag for tag, _ in read.elements}
+    assert sum(HOSTILE in data for data in read.texts) > 10
+
+
+def test_every_status_is_there_with_its_reason() -> None:
+    """Each row that is not ok is listed with its status and reason; without any, the page says so."""
+    text = page([ReportRun(tuple(of_every_status()))])
+    flagged = text[text.index("What was flagged") : text.index("The whole table")]
+    assert all(f"because of {s}" in flagged for s in ("suspect", "failed_verification", "skipped", "error"))
+    assert "Nothing: all 6 rows are ok." in page([ReportRun(tuple(rows()))])
+
+
+def test_missing_samples_are_said() -> None:
+    """A run without its JSON is reported, and the page says what is missing; rows without samples are counted."""
+    runs = several()
+    assert "The raw samples are missing." in page(runs[1:2])
+    assert "The raw samples are missing." not in page(runs[:1])
+    some = ReportRun(tuple(rows()), samples={0: TIMES})
+    assert "5 of 6 rows have no samples" in page([some])
+
+
+def test_several_runs_have_a_list_of_contents() -> None:
+    """With more than one run, a table of all has links to each; one run needs none."""
+    assert [v for v in Reader(page(several())).values("href") if v.startswith("#")] == [
+        f"#run-{i}" for i in range(1, 6)
+    ]
+    assert "<nav" not in page(several()[:1])
+
+
+@pytest.mark.parametrize("count", [3000])
+def test_the_table_has_all_of_many_rows(count: int) -> None:
+    """Thousands of rows all stand in the table, however few of them are drawn."""
+    text = page([ReportRun(tuple(make_result(n=n) for n in range(count)))])
+    assert text.count('<th scope="row"') >= count
+    assert f"The first 200 of {count} cases are drawn" in text
+    Reader(text)
+
+
+def test_wide_tables_scroll_in_their_box() -> None:
+    """Each table stands in a box that the keyboard reaches."""
+    read = Reader(page(several()))
+    boxes = [a for _, a in read.elements if a.get("class") == "box"]
+    assert len(boxes) == sum(tag == "table" for tag, _ in read.elements) > 0
+    assert all(a["tabindex"] == "0" and a["aria-label"] for a in boxes)
+
+
+def test_a_models_matrices_are_summed() -> None:
+    """Their shapes, and a pass over all of them, stand below the table."""
+    made = page([layers()])
+    assert "<p>numpy float64: 1.1e-06 GB in 11 ms, 0.0001 GB/s</p>" in made and "qkv 6144 x 4096, 10" in made
+    assert "decode step&#x27;s matrices" in made or "decode step's matrices" in made

@@ -1,0 +1,123 @@
+"""The runs of a report are those of the files, each once, with the samples that are theirs for sure."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from bandmark.errors import FileError, UsageError
+from bandmark.reports.runs import ReportRun, axis_limit, case_name, find_samples, read_report
+from bandmark.results.files import RunFiles
+from fakes import make_result
+from report_runs import TIMES, entry, rows, save
+
+
+def test_a_run_has_its_samples(tmp_path: Path) -> None:
+    """Each row gets the samples of its case from the JSON beside the CSV."""
+    (run,), copies = read_report([save(tmp_path / "a.csv", rows(), notes=["a note"])])
+    assert run.samples == dict.fromkeys(range(6), TIMES) and run.why_no_samples == ""
+    assert run.record["notes"] == ["a note"] and copies == []
+
+
+def test_a_csv_alone_is_a_run(tmp_path: Path) -> None:
+    """Without its JSON, with another run's, or with one that has no samples, a run says why it has none."""
+    (alone,), _ = read_report([save(tmp_path / "a.csv", rows(), with_json=False)])
+    (other,), _ = read_report([save(tmp_path / "b.csv", rows(), run_id="20260101T000000Z-0000")])
+    (bare,), _ = read_report([save(tmp_path / "c.csv", rows(), samples=None)])
+    assert "no JSON beside" in alone.why_no_samples
+    assert "another run" in other.why_no_samples and other.record == {}
+    assert "holds none" in bare.why_no_samples and bare.record
+    assert not alone.samples and not other.samples and not bare.samples
+
+
+def test_a_copy_counts_once_and_the_one_with_samples(tmp_path: Path) -> None:
+    """Of two copies of a run, the one that has its JSON is reported, whatever their order; the other is named."""
+    files = [save(tmp_path / "a.csv", rows(), with_json=False), save(tmp_path / "b.csv", rows())]
+    runs, copies = read_report(files)
+    assert len(runs) == 1 and runs[0].samples
+    assert len(copies) == 1 and "a.csv holds run" in copies[0]
+
+
+def test_runs_and_devices_are_apart(tmp_path: Path) -> None:
+    """A file of several runs and devices gives a run each, in order."""
+    made = [*rows(run_id="b"), *rows(run_id="a"), *rows(run_id="a", device="Another")]
+    runs, _ = read_report([save(tmp_path / "a.csv", made)])
+    assert [(run.first.run_id, run.first.device) for run in runs] == [
+        ("a", "Another"),
+        ("a", "Fake GPU"),
+        ("b", "Fake GPU"),
+    ]
+
+
+def test_no_row_is_no_report(tmp_path: Path) -> None:
+    """Files of runs that were killed before they measured anything are refused in words."""
+    RunFiles(tmp_path / "a.csv")
+    with pytest.raises(UsageError, match="no row"):
+        read_report([tmp_path / "a.csv"])
+
+
+def test_a_damaged_json_is_refused(tmp_path: Path) -> None:
+    """A JSON that can't be read is a fault of the files, not a run without samples."""
+    file = save(tmp_path / "a.csv", rows())
+    for text in ("{", "[1]", "[" * 100_000, '{"run_id": NaN}'):
+        file.with_suffix(".json").write_text(text)
+        with pytest.raises(FileError, match=r"a\.json"):
+            read_report([file])
+
+
+@pytest.mark.parametrize("bad", [0, -1.0, math.inf, math.nan, True, "1e-3", None, [1]])
+def test_a_sample_is_a_time(bad: object) -> None:
+    """What is no time in seconds is refused."""
+    row = make_result()
+    with pytest.raises(FileError, match="no entry of samples"):
+        find_samples([row], [entry(row, [1e-3, bad])], Path("a.json"))
+
+
+@pytest.mark.parametrize("bad", [1, None, [], {}, {"seconds_per_launch": 3}])
+def test_an_entry_holds_samples(bad: object) -> None:
+    """An entry without a list of samples is refused."""
+    with pytest.raises(FileError, match="no entry of samples"):
+        find_samples([make_result()], [bad], Path("a.json"))
+
+
+def test_samples_that_may_be_anothers_are_left_out() -> None:
+    """Two entries that fit a row give it none; m, n and the weight format tell them apart where they are known."""
+    row = make_result(m=2, n=3)
+    assert find_samples([row], [entry(row), entry(row)], Path("a.json")) == {}
+    told = [{**entry(row, [1.0]), "m": 2, "n": 3}, {**entry(row, [2.0]), "m": 4, "n": 3}]
+    assert find_samples([row], told, Path("a.json")) == {0: (1.0,)}
+
+
+@pytest.mark.parametrize(
+    ("gbs", "peak", "limit"),
+    [(40, None, 273), (300, None, 1344), (2000, None, 8000), (9000, None, 9000), (40, 76.8, 76.8), (80, 76.8, 80)],
+)
+def test_the_axis_ends_at_a_peak(gbs: float, peak: float | None, limit: float) -> None:
+    """At the device's own, else at the lowest named one that holds all bars; never before the longest bar."""
+    assert axis_limit(ReportRun((make_result(bandwidth_gbs=float(gbs), peak_gbs=peak),))) == limit
+
+
+def test_what_can_not_be_drawn_is_left_out() -> None:
+    """Rows without a finite, positive figure, or that failed, have no bar; the best is ok and from memory."""
+    bad = [make_result(bandwidth_gbs=value) for value in (None, 0.0, -1.0, math.inf, math.nan)]
+    wrong = make_result(bandwidth_gbs=5.0, status="error")
+    cached = make_result(bandwidth_gbs=7.0, regime="cache")
+    run = ReportRun((*bad, wrong, cached, make_result(bandwidth_gbs=6.0)))
+    assert [row.bandwidth_gbs for row in run.measured] == [7.0, 6.0]
+    assert run.best is not None and run.best.bandwidth_gbs == 6.0
+    assert ReportRun(tuple(bad)).best is None
+
+
+def test_names_of_cases() -> None:
+    """A case is named by what tells it from the others."""
+    assert case_name(make_result(variant="matmul", weight_format="int4")) == "triad numpy int4 weights matmul"
+
+
+def test_a_models_matrix_is_named() -> None:
+    """Of a model's matrices, each is a case of its own."""
+    row = make_result(kernel="gemv", layer="llama-3.1-8b qkv", layer_uses=32, weight_format="int8")
+    assert case_name(row) == "gemv qkv numpy int8 weights"
+    cache = make_result(kernel="kv", backend="cupy", dtype="float16", weight_format="fp8", heads=32, head_dim=128)
+    assert case_name(cache) == "kv cupy fp8 cache"

@@ -1,0 +1,34 @@
+"""triad: 2 + 1 words per element, and the formula on an example worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from bandmark_kernels import Shape
+from bandmark_kernels.core.dtypes import FLOAT16, FLOAT32, FLOAT64
+from bandmark_kernels.stream.triad import KERNEL
+
+EXAMPLE = {"a": [0.0, 0.0, 0.0], "b": [1.0, 2.0, 3.0], "c": [10.0, -4.0, 0.0], "s": 3.0}
+
+
+def test_bytes() -> None:
+    """A launch on n elements reads 2 n and writes 1 n words, whatever their width."""
+    for dtype, width in ((FLOAT64, 8), (FLOAT32, 4), (FLOAT16, 2)):
+        assert KERNEL.bytes_read(Shape(1001), dtype) == 2 * 1001 * width
+        assert KERNEL.bytes_written(Shape(1001), dtype) == 1 * 1001 * width
+        assert KERNEL.working_set(Shape(1001), dtype) == 3 * 1001 * width
+
+
+def test_numpy_by_hand() -> None:
+    """The NumPy body computes a small example that was worked out by hand."""
+    given = {name: np.array(v) for name, v in EXAMPLE.items()}
+    KERNEL.numpy.bind(**given)()
+    assert given["a"].tolist() == [31.0, -10.0, 3.0]
+
+
+def test_torch_by_hand() -> None:
+    """The torch body computes a small example that was worked out by hand."""
+    given = {name: torch.tensor(v) if name != "s" else v for name, v in EXAMPLE.items()}
+    KERNEL.torch.bind(**given)()
+    assert given["a"].tolist() == [31.0, -10.0, 3.0]
