@@ -14,7 +14,7 @@ from bandmark.device.memory import MemoryBudget
 from bandmark.device.peaks import Peak
 from bandmark.device.telemetry import Telemetry
 from bandmark.measure.sampling import Reading
-from bandmark.results.row import SCHEMA, Result
+from bandmark.results.row import SCHEMA, Row
 from bandmark.session.rows import Context
 from bandmark.suites.plan import Case, Group
 from bandmark_kernels import DTYPES, KERNELS, DType, Kernel, Shape
@@ -305,9 +305,9 @@ def make_group(
     return Group(made, number, size, cases)
 
 
-def make_result(**changes: Any) -> Result:
+def make_result(**changes: Any) -> Row:
     """Return a plain row of a measured and verified triad, with changes."""
-    row = Result(
+    row = Row(
         schema=SCHEMA,
         run_id="20261123T101500Z-3f2a",
         system="fake-1",

@@ -7,7 +7,7 @@ from typing import Any
 
 from bandmark.reports.runs import ReportRun
 from bandmark.results.files import RunFiles
-from bandmark.results.row import SCHEMA, STATUSES, Result
+from bandmark.results.row import SCHEMA, STATUSES, Row
 from fakes import make_result
 
 HOSTILE = '</title><script src="http://x.test/a.js">alert(1)</script><img src=x onerror=alert(1)>&amp;"\'$x^{2$|`[a](b)'
@@ -16,7 +16,7 @@ HOSTILE = '</title><script src="http://x.test/a.js">alert(1)</script><img src=x 
 TIMES = (0.9e-3, 1e-3, 1.5e-3)
 
 
-def rows(**changes: Any) -> list[Result]:
+def rows(**changes: Any) -> list[Row]:
     """Rows of two kernels and three backends, with percentages."""
     known = {"percent_of_dgx_spark": 8.8, "percent_of_rtx_pro_5000": 1.8, "percent_of_dgx_station": 0.3, **changes}
     return [
@@ -26,7 +26,7 @@ def rows(**changes: Any) -> list[Result]:
     ]
 
 
-def of_every_status() -> list[Result]:
+def of_every_status() -> list[Row]:
     """A row of each status; those without a figure have none."""
     return [
         make_result(
@@ -60,7 +60,7 @@ def hostile() -> ReportRun:
     return ReportRun(tuple(made), record, {0: TIMES, 1: TIMES}, "")
 
 
-def entry(row: Result, seconds: Any = TIMES) -> dict[str, Any]:
+def entry(row: Row, seconds: Any = TIMES) -> dict[str, Any]:
     """The samples of a row as they stand in a JSON."""
     names = ("backend", "kernel", "dtype", "variant")
     return {
@@ -70,7 +70,7 @@ def entry(row: Result, seconds: Any = TIMES) -> dict[str, Any]:
     }
 
 
-def save(path: Path, made: list[Result], *, with_json: bool = True, **record: Any) -> Path:
+def save(path: Path, made: list[Row], *, with_json: bool = True, **record: Any) -> Path:
     """Write a run as bandmark does, its JSON with a sample entry per row."""
     known = {"schema": SCHEMA, "run_id": made[0].run_id, "samples": [entry(row) for row in made], **record}
     RunFiles(path).save(made, known)

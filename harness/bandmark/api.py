@@ -12,7 +12,7 @@ from bandmark.comparison.decide import MARGIN
 from bandmark.errors import UsageError
 from bandmark.results.files import RunFiles, in_order
 from bandmark.results.merge import gather, plan_merge
-from bandmark.results.row import Result, columns
+from bandmark.results.row import Row, columns
 from bandmark.session.runner import Measured
 from bandmark.session.session import Request, open_session
 from bandmark_kernels.core.inputs import Pattern
@@ -135,16 +135,16 @@ def _side(runs: Runs, label: str) -> Side:
     return side(found, ", ".join(named) or label)
 
 
-def from_frame(frame: pd.DataFrame) -> list[Result]:
+def from_frame(frame: pd.DataFrame) -> list[Row]:
     """Return the rows of a frame of run() or load(); raises UsageError if it is none."""
     names = [c.name for c in columns()]
     if missing := [name for name in names if name not in frame.columns]:
         raise UsageError(f"the frame is not one of run() or load(): it lacks {', '.join(missing[:4])}.")
     cells = frame[names].astype(object).where(frame[names].notna(), None)
-    return [Result(**{str(name): value for name, value in row.items()}) for row in cells.to_dict("records")]
+    return [Row(**{str(name): value for name, value in row.items()}) for row in cells.to_dict("records")]
 
 
-def to_frame(rows: Iterable[Result]) -> pd.DataFrame:
+def to_frame(rows: Iterable[Row]) -> pd.DataFrame:
     """Return rows as a frame whose dtypes keep unknown values apart from zero and text."""
     import pandas as pd
 

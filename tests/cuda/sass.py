@@ -203,7 +203,7 @@ def _packed_faults(measured: Measured, prog: Program) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Line:
     """One line of the table."""
 
     kernel: str
@@ -214,12 +214,12 @@ class Row:
     faults: tuple[str, ...]
 
 
-def row(kernel: str, dtype: str, variant: str, arch: int) -> Row:
+def row(kernel: str, dtype: str, variant: str, arch: int) -> Line:
     """Compile, disassemble, measure and judge one case."""
     return judge(program(TABLE[kernel], DTYPES[dtype], variant, capability=divmod(arch, 10)), arch)
 
 
-def judge(prog: Program, arch: int) -> Row:
+def judge(prog: Program, arch: int) -> Line:
     """Compile, disassemble, measure and judge a program."""
     parts = functions(compile_cubin(prog.source, prog.options, arch))
     main, *others = (measure(parts[name], prog, arch) for name in prog.entries)
@@ -227,7 +227,7 @@ def judge(prog: Program, arch: int) -> Row:
         *faults(main, prog, arch),
         *(f"{n} spills" for n, m in zip(prog.entries[1:], others, strict=True) if m.spills),
     ]
-    return Row(prog.kernel.label, prog.dtype.name, prog.variant, arch, main, tuple(found))
+    return Line(prog.kernel.label, prog.dtype.name, prog.variant, arch, main, tuple(found))
 
 
 def cases(architectures: Iterable[int]) -> list[tuple[str, str, str, int]]:
@@ -241,7 +241,7 @@ def cases(architectures: Iterable[int]) -> list[tuple[str, str, str, int]]:
     ]
 
 
-def rows(wanted: list[tuple[str, str, str, int]]) -> list[Row]:
+def rows(wanted: list[tuple[str, str, str, int]]) -> list[Line]:
     """Compile and judge many cases, two at a time.
 
     Raises:

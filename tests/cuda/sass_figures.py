@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sass import Row
+    from sass import Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,8 @@ class Figure:
     """One figure of the design."""
 
     what: str
-    of: Callable[[Row], bool]
+    of: Callable[[Line], bool]
     """Which rows it is about."""
-    met: Callable[[Row], bool]
+    met: Callable[[Line], bool]
     unmet: str = ""
     """Why some rows do not have it, and what they have; empty where all must."""

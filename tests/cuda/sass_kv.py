@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from sass_figures import Figure
 
 if TYPE_CHECKING:
-    from sass import Row
+    from sass import Line
 
 
-def _kv(row: Row) -> bool:
+def _kv(row: Line) -> bool:
     """Return whether the row is of attention on a device that has all instructions for it."""
     return row.kernel == "kv" or (_fp8(row) and row.arch >= 89)
 
 
-def _fp8(row: Row) -> bool:
+def _fp8(row: Line) -> bool:
     return row.kernel == "kv fp8"
 
 

@@ -12,7 +12,7 @@ from bandmark_kernels import PACKED
 from bandmark_kernels.core.cuda import FP4
 
 if TYPE_CHECKING:
-    from sass import Row
+    from sass import Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,15 @@ PARTS = (
 )
 
 
-def _packed(row: Row) -> bool:
+def _packed(row: Line) -> bool:
     return row.kernel.removeprefix("gemv ") in PACKED
 
 
-def _e2m1(row: Row) -> bool:
+def _e2m1(row: Line) -> bool:
     return row.kernel in ("gemv nvfp4", "gemv mxfp4")
 
 
-def _native(row: Row) -> bool:
+def _native(row: Line) -> bool:
     return row.variant.endswith(FP4)
 
 
@@ -107,10 +107,10 @@ PACKED_FIGURES = (
 )
 
 
-def headroom(rows: Sequence[Row]) -> list[str]:
+def headroom(rows: Sequence[Line]) -> list[str]:
     """Return the section on how many times its memory's bandwidth a device can issue, of each default variant."""
     lines = [*_HEADROOM, "", f"| weights | {' | '.join(p.name for p in PARTS)} |", f"|---|{'--:|' * len(PARTS)}"]
-    first: dict[tuple[str, int], Row] = {}
+    first: dict[tuple[str, int], Line] = {}
     for row in rows:
         first.setdefault((row.kernel, row.arch), row)
     for name, kernel in PACKED.items():

@@ -11,7 +11,7 @@ from sass_kv import BEFORE_SM_89, KV_FIGURES
 from sass_packed import PACKED_FIGURES, headroom
 
 if TYPE_CHECKING:
-    from sass import Row
+    from sass import Line
 
 FULL = (80, 90, 100, 103)
 """Architectures whose multiprocessors hold 64 warps; the others hold 48."""
@@ -19,12 +19,12 @@ FULL = (80, 90, 100, 103)
 LEAST_IN_FLIGHT = {90: 48, 100: 64, 103: 64}
 
 
-def _is(*kernels: str, variants: Sequence[str] = ("v16",), dtypes: Sequence[str] = ()) -> Callable[[Row], bool]:
+def _is(*kernels: str, variants: Sequence[str] = ("v16",), dtypes: Sequence[str] = ()) -> Callable[[Line], bool]:
     """Return whether a row is one of these."""
     return lambda row: row.kernel in kernels and row.variant in variants and (not dtypes or row.dtype in dtypes)
 
 
-def _full(row: Row, full: int, other: int) -> int:
+def _full(row: Line, full: int, other: int) -> int:
     return full if row.arch in FULL else other
 
 
@@ -115,7 +115,7 @@ FIGURES = (
 )
 
 
-def figures(rows: Sequence[Row]) -> list[str]:
+def figures(rows: Sequence[Line]) -> list[str]:
     """Return the section of the document on the figures of the design."""
     lines = [
         "## The figures of the design",
@@ -139,12 +139,12 @@ _CONTROLS = (
 )
 
 
-def markdown(found: Sequence[Row]) -> str:
+def markdown(found: Sequence[Line]) -> str:
     """Return the document: a table per kernel, a line per variant and architecture, the dtypes together."""
     lines = [*_INTRODUCTION, "", *figures(found), "", *headroom(found)]
     for name, kernel in TABLE.items():
         lines += ["", f"## {name}: {kernel.formula}", "", *_TABLE_HEAD]
-        groups: dict[tuple[str, int], list[Row]] = {}
+        groups: dict[tuple[str, int], list[Line]] = {}
         for r in found:
             if r.kernel == name:
                 groups.setdefault((r.variant, r.arch), []).append(r)
@@ -152,7 +152,7 @@ def markdown(found: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _line(variant: str, arch: int, group: list[Row]) -> str:
+def _line(variant: str, arch: int, group: list[Line]) -> str:
     seen = [r.measured for r in group]
     broken = [f"{r.dtype}: {'; '.join(r.faults)}" for r in group if r.faults]
     cells = (

@@ -8,7 +8,7 @@ import cubin
 import pytest
 from cuda_check import TABLE
 from listing import load_runs, loop, path_length
-from sass import MAX_PER_BYTE, MIN_KIB_IN_FLIGHT, Row, cases, faults, judge, rows
+from sass import MAX_PER_BYTE, MIN_KIB_IN_FLIGHT, Line, cases, faults, judge, rows
 from sass_page import FIGURES, markdown
 
 from bandmark_kernels import DTYPES, KERNELS
@@ -22,14 +22,14 @@ SLICE = [(k, d, v, a) for k, d, v, a in cases(ARCHITECTURES) if v == "v16" or d 
 
 
 @pytest.fixture(scope="session")
-def table() -> dict[tuple[str, str, str, int], Row]:
+def table() -> dict[tuple[str, str, str, int], Line]:
     """Every row of the slice."""
     return dict(zip(SLICE, rows(SLICE), strict=True))
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("kernel", TABLE)
-def test_machine_code_keeps_its_promises(table: dict[tuple[str, str, str, int], Row], kernel: str, arch: int) -> None:
+def test_machine_code_keeps_its_promises(table: dict[tuple[str, str, str, int], Line], kernel: str, arch: int) -> None:
     """Loads are wide, early, read-only and enough, stores wide, and nothing spills, in every dtype and variant."""
     broken = {key: r.faults for key, r in table.items() if (key[0], key[3]) == (kernel, arch) and r.faults}
     assert broken == {}
@@ -97,7 +97,7 @@ def test_spills_are_found() -> None:
     assert any("stack and local memory" in fault for fault in judge(starved, 90).faults)
 
 
-def test_narrow_accesses_are_found(table: dict[tuple[str, str, str, int], Row]) -> None:
+def test_narrow_accesses_are_found(table: dict[tuple[str, str, str, int], Line]) -> None:
     """Loads and stores are counted width by width: halves of what was promised do not make up for it."""
     prog = program(KERNELS["adamw_master"], DTYPES["bfloat16"], "v16", capability=(10, 3))
     measured = table["adamw_master", "bfloat16", "v16", 103].measured
@@ -106,21 +106,21 @@ def test_narrow_accesses_are_found(table: dict[tuple[str, str, str, int], Row]) 
     assert faults(split, prog, 103) == ["5 loads of 16 bytes in a run, not 6", "2 stores of 16 bytes, not 6"]
 
 
-def test_too_few_bytes_in_flight_are_found(table: dict[tuple[str, str, str, int], Row]) -> None:
+def test_too_few_bytes_in_flight_are_found(table: dict[tuple[str, str, str, int], Line]) -> None:
     """A kernel that keeps less in flight than its architecture needs is named with both figures."""
     measured = replace(table["copy", "float32", "v16", 103].measured, kib_in_flight=MIN_KIB_IN_FLIGHT[103] - 1)
     prog = program(KERNELS["copy"], DTYPES["float32"], "v16", capability=(10, 3))
     assert faults(measured, prog, 103) == ["63 KiB in flight per multiprocessor, not 64"]
 
 
-def test_too_many_instructions_are_found(table: dict[tuple[str, str, str, int], Row]) -> None:
+def test_too_many_instructions_are_found(table: dict[tuple[str, str, str, int], Line]) -> None:
     """A kernel that needs more instructions than a multiprocessor issues while its bytes arrive is named."""
     measured = replace(table["dot", "float32", "v16", 103].measured, per_byte=MAX_PER_BYTE[103] + 0.1)
     prog = program(KERNELS["dot"], DTYPES["float32"], "v16", capability=(10, 3))
     assert faults(measured, prog, 103) == ["3.8 instructions per byte, more than 3.7"]
 
 
-def test_instructions_per_byte_are_those_of_the_loop(table: dict[tuple[str, str, str, int], Row]) -> None:
+def test_instructions_per_byte_are_those_of_the_loop(table: dict[tuple[str, str, str, int], Line]) -> None:
     """A reduction is judged by the loop over its tiles, a tile that is taken once by the way of a whole tile."""
     dot, copy, write = (table[name, "float32", "v16", 103].measured for name in ("dot", "copy", "write"))
     assert dot.per_byte * 2 * 4 * 16 < dot.instructions / 2
@@ -130,7 +130,7 @@ def test_instructions_per_byte_are_those_of_the_loop(table: dict[tuple[str, str,
 
 @pytest.mark.parametrize("kernel", ["copy", "triad", "nstream", "adamw"])
 def test_the_way_of_a_whole_tile_is_about_as_long_as_the_loop_over_tiles(
-    table: dict[tuple[str, str, str, int], Row], kernel: str
+    table: dict[tuple[str, str, str, int], Line], kernel: str
 ) -> None:
     """The variant with a loop needs as many instructions per tile, but for what comes before and after the loop."""
     once, loop = (table[kernel, "float32", variant, 103].measured.per_byte for variant in ("v16", "v16-gridstride"))
@@ -177,7 +177,7 @@ def test_the_shortest_way_passes_the_loads() -> None:
         path_length(tuple(i.replace("@P0 BRA `(.L_x_1)", "NOP") for i in listing), [load])
 
 
-def test_every_figure_of_the_design_is_met_or_explained(table: dict[tuple[str, str, str, int], Row]) -> None:
+def test_every_figure_of_the_design_is_met_or_explained(table: dict[tuple[str, str, str, int], Line]) -> None:
     """Each figure is about some rows; one without an explanation holds for all of them, others not for all."""
     for figure in FIGURES:
         about = [row for row in table.values() if figure.of(row)]
@@ -186,7 +186,7 @@ def test_every_figure_of_the_design_is_met_or_explained(table: dict[tuple[str, s
         assert bool(unmet) == bool(figure.unmet), (figure.what, unmet)
 
 
-def test_the_document_has_every_kernel_and_figure(table: dict[tuple[str, str, str, int], Row]) -> None:
+def test_the_document_has_every_kernel_and_figure(table: dict[tuple[str, str, str, int], Line]) -> None:
     """The page has a table per kernel and a line per figure, with the explanation where there is one."""
     page = markdown(list(table.values()))
     for kernel in KERNELS.values():

@@ -57,7 +57,7 @@ Run = Callable[[], float]
 
 
 @dataclass(frozen=True)
-class Row:
+class Line:
     """One line of the table."""
 
     kernel: str
@@ -165,7 +165,7 @@ def race(runs: dict[str, Run], rounds: int, cpus: int) -> tuple[dict[str, list[f
 
 def measure(
     kernel: Kernel, dtype: DType, size: int, rounds: int, yardstick: Yardstick, selection: Selection
-) -> tuple[list[Row], int]:
+) -> tuple[list[Line], int]:
     """Measure one kernel and dtype: a row per backend, and for copy one more, against a loop that is no memcpy."""
     inputs = make_inputs(kernel, dtype, shape_for(kernel, dtype, size), seed=1)
     backends = [b for b in selection.backends if b.why_not(kernel, dtype) is None]
@@ -184,7 +184,7 @@ def measure(
             ratio = statistics.median(c / t for c, t in zip(base, times[name], strict=True))
             target = TARGETS[name].get(form)
             c_gbs, gbs = (moved / statistics.median(seconds) / 1e9 for seconds in (base, times[name]))
-            rows.append(Row(form, dtype.name, name, workload.variant or "", c_gbs, gbs, ratio, target))
+            rows.append(Line(form, dtype.name, name, workload.variant or "", c_gbs, gbs, ratio, target))
     errors = {name: w.verify() for name, w in workloads.items()}
     errors |= {f"C {form}": yardstick.verify(form, inputs, memory) for form in forms}
     for workload in workloads.values():
@@ -195,7 +195,7 @@ def measure(
     return rows, disturbed
 
 
-def line(row: Row) -> str:
+def line(row: Line) -> str:
     """Return a row of the markdown table."""
     target = "" if row.target is None else f"{row.target:.2f}" + (" (below)" if row.is_below else "")
     name = f"{row.backend} {row.variant}".strip()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bandmark.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from bandmark.results.files import RunFiles, in_order, to_csv
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from bandmark.session.runner import Measured
 from bandmark.session.session import Request, Session, open_session
 from bandmark.show.console import LiveProgress, nowhere, show_results, talk, warn
@@ -42,7 +42,7 @@ def execute(arguments: argparse.Namespace) -> int:
     return exit_code(rows, arguments.fail_below)
 
 
-def _show(rows: list[Result], to_stdout: bool) -> None:
+def _show(rows: list[Row], to_stdout: bool) -> None:
     """Print the rows as CSV, or as a table, which may lose its reader: the run is good, and its files are written."""
     if to_stdout:
         sys.stdout.write(to_csv(rows))
@@ -85,7 +85,7 @@ def _heads(text: str) -> tuple[int, int, int]:
     return numbers[0], numbers[1], numbers[2]
 
 
-def measure(session: Session, files: RunFiles | None) -> tuple[list[Result], bool]:
+def measure(session: Session, files: RunFiles | None) -> tuple[list[Row], bool]:
     """Measure with progress, saving after each group; return the rows in order and whether Ctrl-C came."""
     latest = Measured()
 
@@ -107,7 +107,7 @@ def measure(session: Session, files: RunFiles | None) -> tuple[list[Result], boo
     return rows, interrupted
 
 
-def exit_code(rows: list[Result], fail_below: float | None) -> int:
+def exit_code(rows: list[Row], fail_below: float | None) -> int:
     """Return 1 if a row failed verification, ended in error or is below the wanted percentage of peak."""
     if any(row.status in ("failed_verification", "error") for row in rows):
         return EXIT_FAILED

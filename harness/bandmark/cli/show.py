@@ -12,7 +12,7 @@ from typing import Any
 
 from bandmark.errors import EXIT_OK
 from bandmark.results.files import in_order, read_rows
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from bandmark.show.console import show_results
 
 
@@ -27,7 +27,7 @@ def execute(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _plain(row: Result) -> dict[str, Any]:
+def _plain(row: Row) -> dict[str, Any]:
     """Return a row for JSON, which has no number for an error without bound: it becomes null."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 
 Key = tuple[str | None, str, str | None, str | None]
 """Backend, kernel, dtype and weight format of a case; None in another tool's figure that has no such thing."""
@@ -29,7 +29,7 @@ class Figure:
     """Relative standard error of gbs within its run."""
     doubts: tuple[str, ...] = ()
     """Why the figure can't be relied on."""
-    row: Result | None = None
+    row: Row | None = None
     """The row it comes from, if it is ours."""
 
     @property

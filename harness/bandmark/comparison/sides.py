@@ -13,7 +13,7 @@ from bandmark.comparison.figures import Figure, Run, Side
 from bandmark.comparison.foreign import read_foreign
 from bandmark.errors import FileError, UsageError
 from bandmark.results.files import read_record_beside, read_rows
-from bandmark.results.row import MEASURED, Result
+from bandmark.results.row import MEASURED, Row
 from bandmark.results.samples import Entries
 
 NORMAL_95 = 1.959964
@@ -74,7 +74,7 @@ def read_runs(file: Path) -> list[Run]:
     return read_foreign(file) or runs_of(read_rows(file), read_samples(file))
 
 
-def runs_of(rows: Iterable[Result], samples: Entries | None = None) -> list[Run]:
+def runs_of(rows: Iterable[Row], samples: Entries | None = None) -> list[Run]:
     """Return rows as runs; the raw samples are those of a single run's JSON."""
     ordered = sorted(rows, key=lambda row: row.run_id)
     runs = [list(rows) for _, rows in groupby(ordered, key=lambda row: row.run_id)]
@@ -106,13 +106,13 @@ def read_samples(csv: Path) -> Entries:
     return Entries(entries if isinstance(entries, list) else [entries], csv.with_suffix(".json"))
 
 
-def _run(rows: Sequence[Result], samples: Entries) -> Run:
+def _run(rows: Sequence[Row], samples: Entries) -> Run:
     first = rows[0]
     figures = tuple(_figure(row, samples) for row in rows if row.status not in ("unsupported", "skipped"))
     return Run(name=first.run_id, figures=figures, system=first.system, device=first.device)
 
 
-def _figure(row: Result, samples: Entries) -> Figure:
+def _figure(row: Row, samples: Entries) -> Figure:
     doubts: list[str] = []
     if row.status != "ok":
         doubts.append(f"{row.status}: {row.reason}" if row.reason else row.status)
@@ -135,7 +135,7 @@ def _figure(row: Result, samples: Entries) -> Figure:
     )
 
 
-def _error(row: Result) -> float | None:
+def _error(row: Row) -> float | None:
     """Return the relative standard error of a row's median within its run.
 
     From the 95 % interval, or below six samples, where there is none, from the quartiles as for normal noise: the

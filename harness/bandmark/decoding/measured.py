@@ -12,7 +12,7 @@ from bandmark.device.catalog import rows_named
 from bandmark.errors import FileError, UsageError
 from bandmark.models.weights import FORMATS, WeightFormat
 from bandmark.results.files import read_record_beside, read_rows
-from bandmark.results.row import MEASURED, Result
+from bandmark.results.row import MEASURED, Row
 from bandmark.show.layers import adds_up, matrix_of, model_of, total
 from bandmark_kernels import DTYPES
 
@@ -31,7 +31,7 @@ class MeasuredSystem:
 
     system: str
     device: str
-    rows: tuple[Result, ...]
+    rows: tuple[Row, ...]
     memory_bytes: int | None
 
     @property
@@ -53,7 +53,7 @@ def memory_class(memory_type: str) -> str:
 
 def read_systems(files: Sequence[str | Path]) -> list[MeasuredSystem]:
     """Return the devices of some result files; raises FileError for one that is missing, damaged or empty."""
-    found: list[tuple[Result, int | None]] = []
+    found: list[tuple[Row, int | None]] = []
     for file in map(Path, files):
         memory = _memory(file)
         rows = read_rows(file)
@@ -65,7 +65,7 @@ def read_systems(files: Sequence[str | Path]) -> list[MeasuredSystem]:
     return [_system(*names, list(pairs)) for names, pairs in groups]
 
 
-def _system(system: str, device: str, pairs: list[tuple[Result, int | None]]) -> MeasuredSystem:
+def _system(system: str, device: str, pairs: list[tuple[Row, int | None]]) -> MeasuredSystem:
     sizes = [memory for _, memory in pairs if memory]
     return MeasuredSystem(system, device, tuple(row for row, _ in pairs), min(sizes, default=None))
 
@@ -77,7 +77,7 @@ def _memory(csv: Path) -> int | None:
     return size if isinstance(size, int) and size > 0 else None
 
 
-def usable_rows(system: MeasuredSystem, *kernels: str) -> list[Result]:
+def usable_rows(system: MeasuredSystem, *kernels: str) -> list[Row]:
     """Return the measured rows of some kernels: of those that are plainly ok and in memory if there are such.
 
     Rows of a model's matrices are left out: one of them alone says little.
@@ -91,7 +91,7 @@ def usable_rows(system: MeasuredSystem, *kernels: str) -> list[Result]:
     return [r for r in rows if r.status == "ok"] or rows
 
 
-def fastest(rows: Iterable[Result], words: str = "") -> Bandwidth | None:
+def fastest(rows: Iterable[Row], words: str = "") -> Bandwidth | None:
     """Return the highest bandwidth of some rows, with its words; None if there is no row."""
     best = max(rows, key=lambda row: row.bandwidth_gbs or 0.0, default=None)
     if best is None or best.bandwidth_gbs is None:
@@ -127,7 +127,7 @@ def weight_bandwidth(system: MeasuredSystem, weights: WeightFormat, model: str =
     return found
 
 
-def _gemv(system: MeasuredSystem, rows: Sequence[Result], words: str = "") -> Bandwidth | None:
+def _gemv(system: MeasuredSystem, rows: Sequence[Row], words: str = "") -> Bandwidth | None:
     """Return the highest bandwidth of GEMV rows; of a model's matrices that of all together, as a step uses them."""
     if any(row.layer is None for row in rows):
         return fastest(rows, words)
@@ -142,24 +142,24 @@ def _gemv(system: MeasuredSystem, rows: Sequence[Result], words: str = "") -> Ba
     return max(passes, key=lambda found: (found[0], found[1].gbs))[1] if passes else None
 
 
-def _setting(row: Result) -> tuple[str, str, str, str]:
+def _setting(row: Row) -> tuple[str, str, str, str]:
     """Return what is equal among the rows of a model's matrices that add up."""
     return model_of(row), row.backend, row.weight_format or row.dtype, row.variant or ""
 
 
-def _doubts(rows: Sequence[Result]) -> str:
+def _doubts(rows: Sequence[Row]) -> str:
     """Return what to say of rows that are not plainly ok and from memory."""
     regime = "" if all(row.regime == "dram" for row in rows) else ", not all in the dram regime"
     reasons = dict.fromkeys(f"{row.status}: {row.reason}" for row in rows if row.status != "ok")
     return regime + "".join(f", {reason}" for reason in reasons)
 
 
-def _plain_dtype(row: Result) -> str | None:
+def _plain_dtype(row: Row) -> str | None:
     """Return the weight format that an unpacked row's dtype is."""
     return {"float16": "fp16", "bfloat16": "bf16"}.get(row.dtype) if row.weight_format is None else None
 
 
-def _bits(row: Result) -> float:
+def _bits(row: Row) -> float:
     """Return the bits of a matrix element, those of float32 where the row's format is not known."""
     if row.weight_format:
         return FORMATS[row.weight_format].body_bits if row.weight_format in FORMATS else 32.0

@@ -14,7 +14,7 @@ from bandmark.decoding.predict import System
 from bandmark.decoding.systems import Named, as_measured, published_system
 from bandmark.errors import UsageError
 from bandmark.models.model import Model
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class TrainStep:
         }
 
 
-def form_of(row: Result) -> str:
+def form_of(row: Row) -> str:
     """Return the form of an adamw row: bf16+master where its kernel, dtype or format says so, else float32."""
     said = f"{row.kernel} {row.dtype} {row.weight_format}"
     return "bf16+master" if any(word in said for word in ("bf16", "bfloat16", "master")) else "float32"

@@ -16,7 +16,7 @@ from typing import Any
 from bandmark.errors import FileError
 from bandmark.judge.references import REFERENCES
 from bandmark.results.files import read_record_beside, read_rows
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from bandmark_kernels import KERNELS
 
 HEADLINES = ("read", "copy", "triad", "gemv")
@@ -29,22 +29,22 @@ class Run:
 
     path: Path
     """The CSV, relative to the folder of results."""
-    rows: tuple[Result, ...]
+    rows: tuple[Row, ...]
     record: dict[str, Any]
 
     @property
-    def first(self) -> Result:
+    def first(self) -> Row:
         """Any row: what a run's rows have in common stands in each."""
         return self.rows[0]
 
     @cached_property
-    def best(self) -> dict[str, Result]:
+    def best(self) -> dict[str, Row]:
         """The highest figure of each kernel: ok rows in the dram regime only."""
         counted = [r for r in self.rows if r.status == "ok" and r.verified and r.regime == "dram" and r.bandwidth_gbs]
         return {row.kernel: row for row in sorted(counted, key=lambda row: row.bandwidth_gbs or 0.0)}
 
     @property
-    def headline(self) -> Result | None:
+    def headline(self) -> Row | None:
         """The figure that the run is ranked by: read, else the first of the other headlines, else any kernel."""
         return next((self.best[name] for name in (*HEADLINES, *KERNELS) if name in self.best), None)
 
@@ -82,7 +82,7 @@ def ranked(runs: Iterable[Run]) -> list[Run]:
     return sorted(best.values(), key=lambda run: (-_gbs(run.headline), run.first.system, run.first.device))
 
 
-def _gbs(row: Result | None) -> float:
+def _gbs(row: Row | None) -> float:
     return row.bandwidth_gbs or 0.0 if row else 0.0
 
 
@@ -132,7 +132,7 @@ def _row(run: Run, runs: int) -> tuple[str, ...]:
     )
 
 
-def _figure(row: Result | None) -> str:
+def _figure(row: Row | None) -> str:
     if row is None or row.bandwidth_gbs is None:
         return ""
     share = "" if row.percent_of_peak is None else f" ({row.percent_of_peak:.0f} %)"

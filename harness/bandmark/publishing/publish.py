@@ -15,7 +15,7 @@ from bandmark.errors import FileError, UsageError
 from bandmark.publishing import schema
 from bandmark.results.files import RunFiles, in_order, to_csv
 from bandmark.results.privacy import Removal, clean_record, clean_rows, own_names
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from bandmark.session.session import SYSTEM_NAME
 from bandmark.units import format_bytes
 from bandmark.validation.validate import Checked, check_pair
@@ -31,7 +31,7 @@ class Publication:
     source: Path
     csv: Path
     """Where it would lie."""
-    rows: tuple[Result, ...]
+    rows: tuple[Row, ...]
     record: dict[str, Any]
     removed: tuple[Removal, ...]
     renamed_from: str | None

@@ -8,7 +8,7 @@ from bandmark.judge.references import DGX_STATION_SHIPPING_GBS, REFERENCES
 from bandmark.reports.charts import Axis, Chart, Mark
 from bandmark.reports.runs import ReportRun, axis_limit, case_name, positive
 from bandmark.reports.style import kind
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 
 MOST_BARS = 200
 """Rows that a chart shows; the tables show all."""
@@ -30,7 +30,7 @@ def figures(value: float, count: int) -> str:
     return f"{value:#.{count}g}".removesuffix(".")
 
 
-def share(row: Result) -> str:
+def share(row: Row) -> str:
     """Return the percentage that a bar is labelled with: of the peak, or where that is unknown of DGX Spark's."""
     if positive(row.percent_of_peak):
         return f"{figures(row.percent_of_peak, 3)} %"
@@ -53,7 +53,7 @@ def bar_chart(run: ReportRun) -> Chart:
     )
 
 
-def _bar(row: Result) -> Mark:
+def _bar(row: Row) -> Mark:
     value = row.bandwidth_gbs or 0.0
     doubtful = row.status != "ok"
     said = " \u00b7 ".join(part for part in (row.status if doubtful else "", gbs(value), share(row)) if part)

@@ -12,7 +12,7 @@ from bandmark.errors import UsageError
 from bandmark.judge.references import REFERENCES
 from bandmark.results.files import in_order
 from bandmark.results.merge import plan_merge
-from bandmark.results.row import MEASURED, Result
+from bandmark.results.row import MEASURED, Row
 from bandmark.results.samples import Entries
 from bandmark.results.sheet import read_bytes
 from bandmark.show.layers import matrix_of
@@ -27,7 +27,7 @@ Samples = dict[int, tuple[float, ...]]
 class ReportRun:
     """One run of one device."""
 
-    rows: tuple[Result, ...]
+    rows: tuple[Row, ...]
     """In the order of result files; at least one."""
     record: dict[str, Any] = field(default_factory=dict)
     """The JSON of the run; empty where there is none."""
@@ -36,7 +36,7 @@ class ReportRun:
     """One sentence; empty where the raw samples are there."""
 
     @property
-    def first(self) -> Result:
+    def first(self) -> Row:
         """Any row: what a run's rows have in common stands in each."""
         return self.rows[0]
 
@@ -46,12 +46,12 @@ class ReportRun:
         return next((row.peak_gbs for row in self.rows if positive(row.peak_gbs)), None)
 
     @property
-    def measured(self) -> list[Result]:
+    def measured(self) -> list[Row]:
         """The rows that have a figure to draw."""
         return [row for row in self.rows if row.status in MEASURED and positive(row.bandwidth_gbs)]
 
     @property
-    def best(self) -> Result | None:
+    def best(self) -> Row | None:
         """The row of the highest bandwidth among those that are ok and come from memory, if there is one."""
         counted = [row for row in self.measured if row.status == "ok" and row.regime == "dram"]
         return max(counted, key=lambda row: row.bandwidth_gbs or 0.0, default=None)
@@ -67,7 +67,7 @@ def positive(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value) and value > 0
 
 
-def case_name(row: Result) -> str:
+def case_name(row: Row) -> str:
     """Return a case in words: copy numpy f64, gemv cupy nvfp4 weights, kv cupy fp8 cache."""
     packed = f"{row.weight_format} {'weights' if row.head_dim is None else 'cache'}" if row.weight_format else ""
     form = packed or SHORT_DTYPES.get(row.dtype, row.dtype)
@@ -102,7 +102,7 @@ def read_report(files: Sequence[Path]) -> tuple[list[ReportRun], list[str]]:
     return runs, duplicates
 
 
-def _devices(rows: list[Result], beside: Path) -> list[ReportRun]:
+def _devices(rows: list[Row], beside: Path) -> list[ReportRun]:
     """Return the rows of one run as a run for each device."""
     record, why = _record(beside, rows[0].run_id)
     runs = []
@@ -124,7 +124,7 @@ def _record(file: Path, run_id: str) -> tuple[dict[str, Any], str]:
     return record, ""
 
 
-def find_samples(rows: Iterable[Result], entries: Sequence[Any], file: Path) -> Samples:
+def find_samples(rows: Iterable[Row], entries: Sequence[Any], file: Path) -> Samples:
     """Return the samples of each row that has exactly one entry.
 
     Raises:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bandmark.judge.references import REFERENCES
 from bandmark.reports.figures import figures
 from bandmark.reports.runs import ReportRun, case_name, positive
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def flagged(run: ReportRun) -> list[Flag]:
     return [Flag(status, reason, tuple(cases)) for (status, reason), cases in found.items()]
 
 
-def _gravity(row: Result) -> int:
+def _gravity(row: Row) -> int:
     order: list[str] = ["suspect", "failed_verification", "error", "skipped", "unsupported"]
     return order.index(row.status) if row.status in order else len(order)
 
@@ -42,7 +42,7 @@ def percent_table(run: ReportRun) -> tuple[str, list[str], list[list[str]]]:
     counted = [row for row in run.measured if row.status == "ok" and positive(row.percent_of_dgx_spark)]
     backends = list(dict.fromkeys(row.backend for row in counted))
     lines = list(dict.fromkeys((row.kernel, row.number_format) for row in counted))
-    best: dict[tuple[str, str, str], Result] = {}
+    best: dict[tuple[str, str, str], Row] = {}
     for row in sorted(counted, key=lambda row: row.bandwidth_gbs or 0.0):
         best[row.kernel, row.number_format, row.backend] = row
     of = f"the device's peak, {run.peak_gbs:g} GB/s" if run.peak_gbs else _OF_NAMED
@@ -58,7 +58,7 @@ _OF_NAMED = (
 )
 
 
-def _percents(row: Result | None, peak_gbs: float | None) -> str:
+def _percents(row: Row | None, peak_gbs: float | None) -> str:
     if row is None:
         return "-"
     values = [row.percent_of_peak] if peak_gbs else [getattr(row, reference.column) for reference in REFERENCES]

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bandmark.errors import FileError
-from bandmark.results.row import SCHEMA, Result, columns, from_cells, to_cells
+from bandmark.results.row import SCHEMA, Row, columns, from_cells, to_cells
 from bandmark.results.sheet import read_sheet
 from bandmark_kernels import DTYPES, KERNELS, PACKED
 
 
-def to_csv(rows: Iterable[Result]) -> str:
+def to_csv(rows: Iterable[Row]) -> str:
     """Write rows as CSV text (RFC 4180 quoting, LF line ends), in the order given."""
     lines = [[c.name for c in columns()], *(list(to_cells(row).values()) for row in rows)]
     return "".join(",".join(map(_quoted, cells)) + "\n" for cells in lines)
@@ -26,11 +26,11 @@ def _quoted(cell: str) -> str:
     return '"' + cell.replace('"', '""') + '"' if any(c in cell for c in ',"\r\n') else cell
 
 
-def in_order(rows: Iterable[Result]) -> list[Result]:
+def in_order(rows: Iterable[Row]) -> list[Row]:
     """Sort rows by the kernel table, dtype, weight format, backend, variant and size; a model's matrices stay put."""
     kernels, dtypes, formats = list(KERNELS), list(DTYPES), [None, *PACKED]
 
-    def place(row: Result) -> tuple[Any, ...]:
+    def place(row: Row) -> tuple[Any, ...]:
         kernel = kernels.index(row.kernel) if row.kernel in kernels else len(kernels)
         dtype = dtypes.index(row.dtype) if row.dtype in dtypes else len(dtypes)
         # A model's matrices keep the order of its layers, in which they were measured.
@@ -60,7 +60,7 @@ class RunFiles:
         self._claimed = not self.csv.exists()
         write_file(self.csv, to_csv([]), replace=self._claimed)
 
-    def save(self, rows: Sequence[Result], record: dict[str, Any]) -> None:
+    def save(self, rows: Sequence[Row], record: dict[str, Any]) -> None:
         """Replace both files by these contents, each in one step; raises FileError, leaving the old contents."""
         write_file(self.csv, to_csv(rows))
         self._claimed = False
@@ -126,7 +126,7 @@ def _umask() -> int:
     return mask
 
 
-def read_rows(path: Path) -> list[Result]:
+def read_rows(path: Path) -> list[Row]:
     """Read the rows of a result CSV.
 
     Raises:
@@ -136,7 +136,7 @@ def read_rows(path: Path) -> list[Result]:
     return [_row(path, number, sheet.header, cells) for number, cells in sheet.lines]
 
 
-def _row(path: Path, number: int, header: list[str], cells: list[str]) -> Result:
+def _row(path: Path, number: int, header: list[str], cells: list[str]) -> Row:
     if len(cells) != len(header):
         raise FileError(f"{path}, line {number}: {len(cells)} cells, but the header has {len(header)}.")
     named = dict(zip(header, cells, strict=True))

@@ -14,7 +14,7 @@ from typing import IO
 from bandmark.errors import FileError, UsageError
 from bandmark.results.faults import printable, quote
 from bandmark.results.files import read_rows, to_csv
-from bandmark.results.row import Result, columns
+from bandmark.results.row import Row, columns
 from bandmark.results.sheet import FORMULAS, read_bytes
 
 _MAY_BE_FORMULA = re.compile(rf'(?:^|[,"\n])[{re.escape(FORMULAS)}]')
@@ -46,7 +46,7 @@ class _Part:
         """Return the rows as CSV, with every column and without a header."""
         return _body(self.path) if self.text is None else self.text
 
-    def results(self) -> list[Result]:
+    def results(self) -> list[Row]:
         """Return the rows."""
         return [row for row in read_rows(self.path) if row.run_id == self.run_id]
 
@@ -95,7 +95,7 @@ def merge(files: Sequence[Path], out: IO[str]) -> Merged:
 def _parts(path: Path) -> Iterator[_Part]:
     """Yield the runs of a file; raises FileError if a case stands in it twice, or a formula."""
     rows = read_rows(path)
-    seen: dict[tuple[object, ...], Result] = {}
+    seen: dict[tuple[object, ...], Row] = {}
     for row in rows:
         before = seen.setdefault((row.run_id, *row.key), row)
         if before is not row:
@@ -112,7 +112,7 @@ def _parts(path: Path) -> Iterator[_Part]:
         yield _Part(run_id, path, len(own), _digest(text), text)
 
 
-def _refuse_formulas(path: Path, rows: Sequence[Result], text: str) -> None:
+def _refuse_formulas(path: Path, rows: Sequence[Row], text: str) -> None:
     """Raise FileError if a cell would run as a formula in the spreadsheet that opens the merged table."""
     if not _MAY_BE_FORMULA.search(text):
         return
@@ -126,7 +126,7 @@ def _refuse_formulas(path: Path, rows: Sequence[Result], text: str) -> None:
                 )
 
 
-def _run_id(row: Result) -> str:
+def _run_id(row: Row) -> str:
     return row.run_id
 
 
@@ -134,7 +134,7 @@ def _digest(text: str) -> bytes:
     return sha256(text.encode()).digest()
 
 
-def _case(row: Result) -> str:
+def _case(row: Row) -> str:
     return f"{row.backend} {row.kernel} {row.number_format} of run {row.run_id}"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from bandmark import __version__
 from bandmark.results.faults import Fault, quote
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from bandmark.validation.record import BLOCKS, KEYS
 
 REMOVED = "[removed]"
@@ -126,7 +126,7 @@ def _clean(place: str, value: Any, names: Sequence[str], removed: list[Removal])
     return value
 
 
-def clean_rows(rows: Sequence[Result], names: Sequence[str] = ()) -> tuple[list[Result], list[Removal]]:
+def clean_rows(rows: Sequence[Row], names: Sequence[str] = ()) -> tuple[list[Row], list[Removal]]:
     """Return rows without what is private in their texts, and what was removed."""
     removed: list[Removal] = []
     cleaned = []
@@ -140,7 +140,7 @@ def clean_rows(rows: Sequence[Result], names: Sequence[str] = ()) -> tuple[list[
     return cleaned, list(dict.fromkeys(removed))
 
 
-def check_private(csv: Path, json: Path, rows: Sequence[Result], record: dict[str, Any]) -> Iterator[Fault]:
+def check_private(csv: Path, json: Path, rows: Sequence[Row], record: dict[str, Any]) -> Iterator[Fault]:
     """Yield what a published run gives away; the names of the machine that checks are no matter."""
     wanted = "nothing private: `bandmark publish` takes it out"
     for file, removed in ((csv, clean_rows(rows)[1]), (json, clean_record(record)[1])):

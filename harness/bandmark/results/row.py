@@ -1,6 +1,6 @@
 """What does one row of a result file say? The one table of columns, from which everything else is derived.
 
-The fields of Result, in order, are the columns of the CSV; their metadata drive the header, the validator, the
+The fields of Row, in order, are the columns of the CSV; their metadata drive the header, the validator, the
 documentation and the Frictionless Table Schema. Columns are only ever appended. None is unknown and is an empty cell.
 """
 
@@ -40,7 +40,7 @@ def _column(doc: str, unit: str = "", *, required: bool = False) -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Row:
     """One case and what was measured of it: one row."""
 
     schema: int = _column("version of this table's layout", required=True)
@@ -144,8 +144,8 @@ class Result:
 @cache
 def columns() -> tuple[Column, ...]:
     """Return the columns of a result file, in order."""
-    hints = get_type_hints(Result)
-    names = {f.name: f.metadata for f in fields(Result)}
+    hints = get_type_hints(Row)
+    names = {f.name: f.metadata for f in fields(Row)}
     return tuple(
         Column(name, _plain(hints[name]), meta["unit"], meta["required"], meta["doc"]) for name, meta in names.items()
     )
@@ -158,7 +158,7 @@ def _plain(hint: Any) -> Literal["str", "int", "float", "bool"]:
     return name
 
 
-def to_cells(result: Result) -> dict[str, str]:
+def to_cells(result: Row) -> dict[str, str]:
     """Write a row as text: nine significant figures, true and false, empty for unknown."""
     return {c.name: _cell(getattr(result, c.name)) for c in columns()}
 
@@ -171,12 +171,12 @@ def _cell(value: Any) -> str:
     return f"{value:.9g}" if isinstance(value, float) else str(value)
 
 
-def from_cells(cells: Mapping[str, str]) -> Result:
+def from_cells(cells: Mapping[str, str]) -> Row:
     """Read a row from text; columns that it does not know are left out.
 
     Raises ValueError that names the column, the text and what is accepted.
     """
-    return Result(**{c.name: _parse(c, cells.get(c.name, "")) for c in columns()})
+    return Row(**{c.name: _parse(c, cells.get(c.name, "")) for c in columns()})
 
 
 def _parse(column: Column, text: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bandmark.errors import FileError
 from bandmark.results.faults import quote
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 
 ALWAYS = ("backend", "kernel", "dtype")
 """What every entry names of its row."""
@@ -40,12 +40,12 @@ class Entries:
                 raise FileError(f"{file or 'samples'}: {quote(entry)} is {wanted}")
             self._known.setdefault(tuple(entry[name] for name in ALWAYS), []).append(entry)
 
-    def of(self, row: Result) -> list[dict[str, Any]]:
+    def of(self, row: Row) -> list[dict[str, Any]]:
         """Return the entries that name nothing else than what the row is: one, unless the files are damaged."""
         alike = self._known.get(tuple(getattr(row, name) for name in ALWAYS), [])
         return [e for e in alike if all(e[name] == getattr(row, name) for name in IDENTITY if name in e)]
 
-    def seconds(self, row: Result) -> tuple[float, ...]:
+    def seconds(self, row: Row) -> tuple[float, ...]:
         """Return the seconds per launch of each sample of a row; empty where they are not known for sure."""
         own = self.of(row)
         return tuple(map(float, own[0]["seconds_per_launch"])) if len(own) == 1 else ()

@@ -14,7 +14,7 @@ from bandmark.judge.bands import kernel_class, verdict
 from bandmark.judge.references import REFERENCES
 from bandmark.measure.sampling import Samples
 from bandmark.measure.stats import Summary, summarize
-from bandmark.results.row import MEASURED, SCHEMA, Result
+from bandmark.results.row import MEASURED, SCHEMA, Row
 from bandmark.suites.plan import Case
 
 
@@ -48,7 +48,7 @@ class Outcome:
     """What the row must say although the figure is sound: a halved size, rotated buffers."""
 
 
-def assemble(case: Case, outcome: Outcome, context: Context) -> Result:
+def assemble(case: Case, outcome: Outcome, context: Context) -> Row:
     """Return the row of a case."""
     row = _identity(case, outcome, context)
     if case.skip_reason is not None:
@@ -68,11 +68,11 @@ def assemble(case: Case, outcome: Outcome, context: Context) -> Result:
     return _judged(row, case, summary, outcome, context)
 
 
-def _identity(case: Case, outcome: Outcome, context: Context) -> Result:
+def _identity(case: Case, outcome: Outcome, context: Context) -> Row:
     """Return what is known before anything is measured."""
     kernel, shape, dtype, backend = case.kernel, case.shape, case.dtype, case.backend
     working_set = kernel.working_set(shape, dtype)
-    return Result(
+    return Row(
         schema=SCHEMA,
         run_id=context.run_id,
         system=context.system,
@@ -124,7 +124,7 @@ def _times(summary: Summary, samples: Samples) -> dict[str, Any]:
     }
 
 
-def _judged(row: Result, case: Case, summary: Summary, outcome: Outcome, context: Context) -> Result:
+def _judged(row: Row, case: Case, summary: Summary, outcome: Outcome, context: Context) -> Row:
     """Return a row with its bandwidth, its percentages and every reason to doubt them."""
     assert outcome.samples is not None
     assert row.bytes_moved is not None
@@ -169,7 +169,7 @@ def _remarks(outcome: Outcome) -> list[str]:
     ]
 
 
-def _percentages(row: Result, peak: Peak, case: Case) -> dict[str, Any]:
+def _percentages(row: Row, peak: Peak, case: Case) -> dict[str, Any]:
     """Return the comparison with the peaks: verified rows in the dram regime only."""
     if not row.verified or row.regime != "dram" or row.bandwidth_gbs is None:
         return {}
@@ -182,7 +182,7 @@ def _percentages(row: Result, peak: Peak, case: Case) -> dict[str, Any]:
     }
 
 
-def with_ceiling(rows: Sequence[Result]) -> list[Result]:
+def with_ceiling(rows: Sequence[Row]) -> list[Row]:
     """Fill percent_of_ceiling: the ceiling is the best verified read bandwidth of the device in this run."""
     ceilings: dict[str, float] = {}
     for row in rows:
@@ -196,13 +196,13 @@ def with_ceiling(rows: Sequence[Result]) -> list[Result]:
     ]
 
 
-def with_slow_reads(rows: Sequence[Result]) -> list[Result]:
+def with_slow_reads(rows: Sequence[Row]) -> list[Row]:
     """Mark kernels that read as suspect where the device's copies are fast and its reads are not.
 
     Only the CUDA kernels are judged by each other: a library's product may be slow for reasons of its own.
     """
 
-    def counts(row: Result) -> bool:
+    def counts(row: Row) -> bool:
         figure = row.verified and row.bandwidth_gbs is not None
         return row.backend == "cupy" and row.weight_format is None and row.regime == "dram" and bool(figure)
 

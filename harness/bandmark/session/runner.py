@@ -15,7 +15,7 @@ from bandmark.backends.base import Workload
 from bandmark.device.machine import CpuUse, others_share, read_cpu_use
 from bandmark.device.telemetry import Telemetry
 from bandmark.measure.sampling import CaseFailedError, Clock, Samples, StopRule, measure_group, take
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from bandmark.session.problems import failed
 from bandmark.session.rows import Context, Outcome, assemble, with_ceiling, with_slow_reads
 from bandmark.suites.plan import Case, Group, halved
@@ -44,7 +44,7 @@ class Procedure:
 class Measured:
     """The rows of a run so far, and the raw samples behind them."""
 
-    rows: list[Result] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     samples: list[dict[str, Any]] = field(default_factory=list)
     """One entry per measured case: what identifies its row, and seconds per launch in the order of sampling."""
 
@@ -95,7 +95,7 @@ def run_groups(
     return measured
 
 
-def skipped(group: Group, reason: str, context: Context) -> list[Result]:
+def skipped(group: Group, reason: str, context: Context) -> list[Row]:
     """Return the rows of a group that is left out."""
     return [assemble(case, Outcome(skipped=reason), context) for case in group.cases]
 
@@ -149,7 +149,7 @@ class GroupRun:
         self.group = halved(self.group)  # as many sets as before: more would take the room that was just made
         return True
 
-    def rows(self) -> list[Result]:
+    def rows(self) -> list[Row]:
         """Return the group's rows."""
         return [assemble(case, self.outcomes.get(i, Outcome()), self.context) for i, case in self._cases()]
 

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bandmark.results.faults import printable_lines
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from bandmark.show.layers import passes
 from bandmark.show.table import LEFT, build_table, heading
 from bandmark.suites.plan import Group
@@ -75,7 +75,7 @@ def escape(text: str) -> str:
     return markup.escape(printable_lines(text))
 
 
-def show_results(results: Sequence[Result], file: TextIO | None = None) -> None:
+def show_results(results: Sequence[Row], file: TextIO | None = None) -> None:
     """Print the table of one run."""
     out = console(file or sys.stdout)
     if not results:
@@ -103,7 +103,7 @@ def show_results(results: Sequence[Result], file: TextIO | None = None) -> None:
     out.print(f"[dim]{escape(built.legend)}[/dim]" if out.is_terminal else escape(built.legend))
 
 
-def _part(row: Result) -> tuple[str | None, ...]:
+def _part(row: Row) -> tuple[str | None, ...]:
     """Return what is equal in the lines that stand together."""
     return (row.kernel, *((row.weight_format, row.dtype, row.backend) if row.layer else ()))
 

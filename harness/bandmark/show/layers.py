@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from bandmark.results.row import MEASURED, Result
+from bandmark.results.row import MEASURED, Row
 from bandmark.units import format_seconds
 
 COMES_ON_TOP = "Attention over the cache, norms and all else that a token takes come on top."
 
 
-def model_of(row: Result) -> str:
+def model_of(row: Row) -> str:
     """Return the model whose matrix a row is of; empty where it is of none."""
     return (row.layer or "").partition(" ")[0]
 
 
-def matrix_of(row: Result) -> str:
+def matrix_of(row: Row) -> str:
     """Return which of the model's matrices a row is of; empty where it is of none."""
     return matrix_name(row.layer)
 
@@ -29,7 +29,7 @@ def matrix_name(layer: str | None) -> str:
     return (layer or "").partition(" ")[2]
 
 
-def shapes(rows: Sequence[Result]) -> list[str]:
+def shapes(rows: Sequence[Row]) -> list[str]:
     """Return a line for each model: its matrices, each with rows, columns and uses."""
     lines = []
     for model in _models(rows):
@@ -38,7 +38,7 @@ def shapes(rows: Sequence[Result]) -> list[str]:
     return lines
 
 
-def passes(rows: Sequence[Result]) -> list[str]:
+def passes(rows: Sequence[Row]) -> list[str]:
     """Return a line for each model, library and format: bytes, time and bandwidth of a pass over all matrices."""
     lines = []
     for model in _models(rows):
@@ -51,28 +51,28 @@ def passes(rows: Sequence[Result]) -> list[str]:
     return lines
 
 
-def adds_up(row: Result) -> bool:
+def adds_up(row: Row) -> bool:
     """Return whether a row is of a model's matrix that was measured, so that its time counts in a pass."""
     return row.status in MEASURED and bool(row.time_median_s and row.layer_uses)
 
 
-def total(rows: Iterable[Result]) -> tuple[int, float]:
+def total(rows: Iterable[Row]) -> tuple[int, float]:
     """Return bytes and seconds of as many launches of each row as a step uses such matrices."""
     own = list(rows)
     seconds = sum((row.layer_uses or 0) * (row.time_median_s or 0.0) for row in own)
     return sum((row.layer_uses or 0) * (row.bytes_moved or 0) for row in own), seconds
 
 
-def _models(rows: Sequence[Result]) -> list[str]:
+def _models(rows: Sequence[Row]) -> list[str]:
     return [model for model in dict.fromkeys(map(model_of, rows)) if model]
 
 
-def _setting(row: Result) -> tuple[str, ...]:
+def _setting(row: Row) -> tuple[str, ...]:
     """What is equal among the rows that add up."""
     return (row.device, row.backend, row.dtype, row.weight_format or "", row.variant or "")
 
 
-def _pass(rows: Sequence[Result], names: Sequence[str]) -> Iterator[str]:
+def _pass(rows: Sequence[Row], names: Sequence[str]) -> Iterator[str]:
     """Yield the line of one setting; none where nothing was measured, and no sum where a matrix is missing."""
     first = rows[0]
     label = " ".join(filter(None, (first.backend, first.number_format, first.variant)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bandmark.judge.references import REFERENCES
 from bandmark.judge.warnings import NOISY_FROM, rotation
-from bandmark.results.row import MEASURED, Result
+from bandmark.results.row import MEASURED, Row
 from bandmark.show.layers import matrix_of, shapes
 from bandmark.units import format_bytes
 
@@ -48,7 +48,7 @@ class ResultTable:
     """What the columns' names mean."""
 
 
-def build_table(results: Iterable[Result]) -> ResultTable:
+def build_table(results: Iterable[Row]) -> ResultTable:
     """Return the table of some results, in their order, with numbered footnotes for whatever is not plainly ok."""
     footnotes: list[str] = []
     rows = []
@@ -63,7 +63,7 @@ def build_table(results: Iterable[Result]) -> ResultTable:
     return ResultTable(tuple(rows), tuple(footnotes), header, " ".join(legend))
 
 
-def _header(shown: Sequence[Result]) -> tuple[str, ...]:
+def _header(shown: Sequence[Row]) -> tuple[str, ...]:
     """Return the columns that some results need."""
     layers = [result.layer is not None for result in shown]
     names = list(HEADER)
@@ -79,7 +79,7 @@ def _mark(note: str, footnotes: list[str]) -> str:
     return str(footnotes.index(note) + 1)
 
 
-def _notes(result: Result, *, name_variant: bool) -> list[str]:
+def _notes(result: Row, *, name_variant: bool) -> list[str]:
     """Return what the reader of a row should know; variants are named where a backend's rows differ in them."""
     notes = []
     reason = result.reason or ""
@@ -105,7 +105,7 @@ def _notes(result: Result, *, name_variant: bool) -> list[str]:
     return notes
 
 
-def _cells(result: Result) -> dict[str, str]:
+def _cells(result: Row) -> dict[str, str]:
     """Return the cells of a row, but for its notes, by the name of their column."""
     spread = "-" if result.iqr_rel is None or result.bandwidth_gbs is None else f"{100 * result.iqr_rel:.1f}%"
     references = (_percent(getattr(result, reference.column)) for reference in REFERENCES)
@@ -138,7 +138,7 @@ def _percent(value: float | None) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
-def heading(results: Sequence[Result]) -> str:
+def heading(results: Sequence[Row]) -> str:
     """Return the lines above the table: what was measured, on what, against which peak."""
     first = results[0]
     lines = [f"{first.device} ({first.system}), run {first.run_id}, bandmark {first.bandmark_version}"]
@@ -155,7 +155,7 @@ def heading(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def _peak(result: Result) -> str:
+def _peak(result: Row) -> str:
     """Return the peak and what kind of source it has; the sources themselves are too long for a heading."""
     if not result.peak_gbs:
         return "unknown (--peak GBS sets it)"

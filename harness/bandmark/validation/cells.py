@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bandmark import __version__
 from bandmark.publishing.schema import ENUMS
 from bandmark.results.faults import Fault, quote
-from bandmark.results.row import SCHEMA, Column, Result, columns, from_cells
+from bandmark.results.row import SCHEMA, Column, Row, columns, from_cells
 from bandmark.results.sheet import AS_WRITTEN, FORMULAS, Sheet
 from bandmark_kernels import DTYPES, KERNELS
 
@@ -57,11 +57,11 @@ _MANGLED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Line:
     """A line of the file, and the row that it holds if every cell of it could be read."""
 
     line: int
-    result: Result | None
+    result: Row | None
 
 
 def newer(version: str | None) -> str:
@@ -75,19 +75,19 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version)[:3])
 
 
-def check_cells(sheet: Sheet) -> tuple[list[Row], list[Fault]]:
+def check_cells(sheet: Sheet) -> tuple[list[Line], list[Fault]]:
     """Return the rows of a sheet, and every fault of its form."""
     version = _version(sheet)
     if too_new := list(_schemas(sheet)):
         return [], too_new
     faults = [*_line_ends(sheet), *_header(sheet, version)]
     known = {c.name: c for c in columns()}
-    rows: list[Row] = []
+    rows: list[Line] = []
     for line, cells in sheet.lines:
         found = list(_line(sheet, line, cells, known, version))
         faults += found
         named = dict(zip(sheet.header, cells, strict=False))
-        rows.append(Row(line, None if found else from_cells(named)))
+        rows.append(Line(line, None if found else from_cells(named)))
     if not sheet.lines:
         faults.append(Fault(file=sheet.path, found="a header and no rows", wanted="nothing was measured: run it again"))
     return rows, faults

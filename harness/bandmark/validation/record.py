@@ -15,7 +15,7 @@ from bandmark.device.device import Device
 from bandmark.device.machine import Machine
 from bandmark.device.peaks import Peak
 from bandmark.results.faults import Fault, FaultyFile, quote
-from bandmark.results.row import SCHEMA, Result
+from bandmark.results.row import SCHEMA, Row
 from bandmark.results.sheet import decode
 from bandmark.session.session import Request
 from bandmark.validation.cells import LONGEST, PATTERNS
@@ -177,7 +177,7 @@ def _times(record: dict[str, Any]) -> Iterator[Found]:
             yield name, quote(record[name]), wanted
 
 
-def check_agreement(file: Path, record: dict[str, Any], rows: Sequence[Result]) -> list[Fault]:
+def check_agreement(file: Path, record: dict[str, Any], rows: Sequence[Row]) -> list[Fault]:
     """Return where the JSON tells of another run than the CSV."""
     found: dict[str, Found] = {}
     for row in rows:
@@ -188,7 +188,7 @@ def check_agreement(file: Path, record: dict[str, Any], rows: Sequence[Result]) 
     return [Fault(file=file, column=place, found=what, wanted=wanted) for place, what, wanted in found.values()]
 
 
-def _pairs(record: dict[str, Any], row: Result) -> Iterator[tuple[str, Any, Any, str]]:
+def _pairs(record: dict[str, Any], row: Row) -> Iterator[tuple[str, Any, Any, str]]:
     """Yield what stands in both files: the place in the JSON, its value, the row's, and the row's column."""
     for name in ("schema", "run_id", "system", "bandmark_version"):
         yield name, record[name], getattr(row, name), name

@@ -11,7 +11,7 @@ from typing import Any
 from bandmark.judge import warnings as judge
 from bandmark.judge.references import REFERENCES
 from bandmark.results.faults import quote
-from bandmark.results.row import MEASURED, Result
+from bandmark.results.row import MEASURED, Row
 from bandmark_kernels import DTYPES, KERNELS, MATRIX_FORMATS, Kernel, Shape, find_kernel
 
 PRECISION = 1e-8
@@ -37,7 +37,7 @@ def near(a: float, b: float, precision: float = PRECISION) -> bool:
     return math.isclose(a, b, rel_tol=precision)
 
 
-def case_name(row: Result) -> str:
+def case_name(row: Row) -> str:
     """Return what identifies a row, in words."""
     parts = (row.backend, row.kernel, row.weight_format, row.dtype, row.variant, row.layer)
     return " ".join(part for part in parts if part)
@@ -50,7 +50,7 @@ def said(found: Any) -> str:
     return f"{found:.9g}" if isinstance(found, float) else quote(found)
 
 
-def check_row(row: Result) -> Iterator[Found]:
+def check_row(row: Row) -> Iterator[Found]:
     """Yield each column that disagrees with another, with what stands there and what should."""
     yield from _status(row)
     yield from _case(row)
@@ -63,7 +63,7 @@ def check_row(row: Result) -> Iterator[Found]:
         yield from _plausible(row)
 
 
-def _status(row: Result) -> Iterator[Found]:
+def _status(row: Row) -> Iterator[Found]:
     """Status, verification, reason, and which columns are filled."""
     if row.status != "ok" and row.reason is None:
         yield "reason", None, f"a sentence: rows that are {row.status} say why"
@@ -81,7 +81,7 @@ def _status(row: Result) -> Iterator[Found]:
     yield from _filled(row)
 
 
-def _filled(row: Result) -> Iterator[Found]:
+def _filled(row: Row) -> Iterator[Found]:
     """Which columns a status fills, and which it leaves empty."""
     measured = row.status in MEASURED
     timed = measured or (row.status == "failed_verification" and row.time_median_s is not None)
@@ -99,7 +99,7 @@ def _filled(row: Result) -> Iterator[Found]:
             yield name, getattr(row, name), f"nothing: rows that are {row.status} have no bandwidth"
 
 
-def _case(row: Result) -> Iterator[Found]:
+def _case(row: Row) -> Iterator[Found]:
     """Sizes, bytes and regime, by the kernel table."""
     kernel = KERNELS[row.kernel]
     if row.suite != kernel.suite:
@@ -136,7 +136,7 @@ def _case(row: Result) -> Iterator[Found]:
             yield "regime", row.regime, f"{wanted} ({row.llc_bytes or 'unknown'})"
 
 
-def _layer(row: Result) -> Iterator[Found]:
+def _layer(row: Row) -> Iterator[Found]:
     """A model's matrix: named with how often a step uses one, on gemv alone."""
     if row.layer is not None and row.kernel != "gemv":
         yield "layer", row.layer, f"nothing: {row.kernel} multiplies by no model's matrix"
@@ -147,7 +147,7 @@ def _layer(row: Result) -> Iterator[Found]:
         yield "layer_uses", row.layer_uses, wanted
 
 
-def _kernel_of(row: Result) -> Kernel | None:
+def _kernel_of(row: Row) -> Kernel | None:
     """Return the kernel of a row's format and heads; None if there is no such kernel."""
     if row.weight_format not in (None, *MATRIX_FORMATS.get(row.kernel, {})):
         return None
@@ -161,7 +161,7 @@ def _kernel_of(row: Result) -> Kernel | None:
         return None
 
 
-def _identity(row: Result) -> Iterator[Found]:
+def _identity(row: Row) -> Iterator[Found]:
     """The format of the matrix and the heads are such as the kernel can have."""
     formats = MATRIX_FORMATS.get(row.kernel, {})
     if row.weight_format not in (None, *formats):
@@ -175,14 +175,14 @@ def _identity(row: Result) -> Iterator[Found]:
         yield "heads", row.heads, f"heads that {row.n} columns of heads of head_dim, {said(row.head_dim)}, can serve"
 
 
-def _peak(row: Result) -> Iterator[Found]:
+def _peak(row: Row) -> Iterator[Found]:
     if row.peak_gbs is not None and row.peak_source is None:
         yield "peak_source", None, "where peak_gbs comes from: a peak without a source is none"
     if row.peak_gbs is None and row.peak_source is not None:
         yield "peak_gbs", None, "the peak that peak_source tells of"
 
 
-def _times(row: Result) -> Iterator[Found]:
+def _times(row: Row) -> Iterator[Found]:
     """Quartiles in order."""
     seen = [(name, getattr(row, name)) for name in _TIMES if getattr(row, name) is not None]
     for (before, low), (name, high) in pairwise(seen):
@@ -190,7 +190,7 @@ def _times(row: Result) -> Iterator[Found]:
             yield name, high, f"at least {before}, {low:g}"
 
 
-def _moved(row: Result) -> int | None:
+def _moved(row: Row) -> int | None:
     """Return the bytes of a launch: by the kernel table, so that one wrong column is not many faults."""
     kernel = _kernel_of(row)
     if row.n is None or kernel is None:
@@ -199,13 +199,13 @@ def _moved(row: Result) -> int | None:
     return kernel.bytes_read(shape, dtype) + kernel.bytes_written(shape, dtype)
 
 
-def true_gbs(row: Result) -> float | None:
+def true_gbs(row: Row) -> float | None:
     """Return what bandwidth_gbs should be."""
     moved = _moved(row)
     return moved / row.time_median_s / 1e9 if moved and row.time_median_s else None
 
 
-def _bandwidth(row: Result) -> Iterator[Found]:
+def _bandwidth(row: Row) -> Iterator[Found]:
     """Bandwidth is bytes over time, and weights per second are matrix elements over time."""
     moved = _moved(row)
     for name, time_name in (("bandwidth_gbs", "time_median_s"), ("bandwidth_best_gbs", "time_min_s")):
@@ -223,7 +223,7 @@ def _bandwidth(row: Result) -> Iterator[Found]:
             yield "weights_per_s", row.weights_per_s, f"{right:.9g} = n_elements / time_median_s"
 
 
-def _percentages(row: Result) -> Iterator[Found]:
+def _percentages(row: Row) -> Iterator[Found]:
     """Percentages are bandwidth over peak, in verified dram rows and nowhere else."""
     counts, gbs = row.verified is True and row.regime == "dram", true_gbs(row)
     peaks = (("percent_of_peak", row.peak_gbs), *((r.column, r.published_gbs) for r in REFERENCES))
@@ -239,7 +239,7 @@ def _percentages(row: Result) -> Iterator[Found]:
                 yield name, value, f"{right:.9g} = 100 x bandwidth_gbs / {peak:g}"
 
 
-def _plausible(row: Result) -> Iterator[Found]:
+def _plausible(row: Row) -> Iterator[Found]:
     """What no measurement gives."""
     if row.status == "ok" and row.regime == "dram" and row.bandwidth_gbs is not None:
         if row.peak_gbs is not None and row.bandwidth_gbs > judge.PLAUSIBLE * row.peak_gbs * (1 + PRECISION):

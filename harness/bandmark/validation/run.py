@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from bandmark.results.faults import Fault, quote
-from bandmark.results.row import MEASURED, Result
-from bandmark.validation.cells import Row
+from bandmark.results.row import MEASURED, Row
+from bandmark.validation.cells import Line
 from bandmark.validation.rows import case_name, check_row, near, said, true_gbs
 
 
-def check_rows(file: Path, rows: Sequence[Row]) -> list[Fault]:
+def check_rows(file: Path, rows: Sequence[Line]) -> list[Fault]:
     """Return what is wrong with the rows of one file, each alone and all together."""
     read = [(row.line, row.result) for row in rows if row.result is not None]
     faults = [
@@ -23,7 +23,7 @@ def check_rows(file: Path, rows: Sequence[Row]) -> list[Fault]:
     return faults + list(_same_in_all(file, read)) + list(_twice(file, read)) + list(_ceilings(file, read))
 
 
-def _same_in_all(file: Path, rows: Sequence[tuple[int, Result]]) -> Iterator[Fault]:
+def _same_in_all(file: Path, rows: Sequence[tuple[int, Row]]) -> Iterator[Fault]:
     """One file is one run on one system."""
     for name in ("run_id", "system", "schema", "bandmark_version", "data"):
         first = getattr(rows[0][1], name) if rows else None
@@ -34,7 +34,7 @@ def _same_in_all(file: Path, rows: Sequence[tuple[int, Result]]) -> Iterator[Fau
                 break
 
 
-def _twice(file: Path, rows: Sequence[tuple[int, Result]]) -> Iterator[Fault]:
+def _twice(file: Path, rows: Sequence[tuple[int, Row]]) -> Iterator[Fault]:
     """Each case stands in one row."""
     seen: dict[tuple[Any, ...], int] = {}
     for line, row in rows:
@@ -45,7 +45,7 @@ def _twice(file: Path, rows: Sequence[tuple[int, Result]]) -> Iterator[Fault]:
             )
 
 
-def _ceilings(file: Path, rows: Sequence[tuple[int, Result]]) -> Iterator[Fault]:
+def _ceilings(file: Path, rows: Sequence[tuple[int, Row]]) -> Iterator[Fault]:
     """percent_of_ceiling divides by the best verified read of the device; runs that were cut short have none."""
     best: dict[str, float] = {}
     for _, row in rows:

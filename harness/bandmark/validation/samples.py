@@ -15,7 +15,7 @@ from bandmark.device.peaks import find_peak
 from bandmark.judge import warnings as judge
 from bandmark.measure.stats import summarize
 from bandmark.results.faults import Fault, quote
-from bandmark.results.row import MEASURED, Result
+from bandmark.results.row import MEASURED, Row
 from bandmark.results.samples import Entries, is_entry
 from bandmark.validation.rows import Found, case_name, near, said
 
@@ -40,7 +40,7 @@ _STATISTICS = {
 }
 
 
-def check_samples(file: Path, record: dict[str, Any], rows: Sequence[tuple[int, Result]], csv: Path) -> list[Fault]:
+def check_samples(file: Path, record: dict[str, Any], rows: Sequence[tuple[int, Row]], csv: Path) -> list[Fault]:
     """Return where samples and rows disagree, and which samples no clock has shown.
 
     Args:
@@ -74,7 +74,7 @@ def check_samples(file: Path, record: dict[str, Any], rows: Sequence[tuple[int, 
 
 
 def _row(
-    row: Result, entries: list[dict[str, Any]], record: dict[str, Any], seen: dict[tuple[float, ...], str]
+    row: Row, entries: list[dict[str, Any]], record: dict[str, Any], seen: dict[tuple[float, ...], str]
 ) -> Iterator[Found]:
     """Yield what disagrees between a row and its samples."""
     if len(entries) != 1:
@@ -97,7 +97,7 @@ def _row(
         yield from _doubts(row, seconds, entry.get("clocks_mhz") or entry.get("sensor_clocks_mhz", []), record)
 
 
-def _statistics(row: Result, seconds: Sequence[float]) -> Iterator[Found]:
+def _statistics(row: Row, seconds: Sequence[float]) -> Iterator[Found]:
     summary = summarize(seconds)
     for column, name in _STATISTICS.items():
         right, value = getattr(summary, name), getattr(row, column)
@@ -112,7 +112,7 @@ def _statistics(row: Result, seconds: Sequence[float]) -> Iterator[Found]:
         yield "ci95_rel", row.ci95_rel, f"{right_ci}, by the samples in the JSON"
 
 
-def _clock(row: Result, seconds: Sequence[float]) -> Iterator[Found]:
+def _clock(row: Row, seconds: Sequence[float]) -> Iterator[Found]:
     """Samples that are equal, repeat, or follow a rule were computed and not measured."""
     if len(seconds) < MANY:
         return
@@ -143,7 +143,7 @@ def _repeats(seconds: Sequence[float]) -> bool:
     return len(seconds) - matched[-1] <= len(seconds) // 2
 
 
-def _doubts(row: Result, seconds: Sequence[float], clocks: Sequence[float], record: dict[str, Any]) -> Iterator[Found]:
+def _doubts(row: Row, seconds: Sequence[float], clocks: Sequence[float], record: dict[str, Any]) -> Iterator[Found]:
     """Yield what should have made a row suspect."""
     if row.status != "ok" or row.bandwidth_gbs is None:
         return
@@ -168,7 +168,7 @@ def _times(
     record: dict[str, Any],
     entries: Sequence[dict[str, Any]],
     csv: Path,
-    rows: Sequence[tuple[int, Result]],
+    rows: Sequence[tuple[int, Row]],
 ) -> Iterator[Fault]:
     """Yield times that contradict each other: starts, ends, and how long all samples took."""
     named = _utc(record["run_id"][:16], "%Y%m%dT%H%M%SZ")

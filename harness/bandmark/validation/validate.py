@@ -14,9 +14,9 @@ from typing import Any
 from bandmark.errors import FileError, UsageError
 from bandmark.results.faults import Fault, FaultyFile, printable, quote
 from bandmark.results.privacy import check_private
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from bandmark.results.sheet import read_bytes, read_sheet
-from bandmark.validation.cells import Row, check_cells
+from bandmark.validation.cells import Line, check_cells
 from bandmark.validation.record import check_agreement, check_shape, read_record
 from bandmark.validation.run import check_rows
 from bandmark.validation.samples import check_samples
@@ -36,7 +36,7 @@ class Checked:
     """One run as it was found: a CSV, the JSON beside it, and their faults."""
 
     csv: Path
-    rows: list[Result] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     record: dict[str, Any] | None = None
     faults: list[Fault] = field(default_factory=list)
 
@@ -117,7 +117,7 @@ def check_pair(checked: Checked, csv: bytes, json: bytes) -> None:
         checked.faults += check_samples(checked.json, record, readable, checked.csv)
 
 
-def _check_csv(checked: Checked, data: bytes) -> list[Row]:
+def _check_csv(checked: Checked, data: bytes) -> list[Line]:
     """Check a CSV alone; return its rows with their lines."""
     try:
         sheet = read_sheet(checked.csv, data)

@@ -10,7 +10,7 @@ import pytest
 
 from bandmark.device import sensors as sensors_module
 from bandmark.errors import BackendUnavailable, UsageError
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from bandmark.session.session import Request, open_session, pick_kernels
 from bandmark_kernels import DTYPES, KERNELS, PACKED, Shape
 from bandmark_kernels.core.inputs import make_inputs
@@ -38,7 +38,7 @@ def inputs_of(name: str, elements: int = 10_007) -> Any:
 
 def rows_of(
     monkeypatch: pytest.MonkeyPatch, cupy: StandIn, sensors: Sensors | None = None, **options: Any
-) -> list[Result]:
+) -> list[Row]:
     """The rows of a whole run with the CuPy backend."""
     install(monkeypatch, cupy, sensors)
     session = open_session(Request(**{"backends": ("cupy",), "quick": True, "size_bytes": 64 * 1024} | options))

@@ -17,7 +17,7 @@ from bandmark.cli.main import main
 from bandmark.errors import UsageError
 from bandmark.measure.stats import summarize
 from bandmark.results.files import to_csv
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from bandmark_kernels import DTYPES, KERNELS, Shape
 from fakes import make_result
 from foreign_files import BABELSTREAM, NVBANDWIDTH, STREAM, nvbench, nvbench_state
@@ -25,9 +25,7 @@ from foreign_files import BABELSTREAM, NVBANDWIDTH, STREAM, nvbench, nvbench_sta
 N = 33554432
 
 
-def measured(
-    rng: np.random.Generator, run_id: str, kernel: str, gbs: float, **changes: Any
-) -> tuple[Result, list[float]]:
+def measured(rng: np.random.Generator, run_id: str, kernel: str, gbs: float, **changes: Any) -> tuple[Row, list[float]]:
     """Return a row with 1 % of noise in 20 samples, and the samples."""
     shape, dtype = Shape(N), DTYPES[changes.get("dtype", "float64")]
     read, written = KERNELS[kernel].bytes_read(shape, dtype), KERNELS[kernel].bytes_written(shape, dtype)

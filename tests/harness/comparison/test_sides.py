@@ -13,13 +13,13 @@ from bandmark.comparison.figures import Run
 from bandmark.comparison.sides import files_of, read_history, read_runs, read_side, runs_of, side
 from bandmark.errors import FileError, UsageError
 from bandmark.results.files import to_csv
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from fakes import make_result
 
 STEADY = [1e-3 * (1 + 0.001 * (i % 5)) for i in range(20)]
 
 
-def run_file(path: Path, *rows: Result, samples: list[dict[str, Any]] | None = None) -> Path:
+def run_file(path: Path, *rows: Row, samples: list[dict[str, Any]] | None = None) -> Path:
     """Write a run's CSV, and its JSON if there are samples."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(to_csv(rows or [make_result(run_id=path.stem)]), encoding="utf-8")

@@ -19,16 +19,16 @@ from bandmark.decoding.measured import (
 from bandmark.errors import FileError, UsageError
 from bandmark.models.weights import FORMATS
 from bandmark.results.files import RunFiles
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from fakes import make_result
 
 
-def row(kernel: str, gbs: float, **changes: Any) -> Result:
+def row(kernel: str, gbs: float, **changes: Any) -> Row:
     """Return a measured row."""
     return make_result(kernel=kernel, bandwidth_gbs=gbs, **changes)
 
 
-def system(*rows: Result, device: str = "Fake GPU") -> MeasuredSystem:
+def system(*rows: Row, device: str = "Fake GPU") -> MeasuredSystem:
     """Return a system of these rows."""
     return MeasuredSystem("fake-1", device, rows, None)
 
@@ -119,7 +119,7 @@ def test_files_are_grouped_by_device(tmp_path: Path) -> None:
         read_systems([tmp_path / "d.csv"])
 
 
-def layer(name: str, uses: int, seconds: float, **changes: Any) -> Result:
+def layer(name: str, uses: int, seconds: float, **changes: Any) -> Row:
     """Return a row of a matrix of model `tiny`: 1e9 bytes."""
     made = row("gemv", 1 / seconds, layer=f"tiny {name}", layer_uses=uses, weight_format="int8", dtype="float32")
     return replace(made, **{"time_median_s": seconds, "bytes_read": 10**9, "bytes_written": 0, **changes})

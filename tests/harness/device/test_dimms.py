@@ -258,7 +258,7 @@ def test_reading_reports_what_it_could_not_read(tmp_path: Path, monkeypatch: pyt
 
 
 def test_no_serial_number_is_kept() -> None:
-    """Result files hold no serial numbers, so the reading has no field that could."""
+    """Row files hold no serial numbers, so the reading has no field that could."""
     (only,) = parse_modules(module("DIMM_A1") + END)
     names = {field.name for field in fields(only)}
     assert names == {"array", "locator", "bank", "size_mib", "data_bits", "memory_type", "speed_mts"}

@@ -1,4 +1,4 @@
-"""Result files: what is written reads back, nothing is lost by a failed write, and what is no result is refused."""
+"""Row files: what is written reads back, nothing is lost by a failed write, and what is no result is refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from bandmark.errors import FileError
 from bandmark.results import files as store
 from bandmark.results.files import RunFiles, in_order, read_rows, to_csv, write_file
-from bandmark.results.row import SCHEMA, Result, columns
+from bandmark.results.row import SCHEMA, Row, columns
 from fakes import make_result
 
 AWKWARD = [
@@ -234,7 +234,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.Mon
     """At the moment of replacement the old file is whole, and the new one is whole elsewhere."""
     files = RunFiles(tmp_path / "run.csv")
     rows = [make_result(), make_result(kernel="copy")]
-    seen: list[tuple[list[Result], str]] = []
+    seen: list[tuple[list[Row], str]] = []
     replace = os.replace
 
     def spy(new: str, old: Path) -> None:

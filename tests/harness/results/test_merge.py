@@ -14,7 +14,7 @@ from bandmark.cli import main as cli
 from bandmark.errors import FileError, UsageError
 from bandmark.results.files import read_rows, to_csv
 from bandmark.results.merge import gather
-from bandmark.results.row import Result, columns
+from bandmark.results.row import Row, columns
 from corpus import DAMAGES, good_run, pair
 
 IDS = ("20261121T101500Z-aaaa", "20261122T101500Z-bbbb", "20261123T101500Z-cccc")
@@ -29,7 +29,7 @@ def write(file: Path, **options: Any) -> Path:
     return file
 
 
-def rows_of(files: list[Path]) -> list[Result]:
+def rows_of(files: list[Path]) -> list[Row]:
     """All rows of some files, in their order."""
     return [row for file in files for row in read_rows(file)]
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandmark.results.row import MEASURED, SCHEMA, STATUSES, Column, Result, columns, from_cells, to_cells
+from bandmark.results.row import MEASURED, SCHEMA, STATUSES, Column, Row, columns, from_cells, to_cells
 from fakes import make_result
 
 FIXED = (
@@ -69,10 +69,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def results() -> st.SearchStrategy[Result]:
+def results() -> st.SearchStrategy[Row]:
     """Rows of any contents, with optional columns empty now and then; floats have nine figures."""
     parts = {c.name: VALUES[c.type] if c.required else st.none() | VALUES[c.type] for c in columns()}
-    return st.fixed_dictionaries(parts).map(lambda values: Result(**values))
+    return st.fixed_dictionaries(parts).map(lambda values: Row(**values))
 
 
 def test_the_fixed_columns_come_first_and_in_order() -> None:
@@ -82,7 +82,7 @@ def test_the_fixed_columns_come_first_and_in_order() -> None:
 
 def test_columns_are_the_fields() -> None:
     """There is one table: the columns are the fields of a row, each with a meaning and a plain type."""
-    assert [c.name for c in columns()] == [f.name for f in fields(Result)]
+    assert [c.name for c in columns()] == [f.name for f in fields(Row)]
     for column in columns():
         assert column.doc and column.type in ("str", "int", "float", "bool")
 
@@ -110,7 +110,7 @@ def test_columns_that_every_row_has() -> None:
 
 
 @given(results())
-def test_rows_survive_text(row: Result) -> None:
+def test_rows_survive_text(row: Row) -> None:
     """A row written as text and read back is the same row."""
     assert from_cells(to_cells(row)) == row
 

@@ -13,7 +13,7 @@ from bandmark.device.device import Device
 from bandmark.device.telemetry import Telemetry
 from bandmark.judge.references import REFERENCES
 from bandmark.measure.sampling import Reading, Samples
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from bandmark.session.rows import Outcome, assemble, with_ceiling, with_slow_reads
 from bandmark.suites.plan import Case
 from bandmark_kernels import Shape
@@ -43,7 +43,7 @@ def measured(seconds: list[float] | None = None, **changes: Any) -> Outcome:
     return Outcome(samples=samples(seconds or [4e-3] * 20), **({"max_error": 0.5} | changes))
 
 
-def empty(row: Result, names: tuple[str, ...]) -> bool:
+def empty(row: Row, names: tuple[str, ...]) -> bool:
     """Whether all of these columns are unknown."""
     return all(getattr(row, name) is None for name in names)
 
@@ -255,7 +255,7 @@ def test_no_ceiling_without_a_read() -> None:
 def test_reads_far_below_copies_are_a_slow_state() -> None:
     """On a GB10 a CUDA kernel that reads at a third of its copy's speed is suspect, once, beside its other reasons."""
 
-    def row(kernel: str, gbs: float, **changes: Any) -> Result:
+    def row(kernel: str, gbs: float, **changes: Any) -> Row:
         return make_result(kernel=kernel, bandwidth_gbs=gbs, **{"device": "NVIDIA GB10", "backend": "cupy"} | changes)
 
     rows = [

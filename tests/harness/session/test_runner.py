@@ -13,7 +13,7 @@ from bandmark.device.machine import CpuUse
 from bandmark.device.telemetry import Telemetry
 from bandmark.measure.sampling import StopRule
 from bandmark.models.matrices import Matrix
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from bandmark.session import runner
 from bandmark.session.runner import GroupRun, Measured, Procedure, new_run_id, run_groups
 from bandmark.suites.plan import Case, Group, halved
@@ -31,7 +31,7 @@ def procedure(clock: VirtualClock, **changes: object) -> Procedure:
 
 
 def go(
-    groups: Sequence[Group], clock: VirtualClock, saved: list[list[Result]] | None = None, **changes: object
+    groups: Sequence[Group], clock: VirtualClock, saved: list[list[Row]] | None = None, **changes: object
 ) -> Measured:
     """Run groups to the end; what is saved on the way is added to saved."""
     return run_groups(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from bandmark.show.console import LiveProgress, console, show_results, talk, warn
 from bandmark.show.table import HEADER
 from bandmark_kernels import DTYPES, KERNELS
@@ -32,7 +32,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def widest() -> list[Result]:
+def widest() -> list[Row]:
     """Rows whose cells are as wide as they get."""
     return [
         make_result(
@@ -55,7 +55,7 @@ def widest() -> list[Result]:
     ]
 
 
-def shown(rows: list[Result], file: io.StringIO | None = None) -> str:
+def shown(rows: list[Row], file: io.StringIO | None = None) -> str:
     """What is printed for some rows."""
     out = file or io.StringIO()
     show_results(rows, out)

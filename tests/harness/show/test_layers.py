@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from bandmark.show.layers import COMES_ON_TOP, matrix_of, model_of, passes, shapes, total
 from fakes import make_result
 
 
-def layer(name: str, uses: int, seconds: float, **changes: object) -> Result:
+def layer(name: str, uses: int, seconds: float, **changes: object) -> Row:
     """A measured row of a matrix of model `tiny`: 90 bytes read, 10 written."""
     row = make_result(kernel="gemv", m=4, n=8, layer=f"tiny {name}", layer_uses=uses, time_median_s=seconds)
     return replace(row, bytes_read=90, bytes_written=10, **changes)  # type: ignore[arg-type]

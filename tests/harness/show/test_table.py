@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from bandmark.show.table import HEADER, LEGEND, ROTATES, build_table, heading
 from fakes import make_result
 
 
-def cells(row: Result) -> dict[str, str]:
+def cells(row: Row) -> dict[str, str]:
     """The cells of the only line, by heading."""
     return dict(zip(HEADER, build_table([row]).rows[0].cells, strict=True))
 
@@ -160,7 +160,7 @@ def test_packed_weights_show_weights_per_second() -> None:
     assert build_table([make_result()]).header == HEADER
 
 
-def layer_rows() -> list[Result]:
+def layer_rows() -> list[Row]:
     """Two rows of a model's matrices, which rotate."""
     made = []
     for name, copies in (("qkv", 51), ("expert+shared gate_up", 7)):

@@ -10,7 +10,7 @@ import pytest
 
 from bandmark.device.peaks import find_peak
 from bandmark.results.files import read_rows
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from bandmark.validation.rows import check_row, near
 from bandmark.validation.validate import check_run
 from bandmark_kernels import PACKED, DType, Kernel, Shape, find_kernel
@@ -39,7 +39,7 @@ def test_what_the_harness_writes_passes(options: dict[str, Any], tmp_path: Path)
     assert len(read_rows(file)) == 10
 
 
-def good() -> Result:
+def good() -> Row:
     """A row of a good run."""
     return make_result(
         bandwidth_best_gbs=24000 / 0.9e-3 / 1e9,
@@ -134,7 +134,7 @@ def test_near() -> None:
     assert near(1.0, 1.000000005) and not near(1.0, 1.00000002)
 
 
-def untimed_row(kernel: Kernel, shape: Shape, dtype: DType, **own: Any) -> Result:
+def untimed_row(kernel: Kernel, shape: Shape, dtype: DType, **own: Any) -> Row:
     """A good row of a kernel with a matrix, which was not timed."""
     return make_result(
         status="unsupported",
@@ -154,12 +154,12 @@ def untimed_row(kernel: Kernel, shape: Shape, dtype: DType, **own: Any) -> Resul
     )
 
 
-def packed_row(name: str) -> Result:
+def packed_row(name: str) -> Row:
     """A good row of gemv with packed weights."""
     return untimed_row(PACKED[name], Shape(128, m=10), FLOAT32)
 
 
-def cache_row(name: str | None) -> Result:
+def cache_row(name: str | None) -> Row:
     """A good row of kv."""
     return untimed_row(find_kernel("kv", name), Shape(1024, m=10), FLOAT16, heads=32, head_dim=128)
 
@@ -195,7 +195,7 @@ def test_attention_has_no_weights_per_second() -> None:
 IDENTITY = {"weight_format", "suite", "dtype", "n", "bytes_read", "bytes_written", "working_set_bytes"}
 
 
-def wrong_columns(row: Result) -> set[str]:
+def wrong_columns(row: Row) -> set[str]:
     """The faulty columns among those that say what the case is."""
     return {name for name, _, _ in check_row(row)} & IDENTITY
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bandmark.results.row import Result
+from bandmark.results.row import Row
 from bandmark.results.sheet import read_sheet
-from bandmark.validation.cells import Row, check_cells
+from bandmark.validation.cells import Line, check_cells
 from bandmark.validation.run import check_rows
 from corpus import good_run
 from fakes import make_result
@@ -18,15 +18,15 @@ from fakes import make_result
 FILE = Path("run.csv")
 
 
-def rows(**options: Any) -> list[Row]:
+def rows(**options: Any) -> list[Line]:
     """The rows of a good run."""
     return check_cells(read_sheet(FILE, good_run(**options)[0].encode()))[0]
 
 
-def change(row: Row, **changes: Any) -> Row:
+def change(row: Line, **changes: Any) -> Line:
     """A row with other values."""
     assert row.result is not None
-    return Row(row.line, replace(row.result, **changes))
+    return Line(row.line, replace(row.result, **changes))
 
 
 def test_a_good_run() -> None:
@@ -55,7 +55,7 @@ def test_rows_agree(changes: dict[str, Any]) -> None:
 def test_no_case_stands_in_two_rows() -> None:
     """The second row of a case is named with the line of the first."""
     first, *others = rows()
-    (fault,) = check_rows(FILE, [first, *others, Row(99, first.result)])
+    (fault,) = check_rows(FILE, [first, *others, Line(99, first.result)])
     assert (fault.line, fault.column) == (99, None) and "the case of line 2 again" in str(fault)
 
 
@@ -73,12 +73,12 @@ def test_ceilings() -> None:
 
 def test_a_row_that_was_not_read_is_left_out() -> None:
     """Rows with faults in their cells are not judged again."""
-    result: Result | None = None
-    assert check_rows(FILE, [Row(2, result)]) == []
+    result: Row | None = None
+    assert check_rows(FILE, [Line(2, result)]) == []
     (fault,) = check_rows(
         FILE,
         [
-            Row(
+            Line(
                 5,
                 make_result(
                     llc_bytes=6000,

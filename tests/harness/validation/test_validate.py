@@ -1,4 +1,4 @@
-"""Result files as strangers send them: a good run passes, and each kind of damage is named where it is."""
+"""Row files as strangers send them: a good run passes, and each kind of damage is named where it is."""
 
 from __future__ import annotations
 
