@@ -1,21 +1,19 @@
-"""What does a notebook call? run(), load() and compare(), with pandas frames of documented columns."""
+"""The functions for notebooks: run(), load() and compare(), with pandas frames of documented columns."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any
 
 from bandmark.comparison.decide import MARGIN
 from bandmark.errors import UsageError
-from bandmark.results.files import RunFiles, in_order
+from bandmark.options import from_keywords
+from bandmark.results.case import in_order
 from bandmark.results.merge import gather, plan_merge
 from bandmark.results.row import Row, columns
-from bandmark.session.runner import Measured
-from bandmark.session.session import Request, open_session
-from bandmark_kernels.core.inputs import Pattern
+from bandmark.session.session import run_session
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,52 +26,26 @@ if TYPE_CHECKING:
 _PANDAS_TYPES = {"str": "str", "int": "Int64", "float": "float64", "bool": "boolean"}
 
 
-class Options(TypedDict, total=False):
-    """The fields of bandmark.session.session.Request, all of them optional."""
-
-    kernels: tuple[str, ...] | None
-    backends: tuple[str, ...] | None
-    dtypes: tuple[str, ...] | None
-    size_bytes: int | None
-    device: str | None
-    quick: bool
-    seed: int
-    data: Pattern
-    threads: int | None
-    peak: str | None
-    time_limit_s: float | None
-    system: str | None
-    variants: tuple[str, ...]
-    weights: tuple[str, ...]
-    layer: str | None
-    heads: tuple[int, int, int] | None
-
-
-def run(output: str | Path | None = None, *, force: bool = False, **options: Unpack[Options]) -> pd.DataFrame:
+def run(output: str | Path | None = None, *, force: bool = False, **options: Any) -> pd.DataFrame:
     """Measure this machine and return a frame with a row per case; the columns are those of results/README.md.
 
     Args:
         output: the CSV to write, with its JSON beside it, as `bandmark run` does and `bandmark publish` takes them. The
             raw samples stand in the JSON alone.
         force: replace existing files.
-        options: what to measure and how, as the options of `bandmark run`; bandmark.session.session.Request describes.
+        options: what to measure and how, as in kernels=("triad",), quick=True: the fields of
+            bandmark.options.RunOptions.
 
     Raises:
+        TypeError: there is no such option, or it takes another type.
         BandmarkError: an option that is not accepted, or a file that can't be written; the message says what is.
+        KeyboardInterrupt: the run was interrupted; what was measured is in the files.
     """
-    files = None if output is None else RunFiles(Path(output), force=force)
-    try:
-        session = open_session(Request(**options))
-
-        def save(measured: Measured) -> None:
-            if files:
-                files.save(in_order(measured.rows), session.record(measured))
-
-        measured = session.measure(progress=lambda done, total, group: None, save=save)
-    finally:
-        if files:
-            files.discard_if_empty()
-    return to_frame(in_order(measured.rows))
+    path = None if output is None else Path(output)
+    session = run_session(from_keywords(options), output=path, to_files=path is not None, force=force)
+    if session.interrupted:
+        raise KeyboardInterrupt
+    return to_frame(session.rows())
 
 
 def load(*places: str | Path) -> pd.DataFrame:
@@ -141,12 +113,13 @@ def from_frame(frame: pd.DataFrame) -> list[Row]:
     if missing := [name for name in names if name not in frame.columns]:
         raise UsageError(f"the frame is not one of run() or load(): it lacks {', '.join(missing[:4])}.")
     cells = frame[names].astype(object).where(frame[names].notna(), None)
-    return [Row(**{str(name): value for name, value in row.items()}) for row in cells.to_dict("records")]
+    return [Row.of({str(name): value for name, value in row.items()}) for row in cells.to_dict("records")]
 
 
 def to_frame(rows: Iterable[Row]) -> pd.DataFrame:
     """Return rows as a frame whose dtypes keep unknown values apart from zero and text."""
     import pandas as pd
 
-    frame = pd.DataFrame([asdict(row) for row in rows], columns=[c.name for c in columns()])
+    names = [c.name for c in columns()]
+    frame = pd.DataFrame([{n: row.get(n) for n in names} for row in rows], columns=names)
     return frame.astype({c.name: _PANDAS_TYPES[c.type] for c in columns()})

@@ -1,4 +1,4 @@
-"""Which errors does bandmark raise on purpose, and what do they mean for the caller?
+"""The errors that bandmark raises on purpose, its exit codes, and exceptions in one line.
 
 BandmarkError
 ├── UsageError              an option, name or size that is not accepted
@@ -9,6 +9,7 @@ BandmarkError
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 EXIT_OK = 0
@@ -44,3 +45,27 @@ def unknown_name(kind: str, given: str, accepted: Iterable[str]) -> UsageError:
     near = difflib.get_close_matches(given.lower(), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return UsageError(f"unknown {kind} {given!r}.{hint} Choose from {', '.join(names)}.")
+
+
+def describe(problem: BaseException) -> str:
+    """Return an exception as one line: its type and the first line that says something; of a group, the first's."""
+    problem = first_of(problem)
+    return f"{type(problem).__name__}: {first_line(problem)}"
+
+
+def first_of(problem: BaseException) -> BaseException:
+    """Return an exception, or the first of a group of them: each thread raises its own."""
+    while isinstance(problem, BaseExceptionGroup):
+        problem = problem.exceptions[0]
+    return problem
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message that says something, with files but without their folders.
+
+    Where a library explains at length why its import failed, as CuPy does between rulers, that is what it failed at.
+    """
+    cause = error.__cause__ if isinstance(error, ImportError) and error.__cause__ else error
+    lines = (line.strip() for line in str(cause).splitlines())
+    line = next((line for line in lines if line.strip("=-* ")), "no message")
+    return re.sub(r"(?<![\w.])(?:/[^/\s:'\"]+)+/", "", line)

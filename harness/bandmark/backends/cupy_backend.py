@@ -14,12 +14,11 @@ import cupy
 from bandmark.backends.cupy_devices import bus_id, max_clock_mhz
 from bandmark.backends.cupy_workload import CupyWorkload
 from bandmark.backends.events import delay_seconds
-from bandmark.backends.select import first_line
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget, available_bytes, device_budget, unified_budget
 from bandmark.device.sensors import Sensors
 from bandmark.device.telemetry import Telemetry
-from bandmark.errors import BackendUnavailable, UsageError
+from bandmark.errors import BackendUnavailable, UsageError, first_line
 from bandmark_kernels import DType, Kernel
 from bandmark_kernels.core.cuda import MIN_CAPABILITY, Program, fp4_probe, program, variants
 from bandmark_kernels.core.inputs import Inputs

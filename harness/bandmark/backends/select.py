@@ -1,4 +1,4 @@
-"""Which backends and devices are there, and which of them does a run use?
+"""Find the devices that the installed libraries reach, and open the backends of one.
 
 Libraries are imported only when a run or a probe needs them: torch alone takes longer to import than most commands run.
 """
@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bandmark.device.device import Device
-from bandmark.errors import BackendUnavailable, UsageError, unknown_name
+from bandmark.errors import BackendUnavailable, UsageError, first_line, unknown_name
 
 if TYPE_CHECKING:
     from bandmark.backends.base import Backend
     from bandmark.device.machine import Machine
+    from bandmark.device.peaks import Peak
     from bandmark.device.threads import Team
 
 BACKENDS = ("numpy", "torch", "cupy")
-"""The libraries that kernels have bodies for."""
+"""The libraries that kernels have implementations for."""
+
+CPU_BACKENDS = ("numpy",)
+"""Those that reach no accelerator."""
+
+ACCELERATOR_BACKENDS = ("cupy", "torch")
+"""Those that reach accelerators. CuPy is asked first: it reads the attributes that tell colliding names apart."""
 
 INSTALL = {
     "torch": "`pip install 'bandmark[cuda13]'` on an NVIDIA GPU (cuda12 for older drivers), 'bandmark[cpu]' elsewhere",
@@ -61,19 +67,18 @@ class Discovery:
     """Why a library, or its accelerators, can't be used: one sentence by backend."""
 
 
-def discover(names: Sequence[str] = ("cupy", "torch")) -> Discovery:
+def discover(names: Sequence[str] = ACCELERATOR_BACKENDS) -> Discovery:
     """Import the libraries that are installed and ask each for its accelerators."""
-    found = Discovery()
-    seen: dict[str, Accelerator] = {}
+    discovery = Discovery()
+    by_address: dict[str, Accelerator] = {}
     for name in names:
-        for address, device in _accelerators(name, found.problems):
-            known = seen.get(address)
-            # CuPy is asked first: it reads the attributes that tell colliding names apart.
-            seen[address] = Accelerator(
+        for address, device in _accelerators(name, discovery.problems):
+            known = by_address.get(address)
+            by_address[address] = Accelerator(
                 address, known.device if known else device, (*(known.backends if known else ()), name)
             )
-    found.accelerators = list(seen.values())
-    return found
+    discovery.accelerators = list(by_address.values())
+    return discovery
 
 
 def _accelerators(name: str, problems: dict[str, str]) -> list[tuple[str, Device]]:
@@ -94,45 +99,57 @@ def _accelerators(name: str, problems: dict[str, str]) -> list[tuple[str, Device
     return list(devices)
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of an exception's message that says something, with files but without their folders.
-
-    Where a library explains at length why its import failed, as CuPy does between rulers, that is what it failed at.
-    """
-    cause = error.__cause__ if isinstance(error, ImportError) and error.__cause__ else error
-    lines = (line.strip() for line in str(cause).splitlines())
-    found = next((line for line in lines if line.strip("=-* ")), "no message")
-    return re.sub(r"(?<![\w.])(?:/[^/\s:'\"]+)+/", "", found)
-
-
 @dataclass(slots=True)
-class Selection:
-    """The device of a run, its backends, and what to tell the user about the choice."""
+class Target:
+    """What a run measures: a device, the backends opened on it, and its peak."""
 
     address: str
+    """cpu, or such as cuda:0."""
     device: Device
     backends: list[Backend]
+    machine: Machine
+    peak: Peak
     notes: list[str]
+    """What to tell the user about the choice."""
     team: Team | None = None
     """The threads of a CPU's backends."""
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the CPU itself is measured."""
+        return self.team is not None
+
+    def libraries(self) -> dict[str, dict[str, Any]]:
+        """Return version, driver, threads and build of each backend, by name, for the run record."""
+        return {
+            b.name: {"version": b.version, "driver": b.driver, "threads": b.threads, **b.facts()} for b in self.backends
+        }
+
     def close(self) -> None:
-        """Let go of all backends and end the threads."""
+        """Close all backends and end the threads."""
         for backend in self.backends:
             backend.close()
         if self.team is not None:
             self.team.close()
 
 
-def select(
-    machine: Machine, *, names: Sequence[str] | None, address: str | None, threads: int | None = None
-) -> Selection:
+def open_target(
+    machine: Machine,
+    *,
+    names: Sequence[str] | None = None,
+    address: str | None = None,
+    threads: int | None = None,
+    peak: str | None = None,
+) -> Target:
     """Choose the device and open its backends.
 
     Args:
+        machine: the host.
         names: the backends asked for; None or "all" among them for all that the device has.
         address: cpu, cuda, cuda:1 or another of torch's; None for the GPU with the highest published peak, else the
             CPU.
+        threads: how many processors to use on a CPU; None for all that the process may use.
+        peak: the peak by the user, as --peak takes it.
 
     Raises:
         UsageError: an unknown name, or a device that is not there.
@@ -143,35 +160,40 @@ def select(
         if name not in (*BACKENDS, "all"):
             raise unknown_name("backend", name, (*BACKENDS, "all"))
     wanted = [] if "all" in wanted else wanted
-    if address == "cpu" or (address is None and wanted == ["numpy"]):
-        return _select_cpu(machine, wanted, threads, {})
-    if wanted == ["numpy"]:
+    only_cpu = bool(wanted) and all(name in CPU_BACKENDS for name in wanted)
+    if address == "cpu" or (address is None and only_cpu):
+        return _open_cpu(machine, wanted, threads, peak, {})
+    if only_cpu:
         raise UsageError(ON_CPU)
-    found = discover([n for n in ("cupy", "torch") if not wanted or n in wanted])
-    accelerator = _choose(found, address)
+    discovery = discover([n for n in ACCELERATOR_BACKENDS if not wanted or n in wanted])
+    accelerator = _choose(discovery, address)
     if accelerator is None:
-        return _select_cpu(machine, wanted, threads, found.problems)
-    return _select_accelerator(accelerator, wanted, found)
+        return _open_cpu(machine, wanted, threads, peak, discovery.problems)
+    return _open_accelerator(accelerator, machine, wanted, peak, discovery)
 
 
-def _choose(found: Discovery, address: str | None) -> Accelerator | None:
+def _choose(discovery: Discovery, address: str | None) -> Accelerator | None:
     """Return the accelerator asked for, or the fastest one by published peak."""
     from bandmark.device.peaks import find_peak
 
-    by_address = {a.address: a for a in found.accelerators}
+    by_address = {a.address: a for a in discovery.accelerators}
     if address is None:
-        return max(found.accelerators, key=lambda a: find_peak(a.device).gbs or 0.0, default=None)
+        return max(discovery.accelerators, key=lambda a: find_peak(a.device).gbs or 0.0, default=None)
     full = address if ":" in address else f"{address}:0"
     if full in by_address:
         return by_address[full]
-    why = "; ".join(found.problems.values())
+    why = "; ".join(discovery.problems.values())
     raise UsageError(
         f"there is no device {address!r}; there are {', '.join(['cpu', *by_address])}." + (f" ({why}.)" if why else "")
     )
 
 
-def _select_cpu(machine: Machine, wanted: list[str], threads: int | None, problems: dict[str, str]) -> Selection:
+def _open_cpu(
+    machine: Machine, wanted: list[str], threads: int | None, peak: str | None, problems: dict[str, str]
+) -> Target:
     from bandmark.backends.host import HostMemory
+    from bandmark.device.dimms import read_dimms
+    from bandmark.device.peaks import find_peak
     from bandmark.device.threads import Team, usable_cpus
 
     cpus = usable_cpus()
@@ -191,7 +213,8 @@ def _select_cpu(machine: Machine, wanted: list[str], threads: int | None, proble
             notes.append(f"{error} Going on without it.")
     if problems.get("cupy") and is_installed("cupy"):
         notes.append(f"No GPU is measured: {problems['cupy']}.")
-    return Selection("cpu", machine.as_device(), opened, notes, team)
+    device = machine.as_device()
+    return Target("cpu", device, opened, machine, find_peak(device, peak, read_dimms()), notes, team)
 
 
 def _open_on_cpu(name: str, machine: Machine, memory: Any, problems: dict[str, str]) -> Any:
@@ -214,12 +237,12 @@ def _open_on_cpu(name: str, machine: Machine, memory: Any, problems: dict[str, s
     return TorchBackend(machine.as_device(), memory, "cpu")
 
 
-def _select_accelerator(accelerator: Accelerator, wanted: list[str], found: Discovery) -> Selection:
-    for name in wanted:
-        if name == "numpy":
-            raise UsageError(ON_CPU)
-        if name not in accelerator.backends:
-            raise BackendUnavailable(f"{name} can't use {accelerator.address}: {found.problems.get(name, 'not seen')}.")
+def _open_accelerator(
+    accelerator: Accelerator, machine: Machine, wanted: list[str], peak: str | None, discovery: Discovery
+) -> Target:
+    from bandmark.device.peaks import find_peak
+
+    _check_reach(accelerator, wanted, discovery)
     opened: list[Any] = []
     failed: list[BackendUnavailable] = []
     for name in wanted or accelerator.backends:
@@ -231,11 +254,30 @@ def _select_accelerator(accelerator: Accelerator, wanted: list[str], found: Disc
     if failed and (wanted or not opened):
         raise failed[0]
     notes = [f"{error} Going on without it." for error in failed]
+    notes += _accelerator_notes(accelerator, wanted, discovery)
+    device = accelerator.device
+    return Target(accelerator.address, device, opened, machine, find_peak(device, peak), notes)
+
+
+def _check_reach(accelerator: Accelerator, wanted: Sequence[str], discovery: Discovery) -> None:
+    """Raise the error for a backend that was asked for and does not reach the accelerator."""
+    for name in wanted:
+        if name in CPU_BACKENDS:
+            raise UsageError(ON_CPU)
+        if name not in accelerator.backends:
+            problem = discovery.problems.get(name, "not seen")
+            raise BackendUnavailable(f"{name} can't use {accelerator.address}: {problem}.")
+
+
+def _accelerator_notes(accelerator: Accelerator, wanted: Sequence[str], discovery: Discovery) -> list[str]:
+    """Return what to tell of the choice of an accelerator: other devices, missing sensors and libraries."""
+    notes = []
     if accelerator.device.compute_capability and not is_installed("pynvml"):
         notes.append(NO_SENSORS)
-    if len(found.accelerators) > 1:
-        others = ", ".join(f"{a.address} {a.device.name}" for a in found.accelerators if a is not accelerator)
-        notes.append(f"Measuring {accelerator.address} {accelerator.device.name}; --device chooses another: {others}.")
+    others = [f"{a.address} {a.device.name}" for a in discovery.accelerators if a is not accelerator]
+    if others:
+        chosen = f"{accelerator.address} {accelerator.device.name}"
+        notes.append(f"Measuring {chosen}; --device chooses another: {', '.join(others)}.")
     if not wanted:
-        notes += [f"Without {n}: {why}." for n, why in found.problems.items() if n not in accelerator.backends]
-    return Selection(accelerator.address, accelerator.device, opened, notes)
+        notes += [f"Without {n}: {why}." for n, why in discovery.problems.items() if n not in accelerator.backends]
+    return notes

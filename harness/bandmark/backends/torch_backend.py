@@ -14,12 +14,12 @@ import torch
 
 from bandmark.backends.events import EventTimer
 from bandmark.backends.host import HostMemory
-from bandmark.backends.select import first_line
 from bandmark.backends.torch_devices import is_nvidia, nvml_address
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget, available_bytes, device_budget, unified_budget
 from bandmark.device.sensors import Sensors
 from bandmark.device.telemetry import Glance, Telemetry
+from bandmark.errors import first_line
 from bandmark.measure.sampling import Reading
 from bandmark_kernels import DType, Kernel, Launch, Operand
 from bandmark_kernels.core.checks import max_error

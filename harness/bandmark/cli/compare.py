@@ -14,6 +14,45 @@ from bandmark.comparison.outcome import Comparison
 from bandmark.comparison.sides import read_history, read_side
 from bandmark.errors import EXIT_FAILED, EXIT_OK, UsageError
 
+SIDES = """\
+A side is a file, a folder of runs, or files with commas between them; runs of one side are replicates, and three a side
+find a change of 5 %. With patterns of the shell: --baseline old/*.csv --candidate new/*.csv. The second side may
+be another tool's result: STREAM's text, BabelStream's CSV, nvbandwidth's or NVBench's JSON.
+"""
+
+
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.description = SIDES
+    parser.epilog = "exit codes: 0 fine, 1 a case is SLOWER (only with --fail-on-regression), 2 bad usage or bad file"
+    parser.add_argument("sides", nargs="*", metavar="SIDE", help="the baseline, then one or more candidates")
+    parser.add_argument("--baseline", nargs="+", metavar="FILE", help="runs of the baseline")
+    parser.add_argument(
+        "--candidate", nargs="+", action="append", metavar="FILE", help="runs of a candidate (may be given again)"
+    )
+    parser.add_argument(
+        "--history", nargs="+", metavar="FILE|FOLDER", help="stored runs that tell the spread between runs"
+    )
+    parser.add_argument("--margin", type=float, metavar="PCT", help="change up to which cases are SAME (default: 2)")
+    parser.add_argument(
+        "--fail-on-regression",
+        type=percentage,
+        nargs="?",
+        const=0.0,
+        metavar="PCT",
+        help="exit with 1 if a case is SLOWER, by more than this %% if given",
+    )
+    parser.add_argument("--anyway", action="store_true", help="compare although the settings differ")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
+def percentage(text: str) -> float:
+    """Return the number of an option whose value may be left out, so that a file may be taken for it."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no percentage; name the files before this option") from None
+
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the comparison of each candidate with the baseline and return the exit code."""

@@ -26,6 +26,23 @@ SHOWN = (
 """Models of the table that is shown where none is named: small to large, dense, then mixtures of experts."""
 
 
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    add_system_options(parser)
+    parser.add_argument("--weights", metavar="NAME", help="fp16, bf16, fp8, int8, int4, nvfp4, mxfp4, q4_k_m, ...")
+    parser.add_argument("--context", type=int, default=4096, metavar="N", help="tokens before (default: 4096)")
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="sequences at once (default: 1)")
+    parser.add_argument("--validate", action="store_true", help="predictions beside published rates, with their errors")
+
+
+def add_system_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose a system and a model."""
+    parser.add_argument("--results", nargs="+", metavar="FILE", help="result CSVs (default: a quick run here)")
+    parser.add_argument("--model", metavar="NAME|FILE", help="a known model, or a config.json (default: a table)")
+    parser.add_argument("--system", metavar="NAME", help="only this system, as in dgx-spark")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
 def execute(arguments: argparse.Namespace) -> int:
     """Print the rates, or the validation, and return the exit code."""
     if arguments.validate:

@@ -26,6 +26,11 @@ _UNREAD = {
 """Facts of a GPU, and what they are called when a driver does not tell them."""
 
 
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
 def execute(arguments: argparse.Namespace) -> int:
     """Print each device with its memory, caches and peaks."""
     machine = read_machine()

@@ -11,6 +11,12 @@ from bandmark.errors import EXIT_OK
 from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, Kernel, Shape
 
 
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("--probe", action="store_true", help="import each backend and say what it can do here")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
 def execute(arguments: argparse.Namespace) -> int:
     """Print the kernels and the backends; with --probe, what each backend can do here."""
     backends = {name: _probe(name) if arguments.probe else _look(name) for name in BACKENDS}

@@ -13,6 +13,13 @@ from bandmark.results.merge import Merged, gather, merge
 from bandmark.show.console import talk, talk_each
 
 
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("files", nargs="+", metavar="FILE|FOLDER", help="result CSVs, or folders of them")
+    parser.add_argument("--output", required=True, metavar="FILE.csv", help="where to write; - for stdout")
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
+
+
 def execute(arguments: argparse.Namespace) -> int:
     """Write one CSV with the rows of all runs."""
     output = None if arguments.output == "-" else Path(arguments.output)

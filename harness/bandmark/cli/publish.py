@@ -14,6 +14,14 @@ from bandmark.show.console import talk
 from bandmark.validation.validate import check
 
 
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("file", metavar="FILE", help="a result CSV with its JSON")
+    parser.add_argument("--system", metavar="NAME", help="name of the system, as in dgx-spark")
+    parser.add_argument("--results", default="results", metavar="DIR", help="folder of published results")
+    parser.add_argument("--dry-run", action="store_true", help="show what would become public and write nothing")
+
+
 def execute(arguments: argparse.Namespace) -> int:
     """Check a run, show what would become public, write it and say how to go on."""
     results = Path(arguments.results)

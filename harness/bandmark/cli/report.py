@@ -15,6 +15,14 @@ from bandmark.results.merge import gather
 from bandmark.show.console import talk, talk_each
 
 
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("files", nargs="+", metavar="FILE|FOLDER", help="result CSVs, or folders of them")
+    parser.add_argument("--output", metavar="FILE", help="where to write (default: report.html here); - for stdout")
+    parser.add_argument("--as", dest="form", choices=FORMS, help="what to write (default: by the file's ending)")
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
+
+
 def execute(arguments: argparse.Namespace) -> int:
     """Write the report of all runs in the files."""
     form, output = _form(arguments.form, arguments.output)

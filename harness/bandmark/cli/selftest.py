@@ -9,22 +9,32 @@ from pathlib import Path
 from typing import Any
 
 from bandmark import __version__
-from bandmark.backends.select import Selection, select
+from bandmark.backends.select import Target, open_target
 from bandmark.device.machine import Machine, read_machine
-from bandmark.device.peaks import Peak, find_peak
-from bandmark.errors import EXIT_FAILED, EXIT_OK, BandmarkError, FileError
+from bandmark.device.peaks import Peak
+from bandmark.errors import EXIT_FAILED, EXIT_OK, BandmarkError, FileError, describe
 from bandmark.measure.sampling import CaseFailedError
+from bandmark.options import names
 from bandmark.results.privacy import clean_text, own_names
 from bandmark.selftest.checks import Check, check_results
 from bandmark.selftest.timing import Timing
-from bandmark.session.problems import describe
-from bandmark.session.runner import new_run_id, utc_now
-from bandmark.session.session import pick, pick_kernels
+from bandmark.session.runner import utc_now
+from bandmark.session.session import new_run_id
 from bandmark.show.console import talk
+from bandmark.suites.bandwidth import pick, pick_kernels
 from bandmark.units import format_bytes, parse_bytes
 from bandmark_kernels import DTYPES
 
 MARKS = {True: "PASS", False: "FAIL", None: "----"}
+
+
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("--device", metavar="DEVICE", help="cuda, cuda:1 ... (default: the GPU with the highest peak)")
+    parser.add_argument("--kernel", type=names, metavar="NAME,...", help="kernels to check (default: all)")
+    parser.add_argument("--dtype", type=names, metavar="NAME,...", help="dtypes to check (default: all)")
+    parser.add_argument("--size", metavar="BYTES", help="bytes of each array in the timing checks (default: a run's)")
+    parser.add_argument("--output", metavar="FILE.txt", help="where to write the page (default: a new file here)")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -34,12 +44,12 @@ def execute(arguments: argparse.Namespace) -> int:
     size = parse_bytes(arguments.size) if arguments.size else None
     file = _free(Path(arguments.output or f"bandmark-selftest-{new_run_id(utc_now())}.txt"))
     machine = read_machine()
-    selection = select(machine, names=["cupy"], address=arguments.device)
+    target = open_target(machine, names=["cupy"], address=arguments.device)
     try:
-        backend: Any = selection.backends[0]
-        peak = find_peak(selection.device)
-        clean = _cleaner(machine, selection)
-        page = [clean(line) for line in about(selection, machine, peak)]
+        backend: Any = target.backends[0]
+        peak = target.peak
+        clean = _cleaner(machine, target)
+        page = [clean(line) for line in about(target, machine, peak)]
         print("\n".join(page), flush=True)
         checks = []
         timing = Timing(backend, peak, size=size)
@@ -48,7 +58,7 @@ def execute(arguments: argparse.Namespace) -> int:
             page.append(clean(line_of(check)))
             print(page[-1], flush=True)
     finally:
-        selection.close()
+        target.close()
     page += ["", summary(checks)]
     print("\n".join(page[-2:]), flush=True)
     _write(file, [*page, *map(clean, details(checks))])
@@ -56,9 +66,9 @@ def execute(arguments: argparse.Namespace) -> int:
     return EXIT_FAILED if any(check.passed is False for check in checks) else EXIT_OK
 
 
-def about(selection: Selection, machine: Machine, peak: Peak) -> Iterator[str]:
+def about(target: Target, machine: Machine, peak: Peak) -> Iterator[str]:
     """Yield the page's head: what was tested, with what."""
-    device, backend = selection.device, selection.backends[0]
+    device, backend = target.device, target.backends[0]
     facts = backend.facts()
     capability = ".".join(map(str, device.compute_capability or ()))
     memory = format_bytes(device.memory_bytes) if device.memory_bytes else "unknown"
@@ -110,11 +120,11 @@ def _both(results: Iterator[Check], timing: Iterator[Check]) -> Iterator[Check]:
         yield Check("timing", False, describe(problem), "the timing checks run to their end")
 
 
-def _cleaner(machine: Machine, selection: Selection) -> Callable[[str], str]:
+def _cleaner(machine: Machine, target: Target) -> Callable[[str], str]:
     """Return what takes names of persons and machines, serial numbers and paths out of a line."""
     public = {
         "system": "",
-        "device": {"name": selection.device.name},
+        "device": {"name": target.device.name},
         "machine": {"cpu_model_name": machine.cpu_model_name},
     }
     names = own_names(public)

@@ -5,15 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from bandmark.errors import EXIT_OK
-from bandmark.results.files import in_order, read_rows
-from bandmark.results.row import Row
+from bandmark.results.case import in_order
+from bandmark.results.files import read_rows
+from bandmark.results.row import Row, columns
 from bandmark.show.console import show_results
+
+
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="result CSVs")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -29,7 +35,5 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _plain(row: Row) -> dict[str, Any]:
     """Return a row for JSON, which has no number for an error without bound: it becomes null."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in asdict(row).items()
-    }
+    values = {column.name: row.get(column.name) for column in columns()}
+    return {n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in values.items()}

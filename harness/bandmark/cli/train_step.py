@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from bandmark.cli.decode import read_or_measure
+from bandmark.cli.decode import add_system_options, read_or_measure
 from bandmark.decoding.optimizer import OWN, train_steps
 from bandmark.decoding.steps_text import steps_table
 from bandmark.decoding.systems import choose
@@ -16,6 +16,11 @@ from bandmark.results.faults import printable_lines
 
 SHOWN = ("llama-3.2-1b", "llama-3.2-3b", "qwen3-4b", "llama-3.1-8b", "qwen3-14b", "gpt-oss-20b", "qwen3-32b")
 """Models whose state fits at least one of the systems, and one that fits none."""
+
+
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    add_system_options(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -18,6 +18,12 @@ MOST_FAULTS = 20
 """Kinds of faults of one file that are printed; --json prints all."""
 
 
+def add_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("files", nargs="+", metavar="FILE|FOLDER", help="result CSVs, or folders of them")
+    parser.add_argument("--json", action="store_true", help="print the faults as JSON")
+
+
 def execute(arguments: argparse.Namespace) -> int:
     """Print every fault; return 2 if there is one."""
     checked = check(Path(file) for file in arguments.files)

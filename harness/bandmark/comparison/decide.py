@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bandmark.comparison.estimate import Estimate
-from bandmark.judge.warnings import doubts
+from bandmark.judge.warnings import stability_warnings
 from bandmark.measure.stats import quantile
 
 Verdict = Literal["FASTER", "SLOWER", "SAME", "UNCLEAR"]
@@ -133,7 +133,7 @@ def instabilities(seconds: Sequence[float]) -> list[str]:
     """
     if len(seconds) < 2:
         return []
-    found = doubts(seconds, bandwidth_gbs=0.0, peak_gbs=None, regime=None, data="random")
+    found = stability_warnings(seconds)
     ordered = sorted(seconds)
     middle = quantile(ordered, 0.5)
     distances = sorted(abs(s - middle) for s in ordered)

@@ -14,8 +14,7 @@ from bandmark.comparison.estimate import ERROR_RATE
 from bandmark.comparison.figures import Side
 from bandmark.comparison.outcome import CaseComparison, Comparison
 from bandmark.show.console import console, escape
-from bandmark.show.layers import matrix_name
-from bandmark.show.table import SHORT_DTYPES
+from bandmark.suites.table import SHORT_DTYPES
 
 STYLES = {"FASTER": "green", "SLOWER": "red", "SAME": "", "UNCLEAR": "yellow"}
 """Colours on a terminal; the words alone tell as much."""
@@ -55,7 +54,7 @@ def _print_table(out: Console, cases: Sequence[CaseComparison], header: Sequence
         drawn.add_column(name, justify="left" if words else "right", no_wrap=whole, overflow="fold")
     for case in cases:
         dtype = SHORT_DTYPES.get(case.dtype or "", case.dtype or "any")
-        names = (matrix_name(case.layer) or case.kernel, case.backend or "-", case.weight_format or dtype)
+        names = (_matrix_name(case.layer) or case.kernel, case.backend or "-", case.weight_format or dtype)
         row = [escape(text) for text in (*names, *cells(case))]
         drawn.add_row(*row, style=STYLES[_verdict_shown(case, header)])
     out.print(drawn)
@@ -147,3 +146,8 @@ def legend(comparison: Comparison) -> str:
         f"for the case with 90 %. FASTER, SLOWER: the interval leaves out 0, and the change is over {margin}. SAME: "
         f"the interval is within {margin}."
     )
+
+
+def _matrix_name(layer: str | None) -> str:
+    """Return the matrix in a cell of the column layer."""
+    return (layer or "").partition(" ")[2]

@@ -11,9 +11,10 @@ from pathlib import Path
 from bandmark.device.catalog import rows_named
 from bandmark.errors import FileError, UsageError
 from bandmark.models.weights import FORMATS, WeightFormat
+from bandmark.results.case import matrix_of, model_of
 from bandmark.results.files import read_record_beside, read_rows
 from bandmark.results.row import MEASURED, Row
-from bandmark.show.layers import adds_up, matrix_of, model_of, total
+from bandmark.suites.model_layers import adds_up, total
 from bandmark_kernels import DTYPES
 
 

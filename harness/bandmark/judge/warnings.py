@@ -1,18 +1,16 @@
-"""Is a measured number credible? Regimes, percentages and the reasons that make a row suspect.
+"""Regimes, percentages, and the reasons that make a measured figure suspect.
 
-Every threshold stands here once. What could not be read gives no verdict.
+Every threshold is defined here. What could not be read gives no warning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
-from typing import TYPE_CHECKING
 
+from bandmark.measure.measurement import Measurement
 from bandmark.measure.stats import drift, two_states
-
-if TYPE_CHECKING:
-    from bandmark.results.row import Regime
+from bandmark.results.row import Regime
 
 CACHE_BELOW = 1.0
 DRAM_FROM = 4.0
@@ -47,6 +45,9 @@ SLOW_READ_STATE = (
 
 GB10 = "NVIDIA GB10"
 
+MIN_SAMPLES = 5
+"""Samples below which a figure is suspect."""
+
 CONTENDED_FROM = 0.10
 """Share of the machine's processors that other programs used while sampling, from which a CPU row is suspect."""
 
@@ -65,43 +66,66 @@ def percent(bandwidth_gbs: float, peak_gbs: float | None) -> float | None:
 
 
 def rotation(copies: int | None) -> str:
-    """Return the clause of a row whose launches rotate, which is no doubt."""
+    """Return the note of a row whose launches rotate through buffer sets."""
     return f"launches rotate over {copies} sets of the arrays"
 
 
-def doubts(
-    seconds: Sequence[float],
-    *,
-    bandwidth_gbs: float,
-    peak_gbs: float | None,
-    regime: str | None,
-    data: str,
-    clocks_mhz: Sequence[float] = (),
-    max_clock_mhz: float | None = None,
-    others_share: float | None = None,
-    device: str | None = None,
-) -> list[str]:
-    """Return the reasons to doubt a verified figure, each a clause; an empty list if there are none.
+def notes(measurement: Measurement) -> list[str]:
+    """Return what a row says although its figure is sound."""
+    rotates = measurement.copies is not None and measurement.copies > 1
+    parts = [rotation(measurement.copies) if rotates else None, measurement.note]
+    return [part for part in parts if part]
+
+
+def sample_warnings(measurement: Measurement, *, device: str | None = None) -> list[str]:
+    """Return the reasons why a verified figure may not be the machine's, whatever was measured.
 
     Args:
-        seconds: the samples, in the order in which they were taken.
-        bandwidth_gbs: the figure in question.
-        peak_gbs: the device's peak, if known; it bounds rows in the dram regime only.
-        data: what the inputs held; constant data are compressible.
-        clocks_mhz, max_clock_mhz: processor clocks while sampling, and the highest the device lists.
-        others_share: share of the machine that other programs used meanwhile.
+        measurement: the samples, and what was read of the device meanwhile.
         device: its name, for the faults that single devices are known for.
     """
-    found = [
-        _above_peak(bandwidth_gbs, peak_gbs, regime),
-        _bimodal(seconds),
-        _drifting(seconds),
-        _throttled(clocks_mhz, max_clock_mhz),
-        _slow_state(clocks_mhz, device),
-        _contended(others_share),
+    seconds, clocks = measurement.seconds_per_launch, measurement.all_clocks_mhz
+    warnings = [
+        "the output was not verified" if measurement.max_error is None else None,
+        _too_few(measurement),
+        *stability_warnings(seconds),
+        _throttled(clocks, measurement.max_clock_mhz),
+        _slow_state(clocks, device),
+        _contended(measurement.others_share),
+        *measurement.warnings,
+    ]
+    return [warning for warning in warnings if warning]
+
+
+def stability_warnings(seconds: Sequence[float]) -> list[str]:
+    """Return why samples, in the order in which they were taken, have no one figure: two speeds, or drift."""
+    return [warning for warning in (_bimodal(seconds), _drifting(seconds)) if warning]
+
+
+def bandwidth_warnings(gbs: float, *, peak_gbs: float | None, regime: str | None, data: str) -> list[str]:
+    """Return the reasons why a bandwidth may not be the memory's.
+
+    Args:
+        gbs: the figure.
+        peak_gbs: the device's peak, if known; it bounds rows in the dram regime only.
+        regime: where the data came from.
+        data: what the inputs held; constant data are compressible.
+    """
+    warnings = [
+        _above_peak(gbs, peak_gbs, regime),
         "the inputs are zeros, which compressible memory moves faster" if data == "zeros" else None,
     ]
-    return [clause for clause in found if clause]
+    return [warning for warning in warnings if warning]
+
+
+def _too_few(measurement: Measurement) -> str | None:
+    """Return a warning for a figure of a few samples, or of a device that had not warmed up."""
+    count = len(measurement.seconds_per_launch)
+    if count < MIN_SAMPLES:
+        return f"only {count} samples were taken before the time limit; --time-limit S gives more"
+    if not measurement.warmed_up:
+        return "the time limit cut the warm-up short; --time-limit S gives more"
+    return None
 
 
 def _above_peak(bandwidth_gbs: float, peak_gbs: float | None, regime: str | None) -> str | None:
@@ -146,7 +170,7 @@ def _slow_state(clocks_mhz: Sequence[float], device: str | None) -> str | None:
 
 
 def slow_reads(read_gbs: float, copy_gbs: float, device: str | None) -> str | None:
-    """Return a clause if a kernel that reads is far slower than copy on a device with a slow state that spares copies.
+    """Return a warning if a kernel that reads is far slower than copy on a device with a slow state that spares copies.
 
     Args:
         read_gbs: a verified figure of one of this suite's CUDA kernels, which read as fast as the memory lets them.

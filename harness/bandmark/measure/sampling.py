@@ -1,4 +1,4 @@
-"""How long does one launch take? The sampling loop, from warm-up to the rule that ends it.
+"""The sampling loop, from warm-up to the rule that ends it.
 
 It talks to a clock and to launchers, never to a backend by name, so that every rule here is tested on a fake device
 with a virtual clock. A sample is the time of K back-to-back launches, divided by K; between start and stop of a window
@@ -10,11 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 from bandmark.measure.stats import relative_stdev, summarize
-
-StopReason = Literal["converged", "noise_settled", "time_limit"]
+from bandmark.results.row import StopReason
 
 Clock = Callable[[], float]
 """Returns seconds of a clock that never goes back; only differences count."""
@@ -60,7 +59,7 @@ class StopRule:
     warmup_s: float = 0.3
     """Least time of warm-up: clocks need this long to leave idle."""
     max_warmup_s: float = 3.0
-    few_samples: int = 3
+    few_samples: int = 5
     """Samples taken even when the time limit has passed."""
 
 
@@ -76,6 +75,8 @@ class Samples:
     braked: list[int] = field(default_factory=list)
     """Positions of the samples during which the clocks were held down, the first being 0."""
     stop_reason: StopReason | None = None
+    warmed_up: bool = True
+    """False where the deadline cut the warm-up short."""
     noise: list[float] = field(default_factory=list)
     """Relative standard deviation of all samples so far, after each sample: does more sampling still change it?"""
 
@@ -83,7 +84,8 @@ class Samples:
         """Append one window's reading."""
         if reading.braked:
             self.braked.append(len(self.seconds))
-        self.seconds.append(reading.seconds / self.launches)
+        # Rounded as the run record stores it, so that statistics can be replayed exactly.
+        self.seconds.append(float(f"{reading.seconds / self.launches:.9g}"))
         if reading.clock_mhz is not None:
             self.clocks_mhz.append(reading.clock_mhz)
         if reading.sensor_clock_mhz is not None:
@@ -130,8 +132,10 @@ def measure_group(launchers: Sequence[Launcher], clock: Clock, rule: StopRule, d
     Raises:
         CaseFailedError: a launch failed; it says of which case.
     """
+    begin = clock()
     estimates = warm_up(launchers, clock, rule, deadline)
-    measured = [Samples(launches_for(t, rule)) for t in estimates]
+    warmed_up = clock() - begin >= rule.warmup_s
+    measured = [Samples(launches_for(t, rule), warmed_up=warmed_up) for t in estimates]
     while any(s.stop_reason is None for s in measured):
         for index, samples in enumerate(measured):
             if samples.stop_reason is None:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from bandmark.errors import FileError, UsageError
+from bandmark.options import SYSTEM_NAME
 from bandmark.publishing import schema
-from bandmark.results.files import RunFiles, in_order, to_csv
+from bandmark.results.case import in_order
+from bandmark.results.files import RunFiles, to_csv
 from bandmark.results.privacy import Removal, clean_record, clean_rows, own_names
 from bandmark.results.row import Row
-from bandmark.session.session import SYSTEM_NAME
 from bandmark.units import format_bytes
 from bandmark.validation.validate import Checked, check_pair
 

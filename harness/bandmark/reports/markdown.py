@@ -9,8 +9,12 @@ from bandmark.reports.figures import NAMED
 from bandmark.reports.runs import ReportRun
 from bandmark.reports.tables import NO_PERCENTAGES, READING, facts, flagged, overview, percent_table
 from bandmark.results.faults import printable
-from bandmark.show.layers import passes, shapes
+from bandmark.results.row import Row
 from bandmark.show.table import build_table
+from bandmark.suites import by_suite
+from bandmark.suites.base import Suite
+from bandmark.suites.model_layers import matrix_shapes as shapes
+from bandmark.suites.model_layers import step_totals as passes
 
 
 def page(runs: Sequence[ReportRun]) -> str:
@@ -26,24 +30,26 @@ def page(runs: Sequence[ReportRun]) -> str:
 
 
 def _run(run: ReportRun) -> list[str]:
-    made = build_table(run.rows)
-    notes = "\n".join(f"{i}. {_safe(note)}" for i, note in enumerate(made.footnotes, start=1))
     of, header, rows = percent_table(run)
     return [
         f"## {_safe(run.first.system)}",
         "\n".join(f"- {name}: {_safe(value)}" for name, value in facts(run)),
         _safe(run.why_no_samples),
         "### The table",
-        _table(made.header, (row.cells for row in made.rows)),
-        notes,
+        *(part for suite, rows in by_suite(run.rows) for part in _suite_table(suite, rows)),
         *map(_safe, (*shapes(run.rows), *passes(run.rows))),
-        _safe(made.legend),
         "### Percent of peak",
         _safe(f"% of {of}; the highest of several sizes or variants."),
         _table(header, rows) if rows else NO_PERCENTAGES,
         "### What was flagged, and why",
         _flagged(run),
     ]
+
+
+def _suite_table(suite: Suite, rows: Sequence[Row]) -> list[str]:
+    made = build_table(suite, rows)
+    notes = "\n".join(f"{i}. {_safe(note)}" for i, note in enumerate(made.footnotes, start=1))
+    return [_table(made.header, (row.cells for row in made.rows)), notes, _safe(made.legend)]
 
 
 def _flagged(run: ReportRun) -> str:

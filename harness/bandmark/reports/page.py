@@ -11,8 +11,12 @@ from bandmark.reports.figures import SPREAD, bar_chart, beyond, dot_chart, left_
 from bandmark.reports.runs import ReportRun
 from bandmark.reports.style import CHART, PAGE, THEME
 from bandmark.reports.tables import NO_PERCENTAGES, READING, WORDS, facts, flagged, overview, percent_table
-from bandmark.show.layers import passes, shapes
-from bandmark.show.table import LEFT, build_table
+from bandmark.results.row import Row
+from bandmark.show.table import build_table
+from bandmark.suites import by_suite
+from bandmark.suites.base import Suite
+from bandmark.suites.model_layers import matrix_shapes as shapes
+from bandmark.suites.model_layers import step_totals as passes
 
 _TOP = f"""\
 <!DOCTYPE html>
@@ -111,11 +115,16 @@ def _flagged(run: ReportRun) -> list[str]:
 
 
 def _table(run: ReportRun) -> list[str]:
-    made = build_table(run.rows)
+    parts = [part for suite, rows in by_suite(run.rows) for part in _suite_table(suite, rows)]
+    return [*parts, *(f"<p>{text(line)}</p>" for line in (*shapes(run.rows), *passes(run.rows)))]
+
+
+def _suite_table(suite: Suite, rows: Sequence[Row]) -> list[str]:
+    made = build_table(suite, rows)
     cells = [row.cells for row in made.rows]
     notes = "".join(f"<li>{text(note)}</li>" for note in made.footnotes)
+    words = [number for number, left in enumerate(made.left[:-1]) if left]
     return [
-        table(made.legend, made.header, cells, words=range(LEFT), doubtful=[not row.plain for row in made.rows]),
+        table(made.legend, made.header, cells, words=words, doubtful=[not row.is_ok for row in made.rows]),
         f'<ol class="small" aria-label="Notes of the table">{notes}</ol>' if notes else "",
-        *(f"<p>{text(line)}</p>" for line in (*shapes(run.rows), *passes(run.rows))),
     ]

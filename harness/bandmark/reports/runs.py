@@ -10,13 +10,12 @@ from typing import Any, TypeGuard
 
 from bandmark.errors import UsageError
 from bandmark.judge.references import REFERENCES
-from bandmark.results.files import in_order
+from bandmark.results.case import in_order, matrix_of
 from bandmark.results.merge import plan_merge
 from bandmark.results.row import MEASURED, Row
 from bandmark.results.samples import Entries
 from bandmark.results.sheet import read_bytes
-from bandmark.show.layers import matrix_of
-from bandmark.show.table import SHORT_DTYPES
+from bandmark.suites.table import SHORT_DTYPES
 from bandmark.validation.record import read_record
 
 Samples = dict[int, tuple[float, ...]]

@@ -1,4 +1,4 @@
-"""How do runs get into files and back? One CSV and one JSON of the same stem per run."""
+"""Write runs to files and read them back: one CSV and one JSON of the same stem per run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 from bandmark.errors import FileError
 from bandmark.results.row import SCHEMA, Row, columns, from_cells, to_cells
 from bandmark.results.sheet import read_sheet
-from bandmark_kernels import DTYPES, KERNELS, PACKED
 
 
 def to_csv(rows: Iterable[Row]) -> str:
@@ -24,21 +23,6 @@ def to_csv(rows: Iterable[Row]) -> str:
 def _quoted(cell: str) -> str:
     """Quote a cell where it must be; Python's csv.writer leaves a lone carriage return as it is."""
     return '"' + cell.replace('"', '""') + '"' if any(c in cell for c in ',"\r\n') else cell
-
-
-def in_order(rows: Iterable[Row]) -> list[Row]:
-    """Sort rows by the kernel table, dtype, weight format, backend, variant and size; a model's matrices stay put."""
-    kernels, dtypes, formats = list(KERNELS), list(DTYPES), [None, *PACKED]
-
-    def place(row: Row) -> tuple[Any, ...]:
-        kernel = kernels.index(row.kernel) if row.kernel in kernels else len(kernels)
-        dtype = dtypes.index(row.dtype) if row.dtype in dtypes else len(dtypes)
-        # A model's matrices keep the order of its layers, in which they were measured.
-        size = 0 if row.layer else row.n_elements or 0
-        form = formats.index(row.weight_format) if row.weight_format in formats else len(formats)
-        return (row.run_id, kernel, row.kernel, dtype, form, row.backend, row.variant or "", size)
-
-    return sorted(rows, key=place)
 
 
 class RunFiles:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from bandmark.errors import FileError, UsageError
+from bandmark.results.case import CaseId
 from bandmark.results.faults import printable, quote
 from bandmark.results.files import read_rows, to_csv
 from bandmark.results.row import Row, columns
@@ -97,9 +98,9 @@ def _parts(path: Path) -> Iterator[_Part]:
     rows = read_rows(path)
     seen: dict[tuple[object, ...], Row] = {}
     for row in rows:
-        before = seen.setdefault((row.run_id, *row.key), row)
+        before = seen.setdefault((row.run_id, *CaseId.of(row).key), row)
         if before is not row:
-            raise FileError(f"{path} holds {_case(row)} twice; `bandmark validate` names the lines.")
+            raise FileError(f"{path} holds {_label(row)} twice; `bandmark validate` names the lines.")
     runs = {run_id: list(own) for run_id, own in groupby(sorted(rows, key=_run_id), key=_run_id)}
     if len(runs) == 1:
         text = _body(path)
@@ -121,7 +122,7 @@ def _refuse_formulas(path: Path, rows: Sequence[Row], text: str) -> None:
             value = getattr(row, name)
             if value and value[0] in FORMULAS:
                 raise FileError(
-                    f"{path}: {name} of {_case(row)} is {quote(value)}, which a spreadsheet takes for a formula. "
+                    f"{path}: {name} of {_label(row)} is {quote(value)}, which a spreadsheet takes for a formula. "
                     "Leave the file out."
                 )
 
@@ -134,26 +135,22 @@ def _digest(text: str) -> bytes:
     return sha256(text.encode()).digest()
 
 
-def _case(row: Row) -> str:
-    return f"{row.backend} {row.kernel} {row.number_format} of run {row.run_id}"
-
-
 def _refuse_clash(first: _Part, other: _Part) -> None:
     """Raise FileError unless two parts of the same run hold the same rows, in whatever order."""
     if first.digest == other.digest:
         return
-    mine, theirs = ({row.key: row for row in part.results()} for part in (first, other))
+    mine, theirs = ({CaseId.of(row).key: row for row in part.results()} for part in (first, other))
     for key in mine.keys() | theirs.keys():
         a, b = mine.get(key), theirs.get(key)
         if a is None or b is None:
             whole, part = (first, other) if a else (other, first)
             row = a or b
             assert row is not None
-            raise FileError(f"{whole.path} has {_case(row)} and {part.path} has not. Leave one of the files out.")
+            raise FileError(f"{whole.path} has {_label(row)} and {part.path} has not. Leave one of the files out.")
         if a != b:
             name = next(c.name for c in columns() if getattr(a, c.name) != getattr(b, c.name))
             raise FileError(
-                f"{first.path} and {other.path} clash: {name} of {_case(a)} is {getattr(a, name)} in the one and "
+                f"{first.path} and {other.path} clash: {name} of {_label(a)} is {getattr(a, name)} in the one and "
                 f"{getattr(b, name)} in the other. Leave one of the files out."
             )
 
@@ -168,3 +165,7 @@ def _body(path: Path) -> str:
 
 def _without_header(text: str) -> str:
     return text.partition("\n")[2]
+
+
+def _label(row: Row) -> str:
+    return CaseId.of(row).label

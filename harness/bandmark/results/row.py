@@ -1,12 +1,15 @@
-"""What does one row of a result file say? The one table of columns, from which everything else is derived.
+"""The table of columns, and the row type that it defines.
 
 The fields of Row, in order, are the columns of the CSV; their metadata drive the header, the validator, the
 documentation and the Frictionless Table Schema. Columns are only ever appended. None is unknown and is an empty cell.
+
+A suite that is not part of this distribution appends columns of its own with `add_columns`; their values are in
+`Row.extra`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, Literal, get_args, get_type_hints
@@ -23,19 +26,28 @@ Regime = Literal["dram", "mixed", "cache"]
 REGIMES: tuple[Regime, ...] = get_args(Regime)
 
 
-@dataclass(frozen=True, slots=True)
+StopReason = Literal["converged", "noise_settled", "time_limit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One column: its name, type, unit and meaning."""
 
     name: str
     type: Literal["str", "int", "float", "bool"]
-    unit: str
-    required: bool
     doc: str
+    unit: str = ""
+    required: bool = False
+    identity: bool = False
+    """Whether it is part of what identifies a case within a run."""
+    values: tuple[str, ...] = ()
+    """The accepted values, where they are a closed set."""
 
 
-def _column(doc: str, unit: str = "", *, required: bool = False) -> Any:
-    meta = {"doc": doc, "unit": unit, "required": required}
+def _column(
+    doc: str, unit: str = "", *, required: bool = False, identity: bool = False, values: tuple[str, ...] = ()
+) -> Any:
+    meta = {"doc": doc, "unit": unit, "required": required, "identity": identity, "values": values}
     return field(metadata=meta) if required else field(default=None, metadata=meta)
 
 
@@ -46,13 +58,15 @@ class Row:
     schema: int = _column("version of this table's layout", required=True)
     run_id: str = _column("start of the run in UTC and four random digits; the name of its files", required=True)
     system: str = _column("the machine, in lower-case letters, digits and hyphens", required=True)
-    device: str = _column("whole name of the device as reported", required=True)
-    backend: str = _column("library that ran the kernel: numpy, torch or cupy", required=True)
-    kernel: str = _column("row of the kernel table", required=True)
-    dtype: str = _column("number format of the operands", required=True)
+    device: str = _column("whole name of the device as reported", required=True, identity=True)
+    backend: str = _column("library that ran the kernel: numpy, torch or cupy", required=True, identity=True)
+    kernel: str = _column("row of the kernel table", required=True, identity=True)
+    dtype: str = _column("number format of the operands", required=True, identity=True)
     n_elements: int | None = _column("elements of each vector, or m x n of the matrix", "elements")
     working_set_bytes: int | None = _column("bytes of all arrays of the case", "bytes")
-    regime: str | None = _column("working_set_bytes x copies over llc_bytes: below 1 cache, below 4 mixed, else dram")
+    regime: str | None = _column(
+        "working_set_bytes x copies over llc_bytes: below 1 cache, below 4 mixed, else dram", values=REGIMES
+    )
     bytes_read: int | None = _column("bytes that one launch must read, each element once", "bytes")
     bytes_written: int | None = _column("bytes that one launch must write, each element once", "bytes")
     samples: int | None = _column("timed windows")
@@ -65,7 +79,9 @@ class Row:
     bandwidth_gbs: float | None = _column("(bytes_read + bytes_written) / time_median_s / 1e9", "GB/s")
     bandwidth_best_gbs: float | None = _column("the same with time_min_s, as STREAM prints", "GB/s")
     ci95_rel: float | None = _column("half-width of the median's 95 % confidence interval over the median", "1")
-    stop_reason: str | None = _column("why sampling ended: converged, noise_settled or time_limit")
+    stop_reason: str | None = _column(
+        "why sampling ended: converged, noise_settled or time_limit", values=get_args(StopReason)
+    )
     peak_gbs: float | None = _column("peak bandwidth that percent_of_peak divides by", "GB/s")
     peak_source: str | None = _column("where peak_gbs comes from")
     percent_of_peak: float | None = _column("bandwidth over peak; verified dram rows only", "%")
@@ -74,18 +90,22 @@ class Row:
     percent_of_dgx_station: float | None = _column("bandwidth over 8000 GB/s; verified dram rows only", "%")
     verified: bool | None = _column("whether the output agreed with the float64 reference; empty: not checked")
     max_error: float | None = _column("largest error in units of the tolerance; above 1 has failed", "tolerances")
-    status: str = _column("ok, suspect, failed_verification, unsupported, skipped or error", required=True)
+    status: str = _column(
+        "ok, suspect, failed_verification, unsupported, skipped or error", required=True, values=STATUSES
+    )
     reason: str | None = _column("one sentence; never empty unless the status is ok")
     suite: str = _column(
         "set of cases that the row belongs to: stream (vectors), gemv (matrices), training (the optimizer) or "
         "attention (a KV cache)",
         required=True,
     )
-    m: int | None = _column("rows of the matrix; of a KV cache the tokens", "elements")
-    n: int | None = _column("columns of the matrix, or elements of each vector", "elements")
-    weight_format: str | None = _column("format of packed GEMV weights, or of a KV cache that is not in the dtype")
+    m: int | None = _column("rows of the matrix; of a KV cache the tokens", "elements", identity=True)
+    n: int | None = _column("columns of the matrix, or elements of each vector", "elements", identity=True)
+    weight_format: str | None = _column(
+        "format of packed GEMV weights, or of a KV cache that is not in the dtype", identity=True
+    )
     weights_per_s: float | None = _column("matrix elements used per second; GEMV only", "1/s")
-    variant: str | None = _column("which of a backend's implementations of the kernel ran")
+    variant: str | None = _column("which of a backend's implementations of the kernel ran", identity=True)
     started_utc: str | None = _column("when sampling of the case's group began")
     bandmark_version: str = _column("version of bandmark", required=True)
     backend_version: str | None = _column("version of the library")
@@ -100,26 +120,32 @@ class Row:
     temperature_c: float | None = _column("temperature of the device after sampling", "degC")
     power_w: float | None = _column("power drawn by the device after sampling", "W")
     copies: int | None = _column("sets of the arrays that launches rotate over, so that the cache holds none")
-    layer: str | None = _column("model and weight matrix that a GEMV multiplied by, where it was a model's (--layer)")
+    layer: str | None = _column(
+        "model and weight matrix that a GEMV multiplied by, where it was a model's (--layer)", identity=True
+    )
     layer_uses: int | None = _column("matrices of this shape that one decode step of the model multiplies by")
-    heads: int | None = _column("query heads of an attention; its KV heads are n / head_dim")
-    head_dim: int | None = _column("elements of a head of an attention", "elements")
+    heads: int | None = _column("query heads of an attention; its KV heads are n / head_dim", identity=True)
+    head_dim: int | None = _column("elements of a head of an attention", "elements", identity=True)
 
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """What identifies the case within a run."""
-        return (
-            self.device,
-            self.backend,
-            self.kernel,
-            self.dtype,
-            self.m,
-            self.n,
-            self.weight_format,
-            self.variant,
-            self.heads,
-            self.head_dim,
-        )
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Values of the columns that `add_columns` appended."""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Row:
+        """Return a row with these values by column name; columns that are not named are unknown.
+
+        Raises:
+            KeyError: there is no such column.
+        """
+        extra = {c.name: values[c.name] for c in _extra_columns if values.get(c.name) is not None}
+        named = {name: value for name, value in values.items() if name in _own_columns()}
+        if unknown := values.keys() - named.keys() - {c.name for c in _extra_columns}:
+            raise KeyError(f"no column {min(unknown)!r}")
+        return cls(**named, extra=extra)
+
+    def get(self, name: str) -> Any:
+        """Return the value of a column by its name, None if it is unknown."""
+        return getattr(self, name) if name in _own_columns() else self.extra.get(name)
 
     @property
     def number_format(self) -> str:
@@ -141,26 +167,45 @@ class Row:
         return (self.time_q3_s - self.time_q1_s) / self.time_median_s
 
 
-@cache
+_extra_columns: list[Column] = []
+
+
 def columns() -> tuple[Column, ...]:
     """Return the columns of a result file, in order."""
+    return (*_own_columns().values(), *_extra_columns)
+
+
+def add_columns(added: Iterable[Column]) -> None:
+    """Append columns of a suite that is not part of this distribution; raises ValueError for a name in use."""
+    for column in added:
+        if column.name in {c.name for c in columns()}:
+            raise ValueError(f"there is a column {column.name!r} already")
+        _extra_columns.append(column)
+
+
+def remove_columns(names: Iterable[str]) -> None:
+    """Take appended columns out again."""
+    _extra_columns[:] = [c for c in _extra_columns if c.name not in set(names)]
+
+
+@cache
+def _own_columns() -> dict[str, Column]:
+    """Return the columns that are fields of Row, by name."""
     hints = get_type_hints(Row)
-    names = {f.name: f.metadata for f in fields(Row)}
-    return tuple(
-        Column(name, _plain(hints[name]), meta["unit"], meta["required"], meta["doc"]) for name, meta in names.items()
-    )
+    named = {f.name: f.metadata for f in fields(Row) if f.metadata}
+    return {name: Column(name=name, type=_plain(hints[name]), **meta) for name, meta in named.items()}
 
 
 def _plain(hint: Any) -> Literal["str", "int", "float", "bool"]:
     """Return the name of a type, without its None."""
-    kinds = [k for k in get_args(hint) if k is not type(None)] or [hint]
-    name: Literal["str", "int", "float", "bool"] = kinds[0].__name__
+    types = [t for t in get_args(hint) if t is not type(None)] or [hint]
+    name: Literal["str", "int", "float", "bool"] = types[0].__name__
     return name
 
 
 def to_cells(result: Row) -> dict[str, str]:
     """Write a row as text: nine significant figures, true and false, empty for unknown."""
-    return {c.name: _cell(getattr(result, c.name)) for c in columns()}
+    return {c.name: _cell(result.get(c.name)) for c in columns()}
 
 
 def _cell(value: Any) -> str:
@@ -176,7 +221,7 @@ def from_cells(cells: Mapping[str, str]) -> Row:
 
     Raises ValueError that names the column, the text and what is accepted.
     """
-    return Row(**{c.name: _parse(c, cells.get(c.name, "")) for c in columns()})
+    return Row.of({c.name: _parse(c, cells.get(c.name, "")) for c in columns()})
 
 
 def _parse(column: Column, text: str) -> Any:

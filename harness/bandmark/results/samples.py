@@ -1,7 +1,7 @@
-"""Which raw samples in the JSON of a run belong to which row of its CSV?
+"""The entries of raw samples in a run record, and the rows that they belong to.
 
-The JSON holds a list of entries, one for each row with times. An entry names what identifies its row; the values that
-tell few rows apart (a weight format, the size) may be left out.
+The record has one entry for each row with times. An entry names what identifies its row; columns that tell few rows
+apart may be left out.
 """
 
 from __future__ import annotations
@@ -11,20 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from bandmark.errors import FileError
+from bandmark.results.case import CaseId
 from bandmark.results.faults import quote
 from bandmark.results.row import Row
 
-ALWAYS = ("backend", "kernel", "dtype")
+REQUIRED = ("backend", "kernel", "dtype")
 """What every entry names of its row."""
 
-IDENTITY = (*ALWAYS, "variant", "weight_format", "m", "n", "heads", "head_dim")
-"""What an entry may name of its row."""
-
 PER_SAMPLE = ("clocks_mhz", "sensor_clocks_mhz", "braked_samples")
-"""What an entry may have beside its times: clocks of the processors by the device's counters and by its sensors, and
-the positions of the samples during which something held the clocks down, the first being 0."""
 
-LARGEST = 1e9
+LIMIT = 1e9
 """Above all launches, seconds and megahertz."""
 
 
@@ -38,17 +34,17 @@ class Entries:
             if not is_entry(entry):
                 wanted = "no entry of samples (a case, launches, times in seconds); `bandmark validate` says more."
                 raise FileError(f"{file or 'samples'}: {quote(entry)} is {wanted}")
-            self._known.setdefault(tuple(entry[name] for name in ALWAYS), []).append(entry)
+            self._known.setdefault(tuple(entry[name] for name in REQUIRED), []).append(entry)
 
     def of(self, row: Row) -> list[dict[str, Any]]:
         """Return the entries that name nothing else than what the row is: one, unless the files are damaged."""
-        alike = self._known.get(tuple(getattr(row, name) for name in ALWAYS), [])
-        return [e for e in alike if all(e[name] == getattr(row, name) for name in IDENTITY if name in e)]
+        case = CaseId.of(row)
+        return [e for e in self._known.get(tuple(row.get(name) for name in REQUIRED), []) if case.matches(e)]
 
     def seconds(self, row: Row) -> tuple[float, ...]:
         """Return the seconds per launch of each sample of a row; empty where they are not known for sure."""
-        own = self.of(row)
-        return tuple(map(float, own[0]["seconds_per_launch"])) if len(own) == 1 else ()
+        entries = self.of(row)
+        return tuple(map(float, entries[0]["seconds_per_launch"])) if len(entries) == 1 else ()
 
 
 def is_entry(entry: Any) -> bool:
@@ -57,16 +53,16 @@ def is_entry(entry: Any) -> bool:
         return False
     seconds, launches = entry.get("seconds_per_launch"), entry.get("launches_per_sample")
     return (
-        all(isinstance(entry.get(name), str) for name in ALWAYS)
+        all(isinstance(entry.get(name), str) for name in REQUIRED)
         and isinstance(launches, int)
-        and 0 < launches < LARGEST
+        and 0 < launches < LIMIT
         and isinstance(seconds, list)
         and bool(seconds)
-        and all(isinstance(s, int | float) and s is not True and 0 < s < LARGEST for s in seconds)
+        and all(isinstance(s, int | float) and s is not True and 0 < s < LIMIT for s in seconds)
         and all(_are_numbers(entry.get(name, [])) for name in PER_SAMPLE)
     )
 
 
 def _are_numbers(values: Any) -> bool:
     """Return whether a value is a list of numbers that a clock, or a position, can be."""
-    return isinstance(values, list) and all(isinstance(v, int | float) and 0 <= v < LARGEST for v in values)
+    return isinstance(values, list) and all(isinstance(v, int | float) and 0 <= v < LIMIT for v in values)

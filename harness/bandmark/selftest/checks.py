@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bandmark.session.problems import describe
+from bandmark.errors import describe
 from bandmark_kernels import DType, Kernel, Shape
 from bandmark_kernels.core.cuda import Program
 from bandmark_kernels.core.inputs import make_inputs

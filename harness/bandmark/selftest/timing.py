@@ -17,7 +17,7 @@ from bandmark.device.peaks import Peak
 from bandmark.judge.warnings import PLAUSIBLE, regime
 from bandmark.measure.sampling import Clock, StopRule, launches_for, take, warm_up
 from bandmark.selftest.checks import Check
-from bandmark.suites.plan import LEAST_TRAFFIC_S, Sizing, array_bytes, shape_for
+from bandmark.suites.sizing import MIN_TRAFFIC_S, Sizing, array_bytes, shape_for
 from bandmark.units import format_bytes
 from bandmark_kernels import DTYPES, KERNELS, Kernel, Shape
 from bandmark_kernels.core.inputs import make_inputs
@@ -33,7 +33,7 @@ LINEAR_IN_LAUNCHES = 0.02
 LINEAR_IN_BYTES = 0.03
 """How far twice the launches, and twice the bytes, may be from taking twice the time."""
 
-EMPTY_LIMIT_S = 0.005 * LEAST_TRAFFIC_S
+EMPTY_LIMIT_S = 0.005 * MIN_TRAFFIC_S
 """What a launch without work may take: 0.5 % of the shortest launch that a run of the default size measures."""
 
 HELD_LAUNCHES = 160
@@ -239,7 +239,7 @@ class Timing:
     def _array_bytes(self, kernel: Kernel, copies: int) -> int:
         device = self.backend.device
         sizing = Sizing(
-            llc_bytes=device.llc_bytes, peak_gbs=self.peak.gbs, budget=self.backend.budget(), asked_bytes=self.size
+            llc_bytes=device.llc_bytes, peak_gbs=self.peak.gbs, budget=self.backend.budget(), size_bytes=self.size
         )
         return array_bytes(kernel, sizing, copies)
 

@@ -1,11 +1,10 @@
-"""How does a run go, from what was asked for to its rows? Group by group, writing as it goes."""
+"""Measure the groups of a run, one after the other: prepare, verify, sample, verify."""
 
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from statistics import median
 from time import perf_counter
@@ -14,90 +13,66 @@ from typing import Any
 from bandmark.backends.base import Workload
 from bandmark.device.machine import CpuUse, others_share, read_cpu_use
 from bandmark.device.telemetry import Telemetry
+from bandmark.errors import describe, first_of
+from bandmark.measure.measurement import Measurement
 from bandmark.measure.sampling import CaseFailedError, Clock, Samples, StopRule, measure_group, take
-from bandmark.results.row import Row
-from bandmark.session.problems import failed
-from bandmark.session.rows import Context, Outcome, assemble, with_ceiling, with_slow_reads
-from bandmark.suites.plan import Case, Group, halved
-from bandmark.suites.rotation import group_copies
-from bandmark_kernels.core.inputs import Inputs, Pattern, make_inputs
+from bandmark.options import RunOptions
+from bandmark.session.rows import Outcome
+from bandmark.suites.base import Case, Group, runnable
 
-OVERTIME = 1.25
+MAX_OVERTIME = 1.25
 """How far past the time limit a group may still begin; later ones are skipped, and their rows say so."""
 
-MOST_HALVINGS = 8
+MAX_HALVINGS = 8
 """How often a size is halved when a device has no room for it after all."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Procedure:
-    """How the groups of a run are measured."""
+@dataclass(slots=True, kw_only=True)
+class Schedule:
+    """The sampling time of a run. Preparing and verifying are not part of it."""
 
-    rule: StopRule = field(default_factory=StopRule)
-    time_limit_s: float = 90.0
-    seed: int = 1
-    data: Pattern = "random"
+    limit_s: float
+    groups_left: int
     clock: Clock = perf_counter
+    sampled_s: float = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no further group may begin."""
+        return self.sampled_s > MAX_OVERTIME * self.limit_s
+
+    def share(self) -> float:
+        """Return the seconds of sampling that the next group may take."""
+        return max(0.0, self.limit_s - self.sampled_s) / max(1, self.groups_left)
 
 
-@dataclass(slots=True)
-class Measured:
-    """The rows of a run so far, and the raw samples behind them."""
-
-    rows: list[Row] = field(default_factory=list)
-    samples: list[dict[str, Any]] = field(default_factory=list)
-    """One entry per measured case: what identifies its row, and seconds per launch in the order of sampling."""
-
-
-Progress = Callable[[int, int, Group], None]
-"""Called before each group: how many are done, how many there are, and the next."""
-
-Save = Callable[[Measured], None]
-"""Called after each group with all that was measured so far."""
+def measure_groups(
+    groups: Sequence[Group], options: RunOptions, rule: StopRule, schedule: Schedule
+) -> Iterator[list[Outcome]]:
+    """Measure every group in turn and yield its outcomes, a list for each group."""
+    for group in groups:
+        if schedule.is_over:
+            reason = f"the time limit of {schedule.limit_s:g} s had passed; --time-limit S gives more"
+            yield skipped(group, reason)
+        else:
+            yield GroupRun(group, options, rule, schedule).run()
+        schedule.groups_left -= 1
 
 
-def new_run_id(now: datetime) -> str:
-    """Return a run's name: its start in UTC and four random digits, 20261123T101500Z-3f2a."""
-    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+def skipped(group: Group, reason: str) -> list[Outcome]:
+    """Return the outcomes of a group that is left out."""
+    return [_planned(group, case) or _without(group, case, "skipped", reason) for case in group.cases]
 
 
-def utc_now() -> datetime:
-    """Return the present time in UTC."""
-    return datetime.now(UTC)
+def _planned(group: Group, case: Case) -> Outcome | None:
+    """Return the outcome of a case that was never meant to be measured."""
+    return None if case.skip_reason is None else _without(group, case, case.skip_status, case.skip_reason)
 
 
-def run_groups(
-    groups: Sequence[Group], context: Context, procedure: Procedure, *, progress: Progress, save: Save
-) -> Measured:
-    """Measure every group in turn, sharing the time limit out over those that are left."""
-    measured = Measured()
-    clock = procedure.clock
-    begin = clock()
-    spent_after = 0.0
-    for done, group in enumerate(groups):
-        progress(done, len(groups), group)
-        if clock() > begin + OVERTIME * procedure.time_limit_s:
-            reason = f"the time limit of {procedure.time_limit_s:g} s had passed; --time-limit S gives more"
-            measured.rows += skipped(group, reason, context)
-            save(measured)
-            continue
-        share = max(0.0, begin + procedure.time_limit_s - clock()) / (len(groups) - done)
-        # Verification comes out of the group's share: the last group's tells how long it takes.
-        runner = GroupRun(group, context, procedure, clock() + max(0.0, share - spent_after))
-        runner.run()
-        spent_after = runner.verify_s
-        begin += runner.prepare_s
-        measured.rows += runner.rows()
-        measured.samples += runner.samples()
-        save(measured)
-    measured.rows = with_slow_reads(with_ceiling(measured.rows))
-    save(measured)
-    return measured
-
-
-def skipped(group: Group, reason: str, context: Context) -> list[Row]:
-    """Return the rows of a group that is left out."""
-    return [assemble(case, Outcome(skipped=reason), context) for case in group.cases]
+def _without(group: Group, case: Case, status: str, reason: str, **more: Any) -> Outcome:
+    """Return the outcome of a case without a measurement."""
+    columns = {**case.columns, "variant": case.variant}
+    return Outcome(suite=group.suite, columns=columns, status=status, reason=reason, **more)
 
 
 @dataclass(slots=True)
@@ -105,72 +80,33 @@ class GroupRun:
     """One group on its way from operands to outcomes."""
 
     group: Group
-    context: Context
-    procedure: Procedure
-    deadline: float
-    verify_s: float = 0.0
-    prepare_s: float = 0.0
-    """Time to fill the sets of a model's matrix, which together are larger than any array of a usual size, and to lay
-    packed weights out as an op wants them; the time limit does not count it, or one would take the others' time."""
+    options: RunOptions
+    rule: StopRule
+    schedule: Schedule
+    halvings: int = 0
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     """By position of the case in the group."""
     repeated: set[int] = field(default_factory=set)
-    """Positions of cases that turned out to be a form that runs already: they get no row."""
-    copies: int | None = None
-    """Over how many sets launches rotate; None before the first attempt."""
+    """Positions of cases whose variant turned out to be one that runs already: they get no row."""
 
-    def run(self) -> None:
-        """Prepare, measure and verify; on a device without room, with half of what is halved, as often as it takes."""
-        for halvings in range(MOST_HALVINGS + 1):
+    def run(self) -> list[Outcome]:
+        """Measure the group; on a device without room, with half the size, as often as it takes."""
+        while True:
             try:
                 self._attempt()
+                break
             except MemoryError as error:
-                if halvings == MOST_HALVINGS or not self._halve():
-                    self.outcomes = {i: o for i, o in self.outcomes.items() if o.samples is None}
+                smaller = self.group.halved() if self.halvings < MAX_HALVINGS else None
+                if smaller is None:
                     self._fail_rest(f"out of memory: {error}")
-                    return
+                    break
+                self.group, self.halvings = smaller, self.halvings + 1
                 self.outcomes.clear()
                 self.repeated.clear()
-                continue
-            if halvings:
-                times = "once" if halvings == 1 else f"{halvings} times"
-                what = "number of sets" if self.group.is_layer else "size"
-                note = f"the {what} was halved {times} for want of device memory"
-                self.outcomes = {i: replace(o, note=note) for i, o in self.outcomes.items()}
-            return
-
-    def _halve(self) -> bool:
-        """Halve the size, of a model's matrix the sets of it; return whether there was anything to halve."""
-        if self.group.is_layer:
-            self.copies = (self.copies or 1) // 2
-            return self.copies > 0
-        if self.group.shape.n_elements < 2:
-            return False
-        self.group = halved(self.group)  # as many sets as before: more would take the room that was just made
-        return True
-
-    def rows(self) -> list[Row]:
-        """Return the group's rows."""
-        return [assemble(case, self.outcomes.get(i, Outcome()), self.context) for i, case in self._cases()]
-
-    def samples(self) -> list[dict[str, Any]]:
-        """Return the raw samples of the cases that have any, each with what identifies its row."""
+        missing = "no samples were taken"
         return [
-            {
-                "backend": case.backend.name,
-                "kernel": case.kernel.name,
-                "dtype": case.dtype.name,
-                "variant": outcome.variant,
-                **case.identity,
-                "launches_per_sample": outcome.samples.launches,
-                "seconds_per_launch": [float(f"{s:.9g}") for s in outcome.samples.seconds],
-                "clocks_mhz": outcome.samples.clocks_mhz,
-                "sensor_clocks_mhz": outcome.samples.sensor_clocks_mhz,
-                "braked_samples": outcome.samples.braked,
-                "memory_clock_mhz": outcome.telemetry.memory_clock_mhz,
-            }
+            _planned(self.group, case) or self.outcomes.get(i) or _without(self.group, case, "error", missing)
             for i, case in self._cases()
-            if (outcome := self.outcomes.get(i)) is not None and outcome.samples is not None
         ]
 
     def _cases(self) -> list[tuple[int, Case]]:
@@ -178,40 +114,34 @@ class GroupRun:
 
     def _attempt(self) -> None:
         """Measure the group at its present size; raises MemoryError if an operand does not fit."""
-        group, procedure = self.group, self.procedure
-        if not group.runnable:
+        if not runnable(self.group):
             return
-        inputs = make_inputs(group.kernel, group.dtype, group.shape, seed=procedure.seed, pattern=procedure.data)
-        self.copies = self.copies or group_copies([case for _, case in self._cases()])
+        inputs, copies = self.group.inputs(self.options), self.group.copies()
         workloads: dict[int, Workload] = {}
-        before = procedure.clock()
         try:
             for i, case in self._cases():
-                if case.skip_reason is None and (workload := self._prepare(i, case, inputs, self.copies)):
+                if case.skip_reason is None and (workload := self._prepare(i, case, inputs, copies)):
                     running = {(self.group.cases[j].backend.name, w.variant) for j, w in workloads.items()}
                     if (case.backend.name, workload.variant) in running:
                         self.repeated.add(i)
                         workload.close()
                     else:
                         workloads[i] = workload
-            if group.is_layer or group.kernel.weights:
-                spent = procedure.clock() - before
-                self.prepare_s, self.deadline = self.prepare_s + spent, self.deadline + spent
             if workloads:
                 self._measure(workloads)
         finally:
             for workload in workloads.values():
                 workload.close()
 
-    def _prepare(self, index: int, case: Case, inputs: Inputs, copies: int) -> Workload | None:
-        """Return a case's workload after a trial launch, or None with the reason kept as its outcome."""
+    def _prepare(self, index: int, case: Case, inputs: Any, copies: int) -> Workload | None:
+        """Return a case's workload after a trial launch, or None with its outcome stored."""
         workload = None
         try:
-            workload = case.backend.prepare(inputs, case.variant, copies)
+            workload = self.group.prepare(case, inputs, copies)
             error = workload.verify() if case.backend.verifies_first else None
             take(workload, 1)
         except NotImplementedError as problem:
-            self.outcomes[index] = Outcome(skipped=str(problem))
+            self.outcomes[index] = _without(self.group, case, "skipped", str(problem))
             return None
         except KeyboardInterrupt:
             if workload is not None:
@@ -220,66 +150,114 @@ class GroupRun:
         except Exception as problem:  # a library may raise anything; the row says what, and the run goes on
             if workload is not None:
                 workload.close()
-            self.outcomes[index] = failed(case, problem)
+            self.outcomes[index] = self._failure(case, problem)
             return None
         if error is not None and not error <= 1:
             workload.close()
             reason = f"before timing, the output is wrong by {error:.3g} times the tolerance"
-            self.outcomes[index] = Outcome(max_error=error, error=reason)
+            self.outcomes[index] = _without(self.group, case, "failed_verification", reason, max_error=error)
             return None
         return workload
 
-    def _measure(self, workloads: dict[int, Workload]) -> None:
+    def _measure(self, workloads: Mapping[int, Workload]) -> None:
         """Sample the workloads in turns, then verify each; one that fails leaves, and the others begin anew."""
-        clock = self.procedure.clock
-        started, before = utc_now(), read_cpu_use(clock())
+        clock = self.schedule.clock
+        started, begin, before = utc_now(), clock(), read_cpu_use(clock())
         try:
-            measured = measure_group(list(workloads.values()), clock, self.procedure.rule, self.deadline)
+            measured = measure_group(list(workloads.values()), clock, self.rule, begin + self.schedule.share())
         except CaseFailedError as stopped:
-            at = list(workloads)[stopped.index]
-            self.outcomes[at] = failed(self.group.cases[at], stopped.problem)
-            if rest := {i: workload for i, workload in workloads.items() if i != at}:
+            self.schedule.sampled_s += clock() - begin
+            failed = list(workloads)[stopped.index]
+            self.outcomes[failed] = self._failure(self.group.cases[failed], stopped.problem)
+            if rest := {i: workload for i, workload in workloads.items() if i != failed}:
                 self._measure(rest)
             return
-        others = self._others_share(before, read_cpu_use(clock()))
-        begin = clock()
-        telemetry = self._telemetry(measured)
+        self.schedule.sampled_s += clock() - begin
+        shared = self._shared_readings(measured, self._others_share(before, read_cpu_use(clock())), started)
         for (i, workload), samples in zip(workloads.items(), measured, strict=True):
-            self.outcomes[i] = replace(
-                self._verified(i, workload, samples, started), telemetry=telemetry, others_share=others
-            )
-        self.verify_s = clock() - begin
+            self.outcomes[i] = self._verified(i, workload, samples, shared)
 
-    def _telemetry(self, measured: Sequence[Samples]) -> Telemetry:
-        """Return what the libraries read of the device: the cases ran in turns, so it holds for all of them."""
-        readings = [case.backend.telemetry() for case in self.group.runnable]
-        seen = next((reading for reading in readings if reading != Telemetry()), Telemetry())
-        doubts = dict.fromkeys(doubt for reading in readings for doubt in reading.doubts)
+    def _shared_readings(
+        self, measured: Sequence[Samples], others: float | None, started: datetime
+    ) -> Mapping[str, Any]:
+        """Return what was read of the device: the cases ran in turns, so it holds for all of them."""
+        readings = [case.backend.telemetry() for case in runnable(self.group)]
+        reading = next((r for r in readings if r != Telemetry()), Telemetry())
         clocks = [mhz for samples in measured for mhz in samples.clocks_mhz]
-        clock = seen.clock_mhz or (median(clocks) if clocks else None)
-        return replace(seen, clock_mhz=clock, doubts=tuple(doubts))
+        return {
+            "clock_mhz": reading.clock_mhz or (median(clocks) if clocks else None),
+            "max_clock_mhz": reading.max_clock_mhz,
+            "memory_clock_mhz": reading.memory_clock_mhz,
+            "temperature_c": reading.temperature_c,
+            "power_w": reading.power_w,
+            "warnings": list(dict.fromkeys(warning for r in readings for warning in r.doubts)),
+            "others_share": None if others is None else float(f"{others:.3g}"),
+            "started_utc": f"{started:%Y-%m-%dT%H:%M:%SZ}",
+            "note": self._halving_note(),
+        }
 
-    def _verified(self, index: int, workload: Workload, samples: Samples, started: datetime) -> Outcome:
+    def _halving_note(self) -> str | None:
+        if not self.halvings:
+            return None
+        times = "once" if self.halvings == 1 else f"{self.halvings} times"
+        return f"{self.group.halved_what} was halved {times} for want of device memory"
+
+    def _verified(self, index: int, workload: Workload, samples: Samples, shared: Mapping[str, Any]) -> Outcome:
         """Return the outcome of a measured case."""
+        case = self.group.cases[index]
         try:
             error = workload.verify()
         except Exception as problem:  # as in _prepare; without verification there is no figure
-            return failed(self.group.cases[index], problem, "verification failed to run: ")
-        return Outcome(
-            samples=samples,
-            max_error=error,
+            return self._failure(case, problem, "verification failed to run: ")
+        measurement = Measurement(
+            seconds_per_launch=samples.seconds,
+            launches_per_sample=samples.launches,
+            stop_reason=samples.stop_reason,
+            warmed_up=samples.warmed_up,
+            clocks_mhz=samples.clocks_mhz,
+            sensor_clocks_mhz=samples.sensor_clocks_mhz,
+            braked_samples=samples.braked,
+            max_error=float(f"{error:.9g}"),
             variant=workload.variant,
             copies=workload.copies,
-            started_utc=f"{started:%Y-%m-%dT%H:%M:%SZ}",
+            **shared,
         )
+        return Outcome(suite=self.group.suite, columns=case.columns, measurement=measurement)
 
     def _others_share(self, before: CpuUse | None, after: CpuUse | None) -> float | None:
-        """Return what other programs took of the processors, where processors are what is measured."""
-        on_cpu = self.group.runnable[0].backend.threads is not None
+        """Return the CPU share used by other processes, where the CPU is what is measured."""
+        on_cpu = runnable(self.group)[0].backend.threads is not None
         # The system's counters cover all of its processors, not only those that this process may use.
         return others_share(before, after, os.cpu_count() or 1) if on_cpu else None
 
+    def _failure(self, case: Case, problem: BaseException, stage: str = "") -> Outcome:
+        """Return the outcome of a case whose library raised.
+
+        Memory that the device shares with the system is not tried out: running out of it freezes such machines (DGX
+        Spark, NVIDIA/open-gpu-kernel-modules#1358).
+
+        Raises:
+            MemoryError: there was no room, and with fewer elements there may be.
+        """
+        reason = describe(problem)
+        if case.backend.lacks_memory(first_of(problem)):
+            if not case.backend.device.integrated:
+                raise MemoryError(reason.removeprefix("MemoryError: "))
+            reason = f"{reason.rstrip('.')}; the memory is the system's, so no smaller size is tried: --size takes less"
+        return _without(self.group, case, "error", stage + reason)
+
     def _fail_rest(self, reason: str) -> None:
+        """Give the cases that were not finished an error; those with a reason of their own keep it."""
+        self.outcomes = {i: o for i, o in self.outcomes.items() if o.measurement is None}
         for i, case in self._cases():
             if case.skip_reason is None and i not in self.outcomes:
-                self.outcomes[i] = Outcome(error=reason)
+                self.outcomes[i] = _without(self.group, case, "error", reason)
+
+
+Progress = Callable[[int, int, str], None]
+"""Called before each group: how many are done, how many there are, and the next in words."""
+
+
+def utc_now() -> datetime:
+    """Return the present time in UTC."""
+    return datetime.now(UTC)

@@ -17,9 +17,9 @@ from rich.table import Table
 
 from bandmark.results.faults import printable_lines
 from bandmark.results.row import Row
-from bandmark.show.layers import passes
-from bandmark.show.table import LEFT, build_table, heading
-from bandmark.suites.plan import Group
+from bandmark.show.table import build_table, heading
+from bandmark.suites import by_suite
+from bandmark.suites.base import Suite
 
 PIPED_WIDTH = 80
 
@@ -76,31 +76,36 @@ def escape(text: str) -> str:
 
 
 def show_results(results: Sequence[Row], file: TextIO | None = None) -> None:
-    """Print the table of one run."""
+    """Print the rows of one run: a heading, then a table for each suite with its footnotes."""
     out = console(file or sys.stdout)
     if not results:
         out.print("no rows")
         return
-    built = build_table(results)
+    out.print(escape(heading(results)) + "\n")
+    for suite, rows in by_suite(results):
+        _show_suite(out, suite, rows)
+
+
+def _show_suite(out: Console, suite: Suite, rows: Sequence[Row]) -> None:
+    table = build_table(suite, rows)
     drawn = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for column, name in enumerate(built.header):
-        words = column < LEFT or column == len(built.header) - 1
-        # Only a matrix may have a name so long that it takes a second line.
-        drawn.add_column(name, justify="left" if words else "right", no_wrap=column > 0, overflow="fold")
-    parts = [_part(result) for result in results]
+    for number, (name, left) in enumerate(zip(table.header, table.left, strict=True)):
+        # Only the first column may have a name so long that it takes a second line.
+        drawn.add_column(name, justify="left" if left else "right", no_wrap=number > 0, overflow="fold")
+    parts = [_part(row) for row in rows]
     grouped = len(set(parts)) < len(parts)
-    for before, part, row in zip([None, *parts], parts, built.rows, strict=False):
+    for before, part, line in zip([None, *parts], parts, table.rows, strict=False):
         if grouped and before not in (None, part):
             drawn.add_row()
-        drawn.add_row(*map(escape, row.cells), style=None if row.plain else "yellow")
-    out.print(escape(heading(results)) + "\n")
+        drawn.add_row(*map(escape, line.cells), style=None if line.is_ok else "yellow")
     out.print(drawn)
     out.print()
-    if sums := passes(results):
-        out.print(escape("\n".join(sums)) + "\n")
-    for number, note in enumerate(built.footnotes, start=1):
+    if summary := suite.headline(rows):
+        out.print(escape(summary) + "\n")
+    for number, note in enumerate(table.footnotes, start=1):
         out.print(escape(f"{number}: {note}"))
-    out.print(f"[dim]{escape(built.legend)}[/dim]" if out.is_terminal else escape(built.legend))
+    if table.legend:
+        out.print(f"[dim]{escape(table.legend)}[/dim]" if out.is_terminal else escape(table.legend))
 
 
 def _part(row: Row) -> tuple[str | None, ...]:
@@ -156,7 +161,6 @@ class LiveProgress:
         self._task = self._bar.add_task("", total=None)
 
     def __enter__(self) -> LiveProgress:
-        self._bar.start()
         return self
 
     def __exit__(
@@ -164,12 +168,11 @@ class LiveProgress:
     ) -> None:
         self._bar.stop()
 
-    def __call__(self, done: int, total: int, group: Group) -> None:
-        """Show the group that is about to be measured.
+    def __call__(self, done: int, total: int, label: str) -> None:
+        """Show the group that is about to be measured; the bar appears with the first.
 
         The bar is drawn once per group and not by a timer, whose thread would take a processor from the measurement.
         """
-        self._bar.update(
-            self._task, description=f"{group.kernel.label} {group.dtype.name}", completed=done, total=total
-        )
+        self._bar.start()
+        self._bar.update(self._task, description=label, completed=done, total=total)
         self._bar.refresh()

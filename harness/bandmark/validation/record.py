@@ -14,16 +14,16 @@ from bandmark import __version__
 from bandmark.device.device import Device
 from bandmark.device.machine import Machine
 from bandmark.device.peaks import Peak
+from bandmark.options import RunOptions
 from bandmark.results.faults import Fault, FaultyFile, quote
 from bandmark.results.row import SCHEMA, Row
 from bandmark.results.sheet import decode
-from bandmark.session.session import Request
 from bandmark.validation.cells import LONGEST, PATTERNS
 
 DEEPEST = 12
 """Levels of nesting; a run record has five."""
 
-BLOCKS = {"settings": Request, "machine": Machine, "device": Device, "peak": Peak}
+BLOCKS = {"settings": RunOptions, "machine": Machine, "device": Device, "peak": Peak}
 """The parts of a run record that are dataclasses, by name."""
 
 KEYS: dict[str, type] = {

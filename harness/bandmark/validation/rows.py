@@ -37,12 +37,6 @@ def near(a: float, b: float, precision: float = PRECISION) -> bool:
     return math.isclose(a, b, rel_tol=precision)
 
 
-def case_name(row: Row) -> str:
-    """Return what identifies a row, in words."""
-    parts = (row.backend, row.kernel, row.weight_format, row.dtype, row.variant, row.layer)
-    return " ".join(part for part in parts if part)
-
-
 def said(found: Any) -> str:
     """Write a value as it stands in the file."""
     if found is None or isinstance(found, bool):

@@ -6,17 +6,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from bandmark.results.case import CaseId
 from bandmark.results.faults import Fault, quote
 from bandmark.results.row import MEASURED, Row
 from bandmark.validation.cells import Line
-from bandmark.validation.rows import case_name, check_row, near, said, true_gbs
+from bandmark.validation.rows import check_row, near, said, true_gbs
 
 
 def check_rows(file: Path, rows: Sequence[Line]) -> list[Fault]:
     """Return what is wrong with the rows of one file, each alone and all together."""
     read = [(row.line, row.result) for row in rows if row.result is not None]
     faults = [
-        Fault(file=file, line=line, column=column, case=case_name(row), found=said(found), wanted=wanted)
+        Fault(file=file, line=line, column=column, case=CaseId.of(row).label, found=said(found), wanted=wanted)
         for line, row in read
         for column, found, wanted in check_row(row)
     ]
@@ -30,7 +31,9 @@ def _same_in_all(file: Path, rows: Sequence[tuple[int, Row]]) -> Iterator[Fault]
         for line, row in rows:
             if (value := getattr(row, name)) != first:
                 wanted = f"{quote(first)}, as in the first row: a result file holds one run"
-                yield Fault(file=file, line=line, column=name, case=case_name(row), found=said(value), wanted=wanted)
+                yield Fault(
+                    file=file, line=line, column=name, case=CaseId.of(row).label, found=said(value), wanted=wanted
+                )
                 break
 
 
@@ -38,10 +41,10 @@ def _twice(file: Path, rows: Sequence[tuple[int, Row]]) -> Iterator[Fault]:
     """Each case stands in one row."""
     seen: dict[tuple[Any, ...], int] = {}
     for line, row in rows:
-        if (before := seen.setdefault((row.run_id, *row.key), line)) != line:
+        if (before := seen.setdefault((row.run_id, *CaseId.of(row).key), line)) != line:
             wanted = "one row for each case of a run"
             yield Fault(
-                file=file, line=line, case=case_name(row), found=f"the case of line {before} again", wanted=wanted
+                file=file, line=line, case=CaseId.of(row).label, found=f"the case of line {before} again", wanted=wanted
             )
 
 
@@ -60,5 +63,5 @@ def _ceilings(file: Path, rows: Sequence[tuple[int, Row]]) -> Iterator[Fault]:
         agrees = value is None if right is None else value is not None and near(value, right)
         if filled and not agrees:
             wanted = f"{right:.9g} = 100 x bandwidth_gbs / {best[row.device]:g}" if right else "nothing"
-            name = case_name(row)
+            name = CaseId.of(row).label
             yield Fault(file=file, line=line, column="percent_of_ceiling", case=name, found=said(value), wanted=wanted)

@@ -13,11 +13,13 @@ from bandmark import __version__
 from bandmark.device.device import Device
 from bandmark.device.peaks import find_peak
 from bandmark.judge import warnings as judge
+from bandmark.measure.measurement import Measurement
 from bandmark.measure.stats import summarize
+from bandmark.results.case import CaseId
 from bandmark.results.faults import Fault, quote
 from bandmark.results.row import MEASURED, Row
 from bandmark.results.samples import Entries, is_entry
-from bandmark.validation.rows import Found, case_name, near, said
+from bandmark.validation.rows import Found, near, said
 
 CI_PRECISION = 1e-8
 """Absolute difference in ci95_rel that nine figures of each sample can make."""
@@ -67,7 +69,7 @@ def check_samples(file: Path, record: dict[str, Any], rows: Sequence[tuple[int, 
     for line, row in timed:
         found = list(_row(row, known.of(row), record, seen))
         faults += [
-            Fault(file=csv, line=line, column=column, case=case_name(row), found=said(value), wanted=wanted)
+            Fault(file=csv, line=line, column=column, case=CaseId.of(row).label, found=said(value), wanted=wanted)
             for column, value, wanted in found
         ]
     return faults + list(_times(file, record, [e for _, e in entries], csv, rows))
@@ -92,7 +94,7 @@ def _row(
     before = seen.get(tuple(seconds)) if len(seconds) >= 3 else None
     if before and not simulated:
         yield "time_median_s", row.time_median_s, f"samples of its own: those in the JSON are {before}'s, every one"
-    seen.setdefault(tuple(seconds), case_name(row))
+    seen.setdefault(tuple(seconds), CaseId.of(row).label)
     if row.status in MEASURED:
         yield from _doubts(row, seconds, entry.get("clocks_mhz") or entry.get("sensor_clocks_mhz", []), record)
 
@@ -148,9 +150,10 @@ def _doubts(row: Row, seconds: Sequence[float], clocks: Sequence[float], record:
     if row.status != "ok" or row.bandwidth_gbs is None:
         return
     # What the peaks of the CSV say of the row, bandmark.validation.rows has said.
-    found = judge.doubts(
-        seconds, bandwidth_gbs=row.bandwidth_gbs, peak_gbs=None, regime=row.regime, data="random", clocks_mhz=clocks
+    measurement = Measurement(
+        seconds_per_launch=list(seconds), launches_per_sample=1, max_error=0.0, clocks_mhz=list(clocks)
     )
+    found = judge.sample_warnings(measurement) if len(seconds) >= judge.MIN_SAMPLES else []
     if found:
         yield "status", row.status, f"suspect: {'; '.join(found)}"
     if row.regime != "dram":
@@ -196,7 +199,7 @@ def _times(
         # A day of grace: a board without a battery corrects its clock while it runs.
         if started is None or not begin - timedelta(days=1) <= started <= end + timedelta(days=1):
             wanted = f"a time during the run, {record['started_utc']} to {record['finished_utc']}"
-            name = case_name(row)
+            name = CaseId.of(row).label
             yield Fault(
                 file=csv, line=line, column="started_utc", case=name, found=quote(row.started_utc), wanted=wanted
             )

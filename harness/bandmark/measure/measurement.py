@@ -1,0 +1,81 @@
+"""What was measured of one case, as the run record stores it and as the row is computed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any
+
+from bandmark.measure.stats import Summary, summarize
+from bandmark.results.case import identity_columns
+from bandmark.results.row import StopReason
+
+STORED_ALWAYS = (
+    "variant",
+    "launches_per_sample",
+    "seconds_per_launch",
+    "clocks_mhz",
+    "sensor_clocks_mhz",
+    "braked_samples",
+    "memory_clock_mhz",
+)
+"""What an entry of samples holds even if it is unknown or empty, as version 0.1.0 wrote it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What was measured of one case: everything that its row is computed from, as the run record stores it."""
+
+    seconds_per_launch: list[float]
+    """In the order of sampling."""
+    launches_per_sample: int
+    stop_reason: StopReason | None = None
+    warmed_up: bool = True
+    """False where the time limit cut the warm-up short."""
+    max_error: float | None = None
+    """Error in units of the tolerance; None if the case was not verified."""
+    variant: str | None = None
+    copies: int | None = None
+    started_utc: str | None = None
+    clocks_mhz: list[float] = field(default_factory=list)
+    """Mean SM clock during each sample, by the device's own counters."""
+    sensor_clocks_mhz: list[float] = field(default_factory=list)
+    """SM clock towards the end of each sample, by the device's sensors."""
+    braked_samples: list[int] = field(default_factory=list)
+    """Positions of the samples during which the device held its clocks down, the first being 0."""
+    clock_mhz: float | None = None
+    """SM clock where no sample has one."""
+    max_clock_mhz: float | None = None
+    memory_clock_mhz: float | None = None
+    temperature_c: float | None = None
+    power_w: float | None = None
+    others_share: float | None = None
+    """Share of the machine's processors that other programs used while sampling."""
+    warnings: list[str] = field(default_factory=list)
+    """Reasons to doubt the figure that the device reported: other programs on it, throttling."""
+    note: str | None = None
+    """What the row says although the figure is sound: a halved size."""
+
+    @cached_property
+    def summary(self) -> Summary:
+        """The order statistics of the samples."""
+        return summarize(self.seconds_per_launch)
+
+    @property
+    def all_clocks_mhz(self) -> list[float]:
+        """The SM clocks while sampling: by the device's counters, else by its sensors, else the one reading."""
+        return self.clocks_mhz or self.sensor_clocks_mhz or [c for c in [self.clock_mhz] if c]
+
+    def to_entry(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the entry of a run record, with the identity of the row first."""
+        named = {name: identity[name] for name in identity_columns() if identity.get(name) is not None}
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return named | {
+            n: v for n, v in values.items() if n in STORED_ALWAYS or not (v is None or v is True or v == [])
+        }
+
+    @classmethod
+    def from_entry(cls, entry: Mapping[str, Any]) -> Measurement:
+        """Return the measurement that an entry holds; keys of other versions are left out."""
+        return cls(**{f.name: entry[f.name] for f in fields(cls) if f.name in entry})

@@ -1,0 +1,194 @@
+"""The options of a run, each declared once.
+
+The fields of RunOptions are the options: their metadata yield the flags of `bandmark run` with their help, the keywords
+of `bandmark.run()`, and the settings in the run record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from bandmark.errors import UsageError, unknown_name
+from bandmark.units import parse_bytes
+from bandmark_kernels.core.inputs import PATTERNS, Pattern
+
+SYSTEM_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+WHAT = "what to measure"
+HOW = "how to measure"
+RESULTS = "what to do with the results"
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Split a comma-separated list of names; raises ArgumentTypeError if there is none."""
+    parts = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not parts:
+        raise argparse.ArgumentTypeError(f"{text!r} holds no name")
+    return parts
+
+
+def _heads(text: str) -> tuple[int, int, int]:
+    numbers = [int(part) if part.strip().isdecimal() else 0 for part in text.split(",")]
+    if len(numbers) != 3:
+        raise UsageError(f"--heads {text}: give query heads, KV heads and elements of a head, as in 32,8,128.")
+    return numbers[0], numbers[1], numbers[2]
+
+
+def _option(flag: str, group: str, help_text: str, *, default: Any = None, **more: Any) -> Any:
+    """Return a field that is an option: `more` is what argparse's add_argument takes."""
+    return field(default=default, metadata={"flag": flag, "group": group, "help": help_text, **more})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What to measure and how; None is the default for the machine."""
+
+    suites: tuple[str, ...] | None = _option(
+        "--suite", WHAT, "suites of `bandmark list`, or all (default: bandwidth)", type=names, metavar="NAME,..."
+    )
+    backends: tuple[str, ...] | None = _option(
+        "--backend", WHAT, "numpy, torch, cupy or all (default: what fits)", type=names, metavar="NAME,..."
+    )
+    kernels: tuple[str, ...] | None = _option(
+        "--kernel",
+        WHAT,
+        "kernels of `bandmark list`, or all (default: its first ten)",
+        type=names,
+        metavar="NAME,...",
+    )
+    dtypes: tuple[str, ...] | None = _option(
+        "--dtype", WHAT, "float64, float32, float16, bfloat16", type=names, metavar="NAME,..."
+    )
+    size_bytes: int | None = _option(
+        "--size", WHAT, "bytes of each array (GEMV: of the matrix): 64MiB, 1e8", type=parse_bytes, metavar="BYTES"
+    )
+    device: str | None = _option(
+        "--device", WHAT, "cpu, cuda, cuda:1 ... (default: the GPU with the highest peak)", metavar="DEVICE"
+    )
+    variants: tuple[str, ...] = _option(
+        "--variant",
+        WHAT,
+        "also run other variants of the kernels, or all",
+        default=(),
+        type=names,
+        metavar="NAME,...",
+    )
+    weights: tuple[str, ...] = _option(
+        "--weights",
+        WHAT,
+        "gemv with quantized weights: nvfp4 ..., or all",
+        default=(),
+        type=names,
+        metavar="NAME,...",
+    )
+    layer: str | None = _option(
+        "--layer",
+        WHAT,
+        "gemv on the matrices of a model's decode step: llama-3.1-8b, or a config.json",
+        metavar="MODEL",
+    )
+    heads: tuple[int, int, int] | None = _option(
+        "--heads",
+        WHAT,
+        "kv's query heads, KV heads and elements of a head (default: 32,8,128)",
+        type=_heads,
+        metavar="Q,KV,SIZE",
+    )
+    quick: bool = _option("--quick", HOW, "a first look in under 20 seconds", default=False, action="store_true")
+    time_limit_s: float | None = _option(
+        "--time-limit", HOW, "seconds for all sampling (default: 90, quick 12)", type=float, metavar="S"
+    )
+    threads: int | None = _option(
+        "--threads", HOW, "processors to use on a CPU (default: all usable)", type=int, metavar="N"
+    )
+    seed: int = _option("--seed", HOW, "seed of the random inputs (default: 1)", default=1, type=int, metavar="N")
+    data: Pattern = _option(  # noqa: RUF009
+        "--data", HOW, "contents of the inputs (default: random)", default="random", choices=PATTERNS
+    )
+    peak: str | None = _option(
+        "--peak", HOW, "the peak bandwidth, if you know it: 76.8, or 2x5600 (channels x MT/s)", metavar="GBS"
+    )
+    system: str | None = _option("--system", RESULTS, "name of this system, as in dgx-spark", metavar="NAME")
+
+    def check(self) -> None:
+        """Raise UsageError for a value that no run takes; names of kernels and devices are checked later."""
+        from bandmark.device.peaks import parse_peak
+
+        if self.data not in PATTERNS:
+            raise unknown_name("data", self.data, PATTERNS)
+        if self.peak is not None:
+            parse_peak(self.peak)
+        if self.seed < 0:
+            raise UsageError(f"--seed {self.seed} is not a seed: take 0 or a positive number.")
+        if self.time_limit_s is not None and not 0 < self.time_limit_s < math.inf:
+            raise UsageError(f"--time-limit {self.time_limit_s:g} must be a positive number of seconds.")
+        if self.system is not None and not SYSTEM_NAME.fullmatch(self.system):
+            raise UsageError(f"--system {self.system!r}: take lower-case letters, digits and hyphens, as in dgx-spark.")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> dict[str, argparse._ArgumentGroup]:
+    """Add the options to a parser; return its groups by title, for options that are not of the run itself."""
+    groups = {title: parser.add_argument_group(title) for title in (WHAT, HOW, RESULTS)}
+    for option in fields(RunOptions):
+        settings = dict(option.metadata)
+        group, flag, text = groups[settings.pop("group")], settings.pop("flag"), settings.pop("help")
+        group.add_argument(flag, dest=option.name, default=option.default, help=text, **settings)
+    return groups
+
+
+def from_arguments(arguments: argparse.Namespace) -> RunOptions:
+    """Return the options that a command line gave."""
+    return RunOptions(**{option.name: getattr(arguments, option.name) for option in fields(RunOptions)})
+
+
+def from_keywords(keywords: Mapping[str, Any]) -> RunOptions:
+    """Return the options that a Python caller gave; a single name and a size in words do as on the command line.
+
+    Raises:
+        TypeError: there is no such option, or it takes another type.
+        UsageError: a value is not accepted.
+    """
+    known = {option.name: option for option in fields(RunOptions)}
+    for name in keywords:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"run() has no option {name!r}.{hint} The options are {', '.join(known)}.")
+    return RunOptions(**{name: _converted(name, known[name].metadata, value) for name, value in keywords.items()})
+
+
+def _converted(name: str, metadata: Mapping[str, Any], value: Any) -> Any:
+    """Return the value of a keyword in the option's own type; raises TypeError."""
+    parse: Callable[[str], Any] = metadata.get("type", str)
+    if isinstance(value, str) and parse is not str:
+        try:
+            return parse(value)
+        except (ValueError, argparse.ArgumentTypeError) as error:
+            raise TypeError(f"{name}={value!r}: {error}") from None
+    if isinstance(value, list | tuple) and parse is names:
+        return tuple(value)
+    wanted = _accepted_types(metadata)
+    if value is not None and (not isinstance(value, wanted) or isinstance(value, bool) != (wanted == (bool,))):
+        raise TypeError(
+            f"{name}={value!r} is a {type(value).__name__}; it takes {' or '.join(t.__name__ for t in wanted)}"
+        )
+    return value
+
+
+def _accepted_types(metadata: Mapping[str, Any]) -> tuple[type, ...]:
+    if metadata.get("action") == "store_true":
+        return (bool,)
+    by_parser: dict[Any, tuple[type, ...]] = {
+        names: (tuple, list),
+        _heads: (tuple, list),
+        parse_bytes: (int, float),
+        float: (float, int),
+        int: (int,),
+    }
+    return by_parser.get(metadata.get("type"), (str,))

@@ -1,0 +1,377 @@
+"""The suite bandwidth: every kernel on every backend, in bytes over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bandmark.backends.base import Backend, Workload
+from bandmark.errors import UsageError, unknown_name
+from bandmark.judge import warnings as judge
+from bandmark.judge.bands import kernel_class, verdict
+from bandmark.judge.references import REFERENCES
+from bandmark.results.row import Row
+from bandmark.suites.base import Case, Draft, Group, Metric, RunFacts, Suite, TableColumn, Values, runnable
+from bandmark.suites.sizing import Sizing, array_bytes, halved, repacked_sets, rotation_sets, shape_for
+from bandmark.suites.table import BEST_LEGEND, LEGEND, WEIGHTS_LEGEND, bandwidth_columns
+from bandmark_kernels import (
+    CACHES,
+    DEFAULT_KERNELS,
+    DTYPES,
+    KERNELS,
+    MATRIX_FORMATS,
+    PACKED,
+    DType,
+    Kernel,
+    Shape,
+    find_kernel,
+)
+from bandmark_kernels.core.inputs import Inputs, make_inputs
+
+if TYPE_CHECKING:
+    from bandmark.backends.select import Target
+    from bandmark.options import RunOptions
+
+CEILING = KERNELS["read"]
+"""The kernel whose best verified row is the ceiling that percent_of_ceiling divides by."""
+
+COPY = KERNELS["copy"]
+GEMV = KERNELS["gemv"]
+
+T = TypeVar("T")
+
+METRIC = Metric(
+    name="bandwidth",
+    column="bandwidth_gbs",
+    unit="GB/s",
+    higher_is_better=True,
+    best_column="bandwidth_best_gbs",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelGroup:
+    """A kernel in one dtype and size, on every backend."""
+
+    suite: Suite
+    kernel: Kernel
+    dtype: DType
+    shape: Shape
+    cases: tuple[Case, ...]
+    min_time_s: float | None = None
+    halved_what: str = "the size"
+
+    @property
+    def label(self) -> str:
+        """The kernel and its dtype."""
+        return f"{self.kernel.label} {self.dtype.name}"
+
+    def inputs(self, options: RunOptions) -> Inputs:
+        """Draw the contents of the operands."""
+        return make_inputs(self.kernel, self.dtype, self.shape, seed=options.seed, pattern=options.data)
+
+    def prepare(self, case: Case, inputs: Inputs, copies: int) -> Workload:
+        """Place the operands and bind the kernel to them."""
+        return case.backend.prepare(inputs, case.variant, copies)
+
+    def copies(self) -> int:
+        """Return how many buffer sets launches rotate through: the same for all cases, since they will be compared.
+
+        On a CPU nothing rotates: a small --size there means to measure the cache, as STREAM's users do. A GPU's
+        last-level cache is no target of its own, and its kernels are meant for data in memory.
+        """
+        cases = runnable(self)
+        if not cases or cases[0].backend.threads is not None:
+            return 1
+        return self._rotation(sets=len(cases))
+
+    def halved(self) -> Group | None:
+        """Return the group with half the elements."""
+        if self.shape.n_elements < 2:
+            return None
+        return self._with_shape(halved(self.kernel, self.shape))
+
+    def _rotation(self, *, sets: int, **limits: int) -> int:
+        backends = [case.backend for case in runnable(self)]
+        set_bytes = self.kernel.working_set(self.shape, self.dtype)
+        room = backends[0].budget().default_bytes // (sets + repacked_sets(self.kernel, backends))
+        return rotation_sets(set_bytes, backends[0].device.llc_bytes, room, **limits)
+
+    def _with_shape(self, shape: Shape) -> KernelGroup:
+        sizes = size_columns(self.kernel, self.dtype, shape)
+        cases = tuple(replace(case, columns={**case.columns, **sizes}) for case in self.cases)
+        return replace(self, shape=shape, cases=cases)
+
+
+class Bandwidth(Suite):
+    """Achieved bandwidth of the kernel table."""
+
+    name = "bandwidth"
+    row_suites = tuple(dict.fromkeys(kernel.suite for kernel in KERNELS.values()))
+    title = "achieved memory bandwidth of each kernel"
+    metric = METRIC
+
+    def is_default(self, options: RunOptions) -> bool:
+        """Return whether a run that names no suite includes this one: unless a model's matrices are all it measures."""
+        return options.layer is None or bool(self.kernels(options))
+
+    def owns(self, row: Row) -> bool:
+        """Return whether a row is of the kernel table and of no model's matrix."""
+        return row.suite in self.row_suites and row.layer is None
+
+    def check(self, options: RunOptions) -> None:
+        """Raise UsageError for kernels, dtypes, formats or heads that do not exist."""
+        selected_kernels(options)
+        if options.dtypes is not None:
+            pick("dtype", options.dtypes, DTYPES)
+
+    def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
+        """Return a group for each kernel and dtype."""
+        kernels = self.kernels(options)
+        dtypes = selected_dtypes(options, default_dtypes(target, quick=options.quick))
+        check_variants(options.variants, kernels, target.backends)
+        sizing = Sizing(
+            llc_bytes=target.device.llc_bytes,
+            peak_gbs=target.peak.gbs,
+            budget=target.backends[0].budget(),
+            size_bytes=options.size_bytes,
+            quick=options.quick,
+        )
+        return [
+            self._group(kernel, dtype, target.backends, sizing, options.variants)
+            for kernel in kernels
+            for dtype in kernel.dtypes_among(dtypes)
+        ]
+
+    def kernels(self, options: RunOptions) -> list[Kernel]:
+        """Return the kernels to run; where a model's matrices are measured, gemv runs on those alone."""
+        kernels = selected_kernels(options)
+        return [k for k in kernels if k.name != GEMV.name] if options.layer else kernels
+
+    def _group(
+        self, kernel: Kernel, dtype: DType, backends: Sequence[Backend], sizing: Sizing, variants: Sequence[str]
+    ) -> KernelGroup:
+        plans = list(case_plans(kernel, dtype, backends, variants))
+        sets = buffer_sets(kernel, plans)
+        shape = shape_for(kernel, dtype, array_bytes(kernel, sizing, sets))
+        columns = kernel_columns(kernel, dtype, shape)
+        cases = tuple(
+            Case(columns=columns | {"backend": backend.name}, backend=backend, variant=variant, skip_reason=reason)
+            for backend, variant, reason in plans
+        )
+        return KernelGroup(suite=self, kernel=kernel, dtype=dtype, shape=shape, cases=cases)
+
+    def case_columns(self, row: Row) -> Mapping[str, Any] | None:
+        """Return what the kernel table says of a stored row."""
+        kernel = kernel_of(row)
+        if kernel is None or row.n is None or row.dtype not in kernel.dtypes:
+            return None
+        shape = Shape(row.n, m=row.m)
+        return kernel_columns(kernel, DTYPES[row.dtype], shape) | {"backend": row.backend}
+
+    def fill(self, draft: Draft, facts: RunFacts) -> None:
+        """Fill bandwidth, regime and percentages, and note what speaks against them."""
+        values, measurement = draft.values, draft.measurement
+        values["regime"] = judge.regime(
+            values["working_set_bytes"] * (values.get("copies") or 1), facts.device.llc_bytes
+        )
+        if measurement is None or values.get("verified") is False:
+            return
+        moved = values["bytes_read"] + values["bytes_written"]
+        gbs = moved / measurement.summary.median_s / 1e9
+        values["bandwidth_gbs"] = gbs
+        values["bandwidth_best_gbs"] = moved / measurement.summary.min_s / 1e9
+        if KERNELS[values["kernel"]].suite == GEMV.suite:
+            values["weights_per_s"] = values["n_elements"] / measurement.summary.median_s
+        draft.warnings += judge.bandwidth_warnings(
+            gbs, peak_gbs=facts.peak.gbs, regime=values["regime"], data=facts.data
+        )
+        if values.get("verified") and values["regime"] == "dram":
+            values |= _percentages(gbs, values["kernel"], facts)
+
+    def fill_across(self, drafts: Sequence[Draft], facts: RunFacts) -> None:
+        """Fill percent_of_ceiling, and doubt CUDA kernels that read far more slowly than they copy."""
+        measured = [d.values for d in drafts if d.values.get("bandwidth_gbs") and d.values["regime"] == "dram"]
+        reads = [v["bandwidth_gbs"] for v in measured if v["kernel"] == CEILING.name and v.get("verified")]
+        for values in measured if reads else ():
+            values["percent_of_ceiling"] = 100 * values["bandwidth_gbs"] / max(reads)
+        _doubt_slow_reads(drafts, facts)
+
+    def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
+        """Return the columns of the table that people see."""
+        return bandwidth_columns(weights=any(r.weight_format for r in rows if r.kernel == GEMV.name))
+
+    def legend(self, rows: Sequence[Row]) -> str:
+        """Return what the headings mean."""
+        titles = {column.title for column in self.table_columns(rows)}
+        optional = {"Gw/s": WEIGHTS_LEGEND, "best": BEST_LEGEND}
+        return " ".join([*(text for title, text in optional.items() if title in titles), LEGEND])
+
+    def headline(self, rows: Sequence[Row]) -> str | None:
+        """Return nothing yet: the table is the answer."""
+        return None
+
+
+def selected_kernels(options: RunOptions) -> list[Kernel]:
+    """Return the kernels that the options select; where weight formats are given, gemv is in these.
+
+    Raises:
+        UsageError: an unknown name, or options that do not go together.
+    """
+    default = (GEMV.name,) if options.layer else DEFAULT_KERNELS
+    kernels = pick_kernels(default if options.kernels is None else options.kernels)
+    if options.weights:
+        if GEMV not in kernels:
+            raise UsageError("--weights is for gemv: add it to --kernel, or leave --weights out.")
+        quantized = pick("weight format", options.weights, PACKED)
+        kernels = [k for kernel in kernels for k in (quantized if kernel is GEMV else [kernel])]
+    return kernels if options.heads is None else _with_heads(kernels, options.heads)
+
+
+def pick_kernels(names: Sequence[str]) -> list[Kernel]:
+    """Return the kernels of these names in the table's order, or every one for "all"; kv in all cache formats.
+
+    Raises:
+        UsageError: there is no kernel of some name.
+    """
+    kernels = []
+    for kernel in pick("kernel", names, KERNELS):
+        kernels += [kernel, *(CACHES.values() if kernel.attention else ())]
+    return kernels
+
+
+def pick(kind: str, names: Sequence[str] | None, table: Mapping[str, T]) -> list[T]:
+    """Return the entries of these names in the table's order; all of them for "all" and without names.
+
+    Raises:
+        UsageError: a name is not in the table.
+    """
+    for name in names or ():
+        if name not in (*table, "all"):
+            raise unknown_name(kind, name, (*table, "all"))
+    return [entry for name, entry in table.items() if names is None or name in names or "all" in names]
+
+
+def _with_heads(kernels: Sequence[Kernel], heads: tuple[int, int, int]) -> list[Kernel]:
+    """Return the kernels, attention for these heads; raises UsageError if none is attention or has no such heads."""
+    if not any(kernel.attention for kernel in kernels):
+        raise UsageError("--heads is for kv: add it to --kernel, or leave --heads out.")
+    try:
+        return [find_kernel(k.name, k.weight_format, heads) if k.attention else k for k in kernels]
+    except ValueError as problem:
+        raise UsageError(f"--heads {','.join(map(str, heads))}: {problem}.") from None
+
+
+def default_dtypes(target: Target, *, quick: bool) -> list[DType]:
+    """Return the dtypes of a run that names none."""
+    names = ("float64", "float32") if target.on_cpu else ("float32", "float16")
+    return [DTYPES[name] for name in (names[:1] if quick else names)]
+
+
+def selected_dtypes(options: RunOptions, default: list[DType]) -> list[DType]:
+    """Return the dtypes that the options name, or else the default."""
+    return default if options.dtypes is None else pick("dtype", options.dtypes, DTYPES)
+
+
+CasePlan = tuple[Backend, str | None, str | None]
+"""A backend, a variant or None for the default, and why it does not run."""
+
+
+def case_plans(
+    kernel: Kernel, dtype: DType, backends: Sequence[Backend], variants: Sequence[str]
+) -> Iterator[CasePlan]:
+    """Yield the default of each backend, then the variants that were asked for by name."""
+    for backend in backends:
+        reason = backend.why_not(kernel, dtype)
+        yield backend, None, reason
+        if variants and reason is None:
+            yield from ((backend, v, None) for v in backend.variants(kernel) if v in variants or "all" in variants)
+
+
+def check_variants(variants: Sequence[str], kernels: Sequence[Kernel], backends: Sequence[Backend]) -> None:
+    """Raise UsageError if no backend has a variant of some name."""
+    if variants:
+        known = dict.fromkeys(v for backend in backends for kernel in kernels for v in backend.variants(kernel))
+        pick("variant", variants, {name: name for name in known})
+
+
+def buffer_sets(kernel: Kernel, plans: Sequence[CasePlan]) -> int:
+    """Return how many sets of a kernel's arrays exist at once.
+
+    Backends that share the host's arrays need one set; every case on a device has its own.
+    """
+    running = [(backend, variant) for backend, variant, reason in plans if reason is None]
+    sets = len({(b.memory_name, None if b.threads else variant) for b, variant in running}) or 1
+    return sets + repacked_sets(kernel, [backend for backend, _ in running])
+
+
+def kernel_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:
+    """Return what the kernel table says of a case."""
+    heads = kernel.attention
+    return {
+        "suite": kernel.suite,
+        "kernel": kernel.name,
+        "dtype": dtype.name,
+        "weight_format": kernel.weight_format,
+        "heads": heads.heads if heads else None,
+        "head_dim": heads.head_dim if heads else None,
+        **size_columns(kernel, dtype, shape),
+    }
+
+
+def size_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:
+    """Return the columns that depend on the size of a case."""
+    return {
+        "n_elements": shape.n_elements,
+        "m": shape.m,
+        "n": shape.n,
+        "working_set_bytes": kernel.working_set(shape, dtype),
+        "bytes_read": kernel.bytes_read(shape, dtype),
+        "bytes_written": kernel.bytes_written(shape, dtype),
+    }
+
+
+def kernel_of(row: Row) -> Kernel | None:
+    """Return the kernel of a row's name, format and heads; None if there is no such kernel."""
+    if row.kernel not in KERNELS or row.weight_format not in (None, *MATRIX_FORMATS.get(row.kernel, {})):
+        return None
+    if KERNELS[row.kernel].attention is None:
+        return find_kernel(row.kernel, row.weight_format)
+    if not row.heads or not row.head_dim or not row.n or row.n % row.head_dim:
+        return None
+    try:
+        return find_kernel(row.kernel, row.weight_format, (row.heads, row.n // row.head_dim, row.head_dim))
+    except ValueError:
+        return None
+
+
+def _percentages(gbs: float, kernel: str, facts: RunFacts) -> Values:
+    """Return the comparison of a bandwidth with the peaks."""
+    of_peak = judge.percent(gbs, facts.peak.gbs)
+    normal = verdict(of_peak, facts.peak.memory_type, facts.device.integrated, kernel)
+    return {
+        "percent_of_peak": of_peak,
+        "verdict": normal.text or None,
+        **{r.column: judge.percent(gbs, r.published_gbs) for r in REFERENCES},
+    }
+
+
+def _doubt_slow_reads(drafts: Sequence[Draft], facts: RunFacts) -> None:
+    """Warn of kernels that read where the device's copies are fast and its reads are not.
+
+    Only the CUDA kernels are judged by each other: a library's product may be slow for reasons of its own.
+    """
+
+    def counts(draft: Draft) -> bool:
+        v = draft.values
+        verified = v.get("verified") and v["regime"] == "dram" and v["weight_format"] is None
+        return bool(verified) and v["backend"] == "cupy"
+
+    judged = [draft for draft in drafts if counts(draft)]
+    copies = {d.values["dtype"]: d.values["bandwidth_gbs"] for d in judged if d.values["kernel"] == COPY.name}
+    for draft in judged:
+        copy = copies.get(draft.values["dtype"])
+        if copy and kernel_class(draft.values["kernel"]) == "read":
+            warning = judge.slow_reads(draft.values["bandwidth_gbs"], copy, facts.device.name)
+            draft.warnings[:0] = [warning] if warning else []

@@ -1,0 +1,212 @@
+"""What a suite is: its cases, its metric, and how its rows are filled and shown.
+
+A suite plans groups of cases; a group prepares workloads; the driver samples them; the suite turns each measurement
+into the columns of a row. Everything above this package goes by suites and metrics and knows no kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from bandmark.measure.measurement import Measurement
+from bandmark.results.row import Column, Row
+
+if TYPE_CHECKING:
+    from bandmark.backends.base import Backend, Workload
+    from bandmark.backends.select import Target
+    from bandmark.device.device import Device
+    from bandmark.device.peaks import Peak
+    from bandmark.options import RunOptions
+
+Values = dict[str, Any]
+"""The values of a row by column, on their way to becoming one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """The figure that a suite's rows are compared by, ranked by and drawn with."""
+
+    name: str
+    """In words: bandwidth, latency."""
+    column: str
+    """The column that holds it, computed from the median time."""
+    unit: str
+    higher_is_better: bool
+    best_column: str | None = None
+    """The column that holds the same by the shortest time, if there is one."""
+
+    def value(self, row: Row) -> float | None:
+        """Return the figure of a row, None where it has none."""
+        number: float | None = row.get(self.column)
+        return number
+
+    def at(self, row: Row, seconds: float) -> float | None:
+        """Return what the figure of a row would be with another time per launch."""
+        value = self.value(row)
+        if value is None or not row.time_median_s:
+            return None
+        ratio = seconds / row.time_median_s
+        return value / ratio if self.higher_is_better else value * ratio
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableColumn:
+    """A column of the table that people see: its heading, and the text of a row's cell."""
+
+    title: str
+    text: Any  # Callable[[Row], str]; a dataclass field that is a function would be bound as a method
+    left: bool = False
+
+
+SkipStatus = Literal["unsupported", "skipped"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One row to be."""
+
+    columns: Mapping[str, Any]
+    """Everything about the row that is known before it is measured, by column."""
+    backend: Backend
+    variant: str | None = None
+    """A variant that was asked for by name; None for the backend's default, which is always there."""
+    skip_reason: str | None = None
+    """Why the backend does not run it; such a case becomes a row without figures."""
+    skip_status: SkipStatus = "unsupported"
+
+
+class Group(Protocol):
+    """The cases that are compared with each other, and therefore sampled in turns."""
+
+    @property
+    def suite(self) -> Suite:
+        """The suite that planned it."""
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """Its cases, those that will not be measured included."""
+
+    @property
+    def halved_what(self) -> str:
+        """What `halved` halves, in words."""
+
+    @property
+    def label(self) -> str:
+        """The group in words, for the progress bar and messages."""
+
+    @property
+    def min_time_s(self) -> float | None:
+        """Seconds of sampling that the group adds to the time limit of a run; None if it shares the usual one."""
+
+    def inputs(self, options: RunOptions) -> Any:
+        """Return what the operands of all cases hold."""
+
+    def copies(self) -> int:
+        """Return how many buffer sets launches rotate through."""
+
+    def prepare(self, case: Case, inputs: Any, copies: int) -> Workload:
+        """Place the operands of a case and bind the kernel to them.
+
+        Raises:
+            MemoryError: they do not fit.
+            NotImplementedError: the case does not go with the operands after all.
+        """
+
+    def halved(self) -> Group | None:
+        """Return the group with half the elements, None if there is nothing to halve."""
+
+
+def runnable(group: Group) -> tuple[Case, ...]:
+    """Return the cases of a group that will be measured."""
+    return tuple(case for case in group.cases if case.skip_reason is None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What all rows of a run have in common."""
+
+    run_id: str
+    system: str
+    version: str
+    device: Device
+    peak: Peak
+    data: str
+    libraries: Mapping[str, Mapping[str, Any]]
+    """Version, driver, threads and build of each backend, by name."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """A row while it is being filled: by the run, by the suite, then by the rows beside it."""
+
+    suite: Suite
+    values: Values
+    measurement: Measurement | None = None
+    warnings: list[str] = field(default_factory=list)
+    """Reasons why the figure may not be this machine's: with any of them the row is suspect."""
+    notes: list[str] = field(default_factory=list)
+    """What the row says although the figure is sound."""
+
+
+class Suite:
+    """Base of all suites."""
+
+    name: str
+    """What --suite takes."""
+    title: str
+    """One line for `bandmark list`."""
+    metric: Metric
+    columns: tuple[Column, ...] = ()
+    """Columns of its own, for suites that are not part of this distribution."""
+    row_suites: tuple[str, ...] = ()
+    """The values of the column suite that its rows have; none for the name of the suite itself."""
+    in_all = True
+    """Whether `--suite all` includes it."""
+
+    def is_default(self, options: RunOptions) -> bool:
+        """Return whether a run that names no suite includes this one."""
+        return self.is_asked_for(options)
+
+    def is_asked_for(self, options: RunOptions) -> bool:
+        """Return whether other options than --suite ask for this suite."""
+        return False
+
+    def owns(self, row: Row) -> bool:
+        """Return whether a row is of this suite."""
+        return row.suite == self.name
+
+    def check(self, options: RunOptions) -> None:
+        """Raise UsageError for options that the suite can't follow, before anything is opened or measured."""
+
+    def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
+        """Return the groups of a run, in the order in which they are measured."""
+        raise NotImplementedError
+
+    def time_limit_s(self, options: RunOptions) -> float:
+        """Return the seconds of sampling that all groups without a time of their own share."""
+        return 12.0 if options.quick else 90.0
+
+    def case_columns(self, row: Row) -> Mapping[str, Any] | None:
+        """Return what `Case.columns` was for a stored row, from its identity; None if there is no such case."""
+        raise NotImplementedError
+
+    def fill(self, draft: Draft, facts: RunFacts) -> None:
+        """Fill the columns that a measurement of this suite yields, and note what speaks against the figure."""
+        raise NotImplementedError
+
+    def fill_across(self, drafts: Sequence[Draft], facts: RunFacts) -> None:
+        """Fill the columns of measured rows that depend on the other rows of the run."""
+
+    def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
+        """Return the columns of the table that people see, the notes left out."""
+        raise NotImplementedError
+
+    def legend(self, rows: Sequence[Row]) -> str:
+        """Return one line that says what the headings of the table mean."""
+        return ""
+
+    def headline(self, rows: Sequence[Row]) -> str | None:
+        """Return the one line that answers the question of the suite, None if no row does."""
+        raise NotImplementedError

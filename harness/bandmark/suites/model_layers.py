@@ -1,0 +1,245 @@
+"""The suite model-layers: gemv on the weight matrices of a language model's decode step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from bandmark.errors import UsageError
+from bandmark.models.matrices import Matrix, find_matrices
+from bandmark.results.case import matrix_of, model_of
+from bandmark.results.row import MEASURED, Row
+from bandmark.suites.bandwidth import (
+    GEMV,
+    Bandwidth,
+    CasePlan,
+    KernelGroup,
+    buffer_sets,
+    case_plans,
+    check_variants,
+    kernel_columns,
+    selected_dtypes,
+    selected_kernels,
+)
+from bandmark.suites.base import Case, Group, SkipStatus, TableColumn, runnable
+from bandmark.suites.sizing import MAX_LAYER_SETS
+from bandmark.suites.table import LEGEND, WEIGHTS_LEGEND, bandwidth_columns
+from bandmark.units import format_bytes, format_seconds
+from bandmark_kernels import DTYPES, DType, Kernel, Shape
+
+if TYPE_CHECKING:
+    from bandmark.backends.select import Target
+    from bandmark.options import RunOptions
+
+MATRIX_TIME_S = 9.0
+QUICK_MATRIX_TIME_S = 3.0
+"""Seconds of sampling for each matrix."""
+
+REST_OF_STEP = "Attention over the cache, norms and all else that a token takes come on top."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixGroup(KernelGroup):
+    """A matrix of a model in one format, on every backend; its size is never changed."""
+
+    halved_what: str = "the number of sets"
+    max_sets: int = MAX_LAYER_SETS
+
+    def copies(self) -> int:
+        """Return how many buffer sets launches rotate through, on a CPU too: a step reads each matrix from memory."""
+        cases = runnable(self)
+        if not cases:
+            return 1
+        # Libraries on a CPU share their sets; on a device each case has its own.
+        sets = 1 if cases[0].backend.threads is not None else len(cases)
+        return min(self.max_sets, self._rotation(sets=sets, max_sets=MAX_LAYER_SETS))
+
+    def halved(self) -> Group | None:
+        """Return the group with half the buffer sets."""
+        half = self.copies() // 2
+        return replace(self, max_sets=half) if half else None
+
+
+class ModelLayers(Bandwidth):
+    """GEMV on a model's matrices."""
+
+    name = "model-layers"
+    row_suites = (GEMV.suite,)
+    title = "gemv on the weight matrices of a model's decode step (--layer MODEL)"
+    in_all = False
+
+    def is_default(self, options: RunOptions) -> bool:
+        """Return whether a model is named."""
+        return options.layer is not None
+
+    def is_asked_for(self, options: RunOptions) -> bool:
+        """Return whether a model is named."""
+        return options.layer is not None
+
+    def owns(self, row: Row) -> bool:
+        """Return whether a row is of a model's matrix."""
+        return row.layer is not None
+
+    def check(self, options: RunOptions) -> None:
+        """Raise UsageError without a known model, or for options that do not go with one."""
+        if options.layer is None:
+            raise UsageError("--suite model-layers needs a model: add --layer llama-3.1-8b, or a config.json.")
+        if options.size_bytes is not None:
+            raise UsageError("--layer takes the sizes of the model's matrices: leave --size out.")
+        if not self.kernels(options):
+            raise UsageError("--layer is for gemv: add it to --kernel, or leave --kernel out.")
+        find_matrices(options.layer)
+        selected_dtypes(options, [])
+
+    def kernels(self, options: RunOptions) -> list[Kernel]:
+        """Return gemv, or gemv in the formats of quantized weights that were asked for."""
+        return [kernel for kernel in selected_kernels(options) if kernel.name == GEMV.name]
+
+    def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
+        """Return a group for each format and matrix."""
+        assert options.layer is not None
+        kernels = self.kernels(options)
+        # As narrow as libraries multiply matrices at the speed of memory.
+        default = DTYPES["float32"] if target.on_cpu else DTYPES["float16"]
+        check_variants(options.variants, kernels, target.backends)
+        time_s = QUICK_MATRIX_TIME_S if options.quick else MATRIX_TIME_S
+        groups: list[Group] = []
+        for kernel in kernels:
+            for dtype in kernel.dtypes_among(selected_dtypes(options, [default])):
+                plans = list(case_plans(kernel, dtype, target.backends, options.variants))
+                groups += [
+                    self._matrix_group(kernel, dtype, matrix, plans=plans, target=target, time_s=time_s)
+                    for matrix in find_matrices(options.layer)
+                ]
+        return groups
+
+    def _matrix_group(
+        self,
+        kernel: Kernel,
+        dtype: DType,
+        matrix: Matrix,
+        *,
+        plans: Sequence[CasePlan],
+        target: Target,
+        time_s: float,
+    ) -> MatrixGroup:
+        """Return the group of a model's matrix, which is measured as it is or not at all."""
+        shape = Shape(matrix.n, m=matrix.m)
+        left_out, status = _why_left_out(kernel, dtype, shape, buffer_sets(kernel, plans), target)
+        columns = {**kernel_columns(kernel, dtype, shape), "layer": matrix.label, "layer_uses": matrix.uses}
+        cases = tuple(
+            Case(
+                columns=columns | {"backend": backend.name},
+                backend=backend,
+                variant=variant,
+                skip_reason=reason or left_out,
+                skip_status="unsupported" if reason else status,
+            )
+            for backend, variant, reason in plans
+        )
+        runs = any(case.skip_reason is None for case in cases)
+        return MatrixGroup(
+            suite=self, kernel=kernel, dtype=dtype, shape=shape, cases=cases, min_time_s=time_s if runs else None
+        )
+
+    def case_columns(self, row: Row) -> Mapping[str, Any] | None:
+        """Return what the kernel table says of a stored row, with the matrix that the row names."""
+        columns = super().case_columns(row)
+        return None if columns is None else {**columns, "layer": row.layer, "layer_uses": row.layer_uses}
+
+    def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
+        """Return the columns of the table that people see."""
+        return bandwidth_columns(weights=True, matrices=True)
+
+    def legend(self, rows: Sequence[Row]) -> str:
+        """Return what the headings mean."""
+        return f"{WEIGHTS_LEGEND} {LEGEND}"
+
+    def headline(self, rows: Sequence[Row]) -> str | None:
+        """Return bytes, time and bandwidth of one decode step's matrices, a line for each setting."""
+        return "\n".join(step_totals(rows)) or None
+
+
+def _why_left_out(
+    kernel: Kernel, dtype: DType, shape: Shape, sets: int, target: Target
+) -> tuple[str | None, SkipStatus]:
+    """Return why a matrix is not measured, None if it is, and the status of its rows."""
+    needed, budget = sets * kernel.working_set(shape, dtype), target.backends[0].budget()
+    if shape.n % kernel.least_columns:
+        return (
+            f"its rows have {shape.n} weights, and quantized rows a multiple of {kernel.least_columns}",
+            "unsupported",
+        )
+    if needed > budget.limit_bytes:
+        limit = format_bytes(budget.limit_bytes)
+        return f"it needs {format_bytes(needed)}, but {budget.explanation}: {limit}", "skipped"
+    return None, "unsupported"
+
+
+def matrix_shapes(rows: Sequence[Row]) -> list[str]:
+    """Return a line for each model: its matrices, each with rows, columns and uses."""
+    lines = []
+    for model in _models(rows):
+        own = [row for row in rows if model_of(row) == model]
+        matrices = {matrix_of(r): f"{matrix_of(r)} {r.m} x {r.n}, {r.layer_uses}" for r in own}
+        lines.append(f"matrices of {model} (rows x columns, how often in a step): {'; '.join(matrices.values())}")
+    return lines
+
+
+def step_totals(rows: Sequence[Row]) -> list[str]:
+    """Return a line for each model, backend and format: bytes, time and bandwidth of one step's matrices."""
+    lines = []
+    for model in _models(rows):
+        own = sorted((row for row in rows if model_of(row) == model), key=_setting)
+        names = list(dict.fromkeys(matrix_of(row) for row in rows if model_of(row) == model))
+        sums = [line for _, group in groupby(own, key=_setting) for line in _step_total(list(group), names)]
+        if sums:
+            lines.append(f"One decode step's matrices of {model}, one after the other, at the median times above:")
+            lines += [*sums, REST_OF_STEP]
+    return lines
+
+
+def _models(rows: Sequence[Row]) -> list[str]:
+    return [model for model in dict.fromkeys(model_of(row) for row in rows) if model]
+
+
+def _setting(row: Row) -> tuple[str, ...]:
+    """Return what is equal among the rows that add up."""
+    return (row.device, row.backend, row.dtype, row.weight_format or "", row.variant or "")
+
+
+def adds_up(row: Row) -> bool:
+    """Return whether a row is of a model's matrix that was measured, so that its time counts in a step."""
+    return row.status in MEASURED and bool(row.time_median_s and row.layer_uses)
+
+
+def total(rows: Sequence[Row]) -> tuple[int, float]:
+    """Return bytes and seconds of as many launches of each row as a step uses such matrices."""
+    seconds = sum((row.layer_uses or 0) * (row.time_median_s or 0.0) for row in rows)
+    return sum((row.layer_uses or 0) * (row.bytes_moved or 0) for row in rows), seconds
+
+
+def _step_total(rows: Sequence[Row], names: Sequence[str]) -> Iterator[str]:
+    """Yield the line of one setting; none where nothing was measured, and no sum where a matrix is missing."""
+    first = rows[0]
+    label = " ".join(filter(None, (first.backend, first.number_format, first.variant)))
+    measured = {matrix_of(row): row for row in rows if adds_up(row)}
+    if not measured:
+        return
+    if missing := [name for name in names if name not in measured]:
+        yield f"{label}: no sum, for {', '.join(missing)} {'was' if len(missing) == 1 else 'were'} not measured"
+        return
+    moved, seconds = total(list(measured.values()))
+    cached = [name for name, row in measured.items() if row.regime in ("cache", "mixed")]
+    suspect = [name for name, row in measured.items() if row.status != "ok"]
+    yield (
+        f"{label}: {moved / 1e9:.4g} GB in {format_seconds(seconds)}, {moved / seconds / 1e9:.4g} GB/s"
+        + (f"; not from memory: {_all_or(cached, names)}" if cached else "")
+        + (f"; suspect: {_all_or(suspect, names)}" if suspect else "")
+    )
+
+
+def _all_or(some: Sequence[str], names: Sequence[str]) -> str:
+    return "all" if len(some) == len(names) else ", ".join(some)

@@ -1,0 +1,133 @@
+"""How large the arrays of a case are, and how many buffer sets launches rotate through."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bandmark.backends.base import Backend
+from bandmark.device.memory import MemoryBudget
+from bandmark.errors import UsageError
+from bandmark.judge.warnings import DRAM_FROM
+from bandmark.units import format_bytes
+from bandmark_kernels import DType, Kernel, Shape
+
+MIN_CACHES = 8
+"""Each array is at least this many last-level caches: GPUs with large caches are flat only from there on."""
+
+MIN_BYTES = 256 * 2**20
+QUICK_MIN_BYTES = 32 * 2**20
+
+MIN_TRAFFIC_S = 1e-3
+"""A launch moves at least what the peak moves in this time, so that its fixed cost stays under 0.5 %."""
+
+QUICK_MARGIN = 1.05
+"""How far above the border of the dram regime the working set of a quick case is."""
+
+ROTATED_CACHES = 5
+"""The buffer sets fill this many last-level caches, and one set more, so that none is read again while it is cached:
+as FlashInfer's benchmarks do, with a margin over the 1.7 caches from which cyclic reads run at the speed of memory."""
+
+MAX_SETS = 64
+
+MAX_LAYER_SETS = 4096
+"""The same for a model's matrices, which are small beside a cache of hundreds of MiB and are to be read from memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizing:
+    """What the size of arrays follows from."""
+
+    llc_bytes: int | None
+    peak_gbs: float | None
+    budget: MemoryBudget
+    size_bytes: int | None = None
+    """--size: bytes of each vector, or of the matrix."""
+    quick: bool = False
+
+
+def array_bytes(kernel: Kernel, sizing: Sizing, sets: int = 1) -> int:
+    """Return the bytes of each large array of a kernel, of the largest where they differ.
+
+    Args:
+        kernel: the kernel.
+        sizing: what the size follows from.
+        sets: how many sets of the arrays exist at once, where backends can't share one.
+
+    Raises:
+        UsageError: the size asked for does not fit.
+    """
+    if sizing.size_bytes is not None:
+        _check_fits(kernel, sizing.size_bytes, sets, sizing.budget)
+        return sizing.size_bytes
+    llc = sizing.llc_bytes or 0
+    traffic = MIN_TRAFFIC_S * (sizing.peak_gbs or 0) * 1e9 / kernel.traffic
+    if sizing.quick:
+        wanted = max(DRAM_FROM * QUICK_MARGIN * llc / kernel.footprint, QUICK_MIN_BYTES, traffic)
+    else:
+        wanted = max(MIN_CACHES * llc, MIN_BYTES, traffic)
+    return min(math.ceil(wanted), int(sizing.budget.default_bytes // (kernel.footprint * sets)))
+
+
+def _check_fits(kernel: Kernel, size: int, sets: int, budget: MemoryBudget) -> None:
+    per_byte = kernel.footprint * sets
+    if size * per_byte <= budget.limit_bytes:
+        return
+    raise UsageError(
+        f"--size {format_bytes(size)} needs {format_bytes(math.ceil(size * per_byte))} for the "
+        f"{len(kernel.large) * sets} arrays of {kernel.name}, "
+        f"but {budget.explanation}: {format_bytes(budget.limit_bytes)}. "
+        f"Give --size {_rounded_down(int(budget.limit_bytes // per_byte))} or less."
+    )
+
+
+def _rounded_down(size: int) -> str:
+    """Write a size for the command line, rounded down, so that it is accepted."""
+    return f"{size >> 20}MiB" if size >= 1 << 20 else str(size)
+
+
+def shape_for(kernel: Kernel, dtype: DType, size: int) -> Shape:
+    """Return the shape whose largest arrays have at most this many bytes: whole elements, and a nearly square matrix.
+
+    Rows of 64 elements and more are a multiple of 64 elements long, so that each starts on a cache line. Attention has
+    as many columns as its heads have elements, whatever the size.
+    """
+    elements = max(1, size * 8 // kernel.element_bits(dtype))
+    if kernel.columns is not None:
+        return Shape(kernel.columns, m=max(1, elements // kernel.columns))
+    if not kernel.is_matrix:
+        return Shape(elements)
+    n = math.isqrt(elements)
+    n -= n % 64 if n >= 64 else 0
+    n = max(n - n % kernel.least_columns, kernel.least_columns)
+    return Shape(n, m=max(1, elements // n))
+
+
+def halved(kernel: Kernel, shape: Shape) -> Shape:
+    """Return a shape with half the elements; rows that are whole scale groups or heads are never cut."""
+    half = Shape(shape.n // 2) if shape.m is None else Shape(shape.n, m=max(1, shape.m // 2))
+    if half == shape and kernel.least_columns == 1:
+        half = Shape(max(1, shape.n // 2), m=shape.m)
+    return half
+
+
+def repacked_sets(kernel: Kernel, backends: Sequence[Backend]) -> int:
+    """Return how many more sets of a kernel's arrays there are because a library copies them into its own layout."""
+    return sum(backend.name == "torch" and kernel.torch.lays_out for backend in backends)
+
+
+def rotation_sets(set_bytes: int, llc_bytes: int | None, room_bytes: int, max_sets: int = MAX_SETS) -> int:
+    """Return how many buffer sets to rotate through so that every launch misses the last-level cache.
+
+    Args:
+        set_bytes: bytes of all arrays of a case.
+        llc_bytes: the last-level cache; None if unknown.
+        room_bytes: what all sets of the case may take.
+        max_sets: how many sets there may be.
+    """
+    llc = llc_bytes or 0
+    if set_bytes >= DRAM_FROM * llc:
+        return 1
+    wanted = -(-ROTATED_CACHES * llc // set_bytes) + 1
+    return max(1, min(wanted, max_sets, room_bytes // set_bytes))

@@ -1,0 +1,88 @@
+"""Columns of the tables that people see, and how figures are written in them."""
+
+from __future__ import annotations
+
+from bandmark.judge.references import REFERENCES
+from bandmark.results.case import matrix_of
+from bandmark.results.row import Row
+from bandmark.suites.base import TableColumn
+
+SHORT_DTYPES = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16"}
+
+SHORT_SYSTEMS = ("%Spark", "%5000", "%Stn")
+"""Headings of the percentages of REFERENCES, in their order."""
+
+WEIGHTS_LEGEND = "Gw/s: 10^9 weights per second; the dtype column names the format of quantized weights."
+
+BEST_LEGEND = "best: bytes / shortest time."
+
+LEGEND = (
+    "GB/s: bytes / median time; spread: distance of the quartiles over the median. "
+    "GB is 10^9 bytes; each element read or written counts once. "
+    "%Spark, %5000, %Stn: of DGX Spark's 273, RTX PRO 5000's 1344 and DGX Station's announced 8000 GB/s "
+    "(it ships with 7100). STREAM-style kernels, a variant of STREAM."
+)
+
+
+def figure(value: float | None) -> str:
+    """Write a figure with at least three digits: 1310, 231.4, 27.36, 0.00524; - for none."""
+    if value is None:
+        return "-"
+    if value < 1:
+        return f"{value:.3g}"
+    return f"{value:.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.2f}"
+
+
+def percentage(value: float | None) -> str:
+    """Write a percentage with two digits: 17, 3.5; - for none."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def spread(row: Row) -> str:
+    """Write the distance of a row's quartiles over its median; - for rows without a figure."""
+    return "-" if row.iqr_rel is None or row.verified is False else f"{100 * row.iqr_rel:.1f}%"
+
+
+def dtype(row: Row) -> str:
+    """Write the number format of a row in a few letters."""
+    return SHORT_DTYPES.get(row.number_format, row.number_format)
+
+
+BACKEND = TableColumn(title="backend", text=lambda row: row.backend, left=True)
+DTYPE = TableColumn(title="dtype", text=dtype, left=True)
+SPREAD = TableColumn(title="spread", text=spread)
+
+
+def bandwidth_columns(*, weights: bool, matrices: bool = False) -> tuple[TableColumn, ...]:
+    """Return the columns of a table of bandwidths.
+
+    Args:
+        weights: whether weights per second are shown, in place of the best figure: 80 columns have no room for both.
+        matrices: whether all rows are of a model's matrices, which are then named in the first column.
+    """
+    first = (
+        TableColumn(title="matrix", text=matrix_of, left=True)
+        if matrices
+        else TableColumn(title="kernel", text=lambda row: matrix_of(row) or row.kernel, left=True)
+    )
+    second = (
+        TableColumn(title="Gw/s", text=lambda row: figure(row.weights_per_s and row.weights_per_s / 1e9))
+        if weights
+        else TableColumn(title="best", text=lambda row: figure(row.bandwidth_best_gbs))
+    )
+    return (
+        first,
+        BACKEND,
+        DTYPE,
+        TableColumn(title="GB/s", text=lambda row: figure(row.bandwidth_gbs)),
+        second,
+        SPREAD,
+        TableColumn(title="%peak", text=lambda row: percentage(row.percent_of_peak)),
+        *map(_percent_of, SHORT_SYSTEMS, (reference.column for reference in REFERENCES)),
+    )
+
+
+def _percent_of(title: str, column: str) -> TableColumn:
+    return TableColumn(title=title, text=lambda row: percentage(row.get(column)))
