@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ MOST_SHOWN = 60
 """Characters of a cell that a message quotes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is wrong with a result file."""
 
@@ -55,10 +54,6 @@ class FaultyFile(FileError):
     def __init__(self, fault: Fault) -> None:
         super().__init__(str(fault))
         self.fault = fault
-
-
-Report = Callable[[str, Any, str], None]
-"""Takes what is wrong in one row: the column, what stands there and what should."""
 
 
 def quote(value: Any) -> str:

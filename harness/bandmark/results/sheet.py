@@ -1,4 +1,4 @@
-"""What stands in a result CSV, line by line and cell by cell, before any of it is believed?
+"""Read a result CSV line by line and cell by cell, before any of it is interpreted.
 
 The one way into a CSV: bandmark.results.files reads rows from it, bandmark.validation looks at every cell of it.
 """
@@ -14,23 +14,6 @@ from pathlib import Path
 from bandmark.errors import FileError
 from bandmark.results.faults import Fault, FaultyFile, quote
 from bandmark.results.row import columns
-
-_MARKS = (
-    (codecs.BOM_UTF8, "a byte order mark, as Windows programs write it"),
-    (codecs.BOM_UTF32_LE, "the byte order mark of UTF-32"),
-    (codecs.BOM_UTF32_BE, "the byte order mark of UTF-32"),
-    (codecs.BOM_UTF16_LE, "the byte order mark of UTF-16"),
-    (codecs.BOM_UTF16_BE, "the byte order mark of UTF-16"),
-)
-
-_KINDS = (
-    (b"PK\x03\x04", "a ZIP archive or a spreadsheet's own file"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"<!DOCTYPE", "a web page"),
-    (b"<html", "a web page"),
-    (b"version https://git-lfs", "a Git LFS pointer"),
-    (b"{", "JSON"),
-)
 
 FORMULAS = "=+-@\t\r"
 """Characters with which a spreadsheet lets a formula begin; no text in a result begins with one of them (OWASP, CSV
@@ -95,31 +78,22 @@ def decode(path: Path, data: bytes) -> str:
     """Return bytes as text; raises FaultyFile that says what the bytes are instead."""
     if not data:
         raise _fault(path, "the file is empty", "copy it again")
-    for mark, name in _MARKS:
-        if data.startswith(mark):
-            raise _fault(path, name, AS_WRITTEN, 1)
+    if data.startswith(codecs.BOM_UTF8):
+        raise _fault(path, "a byte order mark, as Windows programs write it", AS_WRITTEN, 1)
     if 0 in data:
-        raise _fault(path, f"a byte 0 at {data.index(0)}: {_kind(data)}", AS_WRITTEN)
+        raise _fault(path, f"a byte 0 at {data.index(0)}: binary data, or another encoding", AS_WRITTEN)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        found = f"byte {error.start} is not UTF-8 text: {_kind(data)}"
+        found = f"byte {error.start} is not UTF-8 text"
         raise _fault(path, found, AS_WRITTEN, data.count(b"\n", 0, error.start) + 1) from error
-
-
-def _kind(data: bytes) -> str:
-    """Return what a file seems to be, by its first bytes."""
-    return next((name for start, name in _KINDS if data.lstrip().startswith(start)), "another encoding, or binary")
 
 
 def _not_a_header(text: str, header: list[str], missing: list[str]) -> tuple[str, str]:
     """Return what the first line is, and what it should be."""
-    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
-        if len(header) <= 2 and text.split("\n", 1)[0].count(separator) >= 10:
-            return f"cells separated by {name}, as a spreadsheet writes them", "they take commas: " + AS_WRITTEN
-    data = text.encode()
-    if (kind := _kind(data)) != "another encoding, or binary":
-        return f"{kind}, not a bandmark result", "take the CSV itself (on a web page: the raw file)"
+    first = text.split("\n", 1)[0]
+    if len(header) <= 2 and max(map(first.count, ";\t|")) >= 10:
+        return "cells that are not separated by commas", AS_WRITTEN
     if text.startswith("<<<<<<<"):
         return "the marks of a merge conflict", "a run is never edited: take one side whole"
     lacks = ", ".join(missing[:4]) + (" and others" if len(missing) > 4 else "")

@@ -109,6 +109,7 @@ class Bandwidth(Suite):
 
     name = "bandwidth"
     row_suites = tuple(dict.fromkeys(kernel.suite for kernel in KERNELS.values()))
+    kernel_names = tuple(KERNELS)
     title = "achieved memory bandwidth of each kernel"
     metric = METRIC
 

@@ -162,6 +162,8 @@ class Suite:
     """Columns of its own, for suites that are not part of this distribution."""
     row_suites: tuple[str, ...] = ()
     """The values of the column suite that its rows have; none for the name of the suite itself."""
+    kernel_names: tuple[str, ...] = ()
+    """The values of the column kernel that its rows have."""
     in_all = True
     """Whether `--suite all` includes it."""
 

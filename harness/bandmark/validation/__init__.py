@@ -1,5 +1,5 @@
-"""Is a result file sound?
+"""Check result files.
 
-cells looks at how each one is written, rows and run at what they say together, record and samples at the JSON beside
-them. validate ties these together; what is wrong is told as bandmark.results.faults.
+cells checks how each cell is written, record the form of the JSON. replay rebuilds the rows from the record and
+compares; plausibility looks for what no honest run shows. validate ties these together.
 """

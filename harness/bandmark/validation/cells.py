@@ -1,4 +1,4 @@
-"""Is every cell of a result CSV written as bandmark writes it? Header, types, names and ranges, cell by cell."""
+"""Check that every cell of a result CSV is written as bandmark writes it: header, types, names and ranges."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bandmark import __version__
-from bandmark.publishing.schema import ENUMS
+from bandmark.backends.select import BACKENDS
 from bandmark.results.faults import Fault, quote
 from bandmark.results.row import SCHEMA, Column, Row, columns, from_cells
 from bandmark.results.sheet import AS_WRITTEN, FORMULAS, Sheet
-from bandmark_kernels import DTYPES, KERNELS
+from bandmark.suites import SUITES
+from bandmark_kernels import DTYPES
+from bandmark_kernels.core.inputs import PATTERNS
 
 FIRST_LAYOUT = "copies"
 """The last column of the first files that were published: columns after it may be missing from older files."""
 
-LONGEST = 2000
+MAX_TEXT = 2000
 """Characters of a cell; the longest sentences that bandmark writes have a few hundred."""
 
-MOST = 2**63
+MAX_INT = 2**63
 """Above every whole number that a result can hold."""
 
-PATTERNS = {
+TEXT_FORMS = {
     "run_id": (re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}"), "a start in UTC and four digits: 20261123T101500Z-3f2a"),
     "system": (re.compile(r"[a-z0-9]+(-[a-z0-9]+)*"), "lower-case letters, digits and hyphens: dgx-spark"),
     "started_utc": (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "a time in UTC: 2026-11-23T10:15:00Z"),
@@ -37,23 +39,12 @@ NOT_FINITE = ("nan", "inf")
 
 MAY_BE_ZERO = ("bytes_read", "bytes_written", "max_error", "ci95_rel", "power_w", "temperature_c")
 
+UNKNOWN_WORDS = ("n/a", "na", "nan", "null", "none", "-", "?", "unknown")
+
+FORMULA_STARTS = tuple(FORMULAS.replace("-", ""))
+
 _INT = re.compile(r"0|[1-9][0-9]*")
 _FLOAT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-][0-9]{2,3})?")
-
-_GROUPED = re.compile(r"\d{1,3}([,.' \u00a0\u202f]\d{3})+(\.\d+)?")
-
-_MANGLED = (
-    (re.compile(r"#(N/A|REF!|NAME\?|VALUE!|DIV/0!|NUM!|NULL!)|#{2,}"), "a spreadsheet's error in place of a value"),
-    (re.compile(r"(?i)n/?a|nan|null|none|nil|-+|\?|unknown|undef|missing"), "unknown is an empty cell"),
-    (re.compile(r"-\d+(\.0+)?"), "it can't be negative; unknown is an empty cell"),
-    (re.compile(r"(?i)true|false|yes|no|0|1"), "these words, in lower-case letters"),
-    (re.compile(r"\d+,\d+|\d{1,3}(\.\d{3})+,\d+"), "no comma, whatever the locale"),
-    (_GROUPED, "digits without separators"),
-    (re.compile(r"\d+(\.\d+)?E[+-]?\d+"), "the digits that a spreadsheet has rounded away"),
-    (re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|\d{1,2}-[A-Za-z]{3}(-\d+)?"), "no date: a spreadsheet made one"),
-    (re.compile(r"[\d.]+\s*[^\d\s.,eE+-].*"), "the number alone; the unit stands in the column's name"),
-)
-"""What programs and people make of a number, and what to say of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +57,13 @@ class Line:
 
 def newer(version: str | None) -> str:
     """Return what to add to a message about something unknown in a file of a newer version; else nothing."""
-    if version is None or _numbers(version) <= _numbers(__version__):
+    if version is None or version_numbers(version) <= version_numbers(__version__):
         return ""
     return f" (the file is of bandmark {version[:20]}, this is {__version__}: update bandmark)"
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def version_numbers(version: str) -> tuple[int, ...]:
+    """Return the first three numbers of a version."""
     return tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version)[:3])
 
 
@@ -175,9 +167,9 @@ def _wrong(column: Column, text: str) -> str | None:
 def _wrong_number(column: Column, text: str) -> str | None:
     whole = column.type == "int"
     if not (_INT if whole else _FLOAT).fullmatch(text) or len(text) > 25:
-        return _diagnosis(text, "a whole number" if whole else "a number with a decimal point", whole=whole)
+        return _diagnosis(text, "a whole number" if whole else "a number with a decimal point")
     value = float(text)
-    if not math.isfinite(value) or (whole and int(text) >= MOST):
+    if not math.isfinite(value) or (whole and int(text) >= MAX_INT):
         return "a number that a measurement can have"
     if column.name == "temperature_c":
         return None if -100 <= value <= 200 else "a temperature in degrees Celsius"
@@ -188,15 +180,17 @@ def _wrong_number(column: Column, text: str) -> str | None:
     return None
 
 
-def _diagnosis(text: str, wanted: str, *, whole: bool = False) -> str:
-    """Return what to say of a cell that is no number: what was made of it, if that can be told."""
+def _diagnosis(text: str, wanted: str) -> str:
+    """Return what a cell should hold that is no number, with the most frequent ways in which programs spoil one."""
     if text != text.strip():
         return f"{wanted}, without the space around it"
-    if text.startswith(("=", "+", "@")):
+    if text.startswith(FORMULA_STARTS):
         return f"{wanted}; a formula is never one"
-    if whole and _GROUPED.fullmatch(text):
-        return f"{wanted}: digits without separators"
-    return next((f"{wanted}: {said}" for mangled, said in _MANGLED if mangled.fullmatch(text)), wanted)
+    if "," in text:
+        return f"{wanted}: no comma, whatever the locale"
+    if text.lower() in UNKNOWN_WORDS:
+        return f"{wanted}: unknown is an empty cell"
+    return wanted
 
 
 def _wrong_text(name: str, text: str) -> str | None:
@@ -204,16 +198,31 @@ def _wrong_text(name: str, text: str) -> str | None:
         (text[0] in FORMULAS, "text that no spreadsheet takes for a formula"),
         (not text.isprintable(), "text on one line, without control characters or invisible ones"),
         (text != text.strip(), "the text without the space around it"),
-        (len(text) > LONGEST, f"at most {LONGEST} characters"),
-        (name in PATTERNS and not PATTERNS[name][0].fullmatch(text), PATTERNS.get(name, (None, ""))[1]),
+        (len(text) > MAX_TEXT, f"at most {MAX_TEXT} characters"),
+        (name in TEXT_FORMS and not TEXT_FORMS[name][0].fullmatch(text), TEXT_FORMS.get(name, (None, ""))[1]),
     )
     return next((wanted for wrong, wanted in faults if wrong), None) or _wrong_name(name, text)
 
 
 def _wrong_name(column: str, text: str) -> str | None:
     """Return the accepted names of a column that takes certain names only."""
-    accepted = {"kernel": tuple(KERNELS), "dtype": tuple(DTYPES)}.get(column) or ENUMS.get(column)
-    if accepted is None or text in accepted:
+    accepted = _accepted_names(column)
+    if not accepted or text in accepted:
         return None
     near = difflib.get_close_matches(text.lower(), accepted, n=1)
     return f"one of {', '.join(accepted)}" + (f" (did you mean {near[0]!r}?)" if near else "")
+
+
+def _accepted_names(column: str) -> tuple[str, ...]:
+    """Return the names that a column takes, none where it takes any text."""
+    if column == "suite":
+        return tuple(dict.fromkeys(name for suite in SUITES.values() for name in suite.row_suites or (suite.name,)))
+    if column == "kernel":
+        return tuple(dict.fromkeys(name for suite in SUITES.values() for name in suite.kernel_names))
+    if column == "dtype":
+        return tuple(DTYPES)
+    if column == "backend":
+        return BACKENDS
+    if column == "data":
+        return PATTERNS
+    return next((c.values for c in columns() if c.name == column), ())

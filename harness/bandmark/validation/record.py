@@ -1,14 +1,14 @@
-"""Is the JSON beside a result CSV a run record, and does it tell of the same run?"""
+"""Read the JSON beside a result CSV as a run record, and check its form."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterator
+from dataclasses import MISSING, fields
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from bandmark import __version__
 from bandmark.device.device import Device
@@ -16,12 +16,16 @@ from bandmark.device.machine import Machine
 from bandmark.device.peaks import Peak
 from bandmark.options import RunOptions
 from bandmark.results.faults import Fault, FaultyFile, quote
-from bandmark.results.row import SCHEMA, Row
+from bandmark.results.record import RunRecord
+from bandmark.results.row import SCHEMA
+from bandmark.results.samples import is_entry
 from bandmark.results.sheet import decode
-from bandmark.validation.cells import LONGEST, PATTERNS
+from bandmark.validation.cells import MAX_TEXT, TEXT_FORMS
 
-DEEPEST = 12
+MAX_DEPTH = 12
 """Levels of nesting; a run record has five."""
+
+T = TypeVar("T")
 
 BLOCKS = {"settings": RunOptions, "machine": Machine, "device": Device, "peak": Peak}
 """The parts of a run record that are dataclasses, by name."""
@@ -39,7 +43,7 @@ KEYS: dict[str, type] = {
     "notes": list,
     "samples": list,
 }
-"""What a run record has, and of which type; see bandmark.session.session.Session.record."""
+"""What a run record has, and of which type; see bandmark.results.record.RunRecord."""
 
 _NAMES = {str: "text", int: "a whole number", bool: "true or false", dict: "an object", list: "a list"}
 
@@ -78,11 +82,12 @@ def _whole(text: str) -> int:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        twice = next(name for i, (name, _) in enumerate(pairs) if name in dict(pairs[:i]))
-        raise ValueError(f"the key {quote(twice)} stands there twice")
-    return found
+    known: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in known:
+            raise ValueError(f"the key {quote(name)} stands there twice")
+        known[name] = value
+    return known
 
 
 def check_shape(file: Path, record: dict[str, Any]) -> list[Fault]:
@@ -111,8 +116,8 @@ def _is(value: Any, kind: type) -> bool:
 
 def _texts(place: str, value: Any, depth: int = 1) -> Iterator[Found]:
     """Yield texts that are no plain text, numbers that are none, and what lies too deep."""
-    if depth > DEEPEST:
-        yield place, "a value nested too deeply", f"at most {DEEPEST} levels"
+    if depth > MAX_DEPTH:
+        yield place, "a value nested too deeply", f"at most {MAX_DEPTH} levels"
     elif isinstance(value, dict):
         for name, inner in value.items():
             if not name.isprintable() or len(name) > 100:
@@ -122,8 +127,8 @@ def _texts(place: str, value: Any, depth: int = 1) -> Iterator[Found]:
         for i, inner in enumerate(value):
             if isinstance(inner, dict | list | str) or (isinstance(inner, float) and not math.isfinite(inner)):
                 yield from _texts(f"{place}[{i}]", inner, depth + 1)
-    elif isinstance(value, str) and not (value.isprintable() and len(value) <= LONGEST):
-        yield place, quote(value), f"text on one line, without control characters, at most {LONGEST} characters"
+    elif isinstance(value, str) and not (value.isprintable() and len(value) <= MAX_TEXT):
+        yield place, quote(value), f"text on one line, without control characters, at most {MAX_TEXT} characters"
     elif isinstance(value, float) and not math.isfinite(value):
         yield place, quote(value), "a number that a measurement can have"
 
@@ -144,6 +149,10 @@ def _blocks(record: dict[str, Any]) -> Iterator[Found]:
     for i, note in enumerate(record["notes"]):
         if not isinstance(note, str):
             yield f"notes[{i}]", quote(note), "text"
+    for i, entry in enumerate(record["samples"]):
+        if not is_entry(entry):
+            wanted = "backend, kernel, dtype, launches_per_sample and seconds_per_launch (positive numbers) of a case"
+            yield f"samples[{i}]", quote(entry), wanted
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -168,46 +177,27 @@ def _type_name(hint: Any) -> str:
 
 def _times(record: dict[str, Any]) -> Iterator[Found]:
     for name in ("run_id", "system", "bandmark_version"):
-        pattern, wanted = PATTERNS[name]
+        pattern, wanted = TEXT_FORMS[name]
         if not pattern.fullmatch(record[name]):
             yield name, quote(record[name]), wanted
-    pattern, wanted = PATTERNS["started_utc"]
+    pattern, wanted = TEXT_FORMS["started_utc"]
     for name in ("started_utc", "finished_utc"):
         if not pattern.fullmatch(record[name]):
             yield name, quote(record[name]), wanted
 
 
-def check_agreement(file: Path, record: dict[str, Any], rows: Sequence[Row]) -> list[Fault]:
-    """Return where the JSON tells of another run than the CSV."""
-    found: dict[str, Found] = {}
-    for row in rows:
-        for place, value, right, column in _pairs(record, row):
-            if value != right:
-                wanted = f"{quote(right)}, as the column {column} of the CSV has it"
-                found.setdefault(place, (place, quote(value), wanted))
-    return [Fault(file=file, column=place, found=what, wanted=wanted) for place, what, wanted in found.values()]
+def to_record(record: dict[str, Any]) -> RunRecord:
+    """Return a record that `check_shape` accepts as a typed one; keys of other versions are left out."""
+    blocks: dict[str, Any] = {
+        name: _block(kind, record[name]) for name, kind in BLOCKS.items() if kind is not RunOptions
+    }
+    return RunRecord(**{name: blocks.get(name, record[name]) for name in KEYS})
 
 
-def _pairs(record: dict[str, Any], row: Row) -> Iterator[tuple[str, Any, Any, str]]:
-    """Yield what stands in both files: the place in the JSON, its value, the row's, and the row's column."""
-    for name in ("schema", "run_id", "system", "bandmark_version"):
-        yield name, record[name], getattr(row, name), name
-    yield "device.name", record["device"].get("name"), row.device, "device"
-    if "llc_bytes" in record["device"]:
-        yield "device.llc_bytes", record["device"]["llc_bytes"], row.llc_bytes, "llc_bytes"
-    if "data" in record["settings"] and row.data is not None:
-        yield "settings.data", record["settings"]["data"], row.data, "data"
-    peak = record["peak"]
-    yield "peak.gbs", _nine(peak.get("gbs")), row.peak_gbs, "peak_gbs"
-    yield "peak.source", peak.get("source") or None, row.peak_source, "peak_source"
-    facts = record["backends"].get(row.backend)
-    if facts is None:
-        yield f"backends.{row.backend}", None, row.backend, "backend"
-    else:
-        yield f"backends.{row.backend}.version", facts["version"], row.backend_version, "backend_version"
-        yield f"backends.{row.backend}.driver", facts.get("driver"), row.driver, "driver"
+def _block(kind: type[T], values: dict[str, Any]) -> T:
+    known = {f.name: values.get(f.name, f.default) for f in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: None if value is MISSING else _tupled(value) for name, value in known.items()})
 
 
-def _nine(value: float | None) -> float | None:
-    """Round as the CSV does."""
-    return None if value is None else float(f"{value:.9g}")
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,6 +1,6 @@
-"""Is a result file sound: form, relations, raw samples, and the company it keeps?
+"""Check result files: their form, their rows against the record, and the folder that they are in.
 
-Every fault is found that can be found at once, each with file, line, column, what stands there and what should.
+Everything that is wrong is found at once, each with file, line, column, what stands there and what should.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from bandmark.errors import FileError, UsageError
+from bandmark.results.case import CaseId
 from bandmark.results.faults import Fault, FaultyFile, printable, quote
 from bandmark.results.privacy import check_private
+from bandmark.results.record import RunRecord
 from bandmark.results.row import Row
 from bandmark.results.sheet import read_bytes, read_sheet
 from bandmark.validation.cells import Line, check_cells
-from bandmark.validation.record import check_agreement, check_shape, read_record
-from bandmark.validation.run import check_rows
-from bandmark.validation.samples import check_samples
+from bandmark.validation.plausibility import check_record, check_rows
+from bandmark.validation.record import check_shape, read_record, to_record
+from bandmark.validation.replay import replay
 
 LARGEST = 64 * 2**20
 """Bytes of a file; an hour's run has less than a tenth of it."""
@@ -111,10 +113,20 @@ def check_pair(checked: Checked, csv: bytes, json: bytes) -> None:
         checked.faults += faults
         return
     checked.record = record
-    checked.faults += check_agreement(checked.json, record, checked.rows)
     if all(line.result for line in lines) and lines:
-        readable = [(line.line, line.result) for line in lines if line.result is not None]
-        checked.faults += check_samples(checked.json, record, readable, checked.csv)
+        read = [(line.line, line.result) for line in lines if line.result is not None]
+        _check_run(checked, to_record(record), read)
+
+
+def _check_run(checked: Checked, record: RunRecord, rows: list[tuple[int, Row]]) -> None:
+    """Rebuild the rows from the record, and look for what no honest run shows."""
+    wrong: dict[tuple[int, str], Fault] = {}
+    for line, row, column, found, wanted in (*replay(record, rows), *check_rows(record, rows)):
+        case = CaseId.of(row).label
+        wrong.setdefault((line, column), Fault(checked.csv, found, wanted, line=line, column=column, case=case))
+    checked.faults += wrong.values()
+    for place, found, wanted in check_record(record, [row for _, row in rows]):
+        checked.faults.append(Fault(checked.json, found, wanted, column=place))
 
 
 def _check_csv(checked: Checked, data: bytes) -> list[Line]:
@@ -126,8 +138,23 @@ def _check_csv(checked: Checked, data: bytes) -> list[Line]:
         return []
     lines, faults = check_cells(sheet)
     checked.rows = [line.result for line in lines if line.result is not None]
-    checked.faults += [*faults, *check_rows(checked.csv, lines)]
+    checked.faults += [*faults, *_repeated(checked.csv, lines)]
     return lines
+
+
+def _repeated(file: Path, lines: Iterable[Line]) -> Iterator[Fault]:
+    """Yield rows whose case another row has, and rows of another run than the first."""
+    first: dict[CaseId, int] = {}
+    run = None
+    for line, row in ((line.line, line.result) for line in lines if line.result is not None):
+        case = CaseId.of(row)
+        run = run or row
+        if (before := first.setdefault(case, line)) != line:
+            yield Fault(file, f"the case of line {before} again", "one row for each case", line=line, case=case.label)
+        for name in ("run_id", "system", "schema", "bandmark_version", "data"):
+            if row.get(name) != run.get(name):
+                wanted = f"{quote(run.get(name))}, as in the first row: a result file holds one run"
+                yield Fault(file, quote(row.get(name)), wanted, line=line, column=name, case=case.label)
 
 
 def _read(checked: Checked, file: Path) -> bytes | None:

@@ -1,0 +1,158 @@
+"""What no honest run shows: figures beyond physics, settings that contradict rows, samples that no clock took."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from bandmark import __version__
+from bandmark.device.peaks import find_peak
+from bandmark.results.case import CaseId
+from bandmark.results.faults import quote
+from bandmark.results.record import RunRecord
+from bandmark.results.row import Row
+from bandmark.results.samples import Entries
+from bandmark.validation.replay import Difference, written
+
+MAX_MEMORY_GBS = 50_000.0
+"""Above any memory of one device; the fastest announced has 22 000 GB/s."""
+
+MAX_THREAD_GBS = 100.0
+"""Above what one core moves to or from memory: 40 GB/s on current server cores, under 100 on Apple's."""
+
+MAX_TICK_NS = 10_000
+"""Device event clocks tick in steps of up to 2 us, hosts' in less; a coarser one cannot time windows."""
+
+MIN_PATTERN = 10
+"""Samples from which a pattern among them is no chance."""
+
+ABOVE_PHYSICS = 1.25
+"""Times the published peak of the device: no memory is overclocked so far."""
+
+DAY = timedelta(days=1)
+"""Grace for clocks: a board without a battery corrects its clock while it runs."""
+
+RecordDifference = tuple[str, str, str]
+"""Place in the JSON, what stands there, and what should."""
+
+
+def check_rows(record: RunRecord, rows: Sequence[tuple[int, Row]]) -> Iterator[Difference]:
+    """Yield what is implausible about single rows, given the machine and the settings of the run."""
+    entries = Entries(record.samples)
+    first: dict[tuple[float, ...], str] = {}
+    for line, row in rows:
+        yield from ((line, row, *found) for found in _beyond_physics(row, record))
+        yield from ((line, row, *found) for found in _against_settings(row, record))
+        yield from ((line, row, *found) for found in _started(row, record))
+        seconds = entries.seconds(row)
+        if why := _computed(seconds, row.launches_per_sample or 1):
+            wanted = f"measured times: {why}, as of a simulated or much too coarse clock"
+            yield line, row, "time_median_s", written(row.time_median_s), wanted
+        elif len(seconds) >= 3 and (other := first.setdefault(seconds, CaseId.of(row).label)) != CaseId.of(row).label:
+            wanted = f"samples of its own: those in the JSON are {other}'s, every one"
+            yield line, row, "time_median_s", written(row.time_median_s), wanted
+
+
+def _beyond_physics(row: Row, record: RunRecord) -> Iterator[tuple[str, str, str]]:
+    gbs = row.bandwidth_gbs
+    if gbs is None or row.regime != "dram" or row.status != "ok":
+        return
+    limit, reason = MAX_MEMORY_GBS, "no memory moves"
+    if row.threads:
+        limit, reason = min(limit, MAX_THREAD_GBS * row.threads), f"{row.threads} threads move at most"
+    published = find_peak(record.device).gbs
+    if published is not None and ABOVE_PHYSICS * published < limit:
+        limit, reason = ABOVE_PHYSICS * published, f"{published:g} GB/s is published for {row.device}, which allows"
+    if gbs > limit:
+        yield "bandwidth_gbs", written(gbs), f"less: {reason} {limit:g} GB/s"
+    claims_published = (row.peak_source or "").startswith("published") and row.bandmark_version == __version__
+    if claims_published and row.peak_gbs != published:
+        yield "peak_gbs", written(row.peak_gbs), f"{written(published)}, which is published for {row.device}"
+
+
+def _against_settings(row: Row, record: RunRecord) -> Iterator[tuple[str, str, str]]:
+    """Yield where a row contradicts what was asked for, or the machine that is said to have run it."""
+    settings, machine = record.settings, record.machine
+    for column, name in (("kernel", "kernels"), ("backend", "backends"), ("dtype", "dtypes")):
+        named, value = settings.get(name), row.get(column)
+        own_dtype = column == "dtype" and row.suite not in ("stream", "gemv")
+        quantized = column == "dtype" and row.weight_format is not None
+        if named and "all" not in named and value not in named and not own_dtype and not quantized:
+            yield column, quote(value), f"one of settings.{name}: {', '.join(map(str, named))}"
+    if row.threads is not None:
+        limit = settings.get("threads") or machine.cpu_usable
+        if row.threads > max(limit, machine.cpu_count):
+            yield "threads", str(row.threads), f"at most {limit}, as settings and machine of the JSON have it"
+    memory = record.device.memory_bytes
+    if memory and row.working_set_bytes and row.bandwidth_gbs and row.working_set_bytes > memory:
+        yield "working_set_bytes", str(row.working_set_bytes), f"at most the device's memory of {memory} bytes"
+
+
+def _started(row: Row, record: RunRecord) -> Iterator[tuple[str, str, str]]:
+    begin, end = _utc(record.started_utc), _utc(record.finished_utc)
+    started = _utc(row.started_utc) if row.started_utc else begin
+    if begin and end and (started is None or not begin - DAY <= started <= end + DAY):
+        wanted = f"a time during the run, {record.started_utc} to {record.finished_utc}"
+        yield "started_utc", quote(row.started_utc), wanted
+
+
+def _computed(seconds: Sequence[float], launches: int) -> str | None:
+    """Return why samples were computed and not measured: equal, repeated, or by a rule; None if they may be real."""
+    if len(seconds) < MIN_PATTERN:
+        return None
+    windows = [round(s * launches * 1e9) for s in seconds]
+    if len(set(seconds)) <= 2:
+        return f"{len(seconds)} samples have {len(set(seconds))} different times"
+    if any(list(seconds) == (list(seconds[:k]) * len(seconds))[: len(seconds)] for k in _periods(seconds)):
+        return "the samples repeat themselves"
+    if len({b - a for a, b in pairwise(windows)}) == 1:
+        return "every sample differs from the one before by the same time"
+    tick = math.gcd(*windows)
+    return f"all windows are multiples of {tick / 1e3:g} us" if tick >= MAX_TICK_NS else None
+
+
+def _periods(seconds: Sequence[float]) -> Iterator[int]:
+    """Yield the distances at which the first two samples stand again, up to half of all."""
+    yield from (k for k in range(1, len(seconds) // 2 + 1) if seconds[k : k + 2] == seconds[:2])
+
+
+def check_record(record: RunRecord, rows: Sequence[Row]) -> Iterator[RecordDifference]:
+    """Yield what is implausible about a run as a whole: its times, its length, samples without a row."""
+    named, begin, end = _utc(record.run_id[:16], "%Y%m%dT%H%M%SZ"), _utc(record.started_utc), _utc(record.finished_utc)
+    for place, time, text in (
+        ("run_id", named, record.run_id),
+        ("started_utc", begin, record.started_utc),
+        ("finished_utc", end, record.finished_utc),
+    ):
+        if time is None:
+            yield place, quote(text), "days and hours that exist"
+    if named and begin and end:
+        yield from _order(record, named, begin, end)
+    owned = {id(entry) for row in rows for entry in Entries(record.samples).of(row)}
+    for i, entry in enumerate(record.samples):
+        if id(entry) not in owned:
+            case = " ".join(str(entry[name]) for name in ("backend", "kernel", "dtype"))
+            yield f"samples[{i}]", f"samples of {quote(case)}", "a row in the CSV with times"
+
+
+def _order(record: RunRecord, named: datetime, begin: datetime, end: datetime) -> Iterator[RecordDifference]:
+    if named != begin:
+        yield "started_utc", quote(record.started_utc), f"{named:%Y-%m-%dT%H:%M:%SZ}, as run_id has it"
+    if end < begin:
+        yield "finished_utc", quote(record.finished_utc), "not before started_utc"
+        return
+    if begin > datetime.now(UTC) + DAY:
+        yield "started_utc", quote(record.started_utc), "a time that has come"
+    took = sum(sum(e["seconds_per_launch"]) * e["launches_per_sample"] for e in record.samples)
+    run_s = (end - begin).total_seconds()
+    if took > 1.1 * run_s + 2:
+        yield "samples", f"{took:.0f} s of samples in a run of {run_s:.0f} s", "samples that the run had time for"
+
+
+def _utc(text: str, pattern: str = "%Y-%m-%dT%H:%M:%SZ") -> datetime | None:
+    try:
+        return datetime.strptime(text, pattern).replace(tzinfo=UTC)
+    except ValueError:
+        return None
