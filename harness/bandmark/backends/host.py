@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Sequence
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from bandmark.device.memory import MemoryBudget, available_bytes, host_budget
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 ALIGNMENT = 4096
 """Operands start on a page."""
+
+PROBE_BYTES = 128 * 2**20
+"""Least bytes that are copied to find out how fast the memory is, roughly."""
+
+PROBE_COPIES = 2
 
 SPARE = 2
 """Addresses of an arena over the bytes that it is made for."""
@@ -153,8 +159,26 @@ class HostMemory:
         if operand.name in inputs.ends:
             array[-1:] = inputs.ends[operand.name]
 
+    def copy_gbs(self, llc_bytes: int | None) -> float:
+        """Return how fast all threads copy memory, roughly: what sizes are planned by where no peak is known.
+
+        The arrays are larger than the cache together, and the pages stay for the operands that come next.
+        """
+        size = int(min(max(2 * (llc_bytes or 0), 2 * PROBE_BYTES), self.budget().default_bytes)) // 2
+        room = self._room(2 * size)
+        calls = [
+            partial(room[size + lo : size + hi].__setitem__, slice(None), room[lo:hi])
+            for lo, hi in bounds(size, len(self.team))
+        ]
+        times = []
+        for _ in range(1 + PROBE_COPIES):  # the first pays for page faults
+            begin = perf_counter()
+            self.team.run(for_each(self.team, calls))
+            times.append(perf_counter() - begin)
+        return 2 * size / min(times[1:]) / 1e9
+
     def close(self) -> None:
-        """Let go of the arena."""
+        """Release the arena."""
         self._arena, self._inputs, self._sets, self._touched = None, None, [], 0
 
 

@@ -16,6 +16,7 @@ from bandmark.errors import BackendUnavailable, UsageError, first_line, unknown_
 
 if TYPE_CHECKING:
     from bandmark.backends.base import Backend
+    from bandmark.backends.host import HostMemory
     from bandmark.device.machine import Machine
     from bandmark.device.peaks import Peak
     from bandmark.device.threads import Team
@@ -113,6 +114,8 @@ class Target:
     """What to tell the user about the choice."""
     team: Team | None = None
     """The threads of a CPU's backends."""
+    memory: HostMemory | None = None
+    """The arrays of a CPU's backends."""
 
     @property
     def on_cpu(self) -> bool:
@@ -214,7 +217,7 @@ def _open_cpu(
     if problems.get("cupy") and is_installed("cupy"):
         notes.append(f"No GPU is measured: {problems['cupy']}.")
     device = machine.as_device()
-    return Target("cpu", device, opened, machine, find_peak(device, peak, read_dimms()), notes, team)
+    return Target("cpu", device, opened, machine, find_peak(device, peak, read_dimms()), notes, team, memory)
 
 
 def _open_on_cpu(name: str, machine: Machine, memory: Any, problems: dict[str, str]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,9 +12,18 @@ from bandmark.errors import UsageError, unknown_name
 from bandmark.judge import warnings as judge
 from bandmark.judge.bands import kernel_class, verdict
 from bandmark.judge.references import REFERENCES
+from bandmark.measure.sampling import StopRule
 from bandmark.results.row import Row
 from bandmark.suites.base import Case, Draft, Group, Metric, RunFacts, Suite, TableColumn, Values, runnable
-from bandmark.suites.sizing import Sizing, array_bytes, halved, repacked_sets, rotation_sets, shape_for
+from bandmark.suites.sizing import (
+    Sizing,
+    array_bytes,
+    halved,
+    max_traffic,
+    repacked_sets,
+    rotation_sets,
+    shape_for,
+)
 from bandmark.suites.table import BEST_LEGEND, LEGEND, WEIGHTS_LEGEND, bandwidth_columns
 from bandmark_kernels import (
     CACHES,
@@ -132,18 +142,27 @@ class Bandwidth(Suite):
         kernels = self.kernels(options)
         dtypes = selected_dtypes(options, default_dtypes(target, quick=options.quick))
         check_variants(options.variants, kernels, target.backends)
+        pairs = [(kernel, dtype) for kernel in kernels for dtype in kernel.dtypes_among(dtypes)]
         sizing = Sizing(
             llc_bytes=target.device.llc_bytes,
             peak_gbs=target.peak.gbs,
             budget=target.backends[0].budget(),
             size_bytes=options.size_bytes,
             quick=options.quick,
+            max_traffic_bytes=self._max_traffic(options, target, len(pairs)),
         )
-        return [
-            self._group(kernel, dtype, target.backends, sizing, options.variants)
-            for kernel in kernels
-            for dtype in kernel.dtypes_among(dtypes)
-        ]
+        return [self._group(kernel, dtype, target.backends, sizing, options.variants) for kernel, dtype in pairs]
+
+    def _max_traffic(self, options: RunOptions, target: Target, groups: int) -> float:
+        """Return the bytes that a launch may move in the time that a group has.
+
+        Only a CPU is asked how fast it copies: a launch of a default size takes a few milliseconds on a GPU.
+        """
+        if target.memory is None or options.quick or options.size_bytes is not None:
+            return math.inf
+        share_s = (options.time_limit_s or self.time_limit_s(options)) / max(1, groups)
+        copy_gbs = target.memory.copy_gbs(target.device.llc_bytes)
+        return max_traffic(copy_gbs, share_s, len(target.backends), StopRule().min_samples)
 
     def kernels(self, options: RunOptions) -> list[Kernel]:
         """Return the kernels to run; where a model's matrices are measured, gemv runs on those alone."""

@@ -22,6 +22,10 @@ QUICK_MIN_BYTES = 32 * 2**20
 MIN_TRAFFIC_S = 1e-3
 """A launch moves at least what the peak moves in this time, so that its fixed cost stays under 0.5 %."""
 
+SAMPLING_SHARE = 0.6
+"""Share of a group's time in which all its samples should fit, by the speed of a plain copy: the rest is for warm-up
+and for libraries that are slower."""
+
 QUICK_MARGIN = 1.05
 """How far above the border of the dram regime the working set of a quick case is."""
 
@@ -45,6 +49,8 @@ class Sizing:
     size_bytes: int | None = None
     """--size: bytes of each vector, or of the matrix."""
     quick: bool = False
+    max_traffic_bytes: float = math.inf
+    """Bytes that a launch may move, so that there is time for enough samples. It yields to the dram regime."""
 
 
 def array_bytes(kernel: Kernel, sizing: Sizing, sets: int = 1) -> int:
@@ -63,11 +69,23 @@ def array_bytes(kernel: Kernel, sizing: Sizing, sets: int = 1) -> int:
         return sizing.size_bytes
     llc = sizing.llc_bytes or 0
     traffic = MIN_TRAFFIC_S * (sizing.peak_gbs or 0) * 1e9 / kernel.traffic
-    if sizing.quick:
-        wanted = max(DRAM_FROM * QUICK_MARGIN * llc / kernel.footprint, QUICK_MIN_BYTES, traffic)
-    else:
-        wanted = max(MIN_CACHES * llc, MIN_BYTES, traffic)
+    smallest = max(DRAM_FROM * QUICK_MARGIN * llc / kernel.footprint, QUICK_MIN_BYTES, traffic)
+    wanted = max(MIN_CACHES * llc, MIN_BYTES, traffic)
+    if sizing.quick or sizing.max_traffic_bytes < wanted * kernel.traffic:
+        wanted = smallest if sizing.quick else max(smallest, sizing.max_traffic_bytes / kernel.traffic)
     return min(math.ceil(wanted), int(sizing.budget.default_bytes // (kernel.footprint * sets)))
+
+
+def max_traffic(copy_gbs: float, share_s: float, cases: int, samples: int) -> float:
+    """Return the bytes that a launch may move so that every case reaches a number of samples.
+
+    Args:
+        copy_gbs: how fast the memory is, roughly.
+        share_s: seconds of sampling that the group has.
+        cases: how many cases share them.
+        samples: how many each should take.
+    """
+    return SAMPLING_SHARE * share_s / (cases * samples) * copy_gbs * 1e9
 
 
 def _check_fits(kernel: Kernel, size: int, sets: int, budget: MemoryBudget) -> None:
