@@ -43,6 +43,8 @@ def run(output: str | Path | None = None, *, force: bool = False, **options: Any
     """
     path = None if output is None else Path(output)
     session = run_session(from_keywords(options), output=path, to_files=path is not None, force=force)
+    if session.save_error is not None:
+        raise session.save_error
     if session.interrupted:
         raise KeyboardInterrupt
     return to_frame(session.rows())

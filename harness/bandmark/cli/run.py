@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import tempfile
 from pathlib import Path
 
 from bandmark.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from bandmark.options import RESULTS, add_arguments, from_arguments
 from bandmark.results.case import CaseId
-from bandmark.results.files import to_csv
+from bandmark.results.files import RunFiles, to_csv
 from bandmark.results.row import Row
 from bandmark.session.session import Session, run_session
 from bandmark.show.console import LiveProgress, nowhere, show_results, talk, warn
@@ -42,12 +43,22 @@ def execute(arguments: argparse.Namespace) -> int:
         )
     rows = session.rows()
     _show(rows, to_stdout)
+    if session.save_error is not None:
+        _save_elsewhere(session)
+        raise session.save_error
     if session.csv is not None and rows:
         talk(f"wrote {session.csv} and {session.csv.with_suffix('.json')}")
     if session.interrupted:
         talk(f"interrupted after {len(rows)} rows; they are kept" if rows else "interrupted before the first row")
         return EXIT_INTERRUPTED
     return exit_code(rows, arguments.fail_below)
+
+
+def _save_elsewhere(session: Session) -> None:
+    """Write files that could not be written where they should be into the folder for temporary files."""
+    files = RunFiles(Path(tempfile.mkdtemp(prefix="bandmark-")) / f"{session.run_id}.csv")
+    files.save(session.rows(), session.record().to_json())
+    talk(f"the results are in {files.csv} and {files.json} instead; copy them from there")
 
 
 def _show_notes(session: Session) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from glob import escape as glob_escape
 from pathlib import Path
 from typing import Any
 
 from bandmark.errors import FileError
 from bandmark.results.row import SCHEMA, Row, columns, from_cells, to_cells
 from bandmark.results.sheet import read_sheet
+
+TEMPORARY = ".tmp"
 
 
 def to_csv(rows: Iterable[Row]) -> str:
@@ -26,10 +31,10 @@ def _quoted(cell: str) -> str:
 
 
 class RunFiles:
-    """The CSV and the JSON of one run, rewritten atomically as the run goes."""
+    """The CSV and the JSON of one run, rewritten together as the run goes."""
 
     def __init__(self, path: Path, *, force: bool = False) -> None:
-        """Claim the files before anything is measured.
+        """Find out, before anything is measured, that the files can be written.
 
         Raises:
             FileError: one of them exists (without force), or they can't be written.
@@ -38,22 +43,59 @@ class RunFiles:
             raise FileError(f"--output {path} must end in .csv (the JSON gets the same name), or be - for stdout.")
         self.csv = path
         self.json = path.with_suffix(".json")
+        self._may_replace = force
         for file in (self.csv, self.json):
             refuse_existing(file, force=force)
-        # Files that --force replaces stay as they are until there is something to replace them with.
-        self._claimed = not self.csv.exists()
-        write_file(self.csv, to_csv([]), replace=self._claimed)
+            _remove_stale(file)
+        _write_temporary(self.csv, to_csv([])).unlink()
 
     def save(self, rows: Sequence[Row], record: dict[str, Any]) -> None:
-        """Replace both files by these contents, each in one step; raises FileError, leaving the old contents."""
-        write_file(self.csv, to_csv(rows))
-        self._claimed = False
-        write_file(self.json, json.dumps(record, indent=1, allow_nan=False) + "\n")
+        """Replace both files, so that a kill or a full disk at any moment leaves a pair of the same state.
 
-    def discard_if_empty(self) -> None:
-        """Remove the claimed file of a run that never measured anything."""
-        if self._claimed:
-            self.csv.unlink(missing_ok=True)
+        Both are written beside their places first; then the JSON is put in place, then the CSV, with signals held. A
+        power failure between the two leaves a JSON that is one group ahead.
+
+        Raises:
+            FileError: they can't be written, or another program has made one of them meanwhile; what was there before
+                is left as it was.
+        """
+        contents = ((self.json, json.dumps(record, indent=1, allow_nan=False) + "\n"), (self.csv, to_csv(rows)))
+        temporaries: list[Path] = []
+        try:
+            for file, text in contents:
+                temporaries.append(_write_temporary(file, text))
+            with _signals_held():
+                if not self._may_replace:
+                    refuse_existing(self.json, force=False)
+                    refuse_existing(self.csv, force=False)
+                for temporary, (file, _) in zip(temporaries, contents, strict=True):
+                    os.replace(temporary, file)
+                self._may_replace = True
+        finally:
+            for temporary in temporaries:
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Deliver Ctrl-C and SIGTERM after a few steps that belong together, where the system can hold them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _remove_stale(file: Path) -> None:
+    """Remove what a run of the same name left behind when it was killed while writing."""
+    try:
+        for temporary in file.parent.glob(f".{glob_escape(file.name)}.*{TEMPORARY}"):
+            temporary.unlink(missing_ok=True)
+    except OSError:
+        return  # a folder that can't be listed or changed is reported when the file is written
 
 
 def refuse_existing(file: Path, *, force: bool) -> None:
@@ -80,27 +122,40 @@ def read_record_beside(csv: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def write_file(file: Path, content: str | bytes, *, replace: bool = True) -> None:
-    """Write a file in one step; without replace, only find out that this would work.
+def write_file(file: Path, content: str | bytes) -> None:
+    """Write a file in one step; raises FileError, and what was there before is left as it was."""
+    temporary = _write_temporary(file, content)
+    try:
+        os.replace(temporary, file)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _cannot_write(file, error) from error
 
-    Raises:
-        FileError: it can't be written; what was there before is left as it was.
-    """
+
+def _write_temporary(file: Path, content: str | bytes) -> Path:
+    """Write a file beside its place and return where; raises FileError."""
     temporary = ""
     try:
-        with tempfile.NamedTemporaryFile("wb", dir=file.parent, prefix=f".{file.stem}.", delete=False) as out:
+        prefix = f".{file.name}."
+        with tempfile.NamedTemporaryFile("wb", dir=file.parent, prefix=prefix, suffix=TEMPORARY, delete=False) as out:
             temporary = out.name
             out.write(content.encode() if isinstance(content, str) else content)
             out.flush()
             os.fsync(out.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
-        if replace:
-            os.replace(temporary, file)
-    except OSError as error:
-        raise FileError(f"can't write {file}: {error.strerror}. Free some space or choose another --output.") from error
-    finally:
+    except BaseException as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _cannot_write(file, error) from error
+        raise
+    return Path(temporary)
+
+
+def _cannot_write(file: Path, error: OSError) -> FileError:
+    if isinstance(error, FileNotFoundError):
+        return FileError(f"can't write {file}: there is no folder {file.parent}. Make it, or choose another --output.")
+    return FileError(f"can't write {file}: {error.strerror}. Free some space or choose another --output.")
 
 
 def _umask() -> int:

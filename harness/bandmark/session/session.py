@@ -14,7 +14,7 @@ from bandmark import __version__
 from bandmark.backends.select import Target, open_target
 from bandmark.device.machine import read_machine
 from bandmark.device.preflight import preflight
-from bandmark.errors import unknown_name
+from bandmark.errors import FileError, unknown_name
 from bandmark.measure.sampling import Clock, StopRule
 from bandmark.models.matrices import find_matrices
 from bandmark.options import RunOptions
@@ -50,6 +50,8 @@ class Session:
     interrupted: bool = False
     csv: Path | None = None
     """The result file, once it was written."""
+    save_error: FileError | None = None
+    """Why the last rows are not in the files, if they could not be written."""
 
     def facts(self) -> RunFacts:
         """Return what all rows have in common."""
@@ -119,18 +121,14 @@ def run_session(
         FileError: a file exists or can't be written.
     """
     files = RunFiles(output, force=force) if to_files and output else None
+    session = open_session(options)
     try:
-        session = open_session(options)
-        try:
-            if to_files and files is None:
-                files = RunFiles(Path(f"{session.run_id}.csv"))
-            on_start(session)
-            _measure(session, files, progress)
-        finally:
-            session.target.close()
+        if to_files and files is None:
+            files = RunFiles(Path(f"{session.run_id}.csv"))
+        on_start(session)
+        _measure(session, files, progress)
     finally:
-        if files:
-            files.discard_if_empty()
+        session.target.close()
     return session
 
 
@@ -146,10 +144,18 @@ def _measure(session: Session, files: RunFiles | None, progress: Progress, clock
             session.outcomes += next(outcomes)
             session.measured_groups += 1
             if files:
-                files.save(session.rows(), session.record().to_json())
-                session.csv = files.csv
+                _save(session, files)
     except KeyboardInterrupt:
         session.interrupted = True
+
+
+def _save(session: Session, files: RunFiles) -> None:
+    """Write the files; a disk that is full now may have room after the next group, so the run goes on."""
+    try:
+        files.save(session.rows(), session.record().to_json())
+        session.csv, session.save_error = files.csv, None
+    except FileError as error:
+        session.save_error = error
 
 
 def open_session(options: RunOptions) -> Session:
