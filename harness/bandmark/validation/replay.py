@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from bandmark import __version__
@@ -51,14 +51,15 @@ def replay(record: RunRecord, rows: Sequence[tuple[int, Row]]) -> Iterator[Diffe
     lines: dict[CaseId, tuple[int, Row]] = {}
     for line, row in rows:
         outcome = _outcome(row, entries)
-        if isinstance(outcome, Outcome):
-            outcomes.append(outcome)
-            lines[CaseId.of(row)] = line, row
-        else:
+        case = CaseId.of(replace(row, device=record.device.name))  # the device is compared, too
+        if not isinstance(outcome, Outcome):
             yield line, row, *outcome
+        elif case not in lines:  # a case that stands in two rows is told elsewhere
+            outcomes.append(outcome)
+            lines[case] = line, row
     for rebuilt in build_rows(outcomes, _facts(record)):
-        if (stored := lines.get(CaseId.of(rebuilt))) is not None:
-            yield from ((*stored, *difference) for difference in _differences(stored[1], rebuilt, rows))
+        line, stored = lines.pop(CaseId.of(rebuilt))
+        yield from ((line, stored, *difference) for difference in _differences(stored, rebuilt, rows))
 
 
 def _facts(record: RunRecord) -> RunFacts:
