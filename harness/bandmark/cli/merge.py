@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bandmark.errors import EXIT_OK, FileError
 from bandmark.results.files import refuse_existing
-from bandmark.results.merge import Merged, gather, merge
+from bandmark.results.merge import Merged, merge
+from bandmark.results.reading import result_files
 from bandmark.show.console import talk, talk_each
 
 
@@ -23,7 +24,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Write one CSV with the rows of all runs."""
     output = None if arguments.output == "-" else Path(arguments.output)
-    files = gather(Path(file) for file in arguments.files)
+    files = result_files(Path(file) for file in arguments.files)
     merged = merge(files, sys.stdout) if output is None else _write(files, output, force=arguments.force)
     talk_each(merged.duplicates, "duplicates")
     talk(

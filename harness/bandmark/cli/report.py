@@ -11,7 +11,7 @@ from bandmark.errors import EXIT_OK, UsageError
 from bandmark.reports import FORMS
 from bandmark.reports.runs import ReportRun, read_report
 from bandmark.results.files import refuse_existing, write_file
-from bandmark.results.merge import gather
+from bandmark.results.reading import result_files
 from bandmark.show.console import talk, talk_each
 
 
@@ -28,7 +28,7 @@ def execute(arguments: argparse.Namespace) -> int:
     form, output = _form(arguments.form, arguments.output)
     if output is not None:
         refuse_existing(output, force=arguments.force)
-    runs, duplicates = read_report(gather(Path(file) for file in arguments.files))
+    runs, duplicates = read_report(result_files(Path(file) for file in arguments.files))
     talk_each(duplicates, "copies")
     made = render(runs, form)
     if output is None:

@@ -12,9 +12,9 @@ from bandmark.errors import UsageError
 from bandmark.judge.references import REFERENCES
 from bandmark.results.case import in_order, matrix_of
 from bandmark.results.merge import plan_merge
+from bandmark.results.reading import read_bytes
 from bandmark.results.row import MEASURED, Row
 from bandmark.results.samples import Entries
-from bandmark.results.sheet import read_bytes
 from bandmark.suites.table import SHORT_DTYPES
 from bandmark.validation.record import read_record
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bandmark.errors import FileError
+from bandmark.results.reading import parse_json, read_bytes
 from bandmark.results.row import SCHEMA, Row, columns, from_cells, to_cells
 from bandmark.results.sheet import read_sheet
 
@@ -113,12 +114,12 @@ def read_record_beside(csv: Path) -> dict[str, Any]:
         FileError: the file can't be read as JSON.
     """
     file = csv.with_suffix(".json")
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not file.exists():
         return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise FileError(f"{file} can't be read as the JSON of its run: {error}. Remove it or restore it.") from error
+    try:
+        record = parse_json(file, read_bytes(file))
+    except FileError as error:
+        raise FileError(f"{error} Remove the JSON or restore it.") from error
     return record if isinstance(record, dict) else {}
 
 

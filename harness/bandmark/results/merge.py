@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +10,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO
 
-from bandmark.errors import FileError, UsageError
+from bandmark.errors import FileError
 from bandmark.results.case import CaseId
-from bandmark.results.faults import printable, quote
+from bandmark.results.faults import quote
 from bandmark.results.files import read_rows, to_csv
+from bandmark.results.reading import read_bytes
 from bandmark.results.row import Row, columns
-from bandmark.results.sheet import FORMULAS, read_bytes
+from bandmark.results.sheet import FORMULAS
 
 _MAY_BE_FORMULA = re.compile(rf'(?:^|[,"\n])[{re.escape(FORMULAS)}]')
 """Occurs wherever a cell begins like a formula, and seldom elsewhere."""
@@ -50,19 +50,6 @@ class _Part:
     def results(self) -> list[Row]:
         """Return the rows."""
         return [row for row in read_rows(self.path) if row.run_id == self.run_id]
-
-
-def gather(paths: Iterable[Path]) -> list[Path]:
-    """Return the CSVs among paths and below folders, each once; raises UsageError if there is none."""
-    found: dict[Path, None] = {}
-    for path in paths:
-        if not os.path.lexists(path):
-            raise UsageError(f"{printable(str(path))} does not exist; name result CSVs, or folders that hold some.")
-        below = sorted(path.rglob("*.csv")) if path.is_dir() else [path]
-        if not below:
-            raise UsageError(f"{printable(str(path))} holds no result files (*.csv).")
-        found |= dict.fromkeys(below)
-    return list(found)
 
 
 def plan_merge(files: Iterable[Path]) -> tuple[list[_Part], list[str]]:

@@ -5,21 +5,18 @@ The one way into a CSV: bandmark.results.files reads rows from it, bandmark.vali
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from bandmark.errors import FileError
 from bandmark.results.faults import Fault, FaultyFile, quote
+from bandmark.results.reading import AS_WRITTEN, decode, read_bytes
 from bandmark.results.row import columns
 
 FORMULAS = "=+-@\t\r"
 """Characters with which a spreadsheet lets a formula begin; no text in a result begins with one of them (OWASP, CSV
 Injection)."""
-
-AS_WRITTEN = "take the file as bandmark wrote it, which is plain UTF-8 text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +59,6 @@ def read_sheet(path: Path, data: bytes | None = None) -> Sheet:
     if not text.endswith("\n"):
         raise _fault(path, "its last line has no end", "the file is truncated: copy it again", lines[-1][0])
     return Sheet(path, text, header, lines[1:])
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return what a file holds; raises FileError."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FileError(f"can't read {path}: {error.strerror}.") from error
-    except ValueError as error:  # a name with a NUL in it
-        raise FileError(f"can't read {quote(str(path))}: {error}.") from error
-
-
-def decode(path: Path, data: bytes) -> str:
-    """Return bytes as text; raises FaultyFile that says what the bytes are instead."""
-    if not data:
-        raise _fault(path, "the file is empty", "copy it again")
-    if data.startswith(codecs.BOM_UTF8):
-        raise _fault(path, "a byte order mark, as Windows programs write it", AS_WRITTEN, 1)
-    if 0 in data:
-        raise _fault(path, f"a byte 0 at {data.index(0)}: binary data, or another encoding", AS_WRITTEN)
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        found = f"byte {error.start} is not UTF-8 text"
-        raise _fault(path, found, AS_WRITTEN, data.count(b"\n", 0, error.start) + 1) from error
 
 
 def _not_a_header(text: str, header: list[str], missing: list[str]) -> tuple[str, str]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from bandmark import __version__
 from bandmark.backends.select import BACKENDS
 from bandmark.results.faults import Fault, quote
+from bandmark.results.reading import AS_WRITTEN
 from bandmark.results.row import SCHEMA, Column, Row, columns, from_cells
-from bandmark.results.sheet import AS_WRITTEN, FORMULAS, Sheet
+from bandmark.results.sheet import FORMULAS, Sheet
 from bandmark.suites import SUITES
 from bandmark_kernels import DTYPES
 from bandmark_kernels.core.inputs import PATTERNS

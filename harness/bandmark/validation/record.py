@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
@@ -16,10 +15,10 @@ from bandmark.device.machine import Machine
 from bandmark.device.peaks import Peak
 from bandmark.options import RunOptions
 from bandmark.results.faults import Fault, FaultyFile, quote
+from bandmark.results.reading import parse_json
 from bandmark.results.record import RunRecord
 from bandmark.results.row import SCHEMA
 from bandmark.results.samples import is_entry
-from bandmark.results.sheet import decode
 from bandmark.validation.cells import MAX_TEXT, TEXT_FORMS
 
 MAX_DEPTH = 12
@@ -54,40 +53,13 @@ def read_record(path: Path, data: bytes) -> dict[str, Any]:
     def fault(found: str, wanted: str, line: int | None = None) -> FaultyFile:
         return FaultyFile(Fault(file=path, line=line, found=found, wanted=wanted))
 
-    text = decode(path, data)
-    try:
-        record = json.loads(text, parse_constant=_no_number, parse_int=_whole, object_pairs_hook=_once)
-    except RecursionError as error:
-        raise fault("nested too deeply", "a run record has five levels") from error
-    except json.JSONDecodeError as error:
-        raise fault(error.msg, "the JSON is truncated or was edited: copy it again", error.lineno) from error
-    except ValueError as error:
-        raise fault(str(error), "take the JSON as bandmark wrote it") from error
+    record = parse_json(path, data)
     if not isinstance(record, dict):
         raise fault(f"{quote(record)} is no run record", "a run record is an object")
     if isinstance(schema := record.get("schema"), int) and schema > SCHEMA:
         known = f"this is bandmark {__version__}, which knows schemas up to {SCHEMA}: update bandmark"
         raise fault(f"schema {quote(schema)} is newer", known)
     return record
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no JSON number")
-
-
-def _whole(text: str) -> int:
-    if len(text) > 20:
-        raise ValueError(f"a whole number of {len(text)} digits")
-    return int(text)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    known: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in known:
-            raise ValueError(f"the key {quote(name)} stands there twice")
-        known[name] = value
-    return known
 
 
 def check_shape(file: Path, record: dict[str, Any]) -> list[Fault]:

@@ -15,16 +15,14 @@ from bandmark.errors import FileError, UsageError
 from bandmark.results.case import CaseId
 from bandmark.results.faults import Fault, FaultyFile, printable, quote
 from bandmark.results.privacy import check_private
+from bandmark.results.reading import read_bytes, walk
 from bandmark.results.record import RunRecord
 from bandmark.results.row import Row
-from bandmark.results.sheet import read_bytes, read_sheet
+from bandmark.results.sheet import read_sheet
 from bandmark.validation.cells import Line, check_cells
 from bandmark.validation.plausibility import check_record, check_rows
 from bandmark.validation.record import check_shape, read_record, to_record
 from bandmark.validation.replay import replay
-
-LARGEST = 64 * 2**20
-"""Bytes of a file; an hour's run has less than a tenth of it."""
 
 DESCRIPTION = "datapackage.json"
 """The file by which a folder of published results is known."""
@@ -83,10 +81,8 @@ def _runs(path: Path) -> Iterator[tuple[Path, Path | None]]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, hidden ones and the folder's description left out."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(place, name) for name in sorted(names) if not name.startswith(".") and name != DESCRIPTION)
+    """Yield the files below a folder but for the folder's description."""
+    yield from (file for file in walk(folder) if file.name != DESCRIPTION)
 
 
 def check_run(csv: Path) -> Checked:
@@ -163,10 +159,6 @@ def _read(checked: Checked, file: Path) -> bytes | None:
     if not os.path.lexists(file):
         other = checked.csv if file == checked.json else checked.json
         found, wanted = "missing", f"{printable(other.name)} needs it: a run is a CSV and a JSON of the same stem"
-    elif not file.is_file():
-        found, wanted = "no regular file", "a result is a CSV and a JSON"
-    elif (size := file.stat().st_size) > LARGEST:
-        found, wanted = f"{size} bytes", f"a result file has less than {LARGEST}; is it a merged one?"
     else:
         try:
             return read_bytes(file)
