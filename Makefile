@@ -4,7 +4,7 @@
 #   make bench ACCEL=cuda12          for a driver of CUDA 12 (cuda13, cuda12 or cpu; found out by default)
 #   make test TORCH="torch==2.12.0"  another torch for the tests
 #   make gpu-selftest                whether the suite works on this GPU; leaves a file for bug reports
-#   make lint | yardstick | sass | test-bench | results-docs | clean
+#   make lint | yardstick | sass | test-bench | results-docs | decode-fit | clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -23,7 +23,7 @@ SYSTEM := $(if $(OWN),--system-site-packages)
 GPU    := $(patsubst cuda%,%,$(filter cuda%,$(ACCEL)))
 EXTRAS := $(if $(filter cupy,$(OWN)),$(if $(GPU),nvml),$(if $(GPU),$(if $(filter torch,$(OWN)),cupy$(GPU),cuda$(GPU)),$(filter cpu,$(ACCEL))))
 
-.PHONY: bench gpu-selftest test lint yardstick sass test-bench results-docs clean
+.PHONY: bench gpu-selftest test lint yardstick sass test-bench results-docs decode-fit clean
 
 bench: $(VENV)/.bench-$(ACCEL)
 	$(BIN)/bandmark run $(ARGS)
@@ -50,6 +50,9 @@ test-bench: $(VENV)/.test
 
 results-docs: $(VENV)/.bench-$(ACCEL)
 	$(BIN)/python -m bandmark.publishing.schema results
+
+decode-fit: $(VENV)/.bench-$(ACCEL)
+	$(BIN)/python tools/fit_decode.py
 
 clean:
 	rm -rf $(VENV) build dist

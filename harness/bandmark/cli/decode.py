@@ -1,29 +1,28 @@
-"""bandmark decode: tokens per second of language models, here and on the three named systems."""
+"""bandmark decode: tokens per second of language models, here and on the named systems."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
+from itertools import chain
 
-from bandmark.decoding.measured import MeasuredSystem, read_systems
-from bandmark.decoding.predict import Prediction, System, predict
-from bandmark.decoding.rates_text import model_text, rates_table
+from bandmark.decoding.measured import KERNELS_FOR, MeasuredSystem, read_systems
+from bandmark.decoding.predict import NAMED, Prediction, choose, measured_system, predict, published_system
 from bandmark.decoding.step import step_of
-from bandmark.decoding.systems import NAMED, choose, measured_system, published_system
-from bandmark.decoding.validation import validate
-from bandmark.decoding.validation_text import validation_text
-from bandmark.errors import EXIT_FAILED, EXIT_OK
-from bandmark.models.catalog import find_model, find_or_read
-from bandmark.models.model import Model
-from bandmark.models.weights import DEFAULT_WEIGHTS, WeightFormat, can_have, check_format, find_format
-from bandmark.results.faults import printable_lines
+from bandmark.decoding.text import show_model, show_rates
+from bandmark.decoding.validation import load_validation, show_validation
+from bandmark.errors import EXIT_FAILED, EXIT_OK, UsageError
+from bandmark.models.config import find_or_read
+from bandmark.models.model import Model, find_model
+from bandmark.models.weights import WeightFormat, check_format, find_format
 
 SHOWN = (
     "llama-3.1-8b", "qwen3-14b", "gemma-3-27b", "qwen3-32b", "llama-3.3-70b", "qwen3-30b-a3b", "gpt-oss-20b",
     "gpt-oss-120b", "glm-4.5-air", "qwen3-235b-a22b", "deepseek-v3",
 )  # fmt: skip
 """Models of the table that is shown where none is named: small to large, dense, then mixtures of experts."""
+
+DEFAULT_WEIGHTS = ("fp16", "fp8", "nvfp4")
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
@@ -49,22 +48,24 @@ def execute(arguments: argparse.Namespace) -> int:
         return _validate(arguments.json)
     models = [find_or_read(arguments.model)] if arguments.model else shown_models(arguments.weights)
     pairs = [(model, weights) for model in models for weights in formats_of(model, arguments.weights)]
-    step_of(*pairs[0], context=arguments.context, batch=arguments.batch)  # refuses nonsense before anything is measured
-    found = predictions(arguments, pairs)
+    step_of(*pairs[0], context=arguments.context, batch=arguments.batch)  # refuses bad options before measuring
+    rates = predictions(arguments, pairs)
     if arguments.json:
-        print(json.dumps([p.as_json() for p in found], indent=1, allow_nan=False))
+        print(json.dumps([rate.as_json() for rate in rates], indent=1, allow_nan=False))
+    elif arguments.model:
+        show_model(rates)
     else:
-        sys.stdout.write(printable_lines(model_text(found) if arguments.model else rates_table(found)))
+        show_rates(rates)
     return EXIT_OK
 
 
 def _validate(as_json: bool) -> int:
-    checked = validate()
+    validation = load_validation()
     if as_json:
-        print(json.dumps(checked.as_json(), indent=1, allow_nan=False))
+        print(json.dumps(validation.as_json(), indent=1, allow_nan=False))
     else:
-        sys.stdout.write(validation_text(checked))
-    return EXIT_OK if checked.holds else EXIT_FAILED
+        show_validation(validation)
+    return EXIT_OK if validation.holds else EXIT_FAILED
 
 
 def shown_models(weights: str | None) -> list[Model]:
@@ -73,11 +74,19 @@ def shown_models(weights: str | None) -> list[Model]:
     if weights is None:
         return models
     wanted = find_format(weights)
-    return [model for model in models if can_have(model, wanted)]
+    return [model for model in models if _can_have(model, wanted)]
+
+
+def _can_have(model: Model, weights: WeightFormat) -> bool:
+    try:
+        check_format(model, weights)
+    except UsageError:
+        return False
+    return True
 
 
 def formats_of(model: Model, name: str | None) -> list[WeightFormat]:
-    """Return the format that is asked for, or those that the model is usually run in; raises UsageError."""
+    """Return the format of --weights, or those that the model is usually run in; raises UsageError."""
     if name:
         weights = find_format(name)
         check_format(model, weights)
@@ -90,29 +99,25 @@ def formats_of(model: Model, name: str | None) -> list[WeightFormat]:
 def predictions(arguments: argparse.Namespace, pairs: list[tuple[Model, WeightFormat]]) -> list[Prediction]:
     """Return the prediction of each model and format on each system, in this order."""
     formats = dict.fromkeys(weights.kernel_format for _, weights in pairs if weights.kernel_format)
-    measured, named = choose(read_or_measure(arguments, weights=tuple(formats)), arguments.system)
+    kernels = chain(*KERNELS_FOR["weights"], *KERNELS_FOR["cache"])
+    measured, named = choose(read_or_measure(arguments, tuple(kernels), tuple(formats)), arguments.system)
     published = [published_system(system) for system in named]
-
-    def systems(model: Model, weights: WeightFormat) -> list[System]:
-        return [*(measured_system(m, weights, model.name) for m in measured), *published]
-
     return [
         predict(system, model, weights, context=arguments.context, batch=arguments.batch)
         for model, weights in pairs
-        for system in systems(model, weights)
+        for system in (*(measured_system(m, weights, model.name) for m in measured), *published)
     ]
 
 
 def read_or_measure(
-    arguments: argparse.Namespace,
-    kernels: tuple[str, ...] = ("gemv", "kv", "read"),
-    weights: tuple[str, ...] = (),
+    arguments: argparse.Namespace, kernels: tuple[str, ...], weights: tuple[str, ...] = ()
 ) -> list[MeasuredSystem]:
-    """Return the systems of the results, or this machine as a quick run finds it, unless it is not asked for."""
+    """Return the systems of --results, or else this machine by a quick run, unless a named system is wanted."""
     if arguments.results:
         return read_systems(arguments.results)
     if arguments.system in [named.name for named in NAMED]:
         return []
+    # Imported here because it loads the backends' modules, which a named system needs no more than --validate.
     from bandmark.decoding.fresh import measure_here
 
     return [measure_here(kernels, weights)]

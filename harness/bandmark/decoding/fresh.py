@@ -15,10 +15,7 @@ from bandmark.suites.base import runnable
 def measure_here(kernels: Sequence[str], weights: Sequence[str] = ()) -> MeasuredSystem:
     """Measure some kernels of the table quickly; raises BandmarkError as a run does.
 
-    Args:
-        kernels: their names.
-        weights: packed formats that gemv is to be measured in. Where no library here runs any of them, it is measured
-            in the device's usual dtype, which then stands in for them.
+    gemv is measured in these quantized formats of weights, or in the device's usual dtype if no library runs any.
     """
     options = RunOptions(kernels=tuple(kernels), quick=True, weights=tuple(weights))
     if weights and not _runs_any(options):
@@ -35,18 +32,21 @@ def _runs_any(options: RunOptions) -> bool:
     """Return whether some library runs one of the quantized formats asked for."""
     session = open_session(options)
     session.target.close()
-    return bool(_quantized(session))
+    return any(_kernels(session).values())
 
 
 def _tell(session: Session) -> None:
     """Say what is about to be measured."""
-    formats = _quantized(session)
-    names = [c.columns["kernel"] for group in session.groups for c in runnable(group)]
-    kernels = [f"{n} ({', '.join(formats)})" if n == "gemv" and formats else n for n in dict.fromkeys(names)]
-    talk(f"no --results given: a quick run of {', '.join(kernels)}")
+    names = [f"{kernel} ({', '.join(formats)})" if formats else kernel for kernel, formats in _kernels(session).items()]
+    talk(f"no --results given: a quick run of {', '.join(names)}")
 
 
-def _quantized(session: Session) -> list[str]:
-    """Return the formats of quantized weights that some library runs here."""
-    formats = [c.columns["weight_format"] for group in session.groups for c in runnable(group)]
-    return list(dict.fromkeys(name for name in formats if name))
+def _kernels(session: Session) -> dict[str, list[str]]:
+    """Return the kernels that some library runs here, each with its quantized formats."""
+    kernels: dict[str, list[str]] = {}
+    for case in (case for group in session.groups for case in runnable(group)):
+        formats = kernels.setdefault(case.columns["kernel"], [])
+        weight_format = case.columns["weight_format"]
+        if weight_format and weight_format not in formats:
+            formats.append(weight_format)
+    return kernels

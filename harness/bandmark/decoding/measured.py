@@ -1,4 +1,4 @@
-"""Which bandwidth do results give for decoding? That of the GEMV in the weights' format, or of the nearest measured."""
+"""Choose the measured rows that tell how fast a machine reads weights, reads a cache and runs an optimizer."""
 
 from __future__ import annotations
 
@@ -14,8 +14,21 @@ from bandmark.models.weights import FORMATS, WeightFormat
 from bandmark.results.case import matrix_of, model_of
 from bandmark.results.files import read_record_beside, read_rows
 from bandmark.results.row import MEASURED, Row
-from bandmark.suites.model_layers import adds_up, total
+from bandmark.suites.model_layers import adds_up, setting, total
 from bandmark_kernels import DTYPES
+
+KERNELS_FOR: dict[str, tuple[tuple[str, ...], ...]] = {
+    "weights": (("gemv",),),
+    "cache": (("kv",), ("read",)),
+    "optimizer": (("adamw", "adamw_master"), ("nstream",), ("triad",)),
+}
+"""Kernels whose rows tell the bandwidth of each, the nearest in reads and writes first."""
+
+_PLAIN_FORMATS = {"float16": "fp16", "bfloat16": "bf16"}
+"""Weight formats that are dtypes."""
+
+_CLASSES = {"LPDDR": "unified", "GDDR": "card", "HBM": "hbm"}
+"""Classes of device by the start of their kind of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +51,8 @@ class MeasuredSystem:
     @property
     def device_class(self) -> str:
         """unified, card, hbm, cpu or unknown; from the rows and the catalog's kind of memory."""
-        if any(row.threads is not None or row.backend == "numpy" for row in self.rows):
+        # Rows of a GPU have no host threads.
+        if any(row.threads is not None for row in self.rows):
             return "cpu"
         kinds = {row.memory_type for row in rows_named(self.device)}
         return memory_class(kinds.pop()) if len(kinds) == 1 else "unknown"
@@ -46,29 +60,21 @@ class MeasuredSystem:
 
 def memory_class(memory_type: str) -> str:
     """Return the class of a device by its kind of memory."""
-    for start, name in (("LPDDR", "unified"), ("GDDR", "card"), ("HBM", "hbm")):
-        if memory_type.startswith(start):
-            return name
-    return "unknown"
+    return next((name for start, name in _CLASSES.items() if memory_type.startswith(start)), "unknown")
 
 
 def read_systems(files: Sequence[str | Path]) -> list[MeasuredSystem]:
     """Return the devices of some result files; raises FileError for one that is missing, damaged or empty."""
-    found: list[tuple[Row, int | None]] = []
+    rows: dict[tuple[str, str], list[Row]] = {}
+    sizes: dict[tuple[str, str], set[int]] = {}
     for file in map(Path, files):
-        memory = _memory(file)
-        rows = read_rows(file)
-        if not rows:
+        size = _memory(file)
+        if not (run := read_rows(file)):
             raise FileError(f"{file} holds no row. Name the CSV of a finished run.")
-        found += [(row, memory) for row in rows]
-    found.sort(key=lambda pair: (pair[0].system, pair[0].device))
-    groups = groupby(found, key=lambda pair: (pair[0].system, pair[0].device))
-    return [_system(*names, list(pairs)) for names, pairs in groups]
-
-
-def _system(system: str, device: str, pairs: list[tuple[Row, int | None]]) -> MeasuredSystem:
-    sizes = [memory for _, memory in pairs if memory]
-    return MeasuredSystem(system, device, tuple(row for row, _ in pairs), min(sizes, default=None))
+        for row in run:
+            rows.setdefault((row.system, row.device), []).append(row)
+            sizes.setdefault((row.system, row.device), set()).update([size] if size else [])
+    return [MeasuredSystem(*names, tuple(rows[names]), min(sizes[names], default=None)) for names in sorted(rows)]
 
 
 def _memory(csv: Path) -> int | None:
@@ -78,86 +84,80 @@ def _memory(csv: Path) -> int | None:
     return size if isinstance(size, int) and size > 0 else None
 
 
-def usable_rows(system: MeasuredSystem, *kernels: str) -> list[Row]:
-    """Return the measured rows of some kernels: of those that are plainly ok and in memory if there are such.
+def usable_rows(system: MeasuredSystem, kernels: Sequence[str]) -> list[Row]:
+    """Return the measured rows of some kernels: those from memory and plainly ok where there are such."""
+    rows = [row for row in system.rows if row.kernel in kernels and _is_measured(row)]
+    rows = [row for row in rows if row.regime == "dram"] or rows
+    return [row for row in rows if row.status == "ok"] or rows
 
-    Rows of a model's matrices are left out: one of them alone says little.
-    """
-    rows = [
-        r
-        for r in system.rows
-        if r.kernel in kernels and r.status in MEASURED and r.verified is True and r.bandwidth_gbs and r.layer is None
-    ]
-    rows = [r for r in rows if r.regime == "dram"] or rows
-    return [r for r in rows if r.status == "ok"] or rows
+
+def _is_measured(row: Row) -> bool:
+    # A row of one of a model's matrices says little on its own.
+    return row.status in MEASURED and row.verified is True and bool(row.bandwidth_gbs) and row.layer is None
 
 
 def fastest(rows: Iterable[Row], words: str = "") -> Bandwidth | None:
-    """Return the highest bandwidth of some rows, with its words; None if there is no row."""
+    """Return the highest bandwidth of some rows, described after the given words; None if there is no row."""
     best = max(rows, key=lambda row: row.bandwidth_gbs or 0.0, default=None)
     if best is None or best.bandwidth_gbs is None:
         return None
-    doubts = "" if best.regime == "dram" else ", which is not in the dram regime"
-    doubts += "" if best.status == "ok" else f", {best.status}: {best.reason}"
-    kind = best.weight_format or best.dtype
-    return Bandwidth(best.bandwidth_gbs, f"{words}{best.kernel} {kind} ({best.backend}){doubts}")
+    caveats = "" if best.regime == "dram" else ", which is not in the dram regime"
+    caveats += "" if best.status == "ok" else f", {best.status}: {best.reason}"
+    return Bandwidth(best.bandwidth_gbs, f"{words}{best.kernel} {best.number_format} ({best.backend}){caveats}")
 
 
 def weight_bandwidth(system: MeasuredSystem, weights: WeightFormat, model: str = "") -> Bandwidth:
-    """Return the bandwidth at which weights of a format are read: over a model's own matrices if they were measured.
-
-    Raises:
-        UsageError: the results have no measured GEMV row.
-    """
-    layers = [r for r in system.rows if adds_up(r) and r.verified]
-    rows = [r for r in layers if model_of(r) == model] or usable_rows(system, "gemv") or layers
-    if not rows:
-        raise UsageError(
-            f"the results of {system.system} ({system.device}) have no measured gemv row, and decoding is what a GEMV "
-            "does. Measure one: bandmark run --kernel gemv,read."
-        )
+    """Return the bandwidth at which a model's weights of a format are read; raises UsageError without a GEMV row."""
+    rows = _weight_rows(system, model)
     wanted = weights.kernel_format
-    own = [r for r in rows if wanted and (r.weight_format == wanted or _plain_dtype(r) == wanted)]
-    if own and (found := _gemv(system, own)):
-        return found
+    if matching := [row for row in rows if wanted and _format(row) == wanted]:
+        return _highest(system, matching)
     bits = min(weights.body_bits, weights.expert_bits)
-    nearest = min(abs(math.log(_bits(row) / bits)) for row in rows)
-    rows = [row for row in rows if abs(math.log(_bits(row) / bits)) == nearest]
-    found = _gemv(system, rows, f"no gemv row in {wanted or weights.name}, so of the nearest, ")
-    assert found is not None
-    return found
+    distances = [abs(math.log(_bits(row) / bits)) for row in rows]
+    least = min(distances)
+    nearest = [row for row, distance in zip(rows, distances, strict=True) if distance == least]
+    return _highest(system, nearest, f"no gemv row in {wanted or weights.name}, so of the nearest, ")
 
 
-def _gemv(system: MeasuredSystem, rows: Sequence[Row], words: str = "") -> Bandwidth | None:
+def _weight_rows(system: MeasuredSystem, model: str) -> list[Row]:
+    """Return the rows of a model's matrices, else those of one large matrix, else those of other models' matrices."""
+    matrices = [row for row in system.rows if adds_up(row) and row.verified]
+    of_model = [row for row in matrices if model_of(row) == model]
+    (kernels,) = KERNELS_FOR["weights"]
+    if rows := of_model or usable_rows(system, kernels) or matrices:
+        return rows
+    raise UsageError(
+        f"the results of {system.system} ({system.device}) have no measured gemv row, and decoding is what a GEMV "
+        "does. Measure one: bandmark run --kernel gemv,read."
+    )
+
+
+def _highest(system: MeasuredSystem, rows: Sequence[Row], words: str = "") -> Bandwidth:
     """Return the highest bandwidth of GEMV rows; of a model's matrices that of all together, as a step uses them."""
-    if any(row.layer is None for row in rows):
-        return fastest(rows, words)
-    passes = []
-    for (model, backend, form, _), group in groupby(sorted(rows, key=_setting), key=_setting):
-        own = list(group)
-        moved, seconds = total(own)
-        every = {matrix_of(row) for row in system.rows if model_of(row) == model}
-        names = "all matrices" if len(own) == len(every) else ", ".join(map(matrix_of, own))
-        said = f"{words}gemv {form} over {names} of {model} ({backend}){_doubts(own)}"
-        passes.append((len(own), Bandwidth(moved / seconds / 1e9, said)))
-    return max(passes, key=lambda found: (found[0], found[1].gbs))[1] if passes else None
+    if single := fastest((row for row in rows if row.layer is None), words):
+        return single
+    passes = [list(group) for _, group in groupby(sorted(rows, key=setting), key=setting)]
+    # A format with more of the matrices comes before one that has only a fast one.
+    most = max(map(len, passes))
+    sums = [_sum(system, group, words) for group in passes if len(group) == most]
+    return max(sums, key=lambda bandwidth: bandwidth.gbs)
 
 
-def _setting(row: Row) -> tuple[str, str, str, str]:
-    """Return what is equal among the rows of a model's matrices that add up."""
-    return model_of(row), row.backend, row.weight_format or row.dtype, row.variant or ""
+def _sum(system: MeasuredSystem, rows: Sequence[Row], words: str) -> Bandwidth:
+    """Return the bandwidth of one pass over the matrices of a model."""
+    moved, seconds = total(rows)
+    model = model_of(rows[0])
+    every = {matrix_of(row) for row in system.rows if model_of(row) == model}
+    over = "all matrices" if len(rows) == len(every) else ", ".join(map(matrix_of, rows))
+    caveats = "" if all(row.regime == "dram" for row in rows) else ", not all in the dram regime"
+    caveats += "".join(dict.fromkeys(f", {row.status}: {row.reason}" for row in rows if row.status != "ok"))
+    source = f"gemv {rows[0].number_format} over {over} of {model} ({rows[0].backend})"
+    return Bandwidth(moved / seconds / 1e9, f"{words}{source}{caveats}")
 
 
-def _doubts(rows: Sequence[Row]) -> str:
-    """Return what to say of rows that are not plainly ok and from memory."""
-    regime = "" if all(row.regime == "dram" for row in rows) else ", not all in the dram regime"
-    reasons = dict.fromkeys(f"{row.status}: {row.reason}" for row in rows if row.status != "ok")
-    return regime + "".join(f", {reason}" for reason in reasons)
-
-
-def _plain_dtype(row: Row) -> str | None:
-    """Return the weight format that an unpacked row's dtype is."""
-    return {"float16": "fp16", "bfloat16": "bf16"}.get(row.dtype) if row.weight_format is None else None
+def _format(row: Row) -> str | None:
+    """Return the weight format of a GEMV row."""
+    return row.weight_format or _PLAIN_FORMATS.get(row.dtype)
 
 
 def _bits(row: Row) -> float:
@@ -169,10 +169,10 @@ def _bits(row: Row) -> float:
 
 def cache_bandwidth(system: MeasuredSystem, weights: Bandwidth) -> Bandwidth:
     """Return the bandwidth at which a 16-bit KV cache is read: of kv, or of a plain read, or of the weights."""
-    attention = usable_rows(system, "kv")
+    attention, reads = (usable_rows(system, kernels) for kernels in KERNELS_FOR["cache"])
     return (
         fastest(row for row in attention if row.weight_format is None)
         or fastest(attention, "no kv row in 16 bits, so of ")
-        or fastest(usable_rows(system, "read"), "no kv row, so of ")
+        or fastest(reads, "no kv row, so of ")
         or Bandwidth(weights.gbs, "no kv or read row, so as the weights")
     )

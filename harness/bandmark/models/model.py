@@ -1,12 +1,33 @@
-"""How many parameters and how much cache does a language model read for each token that it generates?
+"""Shapes of language models, and the parameters and cache that follow from them.
 
-Matrices are counted from the shapes of the architecture; norms are counted as two vectors a layer, biases are left out
-(they are below 0.1 % in every model of the table). A sequence's cache is what one new token must read of it.
+Parameters are counted from the weight matrices of the architecture. Norms count as two vectors per layer. Biases are
+left out: they are below 0.1 % in every model of the table.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from bandmark.errors import unknown_name
+from bandmark.tables import read_table
+
+_CONVOLUTION = 4
+"""Taps of the convolution before linear attention, for each of its queries, keys and values."""
+
+
+class Product(NamedTuple):
+    """A matrix-vector product of a decode step: a weight matrix of m rows and n columns."""
+
+    name: str
+    m: int
+    n: int
+    uses: int
+    """How many matrices of this name a step multiplies by, in all layers."""
+    part: Literal["body", "expert", "head"] = "body"
+    """What the matrix belongs to: weight formats store these parts with different numbers of bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,50 +88,37 @@ class Model:
             return self.full_layers
         return 0 if self.window else self.attention_layers
 
-    @property
-    def attention_parameters(self) -> int:
-        """Parameters of one attention layer's matrices."""
-        if self.kv_rank:
-            return self._latent_parameters()
-        width = self.heads * self.head_dim
-        return self.hidden * (width * (3 if self.output_gate else 2) + 2 * self.kv_heads * self.head_dim)
+    def products(self) -> Iterator[Product]:
+        """Yield the matrix-vector products of a decode step of one sequence, in the order of a layer."""
+        yield from _latent_attention(self) if self.kv_rank else _attention(self)
+        yield from _linear_attention(self)
+        yield from _feed_forward(self)
+        yield Product("lm_head", self.vocab, self.hidden, 1, "head")
 
-    def _latent_parameters(self) -> int:
-        """Return the parameters of an MLA layer, as in DeepSeek-V2, arXiv 2405.04434, section 2.1."""
-        queries = self.heads * (self.nope_dim + self.rope_dim)
-        q = self.q_rank * (self.hidden + queries) if self.q_rank else self.hidden * queries
-        compress = self.hidden * (self.kv_rank + self.rope_dim)
-        expand = self.kv_rank * self.heads * (self.nope_dim + self.v_dim)
-        return q + compress + expand + self.heads * self.v_dim * self.hidden
-
-    @property
-    def linear_parameters(self) -> int:
-        """Parameters of one linear-attention layer: q, k, v, gate, beta, decay, convolution of 4, and output."""
-        keys, values = self.linear_k_heads * self.linear_dim, self.linear_v_heads * self.linear_dim
-        return self.hidden * (2 * keys + 3 * values + 2 * self.linear_v_heads) + 4 * (2 * keys + values)
-
-    @property
-    def expert_parameters(self) -> int:
-        """Parameters of one routed expert."""
-        return 3 * self.hidden * self.expert_intermediate
+    def _parameters_of(self, part: str) -> int:
+        return sum(p.m * p.n * p.uses for p in self.products() if p.part == part)
 
     @property
     def body_parameters(self) -> int:
         """Parameters that every token reads, without the output matrix."""
-        attention = self.attention_layers * self.attention_parameters + self.linear_layers * self.linear_parameters
-        dense = (self.layers - self.moe_layers) * 3 * self.hidden * self.intermediate
-        moe = self.moe_layers * self.hidden * (3 * self.shared_intermediate + self.experts)
-        return attention + dense + moe + (2 * self.layers + 1) * self.hidden
+        keys, values = self.linear_k_heads * self.linear_dim, self.linear_v_heads * self.linear_dim
+        convolutions = self.linear_layers * _CONVOLUTION * (2 * keys + values)
+        return self._parameters_of("body") + convolutions + (2 * self.layers + 1) * self.hidden
 
     @property
     def head_parameters(self) -> int:
         """Parameters of the output matrix."""
-        return self.vocab * self.hidden
+        return self._parameters_of("head")
 
     @property
     def embedding_parameters(self) -> int:
         """Parameters of the embedding where it is a matrix of its own; a token reads one row of it."""
         return 0 if self.tied else self.vocab * self.hidden
+
+    @property
+    def expert_parameters(self) -> int:
+        """Parameters of one routed expert."""
+        return 3 * self.hidden * self.expert_intermediate
 
     @property
     def routed_parameters(self) -> int:
@@ -125,19 +133,11 @@ class Model:
     @property
     def active_parameters(self) -> int:
         """Parameters that one token reads: body, its experts and the output matrix, not the embedding's other rows."""
-        chosen = self.moe_layers * self.experts_per_token * self.expert_parameters
-        return self.body_parameters + chosen + self.head_parameters
-
-    @property
-    def is_moe(self) -> bool:
-        """Whether it has routed experts."""
-        return self.experts > 0
+        return self.body_parameters + self._parameters_of("expert") + self.head_parameters
 
     def experts_read(self, batch: int) -> float:
         """Return how many experts of a layer a batch reads on average, if each token chooses evenly and alone."""
-        if not self.experts:
-            return 0.0
-        return self.experts * (1 - (1 - self.experts_per_token / self.experts) ** batch)
+        return self.experts * (1 - (1 - self.experts_per_token / max(1, self.experts)) ** batch)
 
     def _kv_values_per_layer(self) -> int:
         """Return the cached values of a token in one layer: keys and values, or the latent vector of MLA."""
@@ -150,9 +150,70 @@ class Model:
     def kv_bytes(self, context: int, kv_bits: float = 16) -> float:
         """Return the bytes of cache that a token reads after a context: all of it, or the window's part."""
         sliding = self.attention_layers - self.whole_context_layers
-        seen = self.whole_context_layers * context + sliding * min(context, self.window or context)
-        return seen * self._kv_values_per_layer() * kv_bits / 8
+        tokens = self.whole_context_layers * context + sliding * min(context, self.window or context)
+        return tokens * self._kv_values_per_layer() * kv_bits / 8
 
     def state_bytes(self) -> int:
         """Return the bytes that linear attention moves for a token: its float32 state, read and written."""
         return 2 * 4 * self.linear_layers * self.linear_v_heads * self.linear_dim**2
+
+
+def _attention(model: Model) -> Iterator[Product]:
+    width = model.heads * model.head_dim
+    gate = width if model.output_gate else 0
+    qkv = width + gate + 2 * model.kv_heads * model.head_dim
+    yield Product("qkv", qkv, model.hidden, model.attention_layers)
+    yield Product("o", model.hidden, width, model.attention_layers)
+
+
+def _latent_attention(model: Model) -> Iterator[Product]:
+    """Yield the products of multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1).
+
+    "kv_b" stands for the products by which each head moves its query and its result between the cache's rank and its
+    own width: as many weights, read once.
+    """
+    layers, heads, compressed = model.attention_layers, model.heads, model.kv_rank + model.rope_dim
+    queries = heads * (model.nope_dim + model.rope_dim)
+    if model.q_rank:
+        yield Product("qkv_a", model.q_rank + compressed, model.hidden, layers)
+        yield Product("q_b", queries, model.q_rank, layers)
+    else:
+        yield Product("q", queries, model.hidden, layers)
+        yield Product("kv_a", compressed, model.hidden, layers)
+    yield Product("kv_b", heads * (model.nope_dim + model.v_dim), model.kv_rank, layers)
+    yield Product("o", model.hidden, heads * model.v_dim, layers)
+
+
+def _linear_attention(model: Model) -> Iterator[Product]:
+    """Yield the products of a gated delta rule: query, key, value and gate; beta and decay; output."""
+    keys, values = model.linear_k_heads * model.linear_dim, model.linear_v_heads * model.linear_dim
+    yield Product("linear qkvz", 2 * keys + 2 * values, model.hidden, model.linear_layers)
+    yield Product("linear ba", 2 * model.linear_v_heads, model.hidden, model.linear_layers)
+    yield Product("linear o", model.hidden, values, model.linear_layers)
+
+
+def _feed_forward(model: Model) -> Iterator[Product]:
+    hidden, routed = model.hidden, model.moe_layers
+    dense = model.layers - routed
+    yield Product("gate_up", 2 * model.intermediate, hidden, dense)
+    yield Product("down", hidden, model.intermediate, dense)
+    yield Product("router", model.experts, hidden, routed)
+    chosen = routed * model.experts_per_token
+    yield Product("expert gate_up", 2 * model.expert_intermediate, hidden, chosen, "expert")
+    yield Product("expert down", hidden, model.expert_intermediate, chosen, "expert")
+    yield Product("shared gate_up", 2 * model.shared_intermediate, hidden, routed)
+    yield Product("shared down", hidden, model.shared_intermediate, routed)
+
+
+@lru_cache(maxsize=1)
+def load_models() -> dict[str, Model]:
+    """Return the models of data/models.csv by name, in file order."""
+    return {model.name: model for model in read_table("models.csv", Model)}
+
+
+def find_model(name: str) -> Model:
+    """Return a model of the table; raises UsageError with the nearest name and all of them."""
+    models = load_models()
+    if name.lower() not in models:
+        raise unknown_name("model", name, models)
+    return models[name.lower()]

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -73,6 +73,29 @@ def console(file: TextIO) -> Console:
 def escape(text: str) -> str:
     """Return text that is shown as it stands: no markup of rich's, and nothing that a terminal obeys but line ends."""
     return markup.escape(printable_lines(text))
+
+
+def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> Table:
+    """Return a table of text cells whose first columns are aligned to the left and the others to the right."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for number, name in enumerate(header):
+        table.add_column(escape(name), justify="left" if number < left else "right", no_wrap=True)
+    for cells in rows:
+        table.add_row(*map(escape, cells))
+    return table
+
+
+def print_parts(parts: Iterable[Table | str]) -> None:
+    """Print tables and paragraphs on stdout: off a terminal a paragraph is one line, and a table is never squeezed."""
+    for part in parts:
+        out = console(sys.stdout)
+        if isinstance(part, str):
+            out.print(escape(part), soft_wrap=not out.is_terminal)
+        else:
+            # Names and figures stay whole: a terminal that is too narrow wraps the lines.
+            natural = out.measure(part, options=out.options.update(max_width=10_000)).maximum
+            out.size = out.size._replace(width=max(out.width, natural))
+            out.print(part)
 
 
 def show_results(results: Sequence[Row], file: TextIO | None = None) -> None:

@@ -193,9 +193,9 @@ def step_totals(rows: Sequence[Row]) -> list[str]:
     """Return a line for each model, backend and format: bytes, time and bandwidth of one step's matrices."""
     lines = []
     for model in _models(rows):
-        own = sorted((row for row in rows if model_of(row) == model), key=_setting)
+        own = sorted((row for row in rows if model_of(row) == model), key=setting)
         names = list(dict.fromkeys(matrix_of(row) for row in rows if model_of(row) == model))
-        sums = [line for _, group in groupby(own, key=_setting) for line in _step_total(list(group), names)]
+        sums = [line for _, group in groupby(own, key=setting) for line in _step_total(list(group), names)]
         if sums:
             lines.append(f"One decode step's matrices of {model}, one after the other, at the median times above:")
             lines += [*sums, REST_OF_STEP]
@@ -206,9 +206,9 @@ def _models(rows: Sequence[Row]) -> list[str]:
     return [model for model in dict.fromkeys(model_of(row) for row in rows) if model]
 
 
-def _setting(row: Row) -> tuple[str, ...]:
+def setting(row: Row) -> tuple[str, ...]:
     """Return what is equal among the rows that add up."""
-    return (row.device, row.backend, row.dtype, row.weight_format or "", row.variant or "")
+    return (model_of(row), row.device, row.backend, row.dtype, row.weight_format or "", row.variant or "")
 
 
 def adds_up(row: Row) -> bool:

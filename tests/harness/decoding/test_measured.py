@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bandmark.decoding.measured import (
+    KERNELS_FOR,
     MeasuredSystem,
     cache_bandwidth,
     memory_class,
@@ -20,6 +21,7 @@ from bandmark.errors import FileError, UsageError
 from bandmark.models.weights import FORMATS
 from bandmark.results.files import RunFiles
 from bandmark.results.row import Row
+from bandmark_kernels import KERNELS
 from fakes import make_result
 
 
@@ -74,7 +76,7 @@ def test_memory_before_cache_and_ok_before_suspect() -> None:
     """A row whose matrix fits the cache, or that is suspect, counts only where there is no better, and says so."""
     fast, slow = row("gemv", 900, regime="cache"), row("gemv", 100)
     suspect = row("gemv", 500, status="suspect", reason="the clock changed")
-    assert usable_rows(system(fast, slow, suspect), "gemv") == [slow]
+    assert usable_rows(system(fast, slow, suspect), ("gemv",)) == [slow]
     assert "not in the dram regime" in weight_bandwidth(system(fast), FORMATS["fp8"]).words
     assert "the clock changed" in weight_bandwidth(system(suspect), FORMATS["fp8"]).words
 
@@ -96,7 +98,7 @@ def test_cache_bandwidth_in_words() -> None:
 def test_classes_of_devices() -> None:
     """Host rows are a CPU's; a GPU's class is its kind of memory in the catalog, else unknown."""
     gpu = {"backend": "cupy", "threads": None}
-    assert system(row("gemv", 1)).device_class == "cpu"
+    assert system(row("gemv", 1, threads=2)).device_class == "cpu"
     assert system(row("gemv", 1, **gpu), device="NVIDIA GB10").device_class == "unified"
     assert system(row("gemv", 1, **gpu), device="NVIDIA RTX PRO 5000 Blackwell").device_class == "card"
     assert system(row("gemv", 1, **gpu), device="NVIDIA GB300").device_class == "hbm"
@@ -117,6 +119,11 @@ def test_files_are_grouped_by_device(tmp_path: Path) -> None:
     RunFiles(tmp_path / "d.csv").save([], {})
     with pytest.raises(FileError, match="holds no row"):
         read_systems([tmp_path / "d.csv"])
+
+
+def test_the_table_of_kernels_names_kernels() -> None:
+    """Each kernel that stands for weights, a cache or the optimizer is one of the kernel table."""
+    assert {name for groups in KERNELS_FOR.values() for names in groups for name in names} <= set(KERNELS)
 
 
 def layer(name: str, uses: int, seconds: float, **changes: Any) -> Row:
@@ -141,7 +148,7 @@ def test_a_models_own_matrices_come_before_a_square_one() -> None:
     both = system(*LAYERS, square)
     assert weight_bandwidth(both, FORMATS["int8"], "tiny").gbs == pytest.approx(2.5)
     assert weight_bandwidth(both, FORMATS["int8"], "tin").gbs == weight_bandwidth(both, FORMATS["int8"]).gbs == 7.0
-    assert usable_rows(both, "gemv") == [square]
+    assert usable_rows(both, ("gemv",)) == [square]
 
 
 def test_missing_and_doubtful_matrices_are_told() -> None:
@@ -151,6 +158,13 @@ def test_missing_and_doubtful_matrices_are_told() -> None:
     found = weight_bandwidth(system(*LAYERS, missing, doubtful), FORMATS["int8"])
     assert "over qkv, lm_head, down of tiny (numpy)" in found.words
     assert found.words.endswith("(numpy), not all in the dram regime, suspect: drift")
-    # A format with more of the matrices comes before one that has only a fast one.
+    # A setting with more of the matrices comes before one that has only a fast one.
     few = layer("qkv", 3, 0.001, backend="torch")
     assert "(numpy)" in weight_bandwidth(system(*LAYERS, missing, few), FORMATS["int8"]).words
+
+
+def test_settings_do_not_add_up_together() -> None:
+    """Matrices of two models, or in two dtypes, are passes of their own: neither is counted into the other."""
+    other_model = replace(LAYERS[0], layer="small qkv")
+    other_dtype = replace(LAYERS[1], dtype="float16", time_median_s=0.01)
+    assert weight_bandwidth(system(*LAYERS, other_model, other_dtype), FORMATS["int8"]).gbs == pytest.approx(2.5)

@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 
 from bandmark.decoding.measured import MeasuredSystem
-from bandmark.decoding.optimizer import FORMS, form_of, step_bandwidth, train_steps
-from bandmark.decoding.systems import NAMED
+from bandmark.decoding.optimizer import FLOAT32, MASTER, OptimizerState, state_of, step_bandwidth, train_steps
+from bandmark.decoding.predict import NAMED
 from bandmark.errors import UsageError
-from bandmark.models.catalog import find_model, load_models
+from bandmark.models.model import find_model, load_models
 from fakes import make_result
-
-FLOAT32, MASTER = FORMS
 
 
 def system(*rows: tuple[str, str, float], **changes: Any) -> MeasuredSystem:
@@ -24,8 +22,8 @@ def system(*rows: tuple[str, str, float], **changes: Any) -> MeasuredSystem:
 
 def test_bytes_per_parameter() -> None:
     """In float32 four words are read and three written; with bf16 weights, 2 + 12 bytes are read and 12 + 2 written."""
-    assert (FLOAT32.read, FLOAT32.written, FLOAT32.moved, FLOAT32.stored) == (16, 12, 28, 16)
-    assert (MASTER.read, MASTER.written, MASTER.moved, MASTER.stored) == (14, 14, 28, 16)
+    assert (FLOAT32.read, FLOAT32.written, FLOAT32.stored) == (4 * 4, 3 * 4, 4 * 4)
+    assert (MASTER.read, MASTER.written, MASTER.stored) == (2 + 3 * 4, 3 * 4 + 2, 2 + 2 + 3 * 4)
 
 
 @pytest.mark.parametrize("name", sorted(load_models()))
@@ -39,7 +37,7 @@ def test_a_step_moves_all_parameters(name: str) -> None:
 
 
 def test_the_rows_that_stand_for_it() -> None:
-    """A row of adamw in its form comes first, then adamw in another, nstream and triad; the words say which."""
+    """A row of adamw with this state comes first, then adamw with another, nstream and triad; the words say which."""
     rows = [("adamw", "float32", 50.0), ("adamw", "bfloat16", 40.0), ("nstream", "float32", 90.0)]
     assert step_bandwidth(system(*rows), FLOAT32).gbs == 50
     assert step_bandwidth(system(*rows), MASTER).gbs == 40
@@ -50,17 +48,17 @@ def test_the_rows_that_stand_for_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "form"),
+    ("changes", "state"),
     [
-        ({"dtype": "float32"}, "float32"),
-        ({"dtype": "bfloat16"}, "bf16+master"),
-        ({"dtype": "float32", "weight_format": "bf16"}, "bf16+master"),
-        ({"kernel": "adamw_master", "dtype": "bfloat16"}, "bf16+master"),
+        ({"dtype": "float32"}, FLOAT32),
+        ({"dtype": "bfloat16"}, MASTER),
+        ({"dtype": "float32", "weight_format": "bf16"}, MASTER),
+        ({"kernel": "adamw_master", "dtype": "bfloat16"}, MASTER),
     ],
 )
-def test_the_form_of_a_row(changes: dict[str, Any], form: str) -> None:
-    """A row of adamw is of the form that its dtype, weight format or variant names."""
-    assert form_of(make_result(**{"kernel": "adamw"} | changes)) == form
+def test_the_state_of_a_row(changes: dict[str, Any], state: OptimizerState) -> None:
+    """A row whose dtype or weight format is bf16 has a float32 master copy."""
+    assert state_of(make_result(**{"kernel": "adamw"} | changes)) == state
 
 
 def test_results_that_do_not_tell() -> None:

@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bandmark.decoding.predict import System, predict
-from bandmark.decoding.spread import uncertainty
+from bandmark.decoding.measured import MeasuredSystem
+from bandmark.decoding.predict import NAMED, System, choose, measured_system, predict, published_system
+from bandmark.decoding.step import UNCERTAINTY
 from bandmark.errors import UsageError
-from bandmark.models.catalog import find_model
+from bandmark.judge.references import REFERENCES
+from bandmark.models.model import find_model
 from bandmark.models.weights import FORMATS
+from fakes import make_result
 
 SYSTEM = System(
     name="box", weight_gbs=273, cache_gbs=273, measured=False, memory_bytes=128e9, device_class="unified", source="x"
@@ -58,13 +61,13 @@ def test_times_and_shares_by_hand() -> None:
     assert found.bound == pytest.approx(1 / (weights + cache))
 
 
-def test_the_spread_is_doubled_where_nothing_was_published() -> None:
-    """For a kind of memory that no published rate covers, the spread is twice as wide."""
+def test_the_range_is_doubled_where_nothing_was_published() -> None:
+    """For a kind of memory that no published rate covers, the range is twice as wide."""
     known, unknown = (
         predict(replace(SYSTEM, device_class=c), LLAMA, FORMATS["bf16"], context=0) for c in ("unified", "hbm")
     )
-    assert known.expected / known.low == pytest.approx(uncertainty())
-    assert unknown.expected / unknown.low == pytest.approx(1 + 2 * (uncertainty() - 1))
+    assert known.expected / known.low == pytest.approx(UNCERTAINTY)
+    assert unknown.expected / unknown.low == pytest.approx(1 + 2 * (UNCERTAINTY - 1))
 
 
 def test_a_format_that_the_model_cannot_have() -> None:
@@ -73,3 +76,33 @@ def test_a_format_that_the_model_cannot_have() -> None:
         predict(SYSTEM, LLAMA, FORMATS["mxfp4-gguf"], context=0)
     plain = predict(SYSTEM, LLAMA, FORMATS["fp8"], context=0).as_json()
     assert json.loads(json.dumps(plain, allow_nan=False))["kv_bytes_per_token"] == 131072
+
+
+HERE = MeasuredSystem("my-box", "Fake GPU", (make_result(kernel="gemv", bandwidth_gbs=50.0),), 64 * 10**9)
+
+
+def test_peaks_and_memory_of_the_named_systems() -> None:
+    """The published peaks, the Station's twice: shipping and announced; memory sizes and sources from the catalog."""
+    systems = [published_system(named) for named in NAMED]
+    assert [s.weight_gbs for s in systems] == [273, 1344, 7100, 8000]
+    assert [s.memory_bytes for s in systems] == [128e9, 48e9, 252e9, 252e9]
+    assert [s.device_class for s in systems] == ["unified", "card", "hbm", "hbm"]
+    assert all(s.source and not s.measured for s in systems)
+    assert "shipping" in systems[2].notes[0] and "announced" in systems[3].notes[0]
+    assert systems[3].weight_gbs == next(r.published_gbs for r in REFERENCES if r.key == "dgx_station")
+
+
+def test_a_measured_system_says_what_was_measured() -> None:
+    """Its bandwidths are the rows', and the notes say of which kernel."""
+    system = measured_system(HERE, FORMATS["fp8"])
+    assert (system.weight_gbs, system.cache_gbs, system.measured, system.memory_bytes) == (50, 50, True, 64e9)
+    assert "no gemv row in fp8" in system.notes[0] and "no kv or read row" in system.notes[1]
+
+
+def test_one_system_by_name() -> None:
+    """Without a name all are chosen; with one, that one; an unknown one brings the nearest."""
+    assert choose([HERE], None) == ([HERE], list(NAMED))
+    assert choose([HERE], "my-box") == ([HERE], [])
+    assert choose([HERE], "dgx-spark") == ([], [NAMED[0]])
+    with pytest.raises(UsageError, match="Did you mean 'dgx-station'"):
+        choose([HERE], "dgx-statoin")

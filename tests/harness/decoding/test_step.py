@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bandmark.decoding.step import memory_bytes, step_of
+from bandmark.decoding.step import FITTED, Efficiency, Step, memory_bytes, step_of
 from bandmark.errors import UsageError
-from bandmark.models.catalog import find_model, load_models
+from bandmark.models.model import find_model, load_models
 from bandmark.models.weights import FORMATS, check_format
 
 NAMES = st.sampled_from(sorted(load_models()))
+
+
+def bound(step: Step) -> float:
+    """Return the upper bound of tokens per second at 1000 GB/s, of all sequences together."""
+    return step.batch / step.roof_s(1000)
 
 
 def test_a_step_by_hand() -> None:
     """An 8B model in bf16 after 1000 tokens reads its weights and 1000 tokens of cache."""
     step = step_of(find_model("llama-3.1-8b"), FORMATS["bf16"], context=1000)
     assert step.bytes == 2 * 7504924672 + 1000 * 131072
-    assert step.bound(273) == pytest.approx(273e9 / step.bytes)
-    assert step.bound(273, 100) == pytest.approx(1 / (step.weight_bytes / 273e9 + step.cache_bytes / 100e9))
+    assert step.roof_s(273) == pytest.approx(step.bytes / 273e9)
+    assert step.roof_s(273, 100) == pytest.approx(step.weight_bytes / 273e9 + step.cache_bytes / 100e9)
 
 
 @settings(deadline=None)
@@ -28,7 +36,7 @@ def test_more_context_is_never_faster(name: str, weights: str, context: int, mor
     """A longer context never raises the bound and never needs less memory."""
     model, fmt = find_model(name), FORMATS[weights]
     short, long = (step_of(model, fmt, context=c, batch=batch) for c in (context, context + more))
-    assert long.bound(1000) <= short.bound(1000)
+    assert bound(long) <= bound(short)
     sizes = [memory_bytes(model, fmt, context=c, batch=batch) for c in (context, context + more)]
     assert sizes[0] <= sizes[1]
 
@@ -38,8 +46,8 @@ def test_more_context_is_never_faster(name: str, weights: str, context: int, mor
 def test_a_batch_gives_more_in_all_and_less_each(name: str, context: int, batch: int) -> None:
     """One sequence more never lowers the bound of all together nor raises that of each."""
     few, more = (step_of(find_model(name), FORMATS["fp8"], context=context, batch=b) for b in (batch, batch + 1))
-    assert more.bound(1000) >= few.bound(1000) * (1 - 1e-9)
-    assert more.bound(1000) / (batch + 1) <= few.bound(1000) / batch * (1 + 1e-9)
+    assert bound(more) >= bound(few) * (1 - 1e-9)
+    assert bound(more) / (batch + 1) <= bound(few) / batch * (1 + 1e-9)
 
 
 @settings(deadline=None)
@@ -47,7 +55,7 @@ def test_a_batch_gives_more_in_all_and_less_each(name: str, context: int, batch:
 def test_narrower_weights_are_never_slower(name: str, context: int) -> None:
     """The bound follows the order of the formats' bytes."""
     model = find_model(name)
-    bounds = [step_of(model, FORMATS[f], context=context).bound(1000) for f in ("fp16", "int8", "int4", "mxfp4")]
+    bounds = [bound(step_of(model, FORMATS[f], context=context)) for f in ("fp16", "int8", "int4", "mxfp4")]
     assert bounds == sorted(bounds)
 
 
@@ -71,3 +79,46 @@ def test_numbers_that_no_step_has(context: int, batch: int, named: str) -> None:
     """A negative context or an empty batch is refused, by the option's name."""
     with pytest.raises(UsageError, match=named):
         step_of(find_model("phi-4"), FORMATS["fp16"], context=context, batch=batch)
+
+
+@settings(deadline=None)
+@given(st.floats(10, 10000), st.integers(0, 10**5), st.integers(1, 64))
+def test_never_faster_than_the_roof(gbs: float, context: int, batch: int) -> None:
+    """What is expected never beats the bytes over the bandwidth, at the peak or as measured."""
+    step = step_of(find_model("qwen3-8b"), FORMATS["int4"], context=context, batch=batch)
+    roof = step.roof_s(gbs)
+    assert FITTED.seconds(step, roof) >= roof
+    assert FITTED.seconds(step, roof, measured=True) >= roof
+
+
+def test_the_roof_holds_for_a_fast_engine() -> None:
+    """An engine that is faster than the others is still not faster than the bytes."""
+    step = step_of(find_model("qwen3-8b"), FORMATS["int4"], context=0)
+    fast = Efficiency(share=0.9, dense_layer_s=0.0, routed_layer_s=0.0, sequence_cost=0.0, engines={"fast": 0.5})
+    assert fast.seconds(step, 1.0, "fast") == 1.0 < fast.seconds(step, 1.0)
+    assert fast.seconds(step, 1.0, measured=True) == 1.0
+
+
+def test_a_time_by_hand() -> None:
+    """Bytes over the share of the bandwidth, a cost per layer, and one per further sequence and parameter."""
+    efficiency = Efficiency(share=0.5, dense_layer_s=1e-3, routed_layer_s=1e-2, sequence_cost=0.1)
+    step = Step(weight_bytes=8e9, cache_bytes=2e9, layers=10, routed=False, batch=3, active_parameters=1e9)
+    assert efficiency.seconds(step, 0.1) == pytest.approx(0.2 + 0.01 + 2 * 1e9 * 0.1 * 1e-11)
+    assert efficiency.seconds(replace(step, routed=True), 0.1) == pytest.approx(0.3 + 0.002)
+    assert efficiency.full_batch(step) == pytest.approx(1 + 8e9 / 0.5 / 1e8)
+    assert replace(efficiency, sequence_cost=0.0).full_batch(step) == math.inf
+
+
+def test_measured_bandwidth_is_nearer() -> None:
+    """A step at a measured bandwidth takes less beyond its roof than one at the peak of the same figure."""
+    step = step_of(find_model("llama-3.3-70b"), FORMATS["int4"], context=0)
+    roof = step.roof_s(200)
+    assert roof < FITTED.seconds(step, roof, measured=True) < FITTED.seconds(step, roof)
+    assert replace(FITTED, share=0.9, dense_layer_s=0).seconds(step, roof, measured=True) == roof
+
+
+def test_large_batches_are_bound_by_their_own_work() -> None:
+    """The batch at which reading is no longer the larger part is tens of sequences, and smaller in narrower formats."""
+    model = find_model("llama-3.1-8b")
+    wide, narrow = (FITTED.full_batch(step_of(model, FORMATS[f], context=0)) for f in ("bf16", "int4"))
+    assert 10 < narrow < wide < 1000

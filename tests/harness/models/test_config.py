@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandmark.errors import FileError
-from bandmark.models.catalog import find_model
-from bandmark.models.config import read_config, to_model
-from bandmark.models.model import Model
+from bandmark.models.config import find_or_read, read_config, to_model
+from bandmark.models.model import Model, find_model
 
 LLAMA: dict[str, Any] = {
     "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32,
@@ -72,7 +71,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 """Configs as the models' makers publish them, without the fields that do not concern the shape."""
 
 
-def made(values: Any) -> Model:
+def model_from(values: Any) -> Model:
     """Return the model of these fields."""
     return to_model(values, name="m", file="config.json")
 
@@ -95,7 +94,7 @@ def test_published_configs_are_the_tables_models(name: str, tmp_path: Path) -> N
 def test_missing_and_nonsensical_fields_are_named(field: str, value: Any) -> None:
     """A field that is missing or is no positive whole number is named in the error."""
     with pytest.raises(FileError, match=f"config.json: field '{field}'"):
-        made({**LLAMA, field: value})
+        model_from({**LLAMA, field: value})
 
 
 @pytest.mark.parametrize(
@@ -108,6 +107,7 @@ def test_missing_and_nonsensical_fields_are_named(field: str, value: Any) -> Non
         ({"num_experts": 8}, "num_experts_per_tok"),
         ({"num_experts": 8, "num_experts_per_tok": 9}, "num_experts_per_tok"),
         ({"num_experts": 8, "num_experts_per_tok": 2, "first_k_dense_replace": 33}, "num_hidden_layers"),
+        ({"num_experts": 8, "num_experts_per_tok": 2, "first_k_dense_replace": -1}, "at least 0"),
         ({"kv_lora_rank": 512}, "qk_nope_head_dim"),
         ({"layer_types": ["full_attention"]}, "layer_types"),
         ({"layer_types": ["sliding_attention"] * 32}, "sliding_window"),
@@ -119,7 +119,7 @@ def test_missing_and_nonsensical_fields_are_named(field: str, value: Any) -> Non
 def test_fields_that_contradict_each_other(changes: dict[str, Any], named: str) -> None:
     """What does not go together is refused, by the field's name."""
     with pytest.raises(FileError, match=named):
-        made({**LLAMA, **changes})
+        model_from({**LLAMA, **changes})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '"config"', "[" * 100000])
@@ -148,7 +148,7 @@ def test_llama_4_by_its_own_names(experts: int, every: int, billions: float) -> 
     sizes = {"hidden_size": 5120, "intermediate_size": 8192, "intermediate_size_mlp": 16384, "num_hidden_layers": 48}
     heads = {"num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 202048}
     text = {"model_type": "llama4_text", **fields, **sizes, **heads, "tie_word_embeddings": False}
-    model = made({"model_type": "llama4", "text_config": text})
+    model = model_from({"model_type": "llama4", "text_config": text})
     assert model.parameters / 1e9 == pytest.approx(billions, rel=0.005)
     assert model.active_parameters / 1e9 == pytest.approx(16.2, rel=0.02)
     assert (model.window, model.whole_context_layers) == (8192, 12)
@@ -156,18 +156,28 @@ def test_llama_4_by_its_own_names(experts: int, every: int, billions: float) -> 
 
 def test_windows_by_the_family() -> None:
     """A window without a list of layers: all layers of Mistral's, every second of Gemma 2's."""
-    mistral = made({**LLAMA, "model_type": "mistral", "sliding_window": 4096})
+    mistral = model_from({**LLAMA, "model_type": "mistral", "sliding_window": 4096})
     assert (mistral.whole_context_layers, mistral.window) == (0, 4096)
-    gemma2 = made({**LLAMA, "model_type": "gemma2", "sliding_window": 4096})
+    gemma2 = model_from({**LLAMA, "model_type": "gemma2", "sliding_window": 4096})
     assert gemma2.whole_context_layers == 16
-    assert made({**LLAMA, "sliding_window": None}).whole_context_layers == 32
+    assert model_from({**LLAMA, "sliding_window": None}).whole_context_layers == 32
 
 
 def test_tied_where_the_file_does_not_say() -> None:
     """Without the field, the family's default holds: tied in Gemma, not in Llama."""
     bare = {k: v for k, v in LLAMA.items() if k != "tie_word_embeddings"}
-    assert made(bare).tied is False and made({**bare, "model_type": "gemma"}).tied is True
-    assert made(LLAMA) == replace(find_model("llama-3.1-8b"), name="m")
+    assert model_from(bare).tied is False and model_from({**bare, "model_type": "gemma"}).tied is True
+    assert model_from(LLAMA) == replace(find_model("llama-3.1-8b"), name="m")
+
+
+def test_a_name_or_a_file(tmp_path: Path) -> None:
+    """A name of the table is found there; a folder, a path or a name that ends in .json is read as a config."""
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA))
+    assert find_or_read("llama-3.1-8b") is find_model("llama-3.1-8b")
+    assert find_or_read(str(tmp_path)) == find_or_read(str(tmp_path / "config.json"))
+    assert find_or_read(str(tmp_path)).name == tmp_path.name
+    with pytest.raises(FileError, match=r"can't read missing\.json"):
+        find_or_read("missing.json")
 
 
 JSON = st.none() | st.booleans() | st.integers(-5, 5000) | st.floats() | st.text(max_size=5) | st.lists(st.integers())
@@ -181,7 +191,7 @@ def test_any_change_is_a_model_or_a_named_fault(name: str, data: st.DataObject) 
     values[data.draw(st.sampled_from(sorted(values)))] = data.draw(JSON)
     fault = ""
     try:
-        model = made(values)
+        model = model_from(values)
     except FileError as error:
         fault = str(error)
     if fault:

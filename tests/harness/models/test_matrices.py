@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from bandmark.errors import FileError, UsageError
-from bandmark.models.catalog import find_model, load_models
 from bandmark.models.matrices import find_matrices, matrices_of, plain_name
-from bandmark.models.model import Model
+from bandmark.models.model import Model, find_model, load_models
 
 
 def listed(model: Model) -> dict[str, tuple[int, int, int]]:
@@ -22,7 +21,7 @@ def listed(model: Model) -> dict[str, tuple[int, int, int]]:
 @pytest.mark.parametrize("name", load_models())
 def test_together_they_are_what_a_token_reads(name: str) -> None:
     """Rows x columns x uses add up to the active parameters, but for norms and the convolutions of linear attention."""
-    model = load_models()[name].model
+    model = load_models()[name]
     total = sum(matrix.m * matrix.n * matrix.uses for matrix in matrices_of(model))
     norms = (2 * model.layers + 1) * model.hidden
     convolved = model.linear_layers * 4 * (2 * model.linear_k_heads + model.linear_v_heads) * model.linear_dim

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bandmark.models.catalog import find_model, load_models
-from bandmark.models.model import Model
+from bandmark.errors import UsageError
+from bandmark.models.model import Model, find_model, load_models
+from bandmark.tables import read_table
+
+
+@dataclass(frozen=True)
+class PublishedCount:
+    """What the makers of a model of the table publish about it: parameters in 1e9, all and those of a token."""
+
+    name: str
+    published_b: float
+    published_active_b: float | None
+    source: str
+
+
+COUNTS = read_table("models.csv", PublishedCount)
 
 SMALL = Model(name="small", layers=2, hidden=8, heads=2, kv_heads=1, head_dim=4, intermediate=16, vocab=10)
 
@@ -81,3 +95,32 @@ def test_recurrent_layers_keep_a_state() -> None:
     model = find_model("qwen3.5-27b")
     assert model.attention_layers == 16 and model.state_bytes() == 2 * 4 * 48 * 48 * 128 * 128
     assert find_model("llama-3.1-8b").state_bytes() == 0
+
+
+@pytest.mark.parametrize("count", COUNTS, ids=lambda count: count.name)
+def test_parameters_agree_with_the_published_count(count: PublishedCount) -> None:
+    """The count from the shape is within 1 % of what the makers publish, for every model of the table."""
+    assert find_model(count.name).parameters / 1e9 == pytest.approx(count.published_b, rel=0.01)
+
+
+@pytest.mark.parametrize("count", [c for c in COUNTS if c.published_active_b], ids=lambda count: count.name)
+def test_active_parameters_agree(count: PublishedCount) -> None:
+    """A token's parameters are the published ones, with the embedding or without, as the makers count, within 1.5 %."""
+    model = find_model(count.name)
+    counts = (model.active_parameters / 1e9, (model.active_parameters + model.embedding_parameters) / 1e9)
+    assert count.published_active_b in [pytest.approx(n, rel=0.015) for n in counts]
+
+
+@pytest.mark.parametrize("count", COUNTS, ids=lambda count: count.name)
+def test_every_row_has_its_source(count: PublishedCount) -> None:
+    """Each row names a page, and its layers of all kinds are no more than its layers."""
+    model = find_model(count.name)
+    assert count.source.startswith("https://")
+    assert model.whole_context_layers + model.linear_layers <= model.layers
+
+
+def test_names_are_found_in_any_case() -> None:
+    """A name is found whatever its case; an unknown one brings the nearest and all others."""
+    assert find_model("Llama-3.1-8B").layers == 32
+    with pytest.raises(UsageError, match=r"Did you mean 'qwen3-8b'\? Choose from llama-3\.2-1b"):
+        find_model("qwen3_8b")

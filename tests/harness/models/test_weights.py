@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bandmark.errors import UsageError
-from bandmark.models.catalog import find_model
+from bandmark.models.model import find_model
 from bandmark.models.weights import FORMATS, check_format, find_format, stored_bytes, weight_bytes
 
 
@@ -27,6 +27,13 @@ def test_bits_with_scales(name: str, bits: float) -> None:
 def test_stored_bytes_are_those_of_the_files(model: str, weights: str, file_gb: float) -> None:
     """All weights together have the size of the file that people download, within 4 %."""
     assert stored_bytes(find_model(model), FORMATS[weights]) / 1e9 == pytest.approx(file_gb, rel=0.04)
+
+
+def test_every_format_has_its_source() -> None:
+    """Each row of the table says where its bits come from, and its parts have between 4 and 16 bits."""
+    for weights in FORMATS.values():
+        assert weights.source
+        assert all(4 <= bits <= 16 for bits in (weights.body_bits, weights.expert_bits, weights.head_bits))
 
 
 def test_bytes_read_by_hand() -> None:
