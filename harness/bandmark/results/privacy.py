@@ -12,9 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from bandmark import __version__
+from bandmark.device.device import Device
+from bandmark.device.machine import Machine
+from bandmark.device.peaks import Peak
+from bandmark.options import RunOptions
 from bandmark.results.faults import Fault, quote
+from bandmark.results.record import RunRecord
 from bandmark.results.row import Row
-from bandmark.validation.record import BLOCKS, KEYS
+
+BLOCKS = {"settings": RunOptions, "machine": Machine, "device": Device, "peak": Peak}
+KEYS = [f.name for f in fields(RunRecord)]
 
 REMOVED = "[removed]"
 """What stands in place of what was taken out of a text."""

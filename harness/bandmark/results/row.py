@@ -205,10 +205,11 @@ def _plain(hint: Any) -> Literal["str", "int", "float", "bool"]:
 
 def to_cells(result: Row) -> dict[str, str]:
     """Write a row as text: nine significant figures, true and false, empty for unknown."""
-    return {c.name: _cell(result.get(c.name)) for c in columns()}
+    return {c.name: write_cell(result.get(c.name)) for c in columns()}
 
 
-def _cell(value: Any) -> str:
+def write_cell(value: Any) -> str:
+    """Write a value as text."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -221,10 +222,11 @@ def from_cells(cells: Mapping[str, str]) -> Row:
 
     Raises ValueError that names the column, the text and what is accepted.
     """
-    return Row.of({c.name: _parse(c, cells.get(c.name, "")) for c in columns()})
+    return Row.of({c.name: parse_cell(c, cells.get(c.name, "")) for c in columns()})
 
 
-def _parse(column: Column, text: str) -> Any:
+def parse_cell(column: Column, text: str) -> Any:
+    """Read a value from text; raises ValueError that names the column, the text and what is accepted."""
     if text == "":
         if column.required:
             raise ValueError(f"column {column.name!r} is empty, but every row must have it")

@@ -7,12 +7,13 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from bandmark import __version__
 from bandmark.backends.select import BACKENDS
 from bandmark.results.faults import Fault, quote
 from bandmark.results.reading import AS_WRITTEN
-from bandmark.results.row import SCHEMA, Column, Row, columns, from_cells
+from bandmark.results.row import SCHEMA, Column, Row, columns, from_cells, parse_cell, write_cell
 from bandmark.results.sheet import FORMULAS, Sheet
 from bandmark.suites import SUITES
 from bandmark_kernels import DTYPES
@@ -35,17 +36,7 @@ TEXT_FORMS = {
     "backend_version": (re.compile(r"\d+(\.\d+)+[\w.+\-]*"), "a version: 2.13.0+cu130"),
 }
 
-NOT_FINITE = ("nan", "inf")
-"""What max_error holds where an output has no finite error."""
-
 MAY_BE_ZERO = ("bytes_read", "bytes_written", "max_error", "ci95_rel", "power_w", "temperature_c")
-
-UNKNOWN_WORDS = ("n/a", "na", "nan", "null", "none", "-", "?", "unknown")
-
-FORMULA_STARTS = tuple(FORMULAS.replace("-", ""))
-
-_INT = re.compile(r"0|[1-9][0-9]*")
-_FLOAT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?(e[+-][0-9]{2,3})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +89,7 @@ def _schemas(sheet: Sheet) -> Iterator[Fault]:
     place = sheet.header.index("schema")
     for line, cells in sheet.lines:
         text = cells[place] if len(cells) > place else ""
-        if _INT.fullmatch(text) and len(text) < 9 and int(text) > SCHEMA:
+        if text.isdecimal() and len(text) < 9 and int(text) > SCHEMA:
             wanted = f"at most {SCHEMA}: the file is newer than bandmark {__version__}; update bandmark"
             yield Fault(file=sheet.path, line=line, column="schema", found=text, wanted=wanted)
             return
@@ -111,27 +102,17 @@ def _line_ends(sheet: Sheet) -> Iterator[Fault]:
 
 
 def _header(sheet: Sheet, version: str | None) -> Iterator[Fault]:
-    """Yield what is wrong with the columns: unknown, twice, missing or in another order."""
-    names, header = [c.name for c in columns()], sheet.header
-
-    def fault(column: str, found: str, wanted: str) -> Fault:
-        return Fault(file=sheet.path, line=1, column=quote(column)[1:-1], found=found, wanted=wanted)
-
-    for name in dict.fromkeys(header):
-        if name not in names:
-            near = difflib.get_close_matches(name.strip().lower(), names, n=1)
-            hint = f"{near[0]}, perhaps" if near else "none: columns are those of results/README.md"
-            yield fault(name, "an unknown column", hint + newer(version))
-        elif header.count(name) > 1:
-            yield fault(name, f"the column {header.count(name)} times", "it once")
-    least = names[: names.index(FIRST_LAYOUT) + 1]
-    for name in least:
-        if name not in header:
-            yield fault(name, "no such column", "one, if only with empty cells")
-    known = [name for name in header if name in names]
-    for found, wanted in zip(known, (name for name in names if name in known), strict=False):
+    """Yield the first column that differs from those of this version: columns are only ever appended."""
+    names = [c.name for c in columns()]
+    expected = names[: max(len(sheet.header), names.index(FIRST_LAYOUT) + 1)]
+    for found, wanted in zip_longest(sheet.header, expected):
         if found != wanted:
-            yield fault(found, "another order", f"{wanted} there: {AS_WRITTEN}")
+            near = difflib.get_close_matches((found or "").strip().lower(), names, n=1)
+            hint = f"; {near[0]}, perhaps" if near and near[0] != wanted else ""
+            what = "an unknown column" if found and found not in names else "another order, or a missing column"
+            right = f"{wanted or 'no further column'}: columns are those of results/README.md"
+            name = quote(found or wanted or "")[1:-1]
+            yield Fault(sheet.path, what, right + hint + newer(version), line=1, column=name)
             return
 
 
@@ -153,45 +134,32 @@ def _line(sheet: Sheet, line: int, cells: list[str], known: dict[str, Column], v
 
 
 def _wrong(column: Column, text: str) -> str | None:
-    """Return what a cell should hold, if it does not."""
-    if text == "":
-        return "a value: every row has one" if column.required else None
+    """Return what a cell should hold, if it does not: what bandmark would write for the value that it reads."""
+    if len(text) > MAX_TEXT:
+        return f"at most {MAX_TEXT} characters"
+    try:
+        value = parse_cell(column, text)
+    except ValueError as error:
+        return str(error).rpartition("; ")[2].removeprefix("it takes ")
+    if value is None or column.type == "bool":
+        return None
     if column.type == "str":
         return _wrong_text(column.name, text)
-    if column.type == "bool":
-        return None if text in ("true", "false") else _diagnosis(text, "true, false or nothing")
-    if column.name == "max_error" and text in NOT_FINITE:
-        return None
-    return _wrong_number(column, text)
+    if write_cell(value) != text:
+        return f"{write_cell(value)}, as bandmark writes it"
+    return _wrong_number(column.name, value)
 
 
-def _wrong_number(column: Column, text: str) -> str | None:
-    whole = column.type == "int"
-    if not (_INT if whole else _FLOAT).fullmatch(text) or len(text) > 25:
-        return _diagnosis(text, "a whole number" if whole else "a number with a decimal point")
-    value = float(text)
-    if not math.isfinite(value) or (whole and int(text) >= MAX_INT):
+def _wrong_number(name: str, value: float) -> str | None:
+    if name == "max_error" and not value < 0:
+        return None  # nan and inf stand for an output without a finite error
+    if not math.isfinite(value) or value >= MAX_INT:
         return "a number that a measurement can have"
-    if column.name == "temperature_c":
+    if name == "temperature_c":
         return None if -100 <= value <= 200 else "a temperature in degrees Celsius"
-    if value < 0 or (value == 0 and column.name not in MAY_BE_ZERO):
+    if value < 0 or (value == 0 and name not in MAY_BE_ZERO):
         return "more than 0; unknown is an empty cell, never 0 or -1"
-    if not whole and f"{value:.9g}" != text:
-        return f"{value:.9g}, with nine significant figures, as bandmark writes it"
     return None
-
-
-def _diagnosis(text: str, wanted: str) -> str:
-    """Return what a cell should hold that is no number, with the most frequent ways in which programs spoil one."""
-    if text != text.strip():
-        return f"{wanted}, without the space around it"
-    if text.startswith(FORMULA_STARTS):
-        return f"{wanted}; a formula is never one"
-    if "," in text:
-        return f"{wanted}: no comma, whatever the locale"
-    if text.lower() in UNKNOWN_WORDS:
-        return f"{wanted}: unknown is an empty cell"
-    return wanted
 
 
 def _wrong_text(name: str, text: str) -> str | None:
@@ -199,7 +167,6 @@ def _wrong_text(name: str, text: str) -> str | None:
         (text[0] in FORMULAS, "text that no spreadsheet takes for a formula"),
         (not text.isprintable(), "text on one line, without control characters or invisible ones"),
         (text != text.strip(), "the text without the space around it"),
-        (len(text) > MAX_TEXT, f"at most {MAX_TEXT} characters"),
         (name in TEXT_FORMS and not TEXT_FORMS[name][0].fullmatch(text), TEXT_FORMS.get(name, (None, ""))[1]),
     )
     return next((wanted for wrong, wanted in faults if wrong), None) or _wrong_name(name, text)

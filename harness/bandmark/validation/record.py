@@ -1,18 +1,15 @@
-"""Read the JSON beside a result CSV as a run record, and check its form."""
+"""Read the JSON beside a result CSV as a run record, and check its form against the types of RunRecord."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import MISSING, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from bandmark import __version__
-from bandmark.device.device import Device
-from bandmark.device.machine import Machine
-from bandmark.device.peaks import Peak
 from bandmark.options import RunOptions
 from bandmark.results.faults import Fault, FaultyFile, quote
 from bandmark.results.reading import parse_json
@@ -21,155 +18,140 @@ from bandmark.results.row import SCHEMA
 from bandmark.results.samples import is_entry
 from bandmark.validation.cells import MAX_TEXT, TEXT_FORMS
 
-MAX_DEPTH = 12
+MAX_DEPTH = 8
 """Levels of nesting; a run record has five."""
 
-T = TypeVar("T")
+_FORMS = {"run_id": "run_id", "system": "system", "bandmark_version": "bandmark_version"} | dict.fromkeys(
+    ("started_utc", "finished_utc"), "started_utc"
+)
+"""Keys whose text has a form, and the column that has the same."""
 
-BLOCKS = {"settings": RunOptions, "machine": Machine, "device": Device, "peak": Peak}
-"""The parts of a run record that are dataclasses, by name."""
+_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
 
-KEYS: dict[str, type] = {
-    "schema": int,
-    "run_id": str,
-    "bandmark_version": str,
-    "started_utc": str,
-    "finished_utc": str,
-    "system": str,
-    "complete": bool,
-    **dict.fromkeys(BLOCKS, dict),
-    "backends": dict,
-    "notes": list,
-    "samples": list,
-}
-"""What a run record has, and of which type; see bandmark.results.record.RunRecord."""
-
-_NAMES = {str: "text", int: "a whole number", bool: "true or false", dict: "an object", list: "a list"}
+Finding = tuple[str, str, str]
+"""Place in the JSON, what stands there, and what should."""
 
 
 def read_record(path: Path, data: bytes) -> dict[str, Any]:
     """Return the run record in a JSON; raises FaultyFile."""
-
-    def fault(found: str, wanted: str, line: int | None = None) -> FaultyFile:
-        return FaultyFile(Fault(file=path, line=line, found=found, wanted=wanted))
-
     record = parse_json(path, data)
     if not isinstance(record, dict):
-        raise fault(f"{quote(record)} is no run record", "a run record is an object")
+        raise FaultyFile(Fault(path, f"{quote(record)} is no run record", "a run record is an object"))
     if isinstance(schema := record.get("schema"), int) and schema > SCHEMA:
         known = f"this is bandmark {__version__}, which knows schemas up to {SCHEMA}: update bandmark"
-        raise fault(f"schema {quote(schema)} is newer", known)
+        raise FaultyFile(Fault(path, f"schema {quote(schema)} is newer", known))
     return record
 
 
 def check_shape(file: Path, record: dict[str, Any]) -> list[Fault]:
-    """Return what is wrong with the form of a run record: keys, types, times, texts."""
-    found = [*_keys(record), *_texts("", record)]
-    if not found:
-        found = [*_blocks(record), *_times(record)]
-    return [Fault(file=file, column=place, found=what, wanted=wanted) for place, what, wanted in found]
+    """Return what is wrong with the form of a run record: keys, types, texts, entries of samples."""
+    same_version = record.get("bandmark_version") == __version__
+    findings = list(_check("", record, RunRecord, strict=same_version))
+    if not findings:
+        findings = [*_check("settings", record["settings"], RunOptions, strict=same_version), *_contents(record)]
+    return [Fault(file, found, wanted, column=place) for place, found, wanted in findings]
 
 
-Found = tuple[str, str, str]
+def _check(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[Finding]:
+    """Yield where a value read from JSON can't have been written from this type; strict: unknown keys are told."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if is_dataclass(hint):
+        yield from _check_fields(place, value, hint, strict=strict)
+    elif origin is Literal and value not in arguments:
+        yield place, quote(value), f"one of {', '.join(map(str, arguments))}"
+    elif origin in (Union, UnionType):
+        if not any(not list(_check(place, value, one, strict=strict)) for one in arguments):
+            yield place, quote(value), " or ".join(map(_type_name, arguments))
+    elif origin in (tuple, list, Sequence, dict, Mapping):
+        yield from _check_container(place, value, hint, strict=strict)
+    elif hint is Any or (hint is str and isinstance(value, str)):
+        yield from _check_plain(place, value)
+    elif origin is not Literal and not _is(value, hint):
+        yield place, quote(value), _type_name(hint)
 
 
-def _keys(record: dict[str, Any]) -> Iterator[Found]:
-    for name, kind in KEYS.items():
-        if name not in record:
-            yield name, "nothing", f"{_NAMES[kind]}, as every run record has"
-        elif not _is(record[name], kind):
-            yield name, quote(record[name]), _NAMES[kind]
+def _check_container(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[Finding]:
+    as_object = get_origin(hint) in (dict, Mapping)
+    inner_hint = get_args(hint)[1 if as_object else 0]  # tuple[str, ...] has an ellipsis behind
+    if as_object and isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _check(f"{place}.{quote(name)[1:-1]}", inner, inner_hint, strict=strict)
+    elif not as_object and isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _check(f"{place}[{i}]", inner, inner_hint, strict=strict)
+    else:
+        yield place, quote(value), "an object" if as_object else "a list"
 
 
-def _is(value: Any, kind: type) -> bool:
-    """Return whether a value has this type; true is no number here."""
-    return isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
+def _check_fields(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[Finding]:
+    if not isinstance(value, dict):
+        yield place, quote(value), "an object"
+        return
+    hints = get_type_hints(hint)
+    dot = f"{place}." if place else ""
+    for field in fields(hint):
+        if field.name in value:
+            yield from _check(dot + field.name, value[field.name], hints[field.name], strict=strict)
+        elif field.default is MISSING and type(None) not in get_args(hints[field.name]) and (strict or not place):
+            yield dot + field.name, "nothing", f"{_type_name(hints[field.name])}, as every run record has"
+    for name in value.keys() - hints.keys() if strict else ():
+        yield dot + quote(name)[1:-1], "an unknown key", "the keys that bandmark writes"
 
 
-def _texts(place: str, value: Any, depth: int = 1) -> Iterator[Found]:
-    """Yield texts that are no plain text, numbers that are none, and what lies too deep."""
+def _check_plain(place: str, value: Any, depth: int = 1) -> Iterator[Finding]:
+    """Yield texts that are no plain text, numbers that are none, and what lies too deep, whatever the type."""
     if depth > MAX_DEPTH:
         yield place, "a value nested too deeply", f"at most {MAX_DEPTH} levels"
     elif isinstance(value, dict):
         for name, inner in value.items():
-            if not name.isprintable() or len(name) > 100:
-                yield place, f"the key {quote(name)}", "a short name without control characters"
-            yield from _texts(f"{place}.{quote(name)[1:-1]}" if place else quote(name)[1:-1], inner, depth + 1)
+            yield from _check_plain(place, name, depth)
+            yield from _check_plain(f"{place}.{quote(name)[1:-1]}", inner, depth + 1)
     elif isinstance(value, list):
         for i, inner in enumerate(value):
-            if isinstance(inner, dict | list | str) or (isinstance(inner, float) and not math.isfinite(inner)):
-                yield from _texts(f"{place}[{i}]", inner, depth + 1)
+            if not _is(inner, float):
+                yield from _check_plain(f"{place}[{i}]", inner, depth + 1)
     elif isinstance(value, str) and not (value.isprintable() and len(value) <= MAX_TEXT):
         yield place, quote(value), f"text on one line, without control characters, at most {MAX_TEXT} characters"
     elif isinstance(value, float) and not math.isfinite(value):
         yield place, quote(value), "a number that a measurement can have"
 
 
-def _blocks(record: dict[str, Any]) -> Iterator[Found]:
-    """Yield values that the fields of the blocks' dataclasses can't hold."""
-    for block, kind in BLOCKS.items():
-        hints = get_type_hints(kind)
-        for name, value in record[block].items():
-            if name in hints and not _fits(value, hints[name]):
-                yield f"{block}.{name}", quote(value), f"a value of type {_type_name(hints[name])}"
-        for name in (f.name for f in fields(kind)):
-            if name in ("name", "kind", "gbs") and name not in record[block]:
-                yield f"{block}.{name}", "nothing", "a value, as every run record has"
+def _is(value: Any, hint: Any) -> bool:
+    """Return whether a value has this type; true is no number here, and a whole number is a number."""
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, hint) and isinstance(value, bool) == (hint is bool)
+
+
+def _type_name(hint: Any) -> str:
+    return _NAMES.get(hint) or str(getattr(hint, "__name__", hint))
+
+
+def _contents(record: dict[str, Any]) -> Iterator[Finding]:
+    """Yield names and times of another form than bandmark writes, and entries of samples that are none."""
+    for name, column in _FORMS.items():
+        pattern, wanted = TEXT_FORMS[column]
+        if not pattern.fullmatch(record[name]):
+            yield name, quote(record[name]), wanted
     for name, facts in record["backends"].items():
-        if not isinstance(facts, dict) or not isinstance(facts.get("version"), str):
+        if not isinstance(facts.get("version"), str):
             yield f"backends.{name}", quote(facts), "an object with the version"
-    for i, note in enumerate(record["notes"]):
-        if not isinstance(note, str):
-            yield f"notes[{i}]", quote(note), "text"
     for i, entry in enumerate(record["samples"]):
         if not is_entry(entry):
             wanted = "backend, kernel, dtype, launches_per_sample and seconds_per_launch (positive numbers) of a case"
             yield f"samples[{i}]", quote(entry), wanted
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    """Return whether a value read from JSON can have been a field of this type."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        return any(_fits(value, one) for one in arguments)
-    if origin is Literal:
-        return value in arguments
-    if origin in (tuple, list):
-        return isinstance(value, list) and all(_fits(v, arguments[0]) for v in value)
-    if origin is dict:
-        return isinstance(value, dict) and all(_fits(v, arguments[1]) for v in value.values())
-    if hint is float and _is(value, int):
-        return True
-    return _is(value, hint) if isinstance(hint, type) else True
-
-
-def _type_name(hint: Any) -> str:
-    return getattr(hint, "__name__", None) or str(hint).replace("NoneType", "null").replace("None", "null")
-
-
-def _times(record: dict[str, Any]) -> Iterator[Found]:
-    for name in ("run_id", "system", "bandmark_version"):
-        pattern, wanted = TEXT_FORMS[name]
-        if not pattern.fullmatch(record[name]):
-            yield name, quote(record[name]), wanted
-    pattern, wanted = TEXT_FORMS["started_utc"]
-    for name in ("started_utc", "finished_utc"):
-        if not pattern.fullmatch(record[name]):
-            yield name, quote(record[name]), wanted
-
-
 def to_record(record: dict[str, Any]) -> RunRecord:
     """Return a record that `check_shape` accepts as a typed one; keys of other versions are left out."""
-    blocks: dict[str, Any] = {
-        name: _block(kind, record[name]) for name, kind in BLOCKS.items() if kind is not RunOptions
-    }
-    return RunRecord(**{name: blocks.get(name, record[name]) for name in KEYS})
+    hints = get_type_hints(RunRecord)
+    return RunRecord(**{name: _typed(record[name], hint) for name, hint in hints.items()})
 
 
-def _block(kind: type[T], values: dict[str, Any]) -> T:
-    known = {f.name: values.get(f.name, f.default) for f in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: None if value is MISSING else _tupled(value) for name, value in known.items()})
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _typed(value: Any, hint: Any) -> Any:
+    """Return a value from JSON as a dataclass where the hint is one; unknown fields are None."""
+    if not is_dataclass(hint):
+        return value
+    known = {f.name: value.get(f.name, None if f.default is MISSING else f.default) for f in fields(hint)}
+    lists_as_tuples = {name: tuple(v) if isinstance(v, list) else v for name, v in known.items()}
+    return hint(**lists_as_tuples)  # type: ignore[operator]
