@@ -12,7 +12,7 @@ from bandmark.device.device import Device
 from bandmark.device.machine import Machine
 from bandmark.device.memory import MemoryBudget
 from bandmark.device.peaks import Peak
-from bandmark.device.telemetry import Telemetry
+from bandmark.device.sensors import SensorReading
 from bandmark.measure.sampling import Reading
 from bandmark.results.row import SCHEMA, Row
 from bandmark.session.rows import Context
@@ -184,7 +184,7 @@ class FakeBackend:
     room_bytes: int = GIB
     """A larger working set raises MemoryError."""
     verify_s: float = 0.0
-    readings: Telemetry = field(default_factory=Telemetry)
+    readings: SensorReading = field(default_factory=SensorReading)
     room: MemoryBudget = PLENTY
     clock_mhz: Callable[[float], float] | None = None
     """What the device's own counters say of its clock, where it has any."""
@@ -225,7 +225,7 @@ class FakeBackend:
         """Return what the test says."""
         return self.room
 
-    def telemetry(self) -> Telemetry:
+    def telemetry(self) -> SensorReading:
         """Return what the test says."""
         return self.readings
 
@@ -282,8 +282,8 @@ class FakeWorkload:
 
 
 def make_peak(gbs: float | None = 0.02, memory_type: str | None = None) -> Peak:
-    """Return a peak of this many GB/s, as if set by hand."""
-    source = "" if gbs is None else f"set by hand (--peak {gbs})"
+    """Return a peak of this many GB/s, as if user-supplied."""
+    source = "" if gbs is None else f"user-supplied (--peak {gbs})"
     return Peak(
         gbs=gbs, source=source, derived_gbs=None, device_id=None, memory_type=memory_type, explanation="a fake peak"
     )

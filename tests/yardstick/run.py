@@ -25,7 +25,8 @@ import numpy as np
 
 from bandmark.backends.host import HostMemory
 from bandmark.backends.select import Selection, select
-from bandmark.device.machine import others_share, read_cpu_use, read_machine
+from bandmark.device.cpu import cpu_count, others_share, read_cpu_use
+from bandmark.device.machine import read_machine
 from bandmark.device.threads import usable_cpus
 from bandmark.errors import BandmarkError
 from bandmark.suites.plan import shape_for
@@ -175,7 +176,7 @@ def measure(
     forms = ["copy", "copy_loop"] if kernel.name == "copy" else [kernel.name]
     runs = {f"C {form}": timed(yardstick.bind(form, inputs, arrays, dict(kernel.scalars))) for form in forms}
     runs |= {name: timed_workload(w) for name, w in workloads.items()}
-    times, disturbed = race(runs, rounds, os.cpu_count() or 1)
+    times, disturbed = race(runs, rounds, cpu_count())
     moved = kernel.bytes_read(inputs.shape, dtype) + kernel.bytes_written(inputs.shape, dtype)
     rows = []
     for form in forms:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget
-from bandmark.device.telemetry import Telemetry
+from bandmark.device.sensors import SensorReading
 from bandmark.measure.sampling import Launcher
 from bandmark_kernels import DType, Kernel
 from bandmark_kernels.core.inputs import Inputs
@@ -66,7 +66,7 @@ class Backend(Protocol):
     def budget(self) -> MemoryBudget:
         """Return how much memory the arrays of a case may take at present."""
 
-    def telemetry(self) -> Telemetry:
+    def telemetry(self) -> SensorReading:
         """Read the device's present clocks, temperature and power, as far as it tells."""
 
     def facts(self) -> dict[str, Any]:

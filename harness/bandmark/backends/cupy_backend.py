@@ -16,8 +16,7 @@ from bandmark.backends.cupy_workload import CupyWorkload
 from bandmark.backends.events import delay_seconds
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget, available_bytes, device_budget, unified_budget
-from bandmark.device.sensors import Sensors
-from bandmark.device.telemetry import Telemetry
+from bandmark.device.sensors import SensorReading, Sensors
 from bandmark.errors import BackendUnavailable, UsageError, first_line
 from bandmark_kernels import DType, Kernel
 from bandmark_kernels.core.cuda import MIN_CAPABILITY, Program, fp4_probe, program, variants
@@ -91,7 +90,7 @@ class CupyBackend:
         Raises:
             MemoryError: the device has no room; with less it may have.
         """
-        self.sensors.forget()
+        self.sensors.reset()
         try:
             return CupyWorkload(self, inputs, self.variant_for(inputs.kernel, variant), copies)
         except Exception as error:  # which of them mean want of memory, lacks_memory tells
@@ -148,9 +147,9 @@ class CupyBackend:
         step = clock_probe(self.sm_count)[1]
         self._helpers[step.entry](step.grid, step.block, step.arguments({"out": out}))
 
-    def telemetry(self) -> Telemetry:
-        """Return the last reading taken at work, with every doubt since the present cases were prepared."""
-        return self.sensors.telemetry()
+    def telemetry(self) -> SensorReading:
+        """Return the last reading taken at work, with every warning since the present cases were prepared."""
+        return self.sensors.reading()
 
     def facts(self) -> dict[str, Any]:
         """Return the CUDA versions in use, the memory that CUDA calls free, and what NVML says of the device.

@@ -7,7 +7,7 @@ from typing import Any
 import cupy
 
 from bandmark.device.device import Device
-from bandmark.device.nvml import Nvml
+from bandmark.device.sensors import Sensors
 
 
 def list_accelerators() -> tuple[list[tuple[str, Device]], str | None]:
@@ -47,7 +47,7 @@ def read_device(index: int) -> Device:
         llc_bytes=known("l2CacheSize"),
         bus_width_bits=known("memoryBusWidth"),
         memory_clock_mhz=clock_khz / 1e3 if clock_khz else None,
-        max_memory_clock_mhz=Nvml(bus_id(index)).facts().get("max_memory_clock_mhz"),
+        max_memory_clock_mhz=Sensors(bus_id(index)).facts().get("max_memory_clock_mhz"),
         integrated=bool(properties["integrated"]),
         compute_capability=(properties["major"], properties["minor"]),
         sm_count=known("multiProcessorCount"),

@@ -54,12 +54,12 @@ class CupyWorkload:
         """Queue the stop event, look at the sensors while the device works, wait, and read the events."""
         self._end.record()
         self._backend.probe_clocks(self._clocks[1])
-        seen = self._backend.sensors.watch()
+        seen = self._backend.sensors.read_clock()
         cupy.cuda.runtime.deviceSynchronize()
         seconds = cupy.cuda.get_elapsed_time(self._begin, self._end) / 1e3
         before, after = (out.get().reshape(-1, CLOCK_RECORD).tolist() for out in self._clocks)
         clock = mean_clock_mhz(before, after, self._backend.sensors.max_clock_mhz)
-        return Reading(seconds, clock, seen.clock_mhz, braked=bool(seen.brakes))
+        return Reading(seconds, clock, seen.clock_mhz, braked=seen.throttled)
 
     def verify(self) -> float:
         """Launch once into poisoned outputs of the next set in turn and compare them with the reference."""

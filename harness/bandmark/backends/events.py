@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from statistics import median
 from typing import Any
 
-from bandmark.device.telemetry import Glance
+from bandmark.device.sensors import ClockReading
 from bandmark.measure.sampling import Reading
 
 DELAY_BASE_S = 100e-6
@@ -52,13 +52,13 @@ class EventTimer:
             self._sleep(int(delay_seconds(launches) * NOMINAL_CLOCK_HZ))
         self._begin.record()
 
-    def stop(self, watch: Callable[[], Glance]) -> Reading:
+    def stop(self, watch: Callable[[], ClockReading]) -> Reading:
         """Queue the stop event, look at the sensors while the device works, wait, and read the events."""
         self._end.record()
         seen = watch()
         self._end.synchronize()
         seconds = float(self._begin.elapsed_time(self._end)) / 1e3
-        return Reading(seconds, sensor_clock_mhz=seen.clock_mhz, braked=bool(seen.brakes))
+        return Reading(seconds, sensor_clock_mhz=seen.clock_mhz, braked=seen.throttled)
 
 
 def mean_clock_mhz(

@@ -10,7 +10,7 @@ import numpy as np
 from bandmark.backends.host import HostMemory, bounds, for_each, part_slices
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget
-from bandmark.device.telemetry import Telemetry
+from bandmark.device.sensors import SensorReading
 from bandmark.measure.sampling import Reading
 from bandmark_kernels import DTYPES, DType, Kernel, Launch, Operand
 from bandmark_kernels.core.checks import max_error
@@ -63,9 +63,9 @@ class NumpyBackend:
         """Return the budget of the system's memory."""
         return self.memory.budget()
 
-    def telemetry(self) -> Telemetry:
+    def telemetry(self) -> SensorReading:
         """Return nothing: a CPU's sensors are not read."""
-        return Telemetry()
+        return SensorReading()
 
     def facts(self) -> dict[str, Any]:
         """Return the BLAS that NumPy's products use."""

@@ -17,8 +17,7 @@ from bandmark.backends.host import HostMemory
 from bandmark.backends.torch_devices import is_nvidia, nvml_address
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget, available_bytes, device_budget, unified_budget
-from bandmark.device.sensors import Sensors
-from bandmark.device.telemetry import Glance, Telemetry
+from bandmark.device.sensors import ClockReading, SensorReading, Sensors
 from bandmark.errors import first_line
 from bandmark.measure.sampling import Reading
 from bandmark_kernels import DType, Kernel, Launch, Operand
@@ -64,7 +63,7 @@ class TorchBackend:
     def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> TorchWorkload:
         """Place the operands and bind the op to them; raises MemoryError if the device has no room."""
         if self.sensors:
-            self.sensors.forget()
+            self.sensors.reset()
         try:
             return TorchWorkload(self, inputs, copies)
         except Exception as error:  # which of them mean want of memory, lacks_memory tells
@@ -91,16 +90,16 @@ class TorchBackend:
         free, _ = torch.get_device_module(self.address).mem_get_info(self.address)
         return device_budget(free)
 
-    def watch(self) -> Glance:
+    def watch(self) -> ClockReading:
         """Look at the sensors of an NVIDIA device; called while it is busy."""
-        return self.sensors.watch() if self.sensors else Glance()
+        return self.sensors.read_clock() if self.sensors else ClockReading()
 
-    def telemetry(self) -> Telemetry:
-        """Return the last reading of an NVIDIA device at work, and every doubt since the present case was prepared.
+    def telemetry(self) -> SensorReading:
+        """Return the last reading of an NVIDIA device at work, and every warning since the present case was prepared.
 
         The clock is NVML's alone: torch has no op that reads the device's own counters.
         """
-        return self.sensors.telemetry() if self.sensors else Telemetry()
+        return self.sensors.reading() if self.sensors else SensorReading()
 
     def facts(self) -> dict[str, Any]:
         """Return what torch was built for, and of an NVIDIA device the memory that CUDA calls free and NVML's facts.

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from bandmark.device.device import Device
-from bandmark.device.nvml import Nvml
+from bandmark.device.sensors import Sensors
 
 
 def list_accelerators() -> tuple[list[tuple[str, Device]], str | None]:
@@ -43,7 +43,7 @@ def _device(module: Any, kind: str, index: int) -> Device:
         llc_bytes=known("L2_cache_size"),
         bus_width_bits=known("memory_bus_width"),
         memory_clock_mhz=clock_khz / 1e3 if clock_khz else None,
-        max_memory_clock_mhz=(Nvml(nvml_address(properties)).facts() if nvidia else {}).get("max_memory_clock_mhz"),
+        max_memory_clock_mhz=(Sensors(nvml_address(properties)).facts() if nvidia else {}).get("max_memory_clock_mhz"),
         integrated=bool(properties.is_integrated) if hasattr(properties, "is_integrated") else None,
         compute_capability=(major, minor or 0) if nvidia and major else None,
         sm_count=known("multi_processor_count"),

@@ -1,4 +1,4 @@
-"""bandmark devices: what is here, how fast its memory should be, and who says so."""
+"""bandmark devices: list the devices with the peak of their memory and its source."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from bandmark.backends.select import discover
 from bandmark.device.device import Device
-from bandmark.device.dimms import read_dimms
+from bandmark.device.dimms import DimmReading, read_dimms
 from bandmark.device.machine import read_machine
 from bandmark.device.peaks import find_peak
 from bandmark.errors import EXIT_OK
@@ -23,7 +23,7 @@ _UNREAD = {
     "compute_capability": "compute capability",
     "sm_count": "multiprocessors",
 }
-"""Facts of a GPU, and what they are called when a driver does not tell them."""
+"""Facts of a GPU, and their names where a driver does not report them."""
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
@@ -34,31 +34,34 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Print each device with its memory, caches and peaks."""
     machine = read_machine()
-    found = discover()
+    discovery = discover()
     entries = [_entry("cpu", machine.as_device(), read_dimms())]
-    entries += [_entry(a.address, a.device, None) for a in found.accelerators]
+    entries += [_entry(a.address, a.device, None) for a in discovery.accelerators]
     if arguments.json:
-        print(json.dumps({"devices": entries, "problems": found.problems}, indent=1))
+        print(json.dumps({"devices": entries, "problems": discovery.problems}, indent=1))
         return EXIT_OK
     for entry in entries:
         print(_describe(entry))
-    for name, problem in found.problems.items():
+    for name, problem in discovery.problems.items():
         print(f"{name}: {problem}")
     return EXIT_OK
 
 
-def _entry(address: str, device: Device, firmware: Any) -> dict[str, Any]:
+def _entry(address: str, device: Device, firmware: DimmReading | None) -> dict[str, Any]:
+    """Return what is known of a device, as --json prints it."""
     peak = find_peak(device, firmware=firmware)
     facts = asdict(device)
-    unread = [label for name, label in _UNREAD.items() if facts[name] is None and _applies(device, name)]
-    return {"address": address, "device": facts, "peak": asdict(peak), "not_read": unread}
+    not_read = [label for name, label in _UNREAD.items() if facts[name] is None and _applies(device, name)]
+    return {"address": address, "device": facts, "peak": asdict(peak), "not_read": not_read}
 
 
 def _applies(device: Device, fact: str) -> bool:
+    """Return whether this kind of device has a fact at all."""
     return device.kind == "gpu" or fact in ("memory_bytes", "llc_bytes")
 
 
 def _describe(entry: dict[str, Any]) -> str:
+    """Return the lines on a device."""
     device, peak = entry["device"], entry["peak"]
     lines = [f"{entry['address']}: {device['name']}"]
     if device["memory_bytes"]:

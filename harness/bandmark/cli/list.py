@@ -1,4 +1,4 @@
-"""bandmark list: the kernel table and the backends."""
+"""bandmark list: print the kernel table and the backends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the kernels and the backends; with --probe, what each backend can do here."""
-    backends = {name: _probe(name) if arguments.probe else _look(name) for name in BACKENDS}
+    backends = {name: _probe(name) if arguments.probe else _installed(name) for name in BACKENDS}
     if arguments.json:
         print(json.dumps({"kernels": [_kernel(name) for name in KERNELS], "backends": backends}, indent=1))
         return EXIT_OK
@@ -27,8 +27,8 @@ def execute(arguments: argparse.Namespace) -> int:
     for entry in map(_kernel, KERNELS):
         words = f"{entry['words_read']}+{entry['words_written']}"
         print(f"{entry['name']:14}{entry['formula']:34}{words:14}{entry['flops']:<7}{entry['besides']}".rstrip())
-    named = [name for name in KERNELS if name not in DEFAULT_KERNELS]
-    print(f"\nrun by name only (--kernel): {', '.join(named)}")
+    others = [name for name in KERNELS if name not in DEFAULT_KERNELS]
+    print(f"\nrun by name only (--kernel): {', '.join(others)}")
     print(f"\ndtypes: {', '.join(f'{d.name} ({d.itemsize} bytes)' for d in DTYPES.values())}\n")
     for name, state in backends.items():
         print(f"{name:7}{state['state']}")
@@ -36,6 +36,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _kernel(name: str) -> dict[str, Any]:
+    """Return what is known of a kernel, as --json prints it."""
     kernel = KERNELS[name]
     read, written = kernel.words
     vectors = [f"{o.extent} {'written' if o.is_written else 'read'}" for o in kernel.operands if o not in kernel.large]
@@ -53,8 +54,8 @@ def _kernel(name: str) -> dict[str, Any]:
 
 def _heads(kernel: Kernel) -> str:
     """Return the heads of an attention."""
-    form = kernel.attention
-    return f"{form.heads} query heads over {form.kv_heads} KV heads of {form.head_dim}" if form else ""
+    shape = kernel.attention
+    return f"{shape.heads} query heads over {shape.kv_heads} KV heads of {shape.head_dim}" if shape else ""
 
 
 def _own_dtype(kernel: Kernel) -> str:
@@ -65,7 +66,7 @@ def _own_dtype(kernel: Kernel) -> str:
     return f"in {dtype.name}: {kernel.bytes_read(one, dtype)} + {kernel.bytes_written(one, dtype)} bytes"
 
 
-def _look(name: str) -> dict[str, str]:
+def _installed(name: str) -> dict[str, str]:
     """Return whether a library is installed, without importing it."""
     return {"state": "installed" if is_installed(name) else f"not installed: {INSTALL.get(name, '')}"}
 
@@ -78,9 +79,10 @@ def _probe(name: str) -> dict[str, str]:
         return {"state": f"{numpy.__version__} on the CPU"}
     from bandmark.backends.select import discover
 
-    found = discover([name])
-    if name in found.problems and not (name == "torch" and "no accelerator" in found.problems[name]):
-        return {"state": found.problems[name]}
+    discovery = discover([name])
+    problem = discovery.problems.get(name)
+    if problem and not (name == "torch" and "no accelerator" in problem):
+        return {"state": problem}
     module = __import__(name)
-    places = ["the CPU"] * (name == "torch") + [f"{a.address} {a.device.name}" for a in found.accelerators]
-    return {"state": f"{module.__version__} on {', '.join(places)}"}
+    devices = ["the CPU"] * (name == "torch") + [f"{a.address} {a.device.name}" for a in discovery.accelerators]
+    return {"state": f"{module.__version__} on {', '.join(devices)}"}

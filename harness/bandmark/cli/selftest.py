@@ -1,31 +1,31 @@
-"""bandmark selftest: does the suite work on this GPU? One page, and a file to attach to a bug report."""
+"""bandmark selftest: check kernels and timing on this GPU; one page, and a file to attach to a bug report."""
 
 from __future__ import annotations
 
 import argparse
-import platform
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
-from bandmark import __version__
-from bandmark.backends.select import Target, open_target
-from bandmark.device.machine import Machine, read_machine
+from bandmark.backends.select import open_target
+from bandmark.device.machine import read_machine
 from bandmark.device.peaks import Peak
 from bandmark.errors import EXIT_FAILED, EXIT_OK, BandmarkError, FileError, describe
 from bandmark.measure.sampling import CaseFailedError
 from bandmark.options import names
 from bandmark.results.privacy import clean_text, own_names
+from bandmark.selftest import page
 from bandmark.selftest.checks import Check, check_results
 from bandmark.selftest.timing import Timing
 from bandmark.session.runner import utc_now
 from bandmark.session.session import new_run_id
 from bandmark.show.console import talk
 from bandmark.suites.bandwidth import pick, pick_kernels
-from bandmark.units import format_bytes, parse_bytes
-from bandmark_kernels import DTYPES
+from bandmark.units import parse_bytes
+from bandmark_kernels import DTYPES, DType, Kernel
 
-MARKS = {True: "PASS", False: "FAIL", None: "----"}
+if TYPE_CHECKING:
+    from bandmark.backends.cupy_backend import CupyBackend
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
@@ -38,81 +38,42 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Check the device, print the page, leave the file, and return 1 if a check failed."""
+    """Check the device, print the page, write the file, and return 1 if a check failed."""
     kernels = pick_kernels(arguments.kernel or ("all",))
     dtypes = pick("dtype", arguments.dtype, DTYPES)
     size = parse_bytes(arguments.size) if arguments.size else None
-    file = _free(Path(arguments.output or f"bandmark-selftest-{new_run_id(utc_now())}.txt"))
+    file = Path(arguments.output or f"bandmark-selftest-{new_run_id(utc_now())}.txt")
+    if file.exists():
+        raise FileError(f"{file} exists. Choose another --output.")
     machine = read_machine()
     target = open_target(machine, names=["cupy"], address=arguments.device)
     try:
-        backend: Any = target.backends[0]
-        peak = target.peak
-        clean = _cleaner(machine, target)
-        page = [clean(line) for line in about(target, machine, peak)]
-        print("\n".join(page), flush=True)
+        backend = cast("CupyBackend", target.backends[0])
+        clean = _cleaner(target.device.name, machine.cpu_model_name)
+        lines = [clean(line) for line in page.head(backend, machine, target.peak)]
+        print("\n".join(lines), flush=True)
         checks = []
-        timing = Timing(backend, peak, size=size)
-        for check in _both(check_results(backend, kernels, dtypes), timing.checks(kernels)):
+        for check in _checks(backend, kernels, dtypes, target.peak, size):
             checks.append(check)
-            page.append(clean(line_of(check)))
-            print(page[-1], flush=True)
+            lines.append(clean(page.line(check)))
+            print(lines[-1], flush=True)
     finally:
         target.close()
-    page += ["", summary(checks)]
-    print("\n".join(page[-2:]), flush=True)
-    _write(file, [*page, *map(clean, details(checks))])
+    lines += ["", page.summary(checks)]
+    print("\n".join(lines[-2:]), flush=True)
+    _write(file, [*lines, *map(clean, page.details(checks))])
     talk(f"wrote {file}: attach it to a bug report; it names no person and no machine")
     return EXIT_FAILED if any(check.passed is False for check in checks) else EXIT_OK
 
 
-def about(target: Target, machine: Machine, peak: Peak) -> Iterator[str]:
-    """Yield the page's head: what was tested, with what."""
-    device, backend = target.device, target.backends[0]
-    facts = backend.facts()
-    capability = ".".join(map(str, device.compute_capability or ()))
-    memory = format_bytes(device.memory_bytes) if device.memory_bytes else "unknown"
-    shared = " shared with the system" if device.integrated else ""
-    cache = format_bytes(device.llc_bytes) if device.llc_bytes else "unknown"
-    yield f"bandmark {__version__} selftest, {utc_now():%Y-%m-%d %H:%M} UTC"
-    yield f"device    {device.name}, compute capability {capability}, {device.sm_count} multiprocessors"
-    yield f"memory    {memory}{shared}, L2 {cache}, bus {device.bus_width_bits or 'unknown'} bits"
-    yield f"peak      {f'{peak.gbs:g} GB/s' if peak.gbs else 'unknown'}"
-    yield f"driver    {backend.driver or 'unknown'}, CUDA {facts['cuda_driver']}, runtime {facts['cuda_runtime']}"
-    yield f"software  CuPy {backend.version}, NVRTC {facts['nvrtc']}, Python {machine.python_version}"
-    yield f"system    {platform.system()} {platform.release()}, {machine.architecture}"
-    yield ""
-
-
-def line_of(check: Check) -> str:
-    """Return a check's line on the page; a failed one also says what would have passed."""
-    wanted = "" if check.passed else f"\n      wanted: {check.wanted}"
-    return f"{MARKS[check.passed]}  {check.name:18} {check.seen}{wanted}"
-
-
-def summary(checks: Sequence[Check]) -> str:
-    """Return the page's last line."""
-    failed = [check.name for check in checks if check.passed is False]
-    passed = sum(check.passed is True for check in checks)
-    untold = len(checks) - passed - len(failed)
-    said = f"{passed} of {len(checks)} checks passed"
-    said += f", {untold} could not be judged" if untold else ""
-    return f"{said}; FAILED: {', '.join(failed)}" if failed else said
-
-
-def details(checks: Iterable[Check]) -> Iterator[str]:
-    """Yield what the file has beyond the page."""
-    for check in checks:
-        yield ""
-        yield f"{check.name}: {check.wanted}"
-        yield from (f"  {line}" for line in check.details)
-
-
-def _both(results: Iterator[Check], timing: Iterator[Check]) -> Iterator[Check]:
-    """Yield the checks of the results, then those of the timing; an error there is a failed check with its reason."""
-    yield from results
+def _checks(
+    backend: CupyBackend, kernels: Sequence[Kernel], dtypes: Sequence[DType], peak: Peak, size: int | None
+) -> Iterator[Check]:
+    """Yield the checks of results, then those of timing; an error in the latter is a failed check with its reason."""
+    timing = Timing(backend, peak, size=size)
+    yield from check_results(backend, kernels, dtypes)
     try:
-        yield from timing
+        yield from timing.checks(kernels)
     except BandmarkError:
         raise
     except Exception as error:  # a device can fail in many ways; the page says which
@@ -120,22 +81,10 @@ def _both(results: Iterator[Check], timing: Iterator[Check]) -> Iterator[Check]:
         yield Check("timing", False, describe(problem), "the timing checks run to their end")
 
 
-def _cleaner(machine: Machine, target: Target) -> Callable[[str], str]:
-    """Return what takes names of persons and machines, serial numbers and paths out of a line."""
-    public = {
-        "system": "",
-        "device": {"name": target.device.name},
-        "machine": {"cpu_model_name": machine.cpu_model_name},
-    }
-    names = own_names(public)
-    return lambda line: clean_text(line, names)[0]
-
-
-def _free(file: Path) -> Path:
-    """Return a place where no file is yet; raises FileError if there is one."""
-    if file.exists():
-        raise FileError(f"{file} exists. Choose another --output.")
-    return file
+def _cleaner(device: str, cpu: str) -> Callable[[str], str]:
+    """Return a function that removes names of persons and machines, serial numbers and paths from a line."""
+    private = own_names({"system": "", "device": {"name": device}, "machine": {"cpu_model_name": cpu}})
+    return lambda line: clean_text(line, private)[0]
 
 
 def _write(file: Path, lines: Sequence[str]) -> None:

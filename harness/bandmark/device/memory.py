@@ -1,4 +1,4 @@
-"""How much memory may a run use? Never so much that the machine suffers.
+"""Limit the memory that a run may use, so that the machine does not run out of it.
 
 On a DGX Spark running out of memory freezes the whole system instead of returning an error
 (NVIDIA/open-gpu-kernel-modules#1358), so the limit is computed beforehand and never found by failing.
@@ -7,23 +7,27 @@ On a DGX Spark running out of memory freezes the whole system instead of returni
 from __future__ import annotations
 
 import os
-import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bandmark.device.system import cgroup_folders, parse_number, read_number, read_text
 from bandmark.units import format_bytes
 
-CASE_LIMIT = 4 * 2**30
-"""Most bytes that one case takes unasked on memory shared with the system."""
+_MAX_DEFAULT_BYTES = 4 * 2**30
+"""Limit of a case of default size on memory shared with the system."""
 
-HOST_SHARE = 0.25
-"""Share of the available system memory that a case takes unasked."""
+_DEFAULT_SHARE = 0.25
+"""Share of the available system memory that a case of default size may take."""
 
-ASKED_SHARE = 0.5
+_SIZE_SHARE = 0.5
 """Share of a CPU's available memory that an explicit --size may take; the rest stays with the system."""
 
-DEVICE_SHARE = 0.8
+_DEVICE_SHARE = 0.8
 """Share of a discrete device's free memory that a group of cases may take."""
+
+_NO_LIMIT = 1 << 60
+"""From here on a limit is none: version 1 of control groups writes a huge number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +35,18 @@ class MemoryBudget:
     """How many bytes the arrays of one case may take, and why."""
 
     default_bytes: int
-    """What sizes are chosen by."""
+    """Limit of default sizes."""
     limit_bytes: int
-    """What an explicit --size must stay within."""
+    """Limit of an explicit --size."""
     explanation: str
 
 
 def host_budget(available: int) -> MemoryBudget:
     """Return the budget on a CPU with this much available memory in bytes."""
-    share = int(available * HOST_SHARE)
+    share = int(available * _DEFAULT_SHARE)
     return MemoryBudget(
-        min(share, CASE_LIMIT),
-        int(available * ASKED_SHARE),
+        min(share, _MAX_DEFAULT_BYTES),
+        int(available * _SIZE_SHARE),
         f"{format_bytes(available)} of system memory are available, and half of that may be used",
     )
 
@@ -52,21 +56,21 @@ def unified_budget(available: int, device_bytes: int | None = None) -> MemoryBud
 
     Args:
         available: bytes of system memory that this process can take.
-        device_bytes: how much of the system's memory the device can reach at all, where it tells.
+        device_bytes: how much of the system's memory the device can reach, if known.
     """
     within = available if device_bytes is None else min(available, device_bytes)
-    share = min(int(within * HOST_SHARE), CASE_LIMIT)
+    share = min(int(within * _DEFAULT_SHARE), _MAX_DEFAULT_BYTES)
     return MemoryBudget(
         share,
         share,
         f"{format_bytes(within)} of unified memory are available; a quarter, and at most "
-        f"{format_bytes(CASE_LIMIT)}, may be used, since running out of it freezes such machines",
+        f"{format_bytes(_MAX_DEFAULT_BYTES)}, may be used, since running out of it freezes such machines",
     )
 
 
 def device_budget(free: int) -> MemoryBudget:
     """Return the budget on a discrete device with this much free memory in bytes."""
-    share = int(free * DEVICE_SHARE)
+    share = int(free * _DEVICE_SHARE)
     return MemoryBudget(share, share, f"{format_bytes(free)} of device memory are free, and 80 % may be used")
 
 
@@ -76,82 +80,52 @@ def available_bytes(root: Path = Path("/")) -> int:
     Args:
         root: where /proc and /sys are, for tests.
     """
-    system = _meminfo_available(root / "proc/meminfo")
-    if system is None:
-        system = _physical_bytes() // 2
-    group = _cgroup_available(root)
-    return system if group is None else min(system, group)
+    system = _meminfo(root).get("MemAvailable") or _physical_bytes() // 2
+    return min([system, *_cgroup_available(root)])
 
 
 def total_bytes(root: Path = Path("/")) -> int | None:
-    """Return the bytes of system memory, or None if the system does not tell."""
-    return _meminfo(root / "proc/meminfo").get("MemTotal") or _physical_bytes() or None
+    """Return the bytes of system memory, None if unknown."""
+    return _meminfo(root).get("MemTotal") or _physical_bytes() or None
 
 
-def _meminfo(path: Path) -> dict[str, int]:
+def _meminfo(root: Path) -> dict[str, int]:
     """Return the lines of /proc/meminfo in bytes; empty where there is no such file."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return {}
-    pairs = (line.split(":", 1) for line in lines if line.endswith("kB"))
-    return {name: int(value.split()[0]) * 1024 for name, value in pairs}
-
-
-def _meminfo_available(path: Path) -> int | None:
-    return _meminfo(path).get("MemAvailable")
+    pairs = {}
+    for line in (read_text(root / "proc/meminfo") or "").splitlines():
+        name, _, value = line.partition(":")
+        number = parse_number(value.strip().removesuffix("kB").rstrip())
+        if number is not None:
+            pairs[name] = number * 1024
+    return pairs
 
 
 def _physical_bytes() -> int:
-    """Return the system's memory where there is no /proc (macOS); half of it counts as available."""
-    if sys.platform == "win32":
+    """Return the system's memory where there is no /proc (macOS), 0 if unknown; half of it counts as available."""
+    try:
+        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
         return 0
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return pages * size if pages > 0 and size > 0 else 0
 
 
-def _cgroup_available(root: Path) -> int | None:
-    """Return what the tightest memory limit above this process leaves, or None without one.
+def _cgroup_available(root: Path) -> Iterator[int]:
+    """Yield what each memory limit on this process leaves.
 
-    Page cache that the kernel can drop does not count as used (cgroup v2: memory.stat inactive_file).
+    memory.high counts as a limit, since the kernel slows a group down above it. Page cache that the kernel can drop
+    does not count as used.
     """
-    left: list[int] = []
-    for folder in _cgroup_folders(root):
-        limit = _number(folder / "memory.max") or _number(folder / "memory.limit_in_bytes")
-        if limit is None or limit >= 1 << 60:  # version 1 writes "no limit" as a huge number
+    for folder in cgroup_folders(root, "memory"):
+        limits = [read_number(folder / name) for name in ("memory.max", "memory.high", "memory.limit_in_bytes")]
+        limit = min((limit for limit in limits if limit is not None), default=_NO_LIMIT)
+        if limit >= _NO_LIMIT:
             continue
-        used = _number(folder / "memory.current") or _number(folder / "memory.usage_in_bytes") or 0
-        left.append(max(0, limit - used + _inactive_file(folder / "memory.stat")))
-    return min(left, default=None)
+        used = read_number(folder / "memory.current") or read_number(folder / "memory.usage_in_bytes") or 0
+        yield max(0, limit - max(0, used - _inactive_file(folder)))
 
 
-def _cgroup_folders(root: Path) -> list[Path]:
-    """Return the control-group folders of this process, from its own up to the top, for both versions."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return []
-    folders: list[Path] = []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers not in ("", "memory") and "memory" not in controllers.split(","):
-            continue
-        top = root / "sys/fs/cgroup" / ("memory" if controllers else "")
-        own = top / path.lstrip("/")
-        folders += [own, *(p for p in own.parents if p == top or top in p.parents)]
-    return folders
-
-
-def _number(path: Path) -> int | None:
-    try:
-        text = path.read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None
-
-
-def _inactive_file(path: Path) -> int:
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(x.split()[1]) for x in lines if x.split()[0] in ("inactive_file", "total_inactive_file")), 0)
+def _inactive_file(folder: Path) -> int:
+    """Return the bytes of page cache that the kernel can drop; in version 1 the total includes the groups below."""
+    lines = (read_text(folder / "memory.stat") or "").splitlines()
+    pairs = {name: parse_number(value.strip()) for name, _, value in (line.partition(" ") for line in lines)}
+    return pairs.get("total_inactive_file") or pairs.get("inactive_file") or 0

@@ -1,56 +1,202 @@
-"""What did a device's sensors say while a case ran? They are read while the device is at work on each sample."""
+"""Read the sensors of an NVIDIA device through NVML, each query of which may be unsupported.
+
+On a DGX Spark memory size, power limit and memory clock are "Not Supported"; in WSL2 most queries about processes are.
+Whatever can't be read is None, and a missing library is no error.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 
-from bandmark.device.nvml import Nvml
-from bandmark.device.telemetry import Glance, Telemetry
+POWER_CAP = "the power cap held its clocks down"
 
-EVERY_S = 0.25
-"""Time between two readings of all sensors: one takes NVML about a millisecond of the host's time."""
+THROTTLE_REASONS = {
+    0x04: POWER_CAP,
+    0x08: "a hardware slowdown held its clocks down",
+    0x20: "heat held its clocks down (software limit)",
+    0x40: "heat held its clocks down (hardware limit)",
+    0x80: "an external power brake held its clocks down",
+}
+"""Bits of nvmlDeviceGetCurrentClocksEventReasons (nvml.h, nvmlClocksEventReason*) that slow a measurement.
+
+The power cap is one of another kind: some devices copy under their cap at all times and reach their usual bandwidth.
+"""
+
+_MIN_THROTTLED_SHARE = 0.10
+"""Share of throttled samples from which a figure is suspect; below it the reasons are a note."""
+
+READ_EVERY_S = 0.25
+"""Time between two readings of the slow sensors, which takes NVML about a millisecond of the host's time."""
+
+_CLOCK_KINDS = {"SM": 1, "MEM": 2}
+_TEMPERATURE_GPU = 0
+"""NVML_CLOCK_SM, NVML_CLOCK_MEM and NVML_TEMPERATURE_GPU (nvml.h)."""
+
+_UUID_PREFIXES = ("GPU-", "MIG-")
+"""How the UUIDs of devices and of their slices begin (nvmlDeviceGetHandleByUUID, NVML API Reference)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockReading:
+    """What is read for each sample, while the device still works on it."""
+
+    clock_mhz: float | None = None
+    """SM clock."""
+    throttle_reasons: tuple[str, ...] = ()
+    """Clauses on what held the clocks down, the power cap among them."""
+
+    @property
+    def throttled(self) -> bool:
+        """Whether anything but the power cap held the clocks down."""
+        return any(reason != POWER_CAP for reason in self.throttle_reasons)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorReading:
+    """What is read now and then; what the device does not report is None."""
+
+    temperature_c: float | None = None
+    power_w: float | None = None
+    clock_mhz: float | None = None
+    """SM clock."""
+    max_clock_mhz: float | None = None
+    """Highest SM clock that the device lists."""
+    memory_clock_mhz: float | None = None
+    warnings: tuple[str, ...] = ()
+    """Clauses on other programs on the device."""
+    throttle_reasons: tuple[str, ...] = ()
+    """Clauses on what held the clocks down at some time."""
+
+
+def throttling(reading: SensorReading, throttled: int, samples: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the throttle reasons that make a figure suspect, and those that are a note.
+
+    The power cap alone is a note: where it holds the clock really low, the clock makes the figure suspect.
+
+    Args:
+        reading: the sensors while the figure was taken.
+        throttled: how many samples anything but the power cap throttled.
+        samples: how many there are.
+    """
+    other = tuple(reason for reason in reading.throttle_reasons if reason != POWER_CAP)
+    if throttled >= max(1, _MIN_THROTTLED_SHARE * samples):
+        return other, tuple(reason for reason in reading.throttle_reasons if reason == POWER_CAP)
+    return (), reading.throttle_reasons
 
 
 class Sensors:
-    """The sensors of one device, whichever library computes on it; without NVML they say nothing."""
+    """The sensors of one device, whichever library computes on it.
+
+    The device's index would not find it, since CUDA counts the devices that it may see, in an order of its own.
+    """
 
     def __init__(self, address: str | None, max_clock_mhz: float | None = None) -> None:
-        """Find the sensors of a device.
+        """Connect to a device.
 
         Args:
-            address: its PCI bus id or UUID, as `Nvml` takes them; None if it is unknown.
-            max_clock_mhz: the highest clock that the driver lists, for where NVML does not.
+            address: its PCI bus id (0000:01:00.0) or its UUID (GPU-...); None if it is unknown.
+            max_clock_mhz: the highest SM clock that the driver lists, for where NVML does not.
         """
-        self._nvml = Nvml(address)
-        self.driver = self._nvml.driver()
         self.max_clock_mhz = max_clock_mhz
-        self._seen = Telemetry()
-        self._seen_at = -EVERY_S
-        self._doubts: dict[str, None] = {}
+        self._library = _load()
+        self._handle = None
+        if address is not None:
+            by = "UUID" if address.startswith(_UUID_PREFIXES) else "PciBusId"
+            self._handle = self._call(f"nvmlDeviceGetHandleBy{by}", address.encode())
+        driver = self._call("nvmlSystemGetDriverVersion")
+        self.driver: str | None = driver.decode() if isinstance(driver, bytes) else driver
+        self._last = SensorReading(max_clock_mhz=max_clock_mhz)
+        self._last_s = -READ_EVERY_S
+        self._warnings: dict[str, None] = {}
+        self._throttle_reasons: dict[str, None] = {}
 
-    def forget(self) -> None:
-        """Begin anew with another case: what was doubtful before it does not concern it."""
-        self._doubts.clear()
+    def reset(self) -> None:
+        """Forget the warnings and throttle reasons so far, which do not concern the next case."""
+        self._warnings.clear()
+        self._throttle_reasons.clear()
 
-    def watch(self) -> Glance:
-        """Look at clock and brakes, and at all else if that was long ago; to be called while the device is busy."""
-        seen = self._nvml.glance()
-        self._doubts |= dict.fromkeys(seen.brakes)
-        if monotonic() - self._seen_at >= EVERY_S:
-            self._seen, self._seen_at = self._nvml.telemetry(), monotonic()
-            self._doubts |= dict.fromkeys(self._seen.doubts)
-        return seen
+    def read_clock(self) -> ClockReading:
+        """Read the SM clock, and the slow sensors if that was long ago; to be called while the device is busy."""
+        bits = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
+        if bits is None:
+            bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")  # its name before CUDA 12.2
+        reasons = tuple(clause for bit, clause in THROTTLE_REASONS.items() if bits and bits & bit)
+        clock = ClockReading(clock_mhz=self._clock("ClockInfo", "SM"), throttle_reasons=reasons)
+        self._throttle_reasons |= dict.fromkeys(reasons)
+        if monotonic() - self._last_s >= READ_EVERY_S:
+            self._last, self._last_s = self._read_all(clock), monotonic()
+            self._warnings |= dict.fromkeys(self._last.warnings)
+        return clock
 
-    def telemetry(self) -> Telemetry:
-        """Return the last reading of all sensors, with every doubt since the present case began."""
+    def reading(self) -> SensorReading:
+        """Return the last reading of the slow sensors, with all warnings and throttle reasons since the last reset."""
         return replace(
-            self._seen,
-            max_clock_mhz=self._seen.max_clock_mhz or self.max_clock_mhz,
-            doubts=tuple(self._doubts),
+            self._last,
+            warnings=tuple(self._warnings),
+            throttle_reasons=tuple(self._throttle_reasons),
         )
 
     def facts(self) -> dict[str, Any]:
-        """Return what does not change during a run, for the run record."""
-        return {"device_max_clock_mhz": self.max_clock_mhz, **self._nvml.facts()}
+        """Return what does not change during a run: ECC and MIG modes and the clocks' maxima, for the run record."""
+        facts: dict[str, Any] = {"device_max_clock_mhz": self.max_clock_mhz}
+        if self._library is None:
+            return facts
+        ecc, mig = self._ask("nvmlDeviceGetEccMode"), self._ask("nvmlDeviceGetMigMode")
+        return facts | {
+            "ecc": bool(ecc[0]) if ecc else None,
+            "mig": bool(mig[0]) if mig else None,
+            "max_sm_clock_mhz": self._clock("MaxClockInfo", "SM"),
+            "max_memory_clock_mhz": self._clock("MaxClockInfo", "MEM"),
+        }
+
+    def _read_all(self, clock: ClockReading) -> SensorReading:
+        power = self._ask("nvmlDeviceGetPowerUsage")
+        return SensorReading(
+            temperature_c=self._ask("nvmlDeviceGetTemperature", _TEMPERATURE_GPU),
+            power_w=power / 1e3 if power else None,
+            clock_mhz=clock.clock_mhz,
+            max_clock_mhz=self._clock("MaxClockInfo", "SM") or self.max_clock_mhz,
+            memory_clock_mhz=self._clock("ClockInfo", "MEM"),
+            warnings=self._other_programs(),
+        )
+
+    def _other_programs(self) -> tuple[str, ...]:
+        """Return a clause if other programs compute on the device.
+
+        One of the processes is this one; in a container its number differs, so they are counted and not compared.
+        """
+        processes = self._ask("nvmlDeviceGetComputeRunningProcesses")
+        others = len(processes) - 1 if processes else 0
+        return (f"{others} other program{'s' * (others > 1)} had work on the device",) if others > 0 else ()
+
+    def _clock(self, query: str, kind: str) -> float | None:
+        """Return a clock in MHz; 0 stands for unknown."""
+        return self._ask(f"nvmlDeviceGet{query}", _CLOCK_KINDS[kind]) or None
+
+    def _ask(self, query: str, *arguments: Any) -> Any:
+        """Return the answer to a query about the device, None without one."""
+        return None if self._handle is None else self._call(query, self._handle, *arguments)
+
+    def _call(self, query: str, *arguments: Any) -> Any:
+        """Return the answer to a query, None where device, driver or library do not support it."""
+        function: Callable[..., Any] | None = getattr(self._library, query, None)
+        if function is None:
+            return None
+        try:
+            return function(*arguments)
+        except self._library.NVMLError:
+            return None
+
+
+def _load() -> Any:
+    """Return an initialised pynvml, or None where there is none or no driver answers."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except Exception:  # a library that is missing, broken or without a driver raises many types; all mean "unknown"
+        return None
+    return pynvml

@@ -1,4 +1,4 @@
-"""On which CPUs may this process run, and how do several threads start one piece of work at the same moment?
+"""Run one piece of work on several threads at the same moment, each on a CPU that this process may use.
 
 A team's threads live as long as the team and each stays on one CPU: a page of memory then remains on the side of the
 machine where the thread that works on it first touched it, and a launch costs two hand-offs, not a thread start.
@@ -7,44 +7,46 @@ machine where the thread that works on it first touched it, and a launch costs t
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-Call = Callable[[], object]
+from bandmark.device.cpu import cpu_count
+from bandmark.errors import UsageError
+
+_Call = Callable[[], object]
+
+
+_PINNING = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
+"""Variables by which an OpenMP library pins the main thread to one CPU when torch loads it."""
+
+
+def _affinity_mask() -> list[int]:
+    """Return the CPUs of the calling thread's affinity mask, or all of the machine's where the OS has no such mask."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(cpu_count()))
+
+
+_mask_before_torch: list[int] = _affinity_mask()
 
 
 def usable_cpus() -> list[int]:
-    """Return the CPUs of this process's affinity mask, or all of the machine's where the OS has no such mask."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
-def cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Return how many CPUs' worth of time the control group grants, None where it sets no limit.
-
-    Version 2 writes "quota period" or "max period" to cpu.max, version 1 uses two files and -1 for no limit
-    (Linux, Documentation/admin-guide/cgroup-v2.rst and scheduler/sched-bwc.rst).
-    """
-    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
-        try:
-            words = " ".join((root / name).read_text() for name in names).split()
-            quota, period = float(words[0]), float(words[1])
-        except (OSError, ValueError, IndexError):
-            continue
-        return quota / period if quota > 0 and period > 0 else None
-    return None
+    """Return the CPUs that this process may use: its affinity mask, as it was before torch's OpenMP could pin it."""
+    global _mask_before_torch  # noqa: PLW0603 - the mask is the process's and can't be read any more once it is pinned
+    if "torch" not in sys.modules or not any(os.environ.get(name) for name in _PINNING):
+        _mask_before_torch = _affinity_mask()
+    return list(_mask_before_torch)
 
 
 class Team:
     """Threads that run one call each, together, as often as asked.
 
-    A lock per direction and worker hands the work over. That costs what waking an idle CPU costs (70 us for two on a
-    virtual machine, as with queues and a little less than with threading.Barrier); spinning first gains nothing, since
-    threads that spin take turns at Python's global lock.
+    A lock per direction and worker hands the work over, at the cost of waking an idle CPU (70 us for two on a virtual
+    machine, as with queues and a little less than with threading.Barrier). Spinning gains nothing, since threads that
+    spin take turns at Python's global lock.
     """
 
     def __init__(self, cpus: Sequence[int] | int) -> None:
@@ -54,18 +56,25 @@ class Team:
 
         Raises:
             ValueError: if there is no CPU, or if more are asked for than this process may use.
+            UsageError: if the system lets this process start fewer threads.
         """
         chosen = _first_cpus(cpus) if isinstance(cpus, int) else list(cpus)
         if not chosen:
             raise ValueError("a team of 0 threads was asked for; at least 1 is needed")
-        self._workers = [_Worker(cpu) for cpu in chosen] if len(chosen) > 1 else []
         self._closed = False
+        self._workers: list[_Worker] = []
+        for cpu in chosen if len(chosen) > 1 else ():
+            try:
+                self._workers.append(_Worker(cpu))
+            except RuntimeError as error:
+                self.close()
+                raise UsageError(_no_thread(len(self._workers), len(chosen), error)) from error
 
     def __len__(self) -> int:
         """Return how many calls a run takes."""
         return len(self._workers) or 1
 
-    def run(self, calls: Sequence[Call]) -> None:
+    def run(self, calls: Sequence[_Call]) -> None:
         """Run call i on worker i and return when all have returned.
 
         Raises:
@@ -114,14 +123,14 @@ class _Worker:
         self.busy = False
         """Whether a call is under way. The lock wakes whoever waits, but an interrupt can come between the two."""
         self.cpu = cpu
-        self._call: Call | None = None
+        self._call: _Call | None = None
         self._go, self.done = threading.Lock(), threading.Lock()
         self._go.acquire()
         self.done.acquire()
         self._thread = threading.Thread(target=self._loop, name=f"bandmark-cpu{cpu}", daemon=True)
         self._thread.start()
 
-    def start(self, call: Call) -> None:
+    def start(self, call: _Call) -> None:
         self._call, self.error = call, None
         self.busy = True
         self._go.release()
@@ -153,6 +162,14 @@ def _first_cpus(count: int) -> list[int]:
     if count > len(usable):
         raise ValueError(f"{count} threads were asked for; this process may use {len(usable)} CPUs")
     return usable[: max(count, 0)]
+
+
+def _no_thread(started: int, wanted: int, error: RuntimeError) -> str:
+    """Return what to say where the system starts no more threads."""
+    return (
+        f"only {started} of {wanted} threads could be started ({error}). Raise the limit on processes (`ulimit -u`, or "
+        f"pids.max of the container), or give --threads {max(1, started)}."
+    )
 
 
 def _pin(cpu: int) -> None:

@@ -1,19 +1,21 @@
-"""Is this percentage of the peak normal for this kind of memory and kernel, by published measurements?"""
+"""Judge a percentage of the peak by published measurements on the same kind of memory."""
 
-import csv
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import files
+from functools import cache
 from typing import Literal
+
+from bandmark.tables import read_table
 
 Level = Literal["normal", "low", "above", "none"]
 KernelClass = Literal["read", "write", "mixed"]
 
-READ_KERNELS = frozenset({"read", "dot", "gemv", "gemv_t", "kv"})
+_READ_KERNELS = frozenset({"read", "dot", "gemv", "gemv_t", "kv"})
 """Kernels whose traffic is nearly all reads; they reach 5 to 12 points more than mixed ones."""
 
-WRITE_KERNELS = frozenset({"write"})
+_WRITE_KERNELS = frozenset({"write"})
 
 FAMILIES = {
     "GDDR6": "GDDR6",
@@ -28,15 +30,15 @@ FAMILIES = {
 }
 """Memory types whose measurements are judged together; other types (a CPU's DDR5, GDDR5) have no band."""
 
-MIN_DEVICES = 3
-"""A kernel class has a band of its own where this many devices were measured; else the family's counts."""
+_MIN_DEVICES = 3
+"""Devices with measurements of a kernel class from which the class has a band of its own."""
 
-MIN_ROWS = 3
-"""A family has a band where it has this many measurements."""
+_MIN_ROWS = 3
+"""Measurements of a family from which it has a band."""
 
 MARGIN_BELOW = 2
-"""Points that a band reaches below the lowest measurement: published figures are mostly the best of several
-runs, the percentage judged here is that of a median."""
+"""Points that a band extends below the lowest measurement: published figures are mostly the best of several runs, and
+the percentage judged here is that of a median."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,32 +80,21 @@ class Verdict:
 NO_VERDICT = Verdict(text="", detail="", level="none")
 
 
-@lru_cache(maxsize=1)
+@cache
 def load_measurements() -> tuple[Measurement, ...]:
-    """All rows of data/measurements.csv in file order, read once."""
-    text = files("bandmark").joinpath("data", "measurements.csv").read_text(encoding="utf-8")
-    return tuple(
-        Measurement(
-            device_id=cells["device_id"],
-            memory_type=cells["memory_type"],
-            kernel=cells["kernel"],
-            percent_of_peak=float(cells["percent_of_peak"]),
-            excluded=cells["excluded"],
-            source=cells["source"],
-        )
-        for cells in csv.DictReader(text.splitlines())
-    )
+    """Return all rows of data/measurements.csv in file order."""
+    return read_table("measurements.csv", Measurement)
 
 
 def kernel_class(kernel: str) -> KernelClass:
-    """What a kernel's traffic is made of; packed GEMVs (gemv_...) read nearly all of theirs."""
-    if kernel in READ_KERNELS or kernel.startswith("gemv"):
+    """Return the class of a kernel's traffic; GEMVs, quantized ones included, read nearly all of theirs."""
+    if kernel in _READ_KERNELS or kernel.startswith("gemv"):
         return "read"
-    return "write" if kernel in WRITE_KERNELS else "mixed"
+    return "write" if kernel in _WRITE_KERNELS else "mixed"
 
 
 def plain_type(memory_type: str) -> str:
-    """The memory type without what is said beside it: "GDDR7 ECC" is "GDDR7"."""
+    """Return the memory type without its addition: "GDDR7 ECC" is "GDDR7"."""
     return memory_type.split(maxsplit=1)[0] if memory_type.strip() else ""
 
 
@@ -113,30 +104,29 @@ def _band(family: str, kernels: KernelClass | None, rows: tuple[Measurement, ...
     return Band(low=low, high=high, family=family, kernels=kernels, measurements=rows)
 
 
-@lru_cache
+@cache
 def find_band(memory_type: str, kernel: str) -> Band | None:
-    """The band of a memory type and kernel, from the measurements that count; None where there are too few.
+    """Return the band of a memory type and kernel, None where there are too few measurements.
 
-    Its limits are the lowest and highest percentage measured, rounded outwards, the lower less MARGIN_BELOW.
-    The kernel's class counts where MIN_DEVICES devices were measured, else every kernel of the family.
+    Its limits are the lowest and highest percentage measured, rounded outwards, the lower less MARGIN_BELOW. They are
+    those of the kernel's class where it was measured on enough devices, else of all kernels of the family.
     """
     family = FAMILIES.get(plain_type(memory_type))
     if family is None:
         return None
     rows = tuple(row for row in load_measurements() if FAMILIES.get(row.memory_type) == family and not row.excluded)
     wanted = kernel_class(kernel)
-    own = tuple(row for row in rows if kernel_class(row.kernel) == wanted)
-    if len({row.device_id for row in own}) >= MIN_DEVICES:
-        return _band(family, wanted, own)
-    return _band(family, None, rows) if len(rows) >= MIN_ROWS else None
+    alike = tuple(row for row in rows if kernel_class(row.kernel) == wanted)
+    if len({row.device_id for row in alike}) >= _MIN_DEVICES:
+        return _band(family, wanted, alike)
+    return _band(family, None, rows) if len(rows) >= _MIN_ROWS else None
 
 
 def verdict(percent: float | None, memory_type: str | None, integrated: bool | None, kernel: str) -> Verdict:
-    """Whether percent of the published peak is normal for this memory and kernel.
+    """Return whether a percentage of the published peak is normal for this memory and kernel.
 
-    percent is 100 x achieved / published peak. The LPDDR bands come from integrated GPUs, so a device that is
-    known not to be one gets none. The percentage is compared as it is shown, as a whole number. Without a
-    percentage or a band the verdict is empty, with level "none".
+    The percentage is compared as it is shown, as a whole number. Without a percentage or a band the verdict is empty.
+    The bands of LPDDR come from integrated GPUs, so a device that is known not to be one has none.
     """
     band = find_band(memory_type, kernel) if memory_type is not None else None
     if percent is None or memory_type is None or band is None:

@@ -1,4 +1,6 @@
-"""With which three systems is every result compared, whatever the device?"""
+"""Name the three systems that every result is compared with."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
@@ -16,7 +18,7 @@ class Reference:
 
     @property
     def column(self) -> str:
-        """Name of the result column."""
+        """The name of the result column."""
         return f"percent_of_{self.key}"
 
 
@@ -43,4 +45,4 @@ REFERENCES = (
 """The comparison systems, in the order of the result columns; sources are in data/devices.csv."""
 
 DGX_STATION_SHIPPING_GBS = 7100.0
-"""What the shipping datasheet of the DGX Station says, in GB/s; percentages divide by the announced figure."""
+"""GB/s in the datasheet of the DGX Station that ships; percentages divide by the announced figure."""

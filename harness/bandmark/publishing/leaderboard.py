@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bandmark.device.peaks import is_user_supplied
 from bandmark.errors import FileError
 from bandmark.judge.references import REFERENCES
 from bandmark.results.files import read_record_beside, read_rows
@@ -155,7 +156,7 @@ def caveats(run: Run, runs: int = 1) -> list[str]:
         "one run" if runs == 1 else f"one of {runs} runs",
         "a quick run" if settings.get("quick") else "",
         "" if run.record.get("complete", True) else "cut short",
-        "peak set by hand" if (run.first.peak_source or "").startswith("set by hand") else "",
+        "user-supplied peak" if is_user_supplied(run.first.peak_source) else "",
         "no peak known" if run.first.peak_gbs is None else "",
         f"{max(threads)} threads" if threads else "",
         "WSL2" if machine.get("is_wsl") else "",

@@ -1,1 +1,1 @@
-"""Whether the suite works on this GPU."""
+"""Check that the suite works on this GPU."""

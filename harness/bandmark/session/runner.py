@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from statistics import median
 from time import perf_counter
 from typing import Any
 
 from bandmark.backends.base import Workload
-from bandmark.device.machine import CpuUse, others_share, read_cpu_use
-from bandmark.device.telemetry import Telemetry
+from bandmark.device.cpu import CpuUse, cpu_count, others_share, read_cpu_use
+from bandmark.device.sensors import SensorReading, throttling
 from bandmark.errors import describe, first_of
 from bandmark.measure.measurement import Measurement
 from bandmark.measure.sampling import CaseFailedError, Clock, Samples, StopRule, measure_group, take
@@ -173,16 +172,24 @@ class GroupRun:
                 self._measure(rest)
             return
         self.schedule.sampled_s += clock() - begin
-        shared = self._shared_readings(measured, self._others_share(before, read_cpu_use(clock())), started)
+        others, reading = self._others_share(before, read_cpu_use(clock())), self._sensor_reading()
+        shared = self._shared_readings(reading, measured, others, started)
         for (i, workload), samples in zip(workloads.items(), measured, strict=True):
-            self.outcomes[i] = self._verified(i, workload, samples, shared)
+            self.outcomes[i] = self._verified(i, workload, samples, reading, shared)
+
+    def _sensor_reading(self) -> SensorReading:
+        """Return the first library's reading of the device, with the warnings and throttle reasons of all."""
+        readings = [case.backend.telemetry() for case in runnable(self.group)]
+        return replace(
+            next((r for r in readings if r != SensorReading()), SensorReading()),
+            warnings=tuple(dict.fromkeys(warning for r in readings for warning in r.warnings)),
+            throttle_reasons=tuple(dict.fromkeys(reason for r in readings for reason in r.throttle_reasons)),
+        )
 
     def _shared_readings(
-        self, measured: Sequence[Samples], others: float | None, started: datetime
+        self, reading: SensorReading, measured: Sequence[Samples], others: float | None, started: datetime
     ) -> Mapping[str, Any]:
         """Return what was read of the device: the cases ran in turns, so it holds for all of them."""
-        readings = [case.backend.telemetry() for case in runnable(self.group)]
-        reading = next((r for r in readings if r != Telemetry()), Telemetry())
         clocks = [mhz for samples in measured for mhz in samples.clocks_mhz]
         return {
             "clock_mhz": reading.clock_mhz or (median(clocks) if clocks else None),
@@ -190,10 +197,8 @@ class GroupRun:
             "memory_clock_mhz": reading.memory_clock_mhz,
             "temperature_c": reading.temperature_c,
             "power_w": reading.power_w,
-            "warnings": list(dict.fromkeys(warning for r in readings for warning in r.doubts)),
             "others_share": None if others is None else float(f"{others:.3g}"),
             "started_utc": f"{started:%Y-%m-%dT%H:%M:%SZ}",
-            "note": self._halving_note(),
         }
 
     def _halving_note(self) -> str | None:
@@ -202,13 +207,16 @@ class GroupRun:
         times = "once" if self.halvings == 1 else f"{self.halvings} times"
         return f"{self.group.halved_what} was halved {times} for want of device memory"
 
-    def _verified(self, index: int, workload: Workload, samples: Samples, shared: Mapping[str, Any]) -> Outcome:
+    def _verified(
+        self, index: int, workload: Workload, samples: Samples, reading: SensorReading, shared: Mapping[str, Any]
+    ) -> Outcome:
         """Return the outcome of a measured case."""
         case = self.group.cases[index]
         try:
             error = workload.verify()
         except Exception as problem:  # as in _prepare; without verification there is no figure
             return self._failure(case, problem, "verification failed to run: ")
+        warnings, notes = throttling(reading, len(samples.braked), len(samples.seconds))
         measurement = Measurement(
             seconds_per_launch=samples.seconds,
             launches_per_sample=samples.launches,
@@ -220,6 +228,8 @@ class GroupRun:
             max_error=float(f"{error:.9g}"),
             variant=workload.variant,
             copies=workload.copies,
+            warnings=[*reading.warnings, *warnings],
+            note="; ".join(filter(None, (*notes, self._halving_note()))) or None,
             **shared,
         )
         return Outcome(suite=self.group.suite, columns=case.columns, measurement=measurement)
@@ -228,7 +238,7 @@ class GroupRun:
         """Return the CPU share used by other processes, where the CPU is what is measured."""
         on_cpu = runnable(self.group)[0].backend.threads is not None
         # The system's counters cover all of its processors, not only those that this process may use.
-        return others_share(before, after, os.cpu_count() or 1) if on_cpu else None
+        return others_share(before, after, cpu_count()) if on_cpu else None
 
     def _failure(self, case: Case, problem: BaseException, stage: str = "") -> Outcome:
         """Return the outcome of a case whose library raised.

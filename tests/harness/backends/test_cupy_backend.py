@@ -317,14 +317,14 @@ WARM = {"nvmlDeviceGetTemperature": 64, "nvmlDeviceGetPowerUsage": 250_000}
     ("sensors", "clause"),
     [
         ({"nvmlDeviceGetComputeRunningProcesses": ["this", "other"]}, "1 other program had work on the device"),
-        ({"nvmlDeviceGetCurrentClocksEventReasons": 0x4}, "the power cap held its clocks down"),
+        ({"nvmlDeviceGetCurrentClocksEventReasons": 0x8}, "a hardware slowdown held its clocks down"),
         ({"nvmlDeviceGetCurrentClocksThrottleReasons": 0x40}, "heat held its clocks down (hardware limit)"),
     ],
 )
 def test_what_the_sensors_say_makes_a_row_suspect(
     monkeypatch: pytest.MonkeyPatch, sensors: dict[str, Any], clause: str
 ) -> None:
-    """Another process and brakes are named in the row; its figure stays."""
+    """Another process and throttle reasons are named in the row; its figure stays."""
     cupy = StandIn(Gpu(l2_bytes=1024))
     (row,) = rows_of(monkeypatch, cupy, Sensors(**WARM, **sensors), kernels=("copy",), dtypes=("float32",))
     assert (row.status, row.reason) == ("suspect", clause)
@@ -338,20 +338,20 @@ def test_a_passing_doubt_stays_with_its_case(monkeypatch: pytest.MonkeyPatch) ->
     backend = open_backend(
         monkeypatch, StandIn(), Sensors(nvmlDeviceGetCurrentClocksEventReasons=lambda _: next(told, 0x1))
     )
-    monkeypatch.setattr(sensors_module, "EVERY_S", 0.0)
+    monkeypatch.setattr(sensors_module, "READ_EVERY_S", 0.0)
     backend.prepare(inputs_of("copy"))
     for _ in range(3):
-        backend.sensors.watch()
-    assert backend.telemetry().doubts == ("heat held its clocks down (hardware limit)",)
+        backend.sensors.read_clock()
+    assert backend.telemetry().throttle_reasons == ("heat held its clocks down (hardware limit)",)
     backend.prepare(inputs_of("add"))
-    backend.sensors.watch()
-    assert backend.telemetry().doubts == ()
+    backend.sensors.read_clock()
+    assert backend.telemetry().throttle_reasons == ()
 
 
 def test_sensors_that_tell_no_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
     """The maximum clock then comes from the driver, and the rest of the reading is kept."""
     backend = open_backend(monkeypatch, StandIn(), Sensors(**WARM))
-    backend.sensors.watch()
+    backend.sensors.read_clock()
     seen = backend.telemetry()
     assert (seen.temperature_c, seen.power_w, seen.max_clock_mhz) == (64, 250, 2400)
 

@@ -207,8 +207,8 @@ def test_the_clock_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_the_sensors_say_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    """NVML's clock stands beside the counters' own, and a brake marks the sample."""
-    sensors = Sensors(nvmlDeviceGetClockInfo=2370, nvmlDeviceGetCurrentClocksEventReasons=0x4)
+    """NVML's clock stands beside the counters' own, and a throttle reason marks the sample."""
+    sensors = Sensors(nvmlDeviceGetClockInfo=2370, nvmlDeviceGetCurrentClocksEventReasons=0x40)
     workload = open_backend(monkeypatch, StandIn(), sensors).prepare(inputs_of("copy"))
     reading = take(workload, 3)
     assert (reading.clock_mhz, reading.sensor_clock_mhz, reading.braked) == (pytest.approx(2400, rel=1e-4), 2370, True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark.backends.events import DELAY_LIMIT_S, NOMINAL_CLOCK_HZ, EventTimer, delay_seconds, mean_clock_mhz
-from bandmark.device.telemetry import Glance
+from bandmark.device.sensors import ClockReading
 from bandmark.measure.sampling import Reading
 
 
@@ -60,9 +60,9 @@ def test_the_order_of_a_window() -> None:
     timer.start(10)
     module.log.append("launches")
 
-    def look() -> Glance:
+    def look() -> ClockReading:
         module.log.append("look")
-        return Glance(clock_mhz=2400, brakes=("heat",))
+        return ClockReading(clock_mhz=2400, throttle_reasons=("heat",))
 
     assert timer.stop(look) == Reading(pytest.approx(4e-3), sensor_clock_mhz=2400, braked=True)
     assert module.log == ["synchronize", "delay", "record begin", "launches", "record end", "look", "wait for end"]
@@ -74,7 +74,7 @@ def test_a_device_without_a_delay() -> None:
     module = WithoutDelay()
     timer = EventTimer(module)
     timer.start(10)
-    assert timer.stop(Glance) == Reading(pytest.approx(4e-3))
+    assert timer.stop(ClockReading) == Reading(pytest.approx(4e-3))
     assert module.log == ["synchronize", "record begin", "record end", "wait for end"]
 
 

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_info
 
 from bandmark.backends.host import HostMemory
 from bandmark.backends.numpy_backend import NumpyBackend
-from bandmark.device.telemetry import Telemetry
+from bandmark.device.sensors import SensorReading
 from bandmark.device.threads import Team
 from bandmark.measure.sampling import take
 from bandmark_kernels import DTYPES, KERNELS, PACKED, Shape
@@ -150,7 +150,7 @@ def test_what_the_record_says(backend: NumpyBackend) -> None:
     facts = backend.facts()
     assert facts["blas"] and all(set(lib) == {"internal_api", "version", "architecture"} for lib in facts["blas"])
     assert "/" not in str(facts)
-    assert backend.telemetry() == Telemetry()
+    assert backend.telemetry() == SensorReading()
 
 
 def test_the_budget_is_the_hosts(backend: NumpyBackend) -> None:

@@ -16,7 +16,7 @@ from bandmark.backends import host, torch_backend
 from bandmark.backends.host import HostMemory
 from bandmark.backends.torch_backend import TorchBackend, open_accelerator
 from bandmark.device.device import Device
-from bandmark.device.telemetry import Glance, Telemetry
+from bandmark.device.sensors import POWER_CAP, ClockReading, SensorReading
 from bandmark.device.threads import Team
 from bandmark.measure.sampling import StopRule, take
 from bandmark.session.runner import Procedure, run_groups
@@ -354,7 +354,7 @@ def test_sensors_of_a_cuda_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "get_device_module", lambda address: Module())
     backend = TorchBackend(FAKE_GPU, None, "cuda:1")
     assert (asked, backend.driver) == ([b"0000:01:00.0"], "580.65.06")
-    assert backend.telemetry() == Telemetry(max_clock_mhz=2600)
+    assert backend.telemetry() == SensorReading(max_clock_mhz=2600)
     facts = {"ecc": True, "mig": None, "device_max_clock_mhz": 2600, "device_free_bytes": 10 * GIB}
     assert facts.items() <= backend.facts().items()
     backend.address = torch.device("cpu")  # where the pretend device's tensors are
@@ -362,9 +362,9 @@ def test_sensors_of_a_cuda_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (reading.clock_mhz, reading.sensor_clock_mhz, reading.braked) == (None, 2400, True)
     seen = backend.telemetry()
     assert (seen.temperature_c, seen.power_w, seen.clock_mhz, seen.max_clock_mhz) == (64, 250, 2400, 2600)
-    assert seen.doubts == ("heat held its clocks down (hardware limit)",)
+    assert seen.throttle_reasons == ("heat held its clocks down (hardware limit)",)
     backend.prepare(inputs("add"))
-    assert backend.telemetry().doubts == ()
+    assert backend.telemetry().throttle_reasons == ()
 
 
 def test_a_cuda_device_without_sensors(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,8 +374,8 @@ def test_a_cuda_device_without_sensors(monkeypatch: pytest.MonkeyPatch) -> None:
     module.get_device_properties = lambda address: SimpleNamespace()  # type: ignore[attr-defined]
     monkeypatch.setattr(torch, "get_device_module", lambda address: module)
     backend = TorchBackend(FAKE_GPU, None, "cuda:0")
-    assert backend.watch() == Glance()
-    assert (backend.driver, backend.telemetry()) == (None, Telemetry())
+    assert backend.watch() == ClockReading()
+    assert (backend.driver, backend.telemetry()) == (None, SensorReading())
 
     def refuse(address: Any) -> None:
         raise RuntimeError("CUDA error: operation not supported")
@@ -385,7 +385,7 @@ def test_a_cuda_device_without_sensors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rows_of_torch_alone_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Driver, heat, power and clock stand in the row, in the JSON each sample's clock and which samples were braked."""
+    """Driver, heat, power and clock stand in the row, in the JSON each sample's clock; the power cap is a note."""
     pynvml = Sensors(
         nvmlSystemGetDriverVersion="580.65.06",
         nvmlDeviceGetTemperature=64,
@@ -404,10 +404,10 @@ def test_rows_of_torch_alone_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     (row,), (entry,) = measured.rows, measured.samples
     assert (row.driver, row.temperature_c, row.power_w, row.clock_mhz) == ("580.65.06", 64, 250, 2400)
-    assert (row.status, row.reason) == ("suspect", "the power cap held its clocks down")
+    assert (row.status, row.reason) == ("ok", POWER_CAP)
     assert (row.verified, row.samples, row.bandwidth_gbs is None) == (True, 6, False)
     assert (entry["clocks_mhz"], entry["sensor_clocks_mhz"]) == ([], [2400] * 6)
-    assert (entry["braked_samples"], entry["memory_clock_mhz"]) == (list(range(6)), 14001)
+    assert (entry["braked_samples"], entry["memory_clock_mhz"]) == ([], 14001)
 
 
 def test_what_the_record_says(cpu: TorchBackend) -> None:

@@ -35,7 +35,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Discovery:
     monkeypatch.setattr(devices, "discover", lambda: made)
     monkeypatch.setattr(devices, "read_machine", make_machine)
     firmware = DimmReading(
-        peak_gbs=76.8, arithmetic="2 channels x 4800 MT/s", memory_type="DDR5", modules=(), explanation="Two modules."
+        peak_gbs=76.8, arithmetic="2 channels x 4800 MT/s", memory_type="DDR5", explanation="Two modules."
     )
     monkeypatch.setattr(devices, "read_dimms", lambda: firmware)
     return made

@@ -48,7 +48,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not installed comes with its install command."""
     monkeypatch.setattr(listing, "is_installed", lambda name: False)
-    assert listing._look("cupy")["state"].startswith("not installed: `pip install 'bandmark[cuda13]'`")
+    assert listing._installed("cupy")["state"].startswith("not installed: `pip install 'bandmark[cuda13]'`")
 
 
 def test_probe(monkeypatch: pytest.MonkeyPatch) -> None:

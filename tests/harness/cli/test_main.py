@@ -300,7 +300,7 @@ def test_fail_below_without_a_peak_is_bad_usage(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A threshold that nothing can be measured against is told, after the results."""
-    unread = DimmReading(peak_gbs=None, arithmetic="", memory_type=None, modules=(), explanation="not told")
+    unread = DimmReading(peak_gbs=None, arithmetic="", memory_type=None, explanation="not told")
     monkeypatch.setattr(request, "read_dimms", lambda: unread)
     assert main([*SMALL, "--kernel", "copy", "--fail-below", "50"]) == 2
     captured = capsys.readouterr()

@@ -1,4 +1,6 @@
-"""Device holds plain facts, unknown unless said."""
+"""A device is plain facts, each unknown by default."""
+
+from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, fields
 

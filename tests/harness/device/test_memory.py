@@ -1,4 +1,4 @@
-"""How much memory a run may use, from pretend /proc and /sys trees: never more than is available."""
+"""The memory that a run may use, from pretend /proc and /sys trees: never more than is available."""
 
 from __future__ import annotations
 
@@ -6,24 +6,16 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bandmark.device import memory
 from bandmark.device.memory import available_bytes, device_budget, host_budget, total_bytes, unified_budget
+from system_files import write
 
 GIB = 2**30
 MIB = 2**20
 UNLIMITED_V1 = 9223372036854771712
-
-
-def write(root: Path, files: dict[str, str]) -> Path:
-    """Write a tree of files."""
-    for name, text in files.items():
-        file = root / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    return root
 
 
 def meminfo(total: int, available: int) -> str:
@@ -158,6 +150,68 @@ def test_without_proc_half_of_the_physical_memory_counts(tmp_path: Path, monkeyp
     monkeypatch.setattr(memory, "_physical_bytes", lambda: 16 * GIB)
     assert available_bytes(tmp_path) == 8 * GIB
     assert total_bytes(tmp_path) == 16 * GIB
+
+
+@pytest.mark.parametrize("limits", [("max", f"{2 * GIB}"), (f"{8 * GIB}", f"{2 * GIB}"), (f"{2 * GIB}", "max")])
+def test_memory_high_is_a_limit(tmp_path: Path, limits: tuple[str, str]) -> None:
+    """Above memory.high the kernel slows a group down, so the lower of it and memory.max counts."""
+    files = {f"sys/fs/cgroup/box/{n}": v for n, v in zip(("memory.max", "memory.high"), limits, strict=True)}
+    root = write(tmp_path, HOST | files | {"proc/self/cgroup": "0::/box/own\n"})
+    assert available_bytes(root) == 2 * GIB
+
+
+def test_a_limit_of_zero_is_a_limit(tmp_path: Path) -> None:
+    """A group that may have nothing has nothing."""
+    files = {"proc/self/cgroup": "0::/box\n", "sys/fs/cgroup/box/memory.max": "0\n"}
+    assert available_bytes(write(tmp_path, HOST | files)) == 0
+
+
+@pytest.mark.parametrize("hierarchy", ["cpu,memory", "memory"])
+def test_a_hierarchy_of_several_controllers(tmp_path: Path, hierarchy: str) -> None:
+    """Version 1 may mount several controllers together, in a folder named after all of them or after one."""
+    limit = {f"sys/fs/cgroup/{hierarchy}/box/memory.limit_in_bytes": f"{2 * GIB}"}
+    root = write(tmp_path, HOST | limit | {"proc/self/cgroup": "3:cpu,memory:/box/own\n0::/other\n"})
+    assert available_bytes(root) == 2 * GIB
+
+
+def test_available_memory_of_zero_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of zeros says nothing, and half of the physical memory counts."""
+    monkeypatch.setattr(memory, "_physical_bytes", lambda: 16 * GIB)
+    root = write(tmp_path, {"proc/meminfo": meminfo(0, 0)})
+    assert available_bytes(root) == 8 * GIB and total_bytes(root) == 16 * GIB
+
+
+@pytest.mark.parametrize("error", [OSError, ValueError, AttributeError])
+def test_physical_memory_that_can_not_be_read(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    """A system that has no such number, or refuses it, has unknown memory, and -1 is no number of pages."""
+    monkeypatch.setattr(os, "sysconf", lambda name: -1)
+    assert memory._physical_bytes() == 0
+
+    def fail(name: str) -> int:
+        raise error(name)
+
+    monkeypatch.setattr(os, "sysconf", fail)
+    assert memory._physical_bytes() == 0
+
+
+TEXTS = st.one_of(
+    st.text(max_size=60), st.sampled_from(["max", "-1", "9" * 5000, "MemAvailable: x kB", "inactive_file"])
+)
+FILES = (
+    "proc/meminfo",
+    "proc/self/cgroup",
+    *(f"sys/fs/cgroup/{n}" for n in ("memory.max", "memory.high", "memory.stat")),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(st.lists(TEXTS, min_size=len(FILES), max_size=len(FILES)), st.booleans())
+def test_no_file_makes_reading_fail(tmp_path: Path, texts: list[str], is_top: bool) -> None:
+    """Whatever stands in the files, available and total memory are numbers, and the former is not negative."""
+    files = dict(zip(FILES, texts, strict=True)) | ({"proc/self/cgroup": "0::/"} if is_top else {})
+    root = write(tmp_path, files)
+    assert available_bytes(root) >= 0
+    assert total_bytes(root) is None or (total_bytes(root) or 0) > 0
 
 
 def test_the_physical_memory_of_this_machine() -> None:

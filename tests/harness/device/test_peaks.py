@@ -1,6 +1,10 @@
 """A device gets its published peak, or none with a reason; never another device's."""
 
+from __future__ import annotations
+
+import csv
 from dataclasses import replace
+from importlib.resources import files
 
 import pytest
 from hypothesis import given
@@ -9,12 +13,18 @@ from hypothesis import strategies as st
 from bandmark.device.catalog import CatalogRow, load_catalog
 from bandmark.device.device import Device
 from bandmark.device.dimms import DimmReading
-from bandmark.device.peaks import BY_HAND, Peak, derived_peak, find_peak, parse_peak
+from bandmark.device.peaks import SET_PEAK, Peak, derived_peak, find_peak, is_user_supplied, parse_peak
 from bandmark.errors import UsageError
 from bandmark.judge.references import REFERENCES
 
 ROWS = load_catalog()
 BY_ID = {row.id: row for row in ROWS}
+DATA_RATES = {
+    cells["id"]: float(cells["data_rate_gbps"] or 0)
+    for cells in csv.DictReader(
+        files("bandmark").joinpath("data", "devices.csv").read_text(encoding="utf-8").splitlines()
+    )
+}
 # Memory as the devices report it where that is known, else the capacity in its own right.
 REPORTED_BYTES = {
     "dgx-station-gb300": 269172604928,  # NVIDIA/NemoClaw#9901
@@ -32,7 +42,7 @@ def device_of(row: CatalogRow, name: str) -> Device:
     """A device that reports what this row says of it, as CUDA would."""
     capacity = float(row.capacity_gb.split("|")[0]) * (1 << 30)
     discrete = not row.integrated
-    clock = row.data_rate_gbps * 500 if row.data_rate_gbps and discrete else None
+    clock = DATA_RATES[row.id] * 500 if DATA_RATES[row.id] and discrete else None
     return Device(
         kind="gpu",
         name=name,
@@ -53,7 +63,7 @@ def test_every_name_gets_exactly_its_own_rows_peak(row: CatalogRow, name: str) -
     assert peak.device_id == row.id
     assert peak.gbs == row.published_gbs
     if row.published_gbs is None:
-        assert peak.source == "" and peak.explanation.endswith(BY_HAND)
+        assert peak.source == "" and peak.explanation.endswith(SET_PEAK)
     else:
         assert peak.source == f"published: {row.source}"
         assert peak.memory_type == row.memory_type
@@ -131,7 +141,7 @@ def test_shared_and_laptop_parts_get_no_peak_at_all(device: Device, word: str) -
     """A slice, a virtual GPU and a laptop part get neither the full card's figure nor a wrong derived one."""
     peak = find_peak(replace(device, bus_width_bits=5120, memory_clock_mhz=1215.0))
     assert peak.gbs is None and peak.derived_gbs is None
-    assert word in peak.explanation and peak.explanation.endswith(BY_HAND)
+    assert word in peak.explanation and peak.explanation.endswith(SET_PEAK)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +185,7 @@ def test_shared_names_are_told_apart_by_facts_or_not_at_all(
     """Variants of one name are separated by memory size, bus width or clock; else there is no peak."""
     peak = find_peak(gpu(name, **facts))
     assert peak.gbs == gbs
-    assert (peak.gbs is None) == (BY_HAND in peak.explanation)
+    assert (peak.gbs is None) == (SET_PEAK in peak.explanation)
 
 
 def test_an_ambiguous_device_names_its_candidates() -> None:
@@ -227,17 +237,17 @@ def test_no_derived_peak_from_unknown_facts(unknown: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("text", "gbs", "source"),
     [
-        ("76.8", 76.8, "set by hand (--peak 76.8)"),
-        (" 1344 ", 1344.0, "set by hand (--peak 1344)"),
-        ("2x5600", 89.6, "set by hand (--peak 2x5600: 2 channels x 5600 MT/s x 8 bytes)"),
-        ("12 X 4800", 460.8, "set by hand (--peak 12 X 4800: 12 channels x 4800 MT/s x 8 bytes)"),
-        (".5", 0.5, "set by hand (--peak .5)"),
+        ("76.8", 76.8, "user-supplied (--peak 76.8)"),
+        (" 1344 ", 1344.0, "user-supplied (--peak 1344)"),
+        ("2x5600", 89.6, "user-supplied (--peak 2x5600: 2 channels x 5600 MT/s x 8 bytes)"),
+        ("12 X 4800", 460.8, "user-supplied (--peak 12 X 4800: 12 channels x 4800 MT/s x 8 bytes)"),
+        (".5", 0.5, "user-supplied (--peak .5)"),
     ],
 )
-def test_a_peak_given_by_hand(text: str, gbs: float, source: str) -> None:
+def test_a_user_supplied_peak(text: str, gbs: float, source: str) -> None:
     """--peak takes GB/s or channels x MT/s, and the source says so."""
-    parsed, said = parse_peak(text)
-    assert parsed == pytest.approx(gbs) and said == source
+    assert parse_peak(text) == (pytest.approx(gbs), source)
+    assert is_user_supplied(source)
 
 
 @pytest.mark.parametrize(
@@ -280,19 +290,35 @@ def test_parsing_a_peak_never_fails_otherwise(text: str) -> None:
         gbs, source = parse_peak(text)
     except UsageError:
         return
-    assert 0 < gbs <= 1e6 and source.startswith("set by hand (--peak ")
+    assert 0 < gbs <= 1e6 and source.startswith("user-supplied (--peak ")
 
 
 @pytest.mark.parametrize(
     "device", [gpu("NVIDIA GB10"), gpu("NVIDIA H100"), gpu("GRID A100-40C"), Device(kind="cpu", name="x")]
 )
-def test_by_hand_wins_everywhere(device: Device) -> None:
+def test_a_user_supplied_peak_wins_everywhere(device: Device) -> None:
     """--peak sets the peak of any device, says so, and drops the memory type that verdicts need."""
     peak = find_peak(device, override="301")
-    assert (peak.gbs, peak.source, peak.memory_type) == (301.0, "set by hand (--peak 301)", None)
+    assert (peak.gbs, peak.source, peak.memory_type) == (301.0, "user-supplied (--peak 301)", None)
     assert peak.derived_gbs == find_peak(device).derived_gbs
     with pytest.raises(UsageError):
         find_peak(device, override="lots")
+
+
+@pytest.mark.parametrize(
+    ("source", "supplied"),
+    [
+        ("set by hand (--peak 76.8)", True),
+        ("user-supplied (--peak 76.8)", True),
+        ("published: a datasheet", False),
+        ("firmware: 2 channels x 5600 MT/s x 8 bytes (SMBIOS type 17)", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_the_source_shows_whether_the_user_supplied_it(source: str | None, supplied: bool) -> None:
+    """The words of this version and of versions before 0.2.0 count, and no other source does."""
+    assert is_user_supplied(source) == supplied
 
 
 def reading(peak_gbs: float | None) -> DimmReading:
@@ -300,7 +326,6 @@ def reading(peak_gbs: float | None) -> DimmReading:
         peak_gbs=peak_gbs,
         arithmetic="2 channels x 5600 MT/s x 8 bytes" if peak_gbs else "",
         memory_type="DDR5",
-        modules=(),
         explanation="What the firmware says.",
     )
 
@@ -318,7 +343,7 @@ def test_a_cpus_peak_comes_from_the_firmware_or_not_at_all() -> None:
     )
     unread = find_peak(cpu, firmware=reading(None))
     assert (unread.gbs, unread.source, unread.explanation) == (None, "", "What the firmware says.")
-    assert find_peak(cpu).gbs is None and BY_HAND in find_peak(cpu).explanation
+    assert find_peak(cpu).gbs is None and SET_PEAK in find_peak(cpu).explanation
 
 
 def test_the_three_named_systems() -> None:

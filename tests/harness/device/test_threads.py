@@ -1,18 +1,23 @@
-"""Do the threads of a team start together, stay on their CPUs, and lose nothing?"""
+"""The threads of a team start together, stay on their CPUs and lose no call."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from bandmark.device.threads import Team, cpu_quota, usable_cpus
+from bandmark.device import threads
+from bandmark.device.cpu import cpu_count
+from bandmark.device.threads import Team, usable_cpus
+from bandmark.errors import UsageError
 
 pinning = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this OS has no affinity masks")
 
@@ -207,7 +212,7 @@ def test_without_masks_all_cpus_are_usable(monkeypatch: pytest.MonkeyPatch) -> N
     """Where the OS knows no affinity (macOS), every CPU counts, and the team works unpinned."""
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.delattr(os, "sched_setaffinity", raising=False)
-    assert usable_cpus() == list(range(os.cpu_count() or 1))
+    assert usable_cpus() == list(range(cpu_count()))
     done: list[int] = []
     with Team([0, 0]) as made:
         made.run([lambda: done.append(1)] * 2)
@@ -223,21 +228,47 @@ def test_a_cpu_that_went_away_does_not_stop_the_work() -> None:
     assert done == [1, 1]
 
 
-@pytest.mark.parametrize(
-    ("files", "quota"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4.0),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({"cpu.max": "nonsense"}, None),
-        ({"cpu.max": "100000 0"}, None),
-        ({}, None),
-    ],
-)
-def test_cpu_quota(tmp_path: Path, files: dict[str, str], quota: float | None) -> None:
-    """The quota of either version of control groups is read in CPUs; no limit, and nonsense, are None."""
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert cpu_quota(tmp_path) == quota
+def test_the_mask_before_torch_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a variable makes torch's OpenMP pin the main thread, the CPUs are those of the mask before that."""
+    mask = {0, 1, 2, 3}
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: mask, raising=False)
+    for name in threads._PINNING:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(threads, "_mask_before_torch", [])
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setenv("OMP_PROC_BIND", "true")
+    assert usable_cpus() == [0, 1, 2, 3]
+    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
+    mask = {2}
+    assert usable_cpus() == [0, 1, 2, 3]
+    monkeypatch.delenv("OMP_PROC_BIND")
+    assert usable_cpus() == [2]
+
+
+def test_the_mask_is_read_before_torch_is_imported() -> None:
+    """In a process of its own, torch pins the main thread, and all CPUs stay usable."""
+    code = (
+        "from bandmark.device.threads import usable_cpus\n"
+        "import os, torch\n"
+        "print(len(usable_cpus()), len(os.sched_getaffinity(0)))\n"
+    )
+    environment = os.environ | {"OMP_PROC_BIND": "true"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert int(done.stdout.split()[0]) == len(usable_cpus())
+
+
+def test_a_system_without_room_for_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system starts no more threads the error says how many there are, and those that started end."""
+    start, left = threading.Thread.start, [2]
+
+    def refuse(self: threading.Thread) -> None:
+        if not left[0]:
+            raise RuntimeError("can't start new thread")
+        left[0] -= 1
+        start(self)
+
+    before = threading.active_count()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(UsageError, match=r"only 2 of 4 threads could be started.*ulimit -u.*--threads 2"):
+        Team([usable_cpus()[0]] * 4)
+    assert threading.active_count() == before

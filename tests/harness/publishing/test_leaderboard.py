@@ -45,7 +45,7 @@ def test_a_line_of_the_leaderboard(tmp_path: Path) -> None:
     assert all(figure.startswith("0.01") and "(60 %), " in figure for figure in (read, copy, gemv))
     assert versions == "numpy 2.4.6, torch 2.13.0+cpu, bandmark 0.1.0"
     assert date == "[2026-11-23](fake-1/20261123T101500Z-3f2a.csv)"
-    assert caveat == "one run; peak set by hand; 2 threads"
+    assert caveat == "one run; user-supplied peak; 2 threads"
 
 
 def test_the_fastest_first(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Does the self-test find a device whose kernels are wrong, and say so on a page that names nobody?"""
+"""The self-test finds a device whose kernels are wrong, and its page names nobody."""
 
 from __future__ import annotations
 
@@ -38,8 +38,11 @@ def test_a_sound_device_passes(monkeypatch: pytest.MonkeyPatch, name: str) -> No
     assert all(check.passed for check in found.values())
     forms = len(KERNELS[name].dtypes) * len(variants(KERNELS[name], (12, 0)))
     sizes = 8 if KERNELS[name].suite == "gemv" else 7
-    assert found[name].seen == f"{forms * sizes} right, worst error {found[name].seen.split()[4]} {forms} forms"
-    assert found["registers"].seen == f"0 of {forms} forms spill"
+    assert (
+        found[name].result
+        == f"{forms * sizes} right, worst error {found[name].result.split()[4]} {forms} compiled kernels"
+    )
+    assert found["registers"].result == f"0 of {forms} compiled kernels spill"
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -49,9 +52,9 @@ def test_a_broken_kernel_fails(monkeypatch: pytest.MonkeyPatch, name: str) -> No
     check = found[name]
     assert check.passed is False
     (dtype, *_) = KERNELS[name].dtypes_among([F32])
-    assert f"{dtype.name} v16" in check.seen and "wrong by" in check.seen
-    assert f"and {len(check.details) - 3} more" in check.seen
-    assert len(check.details) == int(check.seen.split()[0]) > 10
+    assert f"{dtype.name} v16" in check.result and "wrong by" in check.result
+    assert f"and {len(check.details) - 3} more" in check.result
+    assert len(check.details) == int(check.result.split()[0]) > 10
 
 
 @pytest.mark.parametrize(("name", "size"), [("copy", 33), ("dot", 31), ("triad", 100_003)])
@@ -107,7 +110,7 @@ def test_a_lost_device_fails_everything_after(monkeypatch: pytest.MonkeyPatch) -
     gpu.law = law
     found = checks(monkeypatch, gpu, "copy", "add", "triad")
     assert [found[k].passed for k in ("copy", "add", "triad")] == [True, False, False]
-    assert "CUDARuntimeError: cudaErrorLaunchFailure" in found["triad"].seen
+    assert "CUDARuntimeError: cudaErrorLaunchFailure" in found["triad"].result
 
 
 @pytest.mark.parametrize("variant", ["v16", "v32", "v16-gridstride"])
@@ -173,7 +176,7 @@ def test_the_page_of_a_broken_device(page: Any, tmp_path: Path, capsys: pytest.C
     assert page(sound(wrong={"bandmark_dot"}), "--output", "report.txt") == 1
     out = capsys.readouterr().out
     assert "FAIL  dot " in out
-    assert "wanted: every output within the tolerance (1.0) of its float64 reference" in out
+    assert "expected: every output within the tolerance (1.0) of its float64 reference" in out
     assert out.splitlines()[-1] == "10 of 12 checks passed; FAILED: dot, variants"
     assert (tmp_path / "report.txt").read_text().count("float32 v16 n=") >= 7
 

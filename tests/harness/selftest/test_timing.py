@@ -1,4 +1,4 @@
-"""Does the self-test find a device whose timing is not what the method assumes? On a stand-in with a virtual clock."""
+"""The self-test finds a device whose timing is not what the method assumes, on a stand-in with a virtual clock."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def test_a_sound_device_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every check passes, and shows the figure that was programmed."""
     found = checks(monkeypatch, StandIn(gpu(), host_launch_s=5e-6))
     assert not failed(found)
-    assert found["launch"].seen == "1.01 us on the device"  # the event clock ticks in microseconds
-    assert found["queueing"].seen == "5 us on the host"
-    assert found["delay"].seen == "2.02 ms of 2.02 ms asked for"
-    assert found["event step"].seen == "1 us"
-    assert found["clock"].seen == "2400 MHz of at most 2400 MHz"
-    assert found["twice the launches"].seen.startswith(("2.000", "1.999"))
-    assert re.fullmatch(r"fastest 0\.992\d GB/s, 0 % of 1344", found["variants"].seen)
+    assert found["launch"].result == "1.01 us on the device"  # the event clock ticks in microseconds
+    assert found["queueing"].result == "5 us on the host"
+    assert found["delay"].result == "2.02 ms of 2.02 ms requested"
+    assert found["event step"].result == "1 us"
+    assert found["clock"].result == "2400 MHz of at most 2400 MHz"
+    assert found["twice the launches"].result.startswith(("2.000", "1.999"))
+    assert re.fullmatch(r"fastest 0\.992\d GB/s, 0 % of 1344", found["variants"].result)
     figures = "".join(rf"  {name} 0\.992\d" for name in ("v16", "v32", "v16-stream", "v16-gridstride"))
     assert re.fullmatch(f"copy        {figures}", found["variants"].details[1])
 
@@ -80,9 +80,9 @@ def test_launches_that_cost_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     """A launch without work that takes 20 us on the device is found, on the host as well."""
     assert "launch" in failed(checks(monkeypatch, StandIn(gpu(law=lambda launch: 2e-5 + launch.array_bytes / 1e9))))
     found = checks(monkeypatch, StandIn(gpu(law=lambda launch: 0.05)))
-    assert found["launch"].seen == "50000 us on the device"
+    assert found["launch"].result == "50000 us on the device"
     found = checks(monkeypatch, StandIn(gpu(), host_launch_s=20e-6))
-    assert "queueing" in failed(found) and found["queueing"].seen == "20 us on the host"
+    assert "queueing" in failed(found) and found["queueing"].result == "20 us on the host"
 
 
 @pytest.mark.parametrize("factor", [0, 0.9, 1.2])
@@ -113,26 +113,26 @@ def test_time_that_is_not_linear_in_bytes(monkeypatch: pytest.MonkeyPatch, law: 
     assert failed(checks(monkeypatch, StandIn(gpu(law=law)))) == {"twice the bytes"}
 
 
-def test_arrays_that_fit_the_cache_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrays_that_fit_the_cache_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where --size makes the arrays too small for the device's cache, the line says so."""
     found = checks(monkeypatch, StandIn(gpu(l2_bytes=MIB)))
-    assert "too small for this device's cache" in found["twice the bytes"].seen
-    assert "too small" not in checks(monkeypatch, StandIn(gpu()))["twice the bytes"].seen
+    assert "too small for this device's cache" in found["twice the bytes"].result
+    assert "too small" not in checks(monkeypatch, StandIn(gpu()))["twice the bytes"].result
 
 
 def test_an_event_clock_with_large_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps of 100 us are too coarse for windows of 5 ms; a clock that stands still shows no step at all."""
     found = checks(monkeypatch, StandIn(gpu(tick_s=1e-4)))
-    assert "event step" in failed(found) and found["event step"].seen == "100 us"
+    assert "event step" in failed(found) and found["event step"].result == "100 us"
     found = checks(monkeypatch, StandIn(gpu(tick_s=1e6)))
     assert failed(found) >= {"event step", "launch", "delay", "twice the launches", "twice the bytes", "variants"}
-    assert found["event step"].seen == "all windows show the same time"
+    assert found["event step"].result == "all windows show the same time"
 
 
 @pytest.mark.parametrize(
     ("counters", "seen"),
     [
-        (lambda now: (0, 0), "the counters say nothing"),
+        (lambda now: (0, 0), "the counters give no clock"),
         (lambda now: (int(now * 2e8), int(now * 1e9)), "200 MHz of at most 2400 MHz"),
         (lambda now: (int(now * 3e9), int(now * 1e9)), "3000 MHz of at most 2400 MHz"),
     ],
@@ -141,14 +141,14 @@ def test_a_clock_that_can_not_be(monkeypatch: pytest.MonkeyPatch, counters: Any,
     """Counters that say nothing, or a clock that this device does not run at, fail."""
     found = checks(monkeypatch, StandIn(gpu(counters=counters)))
     assert failed(found) == {"clock"}
-    assert found["clock"].seen == seen
+    assert found["clock"].result == seen
 
 
 @pytest.mark.parametrize(
     ("seconds", "passed", "seen"),
-    [(0.0002, True, "200 us a look"), (0.02, False, "20000 us a look"), (None, None, "they tell no clock")],
+    [(0.0002, True, "200 us a reading"), (0.02, False, "20000 us a reading"), (None, None, "they report no clock")],
 )
-def test_a_look_at_the_sensors(
+def test_reading_the_sensors(
     monkeypatch: pytest.MonkeyPatch, seconds: float | None, passed: bool | None, seen: str
 ) -> None:
     """NVML that takes longer than a window is found; without NVML the check can't be judged."""
@@ -159,14 +159,14 @@ def test_a_look_at_the_sensors(
         return 2400
 
     check = checks(monkeypatch, cupy, Sensors(nvmlDeviceGetClockInfo=clock) if seconds else None)["sensors"]
-    assert (check.passed, check.seen) == (passed, seen)
+    assert (check.passed, check.result) == (passed, seen)
 
 
 def test_a_bandwidth_that_can_not_be(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variant above the published peak means wrong time or wrong bytes; without a peak nothing is judged."""
     found = checks(monkeypatch, StandIn(gpu()), peak=0.9)
     assert failed(found) == {"variants"}
-    assert found["variants"].seen.startswith("fastest 0.992") and found["variants"].seen.endswith("110 % of 0.9")
+    assert found["variants"].result.startswith("fastest 0.992") and found["variants"].result.endswith("110 % of 0.9")
     found = checks(monkeypatch, StandIn(gpu()), peak=None)
     assert found["variants"].passed is None and not failed(found)
 
@@ -175,7 +175,7 @@ def test_a_kernel_that_is_wrong_at_this_size(monkeypatch: pytest.MonkeyPatch) ->
     """Each variant is verified at the size at which it is timed; what is wrong has no figure."""
     found = checks(monkeypatch, StandIn(gpu(wrong_if=lambda launch: launch.entry == "bandmark_dot")))
     assert failed(found) == {"variants"}
-    assert "wrong: dot v16, dot v32, dot v16-stream" in found["variants"].seen
+    assert "wrong: dot v16, dot v32, dot v16-stream" in found["variants"].result
     assert "dot           v16 wrong" in "\n".join(found["variants"].details)
 
 
