@@ -1,4 +1,4 @@
-"""What does a user see whose CuPy is there and whose GPU is not: no driver, or a broken installation?
+"""A CuPy that is there without a usable GPU, for want of a driver or since it is broken, is explained once.
 
 The packages are pretended, and raise what CuPy 14.2 raises; the commands run in processes of their own.
 """
@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from bandmark.backends import select as backends
-from bandmark.backends.select import first_line, select
+from bandmark.backends.select import open_target
 from bandmark.cli.main import main
-from bandmark.errors import BackendUnavailable
+from bandmark.errors import BackendUnavailable, first_line
 from cupy_gpu import Gpu
 from cupy_standin import StandIn, install
 from fakes import FakeBackend, make_machine
@@ -149,12 +149,12 @@ def test_another_library_goes_on_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     }
     monkeypatch.setattr(backends.importlib, "import_module", lambda name: pretended.get(name, lambda: real(name))())
-    selection = select(make_machine(), names=None, address=None)
-    assert [backend.name for backend in selection.backends] == ["torch"]
-    assert len(selection.notes) == 2 and "nvidia-ml-py" in selection.notes[1]
-    assert "Failed to find CUDA headers" in selection.notes[0] and selection.notes[0].endswith("Going on without it.")
+    target = open_target(make_machine(), names=None, address=None)
+    assert [backend.name for backend in target.backends] == ["torch"]
+    assert len(target.notes) == 2 and "nvidia-ml-py" in target.notes[1]
+    assert "Failed to find CUDA headers" in target.notes[0] and target.notes[0].endswith("Going on without it.")
     with pytest.raises(BackendUnavailable, match="Failed to find CUDA headers"):
-        select(make_machine(), names=["cupy", "torch"], address=None)
+        open_target(make_machine(), names=["cupy", "torch"], address=None)
 
 
 @pytest.mark.parametrize(

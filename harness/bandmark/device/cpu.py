@@ -35,6 +35,9 @@ _MAX_LLC_PER_SOCKET = 1229 * 2**20
 """Largest last-level cache on sale per processor that shares it (Milan-X, one core of a chiplet) and per socket (6 %
 above the 1152 MiB of Genoa-X). A virtual machine may list the host's whole cache for each of its processors."""
 
+_MAX_NAME = 120
+"""Characters of a model name."""
+
 _MIN_INTERVAL_S = 0.5
 """Shortest time between two readings of the counters, which tick every 10 ms."""
 
@@ -56,18 +59,25 @@ def cpu_count(root: Path = Path("/")) -> int:
 def cpu_model_name(root: Path) -> str:
     """Return the CPU's model name with the kinds of its cores, or its architecture where the system has no name."""
     blocks = _cpuinfo(root)
-    names = Counter(name for block in blocks if (name := _core_name(block)))
+    names = Counter(name for block in blocks if (name := _core_name(block))).most_common()
     if len(names) > 1:
-        return " + ".join(f"{name} ({count})" for name, count in sorted(names.items(), key=lambda item: -item[1]))
-    first: dict[str, str] = {}
-    for block in blocks:
-        first = block | first
-    # x86 and LoongArch, POWER, RISC-V, s390x; the last has one line per processor.
-    named = next((first[key] for key in ("model name", "cpu model", "cpu", "uarch") if first.get(key)), None)
-    s390 = re.search(r"machine = (\w+)", first.get("processor 0", ""))
-    described = f"{first.get('vendor_id', 'IBM/S390')} machine {s390[1]}" if s390 else None
-    fallback = _sysctl("machdep.cpu.brand_string") or platform.processor() or platform.machine() or "unknown CPU"
-    return next(iter(names), None) or named or described or fallback
+        name = " + ".join(f"{name} ({count})" for name, count in names)
+    else:
+        name = names[0][0] if names else _other_name(blocks) or _system_name()
+    return "".join(char for char in name if char.isprintable())[:_MAX_NAME] or "unknown CPU"
+
+
+def _other_name(blocks: Sequence[dict[str, str]]) -> str | None:
+    """Return the CPU's name from /proc/cpuinfo of POWER, MIPS, RISC-V and s390x, the last without a line for it."""
+    keys = ("cpu model", "cpu", "uarch")
+    named = (block[key] for key in keys for block in blocks if block.get(key))
+    machines = (re.search(r"machine = (\w+)", block.get("processor 0", "")) for block in blocks)
+    return next(named, None) or next((f"IBM/S390 machine {match[1]}" for match in machines if match), None)
+
+
+def _system_name() -> str:
+    """Return the CPU's name as the OS has it, often the architecture alone."""
+    return _sysctl("machdep.cpu.brand_string") or platform.processor() or platform.machine()
 
 
 def _cpuinfo(root: Path) -> list[dict[str, str]]:

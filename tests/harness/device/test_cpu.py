@@ -82,6 +82,12 @@ def test_a_processor_without_cpuinfo_has_some_name(tmp_path: Path, text: str | N
     assert cpu_model_name(root)
 
 
+def test_a_name_is_short_and_printable(tmp_path: Path) -> None:
+    """Control characters and endless names do not get into result files."""
+    name = cpu_model_name(write(tmp_path, {"proc/cpuinfo": "model name\t: A\x1b[31m CPU" + "x" * 500 + "\n"}))
+    assert name.isprintable() and len(name) == 120 and name.startswith("A[31m CPU")
+
+
 def test_unequal_cores_are_named(tmp_path: Path) -> None:
     """Arm's kinds of cores come from their numbers, Intel's from the folders of perf, others from their capacity."""
     arm = write(tmp_path / "arm", {"proc/cpuinfo": NAMES["GB10"][0]})
