@@ -18,16 +18,16 @@ from bandmark.errors import UsageError
 
 _Call = Callable[[], object]
 
-
 _PINNING = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
 """Variables by which an OpenMP library pins the main thread to one CPU when torch loads it."""
 
 
 def _affinity_mask() -> list[int]:
     """Return the CPUs of the calling thread's affinity mask, or all of the machine's where the OS has no such mask."""
-    if hasattr(os, "sched_getaffinity"):
+    try:
         return sorted(os.sched_getaffinity(0))
-    return list(range(cpu_count()))
+    except (AttributeError, OSError):
+        return list(range(cpu_count()))
 
 
 _mask_before_torch: list[int] = _affinity_mask()
