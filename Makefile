@@ -49,7 +49,7 @@ test-bench: $(VENV)/.test
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only $(ARGS)
 
 results-docs: $(VENV)/.bench-$(ACCEL)
-	$(BIN)/python -m bandmark.publishing.schema results
+	$(BIN)/python -m bandmark.publishing.folder results
 
 decode-fit: $(VENV)/.bench-$(ACCEL)
 	$(BIN)/python tools/fit_decode.py

@@ -231,7 +231,7 @@ class FakeBackend:
 
     def facts(self) -> dict[str, Any]:
         """Return a fact for the run record."""
-        return {"build": "pretend"}
+        return {"git": "pretend"}
 
     def close(self) -> None:
         """Remember that it was closed."""

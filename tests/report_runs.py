@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bandmark.reports.runs import ReportRun
 from bandmark.results.files import RunFiles
 from bandmark.results.row import SCHEMA, STATUSES, Row
+from bandmark.suites.base import Metric, Suite, TableColumn
 from fakes import make_result
+
+
+class Latency(Suite):
+    """A suite that bandmark does not have: times, of which the lowest is the best, and no published peaks."""
+
+    name = "latency"
+    title = "latency of a pointer chase"
+    metric = Metric(name="latency", column="time_median_s", unit="s", higher_is_better=False)
+    kernel_names = ("chase", "hop")
+
+    def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
+        """Return two columns."""
+        time = TableColumn(title="s", text=lambda row: f"{row.time_median_s:g}")
+        return TableColumn(title="kernel", text=lambda row: row.kernel, left=True), time
+
 
 HOSTILE = '</title><script src="http://x.test/a.js">alert(1)</script><img src=x onerror=alert(1)>&amp;"\'$x^{2$|`[a](b)'
 """Text that breaks out of an element, an attribute, a formula and a Markdown table, if it is let."""

@@ -12,7 +12,7 @@ import pytest
 
 import bandmark
 from bandmark.cli.main import build_parser, main
-from bandmark.publishing.leaderboard import markdown
+from bandmark.reports.markdown import table as markdown
 from bandmark.show.table import HEADER
 
 ROOT = Path(__file__).parent.parent

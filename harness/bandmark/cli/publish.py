@@ -27,7 +27,7 @@ def execute(arguments: argparse.Namespace) -> int:
     results = Path(arguments.results)
     if not results.is_dir():
         raise UsageError(
-            f"{printable(arguments.results)} is no folder. Start publish in a checkout of bandmark, "
+            f"{printable(arguments.results)} is not a folder. Start publish in a checkout of bandmark, "
             "or name the folder of published results with --results DIR."
         )
     if Path(arguments.file).is_dir():
@@ -37,20 +37,20 @@ def execute(arguments: argparse.Namespace) -> int:
         show_faults([checked])
         talk("not published: the file has faults")
         return EXIT_USAGE
-    made = prepare(checked, results, arguments.system, ask=_ask if sys.stdin and sys.stdin.isatty() else None)
+    publication = prepare(checked, results, arguments.system, ask=_ask if sys.stdin and sys.stdin.isatty() else None)
     print("This becomes public:\n")
-    for line in describe(made):
+    for line in describe(publication):
         print(printable(f"  {line}"))
     if arguments.dry_run:
         talk("nothing was written (--dry-run)")
         return EXIT_OK
-    changed = place(made, results)
+    changed = place(publication, results)
     if not changed:
-        talk(f"{made.csv} is published already; nothing changed")
+        talk(f"{publication.csv} is published already; nothing changed")
         return EXIT_OK
     talk(f"wrote {', '.join(str(file) for file in changed)}")
     print("\nFor a pull request:\n")
-    for line in git_commands(made, results):
+    for line in git_commands(publication, results):
         print(f"  {line}")
     return EXIT_OK
 

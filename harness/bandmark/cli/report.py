@@ -8,58 +8,61 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bandmark.errors import EXIT_OK, UsageError
-from bandmark.reports import FORMS
 from bandmark.reports.runs import ReportRun, read_report
 from bandmark.results.files import refuse_existing, write_file
 from bandmark.results.reading import result_files
 from bandmark.show.console import talk, talk_each
+
+_FORMATS = ("html", "md", "png", "svg")
+"""What a report can be written as; also the suffixes of the files."""
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("files", nargs="+", metavar="FILE|FOLDER", help="result CSVs, or folders of them")
     parser.add_argument("--output", metavar="FILE", help="where to write (default: report.html here); - for stdout")
-    parser.add_argument("--as", dest="form", choices=FORMS, help="what to write (default: by the file's ending)")
+    parser.add_argument("--as", dest="form", choices=_FORMATS, help="what to write (default: by the file's ending)")
     parser.add_argument("--force", action="store_true", help="replace an existing file")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Write the report of all runs in the files."""
-    form, output = _form(arguments.form, arguments.output)
+    kind, output = _output(arguments.form, arguments.output)
     if output is not None:
         refuse_existing(output, force=arguments.force)
     runs, duplicates = read_report(result_files(Path(file) for file in arguments.files))
     talk_each(duplicates, "copies")
-    made = render(runs, form)
+    report = _render(runs, kind)
     if output is None:
-        sys.stdout.buffer.write(made)
+        sys.stdout.buffer.write(report)
         return EXIT_OK
-    write_file(output, made)
-    talk(f"{len(runs)} run{'s' if len(runs) != 1 else ''} in {output}")
+    write_file(output, report)
+    count = len({run.first.run_id for run in runs})
+    talk(f"{count} run{'s' if count != 1 else ''} in {output}")
     return EXIT_OK
 
 
-def _form(form: str | None, output: str | None) -> tuple[str, Path | None]:
+def _output(kind: str | None, output: str | None) -> tuple[str, Path | None]:
     """Return what to write and where, None being stdout; raises UsageError if the two do not fit."""
     if output == "-":
-        return form or "html", None
-    path = Path(output or f"report.{form or 'html'}")
-    ending = path.suffix.removeprefix(".").lower()
-    if ending not in FORMS or (form is not None and form != ending):
-        wanted = f".{form}" if form else ", ".join(f".{name}" for name in FORMS)
+        return kind or "html", None
+    path = Path(output or f"report.{kind or 'html'}")
+    suffix = path.suffix.removeprefix(".").lower()
+    if suffix not in _FORMATS or (kind is not None and kind != suffix):
+        wanted = f".{kind}" if kind else ", ".join(f".{name}" for name in _FORMATS)
         raise UsageError(f"--output {path} must end in {wanted}, or be - for stdout.")
-    return ending, path
+    return suffix, path
 
 
-def render(runs: Sequence[ReportRun], form: str) -> bytes:
-    """Return a report in one of the forms; raises BackendUnavailable where a PNG can't be drawn here."""
-    if form == "png":
+def _render(runs: Sequence[ReportRun], kind: str) -> bytes:
+    """Return a report in one of the formats; raises BackendUnavailable where a PNG can't be drawn here."""
+    if kind == "png":
         from bandmark.reports.image import png
 
         return png(runs)
-    if form == "svg":
+    if kind == "svg":
         from bandmark.reports.image import svg as write
-    elif form == "md":
+    elif kind == "md":
         from bandmark.reports.markdown import page as write
     else:
         from bandmark.reports.page import page as write

@@ -1,4 +1,4 @@
-"""How does a run get among the published results? Checked, cleaned, named, placed, and the page renewed."""
+"""Publishing a run: check it, take out what is private, and place it among the published results."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import json
 import os
 import shlex
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bandmark.errors import FileError, UsageError
 from bandmark.options import SYSTEM_NAME
-from bandmark.publishing import schema
+from bandmark.publishing import folder
+from bandmark.reports.runs import split_run
 from bandmark.results.case import in_order
-from bandmark.results.files import RunFiles, to_csv
-from bandmark.results.privacy import Removal, clean_record, clean_rows, own_names
-from bandmark.results.row import Row
+from bandmark.results.faults import quote
+from bandmark.results.files import RunFiles, read_record_beside, read_rows, to_csv
+from bandmark.results.privacy import Removal, clean_run
+from bandmark.results.row import Row, columns
+from bandmark.results.scrub import own_names
 from bandmark.units import format_bytes
 from bandmark.validation.validate import Checked, check_pair
 
-Ask = Callable[[str], str]
+_Ask = Callable[[str], str]
 """Asks a person for the system's name, given the name that the file suggests."""
 
 
@@ -31,12 +34,14 @@ class Publication:
 
     source: Path
     csv: Path
-    """Where it would lie."""
+    """Where it would be."""
     rows: tuple[Row, ...]
     record: dict[str, Any]
     removed: tuple[Removal, ...]
     renamed_from: str | None
     """The system's name in the file, where it gets another."""
+    is_published: bool
+    """Whether the very same run is there already."""
 
     @property
     def json(self) -> Path:
@@ -48,7 +53,7 @@ class Publication:
         return {self.csv: to_csv(self.rows), self.json: json.dumps(self.record, indent=1, allow_nan=False) + "\n"}
 
 
-def prepare(checked: Checked, results: Path, system: str | None = None, ask: Ask | None = None) -> Publication:
+def prepare(checked: Checked, results: Path, system: str | None = None, ask: _Ask | None = None) -> Publication:
     """Return a run as it would become public.
 
     Args:
@@ -59,7 +64,8 @@ def prepare(checked: Checked, results: Path, system: str | None = None, ask: Ask
 
     Raises:
         UsageError: the name is unknown, or none.
-        FileError: there is nothing to publish, or the run is published already with other contents.
+        FileError: there is nothing to publish, a file is a symbolic link, or the run is published already with other
+            contents.
     """
     if checked.record is None or checked.faults:
         raise ValueError("a run with faults is not published")
@@ -68,77 +74,121 @@ def prepare(checked: Checked, results: Path, system: str | None = None, ask: Ask
     if not SYSTEM_NAME.fullmatch(name):
         raise UsageError(f"--system {name!r}: take lower-case letters, digits and hyphens, as in dgx-spark.")
     before = checked.rows[0].system
-    names = own_names(checked.record)
-    rows, from_rows = clean_rows([replace(row, system=name) for row in in_order(checked.rows)], names)
-    record, from_record = clean_record(checked.record | {"system": name}, names)
-    made = Publication(
+    csv = results / name / f"{checked.rows[0].run_id}.csv"
+    _refuse_links(checked.csv, checked.json, results, csv.parent, csv, csv.with_suffix(".json"))
+    named = [replace(row, system=name) for row in in_order(checked.rows)]
+    rows, record, removed = clean_run(named, checked.record | {"system": name}, own_names(checked.record))
+    publication = Publication(
         source=checked.csv,
-        csv=results / name / f"{rows[0].run_id}.csv",
+        csv=csv,
         rows=tuple(rows),
         record=record,
-        removed=(*from_rows, *from_record),
+        removed=tuple(removed),
         renamed_from=before if before != name else None,
+        is_published=_is_published(checked.csv, csv, rows, record, results),
     )
-    _refuse_unsound(made)
-    _refuse_other_contents(made, results)
-    return made
+    _refuse_unsound(publication)
+    return publication
 
 
 def _refuse_without_headline(checked: Checked) -> None:
     """Raise FileError if no figure of the run can stand for the system."""
-    if any(row.status == "ok" and row.verified and row.regime == "dram" for row in checked.rows):
+    if any(row.verified for run in split_run(checked.json, checked.rows, {}) for row in run.ranked):
         return
-    seen = Counter((row.status, row.regime or "unknown") for row in checked.rows)
-    what = ", ".join(f"{n} {status} in the {regime} regime" for (status, regime), n in sorted(seen.items()))
+    counts = Counter((row.status, row.regime or "unknown") for row in checked.rows)
+    what = ", ".join(f"{n} {status} in the {regime} regime" for (status, regime), n in sorted(counts.items()))
     raise FileError(
         f"{checked.csv}: nothing to publish: no row is ok, verified and in the dram regime ({what}). "
-        "The reasons stand in the rows (`bandmark show`); remove what they name and run again."
+        "`bandmark show` shows the reasons; remove the causes and run again."
     )
 
 
-def _system(checked: Checked, results: Path, ask: Ask | None) -> str:
+def _refuse_links(*files: Path) -> None:
+    """Raise FileError if a path is a symbolic link: it would show or write what is elsewhere."""
+    if link := next((file for file in files if file.is_symlink()), None):
+        raise FileError(f"{link} is a symbolic link. Copy the files themselves, and publish the copy.")
+
+
+def _system(checked: Checked, results: Path, ask: _Ask | None) -> str:
     """Return the name of the system: as the user gave it, the catalogue or the folder tells it; else ask."""
     record = checked.record or {}
-    found = str(record["system"])
-    among = same_file(checked.csv, results / found / checked.csv.name)
+    name = str(record["system"])
+    among = _same_file(checked.csv, results / name / checked.csv.name)
     if record["settings"].get("system") or record["peak"].get("device_id") or among:
-        return found
+        return name
     if ask is None:
         raise UsageError(
             f"{record['device']['name']!r} does not tell which system it is in. "
-            f"Name the system with --system NAME: the maker's name of the machine, or --system {found}."
+            f"Name the system with --system NAME: the maker's name of the machine, or --system {name}."
         )
-    return ask(found).strip() or found
+    return ask(name).strip() or name
 
 
-def _refuse_unsound(made: Publication) -> None:
-    """Raise FileError if what would be published does not pass `bandmark validate`: cleaning must not break a run."""
-    again = Checked(made.csv)
-    csv, record = made.texts().values()
+def _refuse_unsound(publication: Publication) -> None:
+    """Raise FileError if what would be published is refused, or no longer passes `bandmark validate`."""
+    source = publication.source
+    if refused := next((one for one in publication.removed if one.refused), None):
+        raise FileError(
+            f"{source}: {refused.place} is {refused.text}, {refused.what}. Take those rows out, or rename it."
+        )
+    again = Checked(publication.csv)
+    csv, record = publication.texts().values()
     check_pair(again, csv.encode(), record.encode())
     if again.faults:
-        raise FileError(f"{again.faults[0]} (in what would be published; take it out of {made.source} by hand)")
+        raise FileError(f"{again.faults[0]} (in what would be published; take it out of {source} by hand)")
 
 
-def _refuse_other_contents(made: Publication, results: Path) -> None:
-    """Raise FileError if the run was published before with other figures, or under another system."""
-    for file in sorted(results.glob(f"*/{made.csv.name}")):
-        if same_file(file, made.source):
-            continue
-        if file.parent != made.csv.parent:
+def _is_published(source: Path, csv: Path, rows: list[Row], record: dict[str, Any], results: Path) -> bool:
+    """Return whether the same run is published; raises FileError if another one is, or under another system."""
+    published = [file for file in sorted(results.glob(f"*/{csv.stem}.*")) if file.suffix in (".csv", ".json")]
+    for file in published:
+        if file.parent != csv.parent and not _same_file(file.with_suffix(".csv"), source):
             raise FileError(
-                f"{made.csv.stem} is published already, as {file}. Remove that first, or publish it as that system."
+                f"{csv.stem} is published already, as {file}. Remove that first, or publish it as that system."
             )
-        if file.read_bytes() != made.texts()[made.csv].encode():
-            raise FileError(f"{file} exists, and differs from {made.source}. Results are not changed once published.")
+    if not any(file.parent == csv.parent for file in published):
+        return False
+    if difference := next(_differences(csv, rows, record), None):
+        raise FileError(
+            f"{csv} differs from what would be published: {difference}. Results are not changed once published. "
+            "A run that is not published yet is published from outside the folder."
+        )
+    return True
 
 
-def same_file(a: Path, b: Path) -> bool:
-    """Return whether two paths are one file."""
+def _differences(csv: Path, rows: list[Row], record: dict[str, Any]) -> Iterator[str]:
+    """Yield the places at which a published pair differs from a run, with both values."""
+    if not csv.exists():
+        yield f"{csv.name} is missing beside {csv.stem}.json"
+        return
+    old = dict(_leaves([_cells(row) for row in read_rows(csv)], "row")) | dict(_leaves(read_record_beside(csv), ""))
+    new = dict(_leaves([_cells(row) for row in rows], "row")) | dict(_leaves(json.loads(json.dumps(record)), ""))
+    for place in (*old, *new):
+        if str(old.get(place)) != str(new.get(place)):
+            yield f"{place} is {quote(old.get(place))}, here {quote(new.get(place))}"
+
+
+def _leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Yield the texts, numbers and flags in a JSON value, each with its place."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{place}.{key}" if place else key)
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _leaves(inner, f"{place}[{i}]")
+    else:
+        yield place, value
+
+
+def _cells(row: Row) -> dict[str, Any]:
+    return {column.name: row.get(column.name) for column in columns()}
+
+
+def _same_file(a: Path, b: Path) -> bool:
     return a.exists() and b.exists() and os.path.samefile(a, b)
 
 
-def place(made: Publication, results: Path) -> list[Path]:
+def place(publication: Publication, results: Path) -> list[Path]:
     """Write the pair and renew what is generated; return the files that changed.
 
     A source that lies among the results under another name is moved.
@@ -146,54 +196,69 @@ def place(made: Publication, results: Path) -> list[Path]:
     Raises:
         FileError: something can't be written, or another result in the folder is damaged.
     """
+    csv, source = publication.csv, publication.source
     try:
-        schema.generated(results)  # fails on a damaged result before anything is written
-        made.csv.parent.mkdir(parents=True, exist_ok=True)
-        changed = [f for f, text in made.texts().items() if not f.exists() or f.read_bytes() != text.encode()]
-        if changed:
-            RunFiles(made.csv, force=True).save(made.rows, made.record)
-        if results.resolve() in made.source.resolve().parents and not same_file(made.source, made.csv):
-            for old in (made.source, made.source.with_suffix(".json")):
+        folder.generate(results)  # fails on a damaged result before anything is written
+        changed = []
+        if not publication.is_published:
+            csv.parent.mkdir(parents=True, exist_ok=True)
+            RunFiles(csv).save(publication.rows, publication.record)
+            changed += [csv, publication.json]
+        if results.resolve() in source.resolve().parents and not _same_file(source, csv):
+            for old in (source, source.with_suffix(".json")):
                 old.unlink()
                 changed.append(old)
-        return changed + schema.write(results)
+        return changed + folder.write(results)
     except OSError as error:
-        raise FileError(f"can't write {error.filename or made.csv}: {error.strerror}.") from error
+        raise FileError(f"can't write {error.filename or csv}: {error.strerror}.") from error
 
 
-def describe(made: Publication) -> list[str]:
-    """Return what would become public, in lines."""
-    first, record = made.rows[0], made.record
-    statuses = Counter(row.status for row in made.rows)
+def describe(publication: Publication) -> list[str]:
+    """Return every value that would become public, in lines: equal ones once, many numbers as their range."""
+    first, record = publication.rows[0], publication.record
+    statuses = Counter(row.status for row in publication.rows)
     samples = sum(len(entry["seconds_per_launch"]) for entry in record["samples"])
-    renamed = f" (in the file: {made.renamed_from})" if made.renamed_from else ""
-    sizes = [len(text.encode()) for text in made.texts().values()]
+    renamed = f" (in the file: {publication.renamed_from})" if publication.renamed_from else ""
+    sizes = [format_bytes(len(text.encode())) for text in publication.texts().values()]
     lines = [
-        f"files     {made.csv} ({format_bytes(sizes[0])}), {made.json.name} ({format_bytes(sizes[1])})",
+        f"files     {publication.csv} ({sizes[0]}), {publication.json.name} ({sizes[1]})",
         f"system    {first.system}{renamed}",
         f"device    {first.device}",
         f"rows      {', '.join(f'{n} {status}' for status, n in sorted(statuses.items()))}; {samples} raw samples",
     ]
-    lines += [f"{name:<9} {_facts(record[name])}" for name in ("settings", "machine", "device", "peak")]
-    lines += [f"{name:<9} {_facts(facts)}" for name, facts in record["backends"].items()]
+    for name, block in record.items():
+        if name not in ("notes", "samples"):
+            known = (f"{place} {value}".strip() for place, value in _leaves(block, "") if value is not None)
+            lines.append(f"{name:<9} {', '.join(known)}")
     lines += [f"note      {note}" for note in record["notes"]]
-    lines += [f"removed   {one.place}: {one.found} ({one.what})" for one in made.removed]
-    return lines if made.removed else [*lines, "removed   nothing: no name, serial number, address or path was found"]
+    lines += [f"column    {line}" for line in _value_lines([_cells(row) for row in publication.rows])]
+    lines += [f"samples   {line}" for line in _value_lines(record["samples"])]
+    lines += [f"removed   {one.place}: {one.text} ({one.what})" for one in publication.removed]
+    nothing = "removed   nothing: no name, serial number, address or path was found"
+    return lines if publication.removed else [*lines, nothing]
 
 
-def _facts(block: dict[str, Any]) -> str:
-    """Return what is known of a block in one line."""
-    known = {key: value for key, value in block.items() if value not in (None, "", {}, [], False)}
-    return ", ".join(f"{key} {json.dumps(v) if isinstance(v, dict | list) else v}" for key, v in known.items())
+def _value_lines(objects: list[dict[str, Any]]) -> list[str]:
+    """Return the values of each key of some objects: all texts, and of many numbers the range."""
+    values: dict[str, dict[Any, None]] = {}
+    for key, inner in ((key, inner) for one in objects for key, inner in one.items()):
+        values.setdefault(key, {}).update((leaf, None) for _, leaf in _leaves(inner, "") if leaf is not None)
+    return [f"{key} {_listed(list(known))}" for key, known in values.items() if known]
 
 
-def git_commands(made: Publication, results: Path) -> list[str]:
+def _listed(values: list[Any]) -> str:
+    if len(values) > 3 and all(isinstance(value, int | float) for value in values):
+        return f"{len(values)} numbers from {min(values)} to {max(values)}"
+    return "; ".join(map(str, values))
+
+
+def git_commands(publication: Publication, results: Path) -> list[str]:
     """Return the commands that make a pull request of what changed in the folder of results."""
-    branch = f"{made.rows[0].system}-{made.csv.stem}"
+    branch = f"{publication.rows[0].system}-{publication.csv.stem}"
     return [
         f"git switch -c {branch}",
         f"git add -A {shlex.quote(str(results))}",
-        f"git commit -m {shlex.quote(f'Add a run of {made.rows[0].system}')}",
+        f"git commit -m {shlex.quote(f'Add a run of {publication.rows[0].system}')}",
         f"git push -u origin {branch}",
         "gh pr create --fill    # or open the pull request on the web page that git push names",
     ]

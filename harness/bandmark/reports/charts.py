@@ -1,64 +1,89 @@
-"""How do bandwidths and samples look? Rows with a bar or dots each, on one axis.
+"""Charts as SVG: rows with a bar or dots each, on one axis.
 
-A row is a name, a track and a figure. A track is a small SVG whose places are percentages of its width, so that a page
-can put it beside its name on a screen and below it on a phone; a picture puts it where it likes. Words are no part of a
-track, save the numbers of the axis.
+A row is a name, a track and a figure. A track is a small SVG whose coordinates are percentages of its width, so that
+a page can place it beside its name on a screen and below it on a phone, and a picture where it likes. Tracks hold no
+words except the numbers of the axis.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
+from typing import Literal
 
-from bandmark.reports.style import BACKENDS
+from bandmark.reports.style import SERIES
 from bandmark.results.faults import printable
 
 TRACK, BAR = 22, 11
 """Pixels: the height of a track, and of the bar in its middle."""
 
-LANES = 4
-"""Dots of neighbouring samples stand at so many heights, so that equal ones don't hide each other."""
+_LANES = 4
+"""Dots of neighbouring samples are drawn at so many heights, so that equal ones do not hide each other."""
 
-TICKS = 5
-"""About so many steps has an axis."""
+_STEPS = 5
+"""Approximate number of steps of an axis."""
 
-HALF = 0.5
-"""Distance from the middle of a stretched axis, in its unit, up to which it is about linear; beyond, logarithmic."""
+_LINEAR_BELOW = 0.5
+"""Distance from the middle of a stretched axis up to which it is nearly linear; beyond, it is logarithmic."""
 
-APART = 0.16
-"""Share of the axis that the labels of a stretched one keep from each other: 40 pixels of the 250 that paper has."""
+MIN_LABEL_GAP = 0.16
+"""Smallest distance between the labels of a stretched axis, as a share of it: 40 of the 250 pixels on paper."""
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Where values stand, from low at the left to high at the right."""
+    """A scale from low at the left to high at the right."""
 
     low: float
     high: float
-    stretched: bool = False
-    """Whether it gives small distances from 0 more room than large ones, so that both can be seen."""
+    scale: Literal["linear", "log", "stretched"] = "linear"
+    """A stretched axis gives small distances from 0 more room than large ones, so that both are visible."""
 
-    def place(self, value: float) -> float:
-        """Return where a value stands: 0 is the left end, 1 the right one."""
-        low, high, own = (math.asinh(v / HALF) if self.stretched else v for v in (self.low, self.high, value))
+    def share(self, value: float) -> float:
+        """Return the position of a value: 0 is the left end, 1 the right one."""
+        low, high, own = map(self._scaled, (self.low, self.high, value))
         return (own - low) / (high - low)
 
+    def _scaled(self, value: float) -> float:
+        if self.scale == "log":
+            return math.log10(value)
+        return math.asinh(value / _LINEAR_BELOW) if self.scale == "stretched" else value
+
     def x(self, value: float) -> str:
-        """Return the place of a value, as a percentage of the width."""
-        return f"{100 * self.place(value):.2f}%"
+        """Return the position of a value as a percentage of the width."""
+        return f"{100 * self.share(value):.2f}%"
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Return the values that are marked, in order, and what is written there."""
-        if not self.stretched:
-            return [(value, f"{value:.5g}") for value in ticks(self.low, self.high)]
-        found = [0.0]
+        """Return the values that are marked, in order, and their labels."""
+        if self.scale == "log":
+            first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
+            step = math.ceil((last - first + 1) / (2 * _STEPS))
+            return [(10.0**power, f"{10.0**power:g}") for power in range(first, last + 1, step)]
+        if self.scale == "stretched":
+            return [(value, f"{value:+g} %" if value else "0") for value in self._spread_ticks()]
+        return [(value, f"{value:.5g}") for value in _round_values(self.low, self.high)]
+
+    def _spread_ticks(self) -> list[float]:
+        """Return round values in both directions from 0, the roundest first, with room for their labels."""
+        marked = [0.0]
         sizes = [digit * 10.0**power for digit in (1, 5, 2) for power in (0, 1, 2, 3, 4, 5, -1)]
         for value in (sign * size for size in sizes for sign in (-1, 1)):
-            if self.low <= value <= self.high and all(abs(self.place(value) - self.place(v)) >= APART for v in found):
-                found.append(value)
-        return [(value, f"{value:+g} %" if value else "0") for value in sorted(found)]
+            clear = all(abs(self.share(value) - self.share(other)) >= MIN_LABEL_GAP for other in marked)
+            if self.low <= value <= self.high and clear:
+                marked.append(value)
+        return sorted(marked)
+
+
+def _round_values(low: float, high: float) -> list[float]:
+    """Return values from low to high in steps of 1, 2 or 5 times a power of ten."""
+    raw = (high - low) / _STEPS
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    values = [n * step for n in range(first, first + 2 * _STEPS + 2)]
+    return [value for value in values if low <= value <= high + 1e-9 * step]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,39 +92,38 @@ class Mark:
 
     name: str
     figure: str
-    """What is said at the right end."""
-    kind: str
-    """Class of the colour and pattern: a backend, or other."""
+    """The words at the right end."""
+    series: int
+    """Number of the series, which decides on colour, pattern and shape."""
     values: tuple[float, ...]
     """One for a bar, any number for dots."""
     doubtful: bool = False
     group: str = ""
-    """Rows of one group stand together."""
+    """Rows of one group are drawn together."""
+    peak: float | None = None
+    """Value of a line that belongs to this row alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What is drawn: rows on an axis, and lines across them."""
+    """Rows on an axis, and lines across them."""
 
     title: str
     marks: Sequence[Mark]
     axis: Axis
     unit: str
-    lines: Sequence[tuple[float, str, str]] = field(default_factory=list)
+    names: Sequence[str]
+    """Names of the series, in order; the last series is called other."""
+    lines: Sequence[tuple[float, str, str]] = ()
     """Value, class and words of each line."""
     other: str = "other"
-    """What the legend calls the marks that are of no backend."""
     dots: bool = False
-    """Whether each value is a dot; else there is one, and it is a bar."""
+    """Whether each value is a dot; else a row has one value, which is a bar."""
 
-    @property
-    def kinds(self) -> list[str]:
-        """The kinds that occur."""
-        return [name for name in (*BACKENDS, "other") if any(mark.kind == name for mark in self.marks)]
-
-    def says(self, name: str) -> str:
-        """Return what the legend calls a kind."""
-        return self.other if name == "other" else name
+    def legend(self) -> list[tuple[int, str]]:
+        """Return number and name of the series that occur."""
+        numbers = sorted({mark.series for mark in self.marks})
+        return [(n, self.other if n == SERIES else self.names[n]) for n in numbers]
 
     def begins_group(self, row: int) -> bool:
         """Return whether a row is the first of its group, and not of the chart."""
@@ -107,100 +131,91 @@ class Chart:
 
 
 def text(words: str) -> str:
-    """Return words as they stand in HTML and SVG, whatever they hold."""
+    """Return words as HTML and SVG show them, whatever they hold."""
     return escape(printable(words))
 
 
-def short(words: str, longest: int) -> str:
-    """Return a name cut to so many characters, not yet escaped."""
-    return words if len(words) <= longest else words[: longest - 1] + "\u2026"
-
-
 def patterns() -> str:
-    """Return what bars are filled with: numpy is plain, the others are told apart without colour."""
-    shapes = {
-        "torch": '<path d="M-2 2l4 -4M0 8l8 -8M6 10l4 -4" style="stroke:var(--back)" stroke-width="2"/>',
-        "cupy": '<circle cx="4" cy="4" r="1.8" style="fill:var(--back)" stroke="none"/>',
-        "other": '<path d="M2 0v8M6 0v8" style="stroke:var(--back)" stroke-width="1.5"/>',
-    }
-    drawn = "".join(
-        f'<pattern id="of-{name}" width="8" height="8" patternUnits="userSpaceOnUse">'
-        f'<rect class="{name}" width="8" height="8" stroke="none"/>{shape}</pattern>'
-        for name, shape in shapes.items()
+    """Return the fills of bars by which series differ without colour; the first series is plain."""
+    shapes = (
+        '<path d="M-2 2l4 -4M0 8l8 -8M6 10l4 -4" style="stroke:var(--back)" stroke-width="2"/>',
+        '<circle cx="4" cy="4" r="1.8" style="fill:var(--back)" stroke="none"/>',
+        '<path d="M0 2h8M0 6h8" style="stroke:var(--back)" stroke-width="1.5"/>',
+        '<path d="M2 0v8M6 0v8" style="stroke:var(--back)" stroke-width="1.5"/>',
     )
-    return f"<defs>{drawn}</defs>"
+    fills = "".join(
+        f'<pattern id="of-s{n}" width="8" height="8" patternUnits="userSpaceOnUse">'
+        f'<rect class="s{n}" width="8" height="8" stroke="none"/>{shape}</pattern>'
+        for n, shape in enumerate(shapes, start=1)
+    )
+    return f"<defs>{fills}</defs>"
 
 
-def track(chart: Chart, mark: Mark, place: str = 'width="100%"') -> str:
-    """Return a row's bar or dots, with the grid and the lines behind and across it; place is its box."""
+def track(chart: Chart, mark: Mark, box: str = 'width="100%"') -> str:
+    """Return the bar or dots of a row, with the grid behind and the lines across it."""
     values = _dots(chart, mark) if chart.dots else _bar(chart, mark)
     grid = [_line("grid", chart.axis.x(value)) for value, _ in chart.axis.ticks()]
     lines = [_line(look, chart.axis.x(value)) for value, look, _ in chart.lines]
-    return _svg(place, [*grid, *values, *lines])
+    own = [] if mark.peak is None else [_line("own", chart.axis.x(mark.peak))]
+    return _svg(box, [*grid, *values, *lines, *own])
 
 
-def axis_track(chart: Chart, place: str = 'width="100%"') -> str:
-    """Return the numbers below the rows; place is their box."""
+def axis_track(chart: Chart, box: str = 'width="100%"') -> str:
+    """Return the numbers below the rows."""
     parts = []
-    for value, said in chart.axis.ticks():
-        share = chart.axis.place(value)
+    for value, label in chart.axis.ticks():
+        share = chart.axis.share(value)
         anchor = "start" if share < 0.05 else "end" if share > 0.95 else "middle"
-        parts.append(f'<text class="soft" x="{chart.axis.x(value)}" y="14" text-anchor="{anchor}">{said}</text>')
-    return _svg(place, parts)
+        parts.append(f'<text class="soft" x="{chart.axis.x(value)}" y="14" text-anchor="{anchor}">{label}</text>')
+    return _svg(box, parts)
 
 
-def swatch(chart: Chart, name: str, place: str = 'width="16"') -> str:
-    """Return a sample of a kind for the legend: a piece of its bars, or one of its dots."""
+def swatch(chart: Chart, series: int, box: str = 'width="16"') -> str:
+    """Return a sample of a series for the legend: a piece of its bars, or one of its dots."""
     if chart.dots:
-        return _svg(place, _shapes(name, [("50%", TRACK // 2)]))
-    return _svg(place, [f'<rect width="16" y="5" height="12" {_fill(name)}/>'])
+        return _svg(box, _shapes(series, [("50%", TRACK // 2)]))
+    return _svg(box, [f'<rect width="16" y="5" height="12" {_fill(series)}/>'])
 
 
-def line_swatch(look: str, place: str = 'width="26"') -> str:
+def line_swatch(look: str, box: str = 'width="26"') -> str:
     """Return a sample of a line for the legend."""
-    return _svg(place, [f'<line class="{look}" x1="0" x2="26" y1="11" y2="11"/>'])
+    return _svg(box, [f'<line class="{look}" x1="0" x2="26" y1="11" y2="11"/>'])
 
 
-def _svg(place: str, parts: Sequence[str]) -> str:
-    return f'<svg class="track" {place} height="{TRACK}" aria-hidden="true">{"".join(parts)}</svg>'
+def _svg(box: str, parts: Sequence[str]) -> str:
+    return f'<svg class="track" {box} height="{TRACK}" aria-hidden="true">{"".join(parts)}</svg>'
 
 
 def _line(look: str, x: str) -> str:
     return f'<line class="{look}" x1="{x}" x2="{x}" y1="0" y2="{TRACK}"/>'
 
 
-def _fill(name: str) -> str:
-    """Return how a bar of a kind is filled."""
-    style = "" if name == "numpy" else f' style="fill:url(#of-{name})"'
-    return f'class="{name}"{style}'
+def _fill(series: int) -> str:
+    style = f' style="fill:url(#of-s{series})"' if series else ""
+    return f'class="s{series}"{style}'
 
 
 def _bar(chart: Chart, mark: Mark) -> list[str]:
-    place = f'x="0" y="{(TRACK - BAR) / 2:g}" width="{chart.axis.x(mark.values[0])}" height="{BAR}"'
-    outline = [f'<rect {place} class="doubt" fill="none"/>'] if mark.doubtful else []
-    return [f"<rect {place} {_fill(mark.kind)}/>", *outline]
+    box = f'x="0" y="{(TRACK - BAR) / 2:g}" width="{chart.axis.x(mark.values[0])}" height="{BAR}"'
+    outline = [f'<rect {box} class="doubt" fill="none"/>'] if mark.doubtful else []
+    return [f"<rect {box} {_fill(mark.series)}/>", *outline]
 
 
 def _dots(chart: Chart, mark: Mark) -> list[str]:
-    lanes = (5 + 4 * (i % LANES) for i in range(len(mark.values)))
-    return _shapes(mark.kind, [(chart.axis.x(v), y) for v, y in zip(mark.values, lanes, strict=True)])
+    lanes = _LANES if len(mark.values) > 1 else 1
+    first = 5 if lanes > 1 else TRACK // 2
+    heights = (first + 4 * (i % lanes) for i in range(len(mark.values)))
+    return _shapes(mark.series, [(chart.axis.x(v), y) for v, y in zip(mark.values, heights, strict=True)])
 
 
-def _shapes(name: str, places: Sequence[tuple[str, int]]) -> list[str]:
-    """Return a dot at each place: discs for numpy, rings for torch, squares for cupy and any other."""
-    if name in ("numpy", "torch"):
-        drawn = [f'<circle cx="{x}" cy="{y}" r="{2.5 if name == "numpy" else 2.2}"/>' for x, y in places]
+def _shapes(series: int, centres: Sequence[tuple[str, int]]) -> list[str]:
+    """Return a dot at each centre: discs, rings, squares, hollow squares, and small squares for all other series."""
+    hollow = series in (1, 3)
+    if series < 2:
+        shapes = [f'<circle cx="{x}" cy="{y}" r="{2.2 if hollow else 2.5}"/>' for x, y in centres]
     else:
-        drawn = [f'<rect x="{x}" y="{y - 2}" width="4" height="4" transform="translate(-2)"/>' for x, y in places]
-    look = ' style="fill:var(--back)" stroke-width="1.4"' if name == "torch" else ' fill-opacity=".75"'
-    return [f'<g class="{name}"{look}>', *drawn, "</g>"]
-
-
-def ticks(low: float, high: float) -> list[float]:
-    """Return round values from low to high: steps of 1, 2 or 5 times a power of ten."""
-    raw = (high - low) / TICKS
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    found = [n * step for n in range(first, first + 2 * TICKS + 2)]
-    return [value for value in found if low <= value <= high + 1e-9 * step]
+        side = 3 if series == SERIES else 4
+        box = f'width="{side}" height="{side}" transform="translate({-side / 2:g} {-side / 2:g})"'
+        shapes = [f'<rect x="{x}" y="{y}" {box}/>' for x, y in centres]
+    look = ' style="fill:var(--back)" stroke-width="1.4"' if hollow else ' fill-opacity=".75"'
+    return [f'<g class="s{series}"{look}>', *shapes, "</g>"]

@@ -1,20 +1,33 @@
-"""How does a report look as Markdown? Tables and sentences, for a pull request or a wiki."""
+"""Reports as Markdown: tables and sentences for a pull request or a wiki."""
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterable, Sequence
 
-from bandmark.publishing.leaderboard import escape, markdown
-from bandmark.reports.figures import NAMED
+from bandmark.reports.contents import NAMED, NO_PERCENTAGES, READING, facts, flagged, overview, percent_table
 from bandmark.reports.runs import ReportRun
-from bandmark.reports.tables import NO_PERCENTAGES, READING, facts, flagged, overview, percent_table
 from bandmark.results.faults import printable
-from bandmark.results.row import Row
 from bandmark.show.table import build_table
-from bandmark.suites import by_suite
-from bandmark.suites.base import Suite
-from bandmark.suites.model_layers import matrix_shapes as shapes
-from bandmark.suites.model_layers import step_totals as passes
+from bandmark.suites.model_layers import matrix_shapes, step_totals
+
+_MARKUP = re.compile(r"[\\\[\]*_|!`~$#]")
+
+_LINKS = re.compile(r"(?<=[@#])(?=\w)|(?<=:)(?=//)|(?<=\bwww)(?=\.)|(?<=\bGH)(?=-\d)", re.IGNORECASE)
+"""Where GitHub would see the middle of a mention or a link: `@name`, `#1`, `GH-1`, `https://`, `www.`."""
+
+
+def escape(text: str) -> str:
+    """Return text of a result as Markdown that shows it as it is, on one line, and makes no link or mention of it."""
+    line = html.escape(printable(" ".join(text.splitlines())), quote=False)
+    return _LINKS.sub("&#8203;", _MARKUP.sub(r"\\\g<0>", line))  # a space without width
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table of cells that are Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def page(runs: Sequence[ReportRun]) -> str:
@@ -22,46 +35,44 @@ def page(runs: Sequence[ReportRun]) -> str:
     named = "; ".join(f"{name} {value:g}" for name, value in NAMED)
     parts = ["# Memory bandwidth, measured and published", f"Published peaks, GB/s: {named}."]
     if len(runs) > 1:
-        parts.append(_table(*overview(runs)))
+        parts.append(_escaped_table(*overview(runs)))
     for run in runs:
         parts += _run(run)
-    parts += ["## How to read it", "\n".join(f"- {_safe(line)}" for line in READING)]
+    parts += ["## How to read it", "\n".join(f"- {escape(line)}" for line in READING)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _run(run: ReportRun) -> list[str]:
-    of, header, rows = percent_table(run)
+    whole = build_table(run.suite, run.rows)
     return [
-        f"## {_safe(run.first.system)}",
-        "\n".join(f"- {name}: {_safe(value)}" for name, value in facts(run)),
-        _safe(run.why_no_samples),
+        f"## {escape(run.first.system)}",
+        "\n".join(f"- {name}: {escape(value)}" for name, value in facts(run)),
+        escape(run.why_no_samples),
         "### The table",
-        *(part for suite, rows in by_suite(run.rows) for part in _suite_table(suite, rows)),
-        *map(_safe, (*shapes(run.rows), *passes(run.rows))),
-        "### Percent of peak",
-        _safe(f"% of {of}; the highest of several sizes or variants."),
-        _table(header, rows) if rows else NO_PERCENTAGES,
+        _escaped_table(whole.header, (row.cells for row in whole.rows)),
+        "\n".join(f"{i}. {escape(note)}" for i, note in enumerate(whole.footnotes, start=1)),
+        *map(escape, (*matrix_shapes(run.rows), *step_totals(run.rows))),
+        escape(whole.legend),
+        *(_percents(run) if run.has_peak else ()),
         "### What was flagged, and why",
         _flagged(run),
     ]
 
 
-def _suite_table(suite: Suite, rows: Sequence[Row]) -> list[str]:
-    made = build_table(suite, rows)
-    notes = "\n".join(f"{i}. {_safe(note)}" for i, note in enumerate(made.footnotes, start=1))
-    return [_table(made.header, (row.cells for row in made.rows)), notes, _safe(made.legend)]
+def _percents(run: ReportRun) -> list[str]:
+    of, header, rows = percent_table(run)
+    caption = escape(f"% of {of}; the highest of several sizes or variants.")
+    return ["### Percent of peak", caption, _escaped_table(header, rows) if rows else NO_PERCENTAGES]
 
 
 def _flagged(run: ReportRun) -> str:
-    found = flagged(run)
-    if not found:
+    flags = flagged(run)
+    if not flags:
         return f"Nothing: all {len(run.rows)} rows are ok."
-    return "\n".join(f"- {_safe(flag.status)}: {_safe(flag.reason)} ({_safe(', '.join(flag.cases))})" for flag in found)
+    return "\n".join(
+        f"- {escape(status)}: {escape(reason)} ({escape(', '.join(cases))})" for status, reason, cases in flags
+    )
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return markdown([_safe(name) for name in header], ([_safe(cell) for cell in row] for row in rows))
-
-
-def _safe(words: str) -> str:
-    return escape(printable(words))
+def _escaped_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return table([escape(name) for name in header], ([escape(cell) for cell in row] for row in rows))

@@ -1,20 +1,22 @@
-"""What goes into a report? The runs of some files, each device apart, with the raw samples that lie beside them."""
+"""The runs of a report: one per device and suite, with the raw samples that belong to them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from bandmark.errors import UsageError
-from bandmark.judge.references import REFERENCES
 from bandmark.results.case import in_order, matrix_of
 from bandmark.results.merge import plan_merge
 from bandmark.results.reading import read_bytes
 from bandmark.results.row import MEASURED, Row
 from bandmark.results.samples import Entries
+from bandmark.suites import by_suite, suite_of
+from bandmark.suites.base import Metric, Suite
 from bandmark.suites.table import SHORT_DTYPES
 from bandmark.validation.record import read_record
 
@@ -24,7 +26,7 @@ Samples = dict[int, tuple[float, ...]]
 
 @dataclass(frozen=True)
 class ReportRun:
-    """One run of one device."""
+    """The rows of one run that one device and one suite have."""
 
     rows: tuple[Row, ...]
     """In the order of result files; at least one."""
@@ -36,29 +38,49 @@ class ReportRun:
 
     @property
     def first(self) -> Row:
-        """Any row: what a run's rows have in common stands in each."""
+        """Any row: what the rows of a run have in common is in each."""
         return self.rows[0]
+
+    @cached_property
+    def suite(self) -> Suite:
+        """The suite of the rows."""
+        return suite_of(self.first)
+
+    @property
+    def metric(self) -> Metric:
+        """What the rows are compared by."""
+        return self.suite.metric
+
+    @property
+    def has_peak(self) -> bool:
+        """Whether the metric is one that published peaks are given for."""
+        return self.metric.unit == "GB/s"
 
     @property
     def peak_gbs(self) -> float | None:
-        """The device's peak, if it is known."""
-        return next((row.peak_gbs for row in self.rows if positive(row.peak_gbs)), None)
+        """The peak of the device, if it is known."""
+        return next((row.peak_gbs for row in self.rows if self.has_peak and positive(row.peak_gbs)), None)
 
-    @property
+    def value(self, row: Row) -> float:
+        """Return the figure of a row; 0 where it has none that can be drawn."""
+        value = self.metric.value(row)
+        return value if positive(value) else 0.0
+
+    @cached_property
     def measured(self) -> list[Row]:
         """The rows that have a figure to draw."""
-        return [row for row in self.rows if row.status in MEASURED and positive(row.bandwidth_gbs)]
+        return [row for row in self.rows if row.status in MEASURED and self.value(row)]
 
     @property
-    def best(self) -> Row | None:
-        """The row of the highest bandwidth among those that are ok and come from memory, if there is one."""
-        counted = [row for row in self.measured if row.status == "ok" and row.regime == "dram"]
-        return max(counted, key=lambda row: row.bandwidth_gbs or 0.0, default=None)
+    def ranked(self) -> list[Row]:
+        """The rows that stand for the device, the best first: those that are ok; bandwidths, from memory alone."""
+        counted = [r for r in self.measured if r.status == "ok" and (r.regime == "dram" or not self.has_peak)]
+        return sorted(counted, key=self.value, reverse=self.metric.higher_is_better)
 
     def block(self, name: str) -> dict[str, Any]:
         """Return a part of the record; empty where there is none."""
-        found = self.record.get(name)
-        return found if isinstance(found, dict) else {}
+        block = self.record.get(name)
+        return block if isinstance(block, dict) else {}
 
 
 def positive(value: float | None) -> TypeGuard[float]:
@@ -69,21 +91,20 @@ def positive(value: float | None) -> TypeGuard[float]:
 def case_name(row: Row) -> str:
     """Return a case in words: copy numpy f64, gemv cupy nvfp4 weights, kv cupy fp8 cache."""
     packed = f"{row.weight_format} {'weights' if row.head_dim is None else 'cache'}" if row.weight_format else ""
-    form = packed or SHORT_DTYPES.get(row.dtype, row.dtype)
-    parts = (row.kernel, matrix_of(row), row.backend, form, row.variant)
+    number_format = packed or SHORT_DTYPES.get(row.dtype, row.dtype)
+    parts = (row.kernel, matrix_of(row), row.backend, number_format, row.variant)
     return " ".join(part for part in parts if part)
 
 
-def axis_limit(run: ReportRun) -> float:
-    """Return where the axis of a run's bars ends, in GB/s.
-
-    At the device's peak, or where that is unknown at the lowest published peak of the named systems that holds all
-    bars: on an axis that reaches 8000 the bars of a laptop could not be told apart.
-    """
-    longest = max((row.bandwidth_gbs or 0.0 for row in run.measured), default=0.0)
-    if run.peak_gbs:
-        return max(run.peak_gbs, longest)
-    return min((r.published_gbs for r in REFERENCES if r.published_gbs >= longest), default=longest)
+def split_run(file: Path, rows: Iterable[Row], record: dict[str, Any], why: str = "") -> list[ReportRun]:
+    """Return the rows of one run as a run for each device and suite; raises FileError for samples that are none."""
+    everything = list(rows)
+    runs = []
+    for device in sorted({row.device for row in everything}):
+        for _, part in by_suite([row for row in everything if row.device == device]):
+            samples = find_samples(part, record.get("samples") or (), file)
+            runs.append(ReportRun(tuple(part), record, samples, why))
+    return runs
 
 
 def read_report(files: Sequence[Path]) -> tuple[list[ReportRun], list[str]]:
@@ -95,24 +116,18 @@ def read_report(files: Sequence[Path]) -> tuple[list[ReportRun], list[str]]:
     """
     # Of two copies of a run, the one that has its JSON beside it tells more.
     parts, duplicates = plan_merge(sorted(files, key=lambda file: not file.with_suffix(".json").exists()))
-    runs = [run for part in parts for run in _devices(in_order(part.results()), part.path.with_suffix(".json"))]
+    runs = []
+    for part in parts:
+        rows = in_order(part.results())
+        file = part.path.with_suffix(".json")
+        runs += split_run(file, rows, *_record(file, rows[0].run_id))
     if not runs:
         raise UsageError("these files hold no row: nothing was measured in their runs.")
     return runs, duplicates
 
 
-def _devices(rows: list[Row], beside: Path) -> list[ReportRun]:
-    """Return the rows of one run as a run for each device."""
-    record, why = _record(beside, rows[0].run_id)
-    runs = []
-    for device in sorted({row.device for row in rows}):
-        own = tuple(row for row in rows if row.device == device)
-        runs.append(ReportRun(own, record, find_samples(own, record.get("samples") or (), beside), why))
-    return runs
-
-
 def _record(file: Path, run_id: str) -> tuple[dict[str, Any], str]:
-    """Return the record of a run, or why there is none; raises FileError if it is damaged."""
+    """Return the record of a run, or why there are no samples; raises FileError if it is damaged."""
     if not file.exists():
         return {}, "The raw samples are missing: there is no JSON beside the CSV."
     record = read_record(file, read_bytes(file))
@@ -124,10 +139,6 @@ def _record(file: Path, run_id: str) -> tuple[dict[str, Any], str]:
 
 
 def find_samples(rows: Iterable[Row], entries: Sequence[Any], file: Path) -> Samples:
-    """Return the samples of each row that has exactly one entry.
-
-    Raises:
-        FileError: an entry holds something else than times.
-    """
+    """Return the samples of each row that has exactly one entry; raises FileError for an entry that holds no times."""
     known = Entries(entries, file)
     return {place: seconds for place, row in enumerate(rows) if (seconds := known.seconds(row))}

@@ -1,155 +1,172 @@
-"""What in a run must not become public? Host and user names, serial numbers, UUIDs, addresses and paths."""
+"""The parts of a run that may become public: known keys of known shapes, and texts without names, addresses and paths.
+
+Free text is scrubbed. Names that identify a row are never scrubbed, so that a user called copy can publish: the
+validator compares those of rows with the catalogue, and a name that gives something away is refused here.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import getpass
 import re
-import socket
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from bandmark import __version__
 from bandmark.device.device import Device
 from bandmark.device.machine import Machine
 from bandmark.device.peaks import Peak
-from bandmark.options import RunOptions
 from bandmark.results.faults import Fault, quote
-from bandmark.results.record import RunRecord
-from bandmark.results.row import Row
+from bandmark.results.row import Row, columns
+from bandmark.results.scrub import clean_text
 
-BLOCKS = {"settings": RunOptions, "machine": Machine, "device": Device, "peak": Peak}
-KEYS = [f.name for f in fields(RunRecord)]
+_CHOSEN = ("run_id", "system", "started_utc", "finished_utc", "settings.system")
+"""Texts that are confined by a pattern of the validator; the name of a system is chosen to be public."""
 
-REMOVED = "[removed]"
-"""What stands in place of what was taken out of a text."""
+_TEXT_IDENTITY = ("device", "layer")
+"""Columns that identify a row by free text."""
 
-_PATTERNS = (
-    ("e-mail address", re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")),
-    ("UUID", re.compile(r"(?i)\b(?:(?:gpu|mig)-)?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b")),
-    ("hardware address", re.compile(r"(?i)(?<![\w:-])[0-9a-f]{2}([:-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![\w:-])")),
-    ("access token", re.compile(r"\b(?:gh[pousr]|github_pat|hf|sk|xox[bp])[_-][\w-]{16,}")),
-    ("serial number", re.compile(r"(?i)\b(?:serial(?: ?(?:number|no\.?))?|s/n)\s*[:=#]?\s*(?=\w*\d)\w{5,}")),
-    ("host name", re.compile(r"(?i)\b[a-z0-9][\w-]*(?:\.[\w-]+)*\.(?:local|localdomain|lan|internal|intranet|corp)\b")),
-    ("path", re.compile(r"(?:file://|(?<![\w./~\\])~[\w-]*/|\b[A-Za-z]:\\|\\\\\w)[^\s'\",;)]*")),
-    # Two components at least, so that "read/write" and "1 / 2" are none; /proc and /sys are alike on all machines.
-    ("path", re.compile(r"(?<![\w./])/(?!(?:proc|sys)/)[\w.@+-]+(?:/[\w.@+-]+)+/?")),
+_PLAIN_NAME = re.compile(r"[\w.+-]{1,40}", re.ASCII)
+
+_Shape = Mapping[str, Any]
+"""The keys that an object may have, each with the shape of its values; a list has the shape of its items."""
+
+_LEAF: _Shape = {}
+"""The shape of texts, numbers and lists of them."""
+
+_NAME: _Shape = {}
+"""The shape of names that identify a row."""
+
+
+def _keys(names: str, shape: _Shape = _LEAF) -> dict[str, _Shape]:
+    return dict.fromkeys(names.split(), shape)
+
+
+_RUN = "schema run_id bandmark_version started_utc finished_utc system complete notes"
+
+_SETTINGS = _keys("suites kernels backends dtypes variants weights", _NAME) | _keys(
+    "size_bytes device layer heads quick time_limit_s threads seed data peak system"
 )
-"""What gives an owner away, wherever it stands. Four numbers with dots are left: versions look like that."""
 
-_SECRET_KEY = re.compile(
-    r"(?i)(?:^|_)(?:host_?name|host|user_?name|user|login|home|cwd|argv|path|serial|uuid|mac|ip|e?mail|token)(?:$|_)"
+_BACKEND = _keys(
+    "version driver cuda git threads device_free_bytes cuda_runtime cuda_driver nvrtc fp4_conversion "
+    "device_max_clock_mhz ecc mig max_sm_clock_mhz max_memory_clock_mhz"
+) | {"blas": _keys("internal_api version architecture")}
+
+_ENVIRONMENT = _keys(
+    "OMP_NUM_THREADS OMP_PROC_BIND OMP_PLACES OMP_SCHEDULE OMP_DYNAMIC OMP_WAIT_POLICY OMP_THREAD_LIMIT OMP_STACKSIZE "
+    "OMP_MAX_ACTIVE_LEVELS OMP_NESTED GOMP_CPU_AFFINITY GOMP_SPINCOUNT KMP_AFFINITY KMP_BLOCKTIME KMP_HW_SUBSET "
+    "KMP_SETTINGS MKL_NUM_THREADS MKL_DYNAMIC MKL_DEBUG_CPU_TYPE MKL_ENABLE_INSTRUCTIONS OPENBLAS_NUM_THREADS "
+    "OPENBLAS_CORETYPE BLIS_NUM_THREADS VECLIB_MAXIMUM_THREADS CUDA_LAUNCH_BLOCKING PYTHON_CPU_COUNT"
 )
-"""Names of facts that are private whatever their value."""
 
-COMMON = re.compile(
-    "root|admin|user|ubuntu|debian|nvidia|dgx|spark|jetson|runner|jenkins|docker|localhost|localdomain|host|gpu|cuda|"
-    "torch|numpy|cupy|python|linux|main|test|server|workstation"
+_MEASUREMENT = _keys(
+    "launches_per_sample seconds_per_launch stop_reason warmed_up max_error copies started_utc clocks_mhz "
+    "sensor_clocks_mhz braked_samples clock_mhz max_clock_mhz memory_clock_mhz temperature_c power_w others_share "
+    "warnings note"
 )
-"""Names that so many machines share that they identify none, and words that results are full of."""
 
-_FREE = ("device", "peak_source", "reason", "variant", "backend_version", "driver", "verdict", "weight_format", "layer")
-"""Columns that may hold any text; the others are numbers, times and names of a list."""
+
+def record_shape(backends: Sequence[str]) -> _Shape:
+    """Return what a run record may hold when it becomes public."""
+    machine, device, peak = (dict.fromkeys((f.name for f in fields(kind)), _LEAF) for kind in (Machine, Device, Peak))
+    names = _name_columns()
+    identity = {c.name: _NAME if c.name in names else _LEAF for c in columns() if c.identity}
+    return _keys(_RUN) | {
+        "settings": _SETTINGS,
+        "machine": {**machine, "environment": _ENVIRONMENT},
+        "device": device | _keys("pci_id"),  # of 0.1.0
+        "backends": dict.fromkeys(backends, _BACKEND),
+        "peak": peak,
+        "samples": identity | _MEASUREMENT,
+    }
+
+
+def _name_columns() -> set[str]:
+    """Return the columns whose texts are names and no free text."""
+    named = {c.name for c in columns() if c.identity or c.values} | {"suite", "data"}
+    return named - set(_TEXT_IDENTITY)
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Something private: where it stood, and what it was."""
+    """Something that must not become public: where it is, and what it is."""
 
     place: str
     what: str
-    found: str
+    text: str
+    refused: bool = False
+    """Whether nothing can take its place, so that the run can't be published."""
 
 
-def own_names(record: dict[str, Any]) -> tuple[str, ...]:
-    """Return what this machine and its user are called, as far as a run's system and device are not called so."""
-    names = {socket.gethostname(), socket.gethostname().split(".")[0], Path.home().name}
-    with contextlib.suppress(KeyError, OSError):  # a container's user may have no name
-        names.add(getpass.getuser())
-    said = f"{record['system']} {record['device'].get('name')} {record['machine'].get('cpu_model_name')}".lower()
-    public = {*said.split(), *re.findall(r"\w+", said)}
-    return tuple(
-        sorted(n for n in names if len(n) >= 3 and not COMMON.fullmatch(n.lower()) and n.lower() not in public)
-    )
-
-
-def clean_text(text: str, names: Sequence[str] = ()) -> tuple[str, list[tuple[str, str]]]:
-    """Return a text without what is private, and what that was: kind and text.
+def clean_run(
+    rows: Sequence[Row], record: dict[str, Any], names: Sequence[str] = ()
+) -> tuple[list[Row], dict[str, Any], list[Removal]]:
+    """Return the rows and the record of a run without what is private or no part of them, and what was removed.
 
     Args:
-        text: any text of a result.
+        rows: the rows of the run.
+        record: its JSON.
         names: further words that are private, such as own_names().
     """
-    found: list[tuple[str, str]] = []
-    own = [("name of this machine or its user", _word(name)) for name in names]
-    for kind, pattern in (*_PATTERNS, *own):
-        found += [(kind, match[0]) for match in pattern.finditer(text)]
-        text = pattern.sub(REMOVED, text)
-    return text, found
+    cleaner = _Cleaner(names)
+    cleaned = [cleaner.row(row) for row in rows]
+    shape = record_shape(sorted({row.backend for row in rows}))
+    return cleaned, cleaner.value(shape, record, ""), list(dict.fromkeys(cleaner.removed))
 
 
-def _word(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(?i)(?<![\w-]){re.escape(name)}(?![\w-])")
+class _Cleaner:
+    """Cleans values, and collects what was removed."""
 
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._name_columns = _name_columns()
+        self.removed: list[Removal] = []
 
-def clean_record(record: dict[str, Any], names: Sequence[str] = ()) -> tuple[dict[str, Any], list[Removal]]:
-    """Return a run record without what is private or no part of one, and what was removed."""
-    removed: list[Removal] = []
-    kept = record
-    if record["bandmark_version"] == __version__:  # another version's record may have other keys
-        kept = _known(record, KEYS, "", removed)
-        for block, kind in BLOCKS.items():
-            kept[block] = _known(kept[block], [f.name for f in fields(kind)], f"{block}.", removed)
-    return {key: _clean(key, value, names, removed) for key, value in kept.items()}, removed
+    def row(self, row: Row) -> Row:
+        """Return a row with scrubbed texts."""
+        before = {c.name: row.get(c.name) for c in columns() if c.type == "str" and row.get(c.name) is not None}
+        after = {
+            n: self._name(text, n) if n in self._name_columns else self._text(text, n) for n, text in before.items()
+        }
+        return row if after == before else Row.of({c.name: row.get(c.name) for c in columns()} | after)
 
+    def value(self, shape: _Shape, value: Any, place: str) -> Any:
+        """Return a value with nothing but what its shape has."""
+        if isinstance(value, list):
+            return [self.value(shape, item, f"{place}[{i}]") for i, item in enumerate(value)]
+        if isinstance(value, dict):
+            return self._object(shape, value, f"{place}." if place else "")
+        if isinstance(value, str):
+            return self._name(value, place) if shape is _NAME else self._text(value, place)
+        return value
 
-def _known(block: dict[str, Any], keys: Collection[str], place: str, removed: list[Removal]) -> dict[str, Any]:
-    """Return what is part of a run record, adding the rest to what was removed."""
-    what = "no part of a run record"
-    removed += [Removal(place + quote(key)[1:-1], what, quote(block[key])) for key in block if key not in keys]
-    return {key: value for key, value in block.items() if key in keys}
-
-
-def _clean(place: str, value: Any, names: Sequence[str], removed: list[Removal]) -> Any:
-    """Return a value of the record without what is private, adding to what was removed."""
-    if isinstance(value, str):
-        text, found = clean_text(value, names)
-        removed += [Removal(place, kind, quote(what)) for kind, what in found]
-        return text
-    if isinstance(value, list):
-        if value and not isinstance(value[0], str | dict | list):
-            return value
-        return [_clean(f"{place}[{i}]", inner, names, removed) for i, inner in enumerate(value)]
-    if isinstance(value, dict):
-        kept = {}
+    def _object(self, shape: _Shape, value: dict[str, Any], place: str) -> dict[str, Any]:
+        known = {}
         for key, inner in value.items():
-            if _SECRET_KEY.search(key) and inner is not None:
-                removed.append(Removal(f"{place}.{key}", "private by its name", quote(inner)))
+            where = place + quote(key)[1:-1]
+            if key in shape:
+                known[key] = self.value(shape[key], inner, where)
             else:
-                kept[key] = _clean(f"{place}.{key}", inner, names, removed)
-        return kept
-    return value
+                self.removed.append(Removal(where, "no part of a run record", quote(inner)))
+        return known
 
+    def _text(self, text: str, place: str) -> str:
+        if place in _CHOSEN:
+            return text
+        cleaned, parts = clean_text(text, self._names)
+        self.removed += [Removal(place, kind, quote(part)) for kind, part in parts]
+        return cleaned
 
-def clean_rows(rows: Sequence[Row], names: Sequence[str] = ()) -> tuple[list[Row], list[Removal]]:
-    """Return rows without what is private in their texts, and what was removed."""
-    removed: list[Removal] = []
-    cleaned = []
-    for row in rows:
-        changes: dict[str, str] = {}
-        for name in _FREE:
-            text, found = clean_text(getattr(row, name) or "", names)
-            removed += [Removal(name, kind, quote(what)) for kind, what in found]
-            changes |= {name: text} if found else {}
-        cleaned.append(replace(row, **changes) if changes else row)  # type: ignore[arg-type]
-    return cleaned, list(dict.fromkeys(removed))
+    def _name(self, text: str, place: str) -> str:
+        if not _PLAIN_NAME.fullmatch(text) or clean_text(text)[1]:
+            self.removed.append(Removal(place, "not a plain name", quote(text), refused=True))
+        return text
 
 
 def check_private(csv: Path, json: Path, rows: Sequence[Row], record: dict[str, Any]) -> Iterator[Fault]:
-    """Yield what a published run gives away; the names of the machine that checks are no matter."""
-    wanted = "nothing private: `bandmark publish` takes it out"
-    for file, removed in ((csv, clean_rows(rows)[1]), (json, clean_record(record)[1])):
-        for one in removed:
-            yield Fault(file=file, column=one.place, found=f"{one.found} ({one.what})", wanted=wanted)
+    """Yield what a published run gives away; the names of the machine that checks do not matter."""
+    wanted = "nothing private: take the run out of the folder, and `bandmark publish` it from there"
+    texts = {c.name for c in columns()}
+    for one in clean_run(rows, record)[2]:
+        file = csv if one.place in texts else json
+        yield Fault(file=file, column=one.place, found=f"{one.text} ({one.what})", wanted=wanted)

@@ -120,6 +120,7 @@ class Bandwidth(Suite):
     name = "bandwidth"
     row_suites = tuple(dict.fromkeys(kernel.suite for kernel in KERNELS.values()))
     kernel_names = tuple(KERNELS)
+    headline_kernels: tuple[str, ...] = ("read", "copy", "triad", "gemv")
     title = "achieved memory bandwidth of each kernel"
     metric = METRIC
 

@@ -164,6 +164,8 @@ class Suite:
     """The values of the column suite that its rows have; none for the name of the suite itself."""
     kernel_names: tuple[str, ...] = ()
     """The values of the column kernel that its rows have."""
+    headline_kernels: tuple[str, ...] = ()
+    """The kernels that a leaderboard shows, the most important first; none for all of them."""
     in_all = True
     """Whether `--suite all` includes it."""
 

@@ -68,6 +68,7 @@ class ModelLayers(Bandwidth):
     name = "model-layers"
     row_suites = (GEMV.suite,)
     kernel_names = (GEMV.name,)
+    headline_kernels = kernel_names
     title = "gemv on the weight matrices of a model's decode step (--layer MODEL)"
     in_all = False
 

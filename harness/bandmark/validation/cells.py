@@ -174,14 +174,14 @@ def _wrong_text(name: str, text: str) -> str | None:
 
 def _wrong_name(column: str, text: str) -> str | None:
     """Return the accepted names of a column that takes certain names only."""
-    accepted = _accepted_names(column)
+    accepted = accepted_names(column)
     if not accepted or text in accepted:
         return None
     near = difflib.get_close_matches(text.lower(), accepted, n=1)
     return f"one of {', '.join(accepted)}" + (f" (did you mean {near[0]!r}?)" if near else "")
 
 
-def _accepted_names(column: str) -> tuple[str, ...]:
+def accepted_names(column: str) -> tuple[str, ...]:
     """Return the names that a column takes, none where it takes any text."""
     if column == "suite":
         return tuple(dict.fromkeys(name for suite in SUITES.values() for name in suite.row_suites or (suite.name,)))

@@ -97,7 +97,7 @@ def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
     program = (
         "import sys\nfrom bandmark.cli.main import main\n"
         f"try:\n    main({arguments})\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'cupy', 'pandas', 'numpy', 'rich', 'matplotlib', 'hypothesis', 'threadpoolctl'}\n"
+        "heavy = {'torch', 'cupy', 'pandas', 'numpy', 'rich', 'resvg_py', 'hypothesis', 'threadpoolctl'}\n"
         "sys.exit(' '.join(sorted(heavy & set(sys.modules))) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -6,15 +6,23 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
+from bandmark import __version__
 from bandmark.device.device import Device
 from bandmark.errors import FileError
-from bandmark.publishing.leaderboard import caveats, escape, leaderboard, markdown, ranked, read_runs
-from bandmark.session.session import Request
+from bandmark.options import RunOptions as Request
+from bandmark.publishing.leaderboard import Entry, caveats, leaderboard, plot, rank, read_entries
+from bandmark.reports.runs import ReportRun
+from bandmark.suites import registered
 from corpus import DEVICE, good_run
-from fakes import make_peak
+from fakes import make_peak, make_result
+from report_runs import Latency
+
+SVG = "{http://www.w3.org/2000/svg}"
+HEADLINES = ("read", "copy", "triad", "gemv")
 
 
 def add(folder: Path, run_id: str = "20261123T101500Z-3f2a", system: str = "fake-1", **options: Any) -> Path:
@@ -27,23 +35,30 @@ def add(folder: Path, run_id: str = "20261123T101500Z-3f2a", system: str = "fake
     return file
 
 
+def board(folder: Path) -> str:
+    """The leaderboard of a folder."""
+    return leaderboard(read_entries(folder))
+
+
 def lines(folder: Path) -> list[list[str]]:
     """The cells of the leaderboard's rows."""
-    return [line[2:-2].split(" | ") for line in leaderboard(folder).splitlines() if line.startswith("| ")][2:]
+    return [line[2:-2].split(" | ") for line in board(folder).splitlines() if line.startswith("| ")][2:]
 
 
 def test_without_results(tmp_path: Path) -> None:
     """An empty folder has no leaderboard."""
-    assert leaderboard(tmp_path) == "No run is published yet."
+    assert board(tmp_path) == "No run is published yet."
 
 
 def test_a_line_of_the_leaderboard(tmp_path: Path) -> None:
     """System, device, peak, figures with percentages, versions, date with its file, and caveats."""
     add(tmp_path)
-    ((system, device, peak, read, copy, _, gemv, versions, date, caveat),) = lines(tmp_path)
+    ((system, device, peak, read, copy, triad, gemv, versions, date, caveat),) = lines(tmp_path)
     assert (system, device, peak) == ("fake-1", "Fake CPU, 1 kB", "0.02")
     assert all(figure.startswith("0.01") and "(60 %), " in figure for figure in (read, copy, gemv))
-    assert versions == "numpy 2.4.6, torch 2.13.0+cpu, bandmark 0.1.0"
+    known = {"numpy": "numpy 2.4.6", "torch": "torch 2.13.0+cpu"}
+    best = {figure.split(", ")[1].split()[0] for figure in (read, copy, triad, gemv)}
+    assert versions == ", ".join([*sorted(known[name] for name in best), f"bandmark {__version__}"])
     assert date == "[2026-11-23](fake-1/20261123T101500Z-3f2a.csv)"
     assert caveat == "one run; user-supplied peak; 2 threads"
 
@@ -61,7 +76,7 @@ def test_only_sound_rows_count(tmp_path: Path) -> None:
     add(tmp_path, system="suspect", peak=make_peak(0.01))
     add(tmp_path, system="cached", device=replace(DEVICE, llc_bytes=10**9))
     add(tmp_path, system="failed", errors=dict.fromkeys(("copy", "triad", "nstream", "read", "gemv"), 2.0))
-    assert leaderboard(tmp_path) == "No run is published yet."
+    assert board(tmp_path) == "No run is published yet."
     add(tmp_path, system="partly", errors={"read": 2.0, "gemv": 3.0})
     ((system, _, _, read, copy, triad, gemv, _, _, caveat),) = lines(tmp_path)
     assert system == "partly" and read == gemv == "" and copy and triad
@@ -91,12 +106,12 @@ def test_the_same_files_give_the_same_text(tmp_path: Path) -> None:
         folder.mkdir()
         for system in systems:
             add(folder, system=system)
-    assert leaderboard(one) == leaderboard(two)
+    assert board(one) == board(two)
     assert [cells[0] for cells in lines(one)] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "caveat"),
     [
         ({"request": Request(quick=True)}, "a quick run"),
         ({"peak": make_peak(None)}, "no peak known"),
@@ -104,27 +119,26 @@ def test_the_same_files_give_the_same_text(tmp_path: Path) -> None:
         ({"errors": {"read": 2.0}}, "2 rows failed verification"),
     ],
 )
-def test_caveats(tmp_path: Path, options: dict[str, Any], said: str) -> None:
+def test_caveats(tmp_path: Path, options: dict[str, Any], caveat: str) -> None:
     """What speaks against comparing a run is said in its line."""
     add(tmp_path, **options)
-    (run,) = read_runs(tmp_path)
-    assert said in caveats(run)
+    (entry,) = read_entries(tmp_path)
+    assert caveat in caveats(entry)
 
 
 def test_a_run_that_was_cut_short(tmp_path: Path) -> None:
     """A run that did not come to its end says so."""
     file = add(tmp_path).with_suffix(".json")
     file.write_text(json.dumps(json.loads(file.read_text()) | {"complete": False}))
-    assert "cut short" in caveats(read_runs(tmp_path)[0])
+    assert "cut short" in caveats(read_entries(tmp_path)[0])
 
 
 def test_names_can_not_break_the_page(tmp_path: Path) -> None:
     """Markup in a device's name is shown, not obeyed."""
     name = "A|B <script>alert(1)</script> [x](javascript:y) `z` *b*"
     add(tmp_path, device=Device(kind="cpu", name=name, llc_bytes=1000, memory_bytes=1))
-    board = leaderboard(tmp_path)
-    assert "<script>" not in board and "\\|" in board and "\\[x\\](javascript:y)" in board
-    assert escape("a\nb") == "a b"
+    text = board(tmp_path)
+    assert "<script>" not in text and "\\|" in text and "\\[x\\](javascript:y)" in text
 
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:
@@ -134,22 +148,82 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     for junk in ("{", "[]"):
         record.write_text(junk)
         with pytest.raises(FileError, match=r"3f2a\.json"):
-            leaderboard(tmp_path)
+            board(tmp_path)
     record.unlink()
     with pytest.raises(FileError, match=r"3f2a\.json is missing"):
-        leaderboard(tmp_path)
+        board(tmp_path)
     file.write_text("junk")
     with pytest.raises(FileError, match=r"3f2a\.csv"):
-        leaderboard(tmp_path)
+        board(tmp_path)
 
 
-def test_ranked_runs(tmp_path: Path) -> None:
-    """Ranking needs a figure of any kernel, not of a headline."""
+def test_ranking_needs_no_headline(tmp_path: Path) -> None:
+    """A system is ranked by the figure of any kernel where it has none of a headline."""
     add(tmp_path, kernels=("nstream",))
-    (run,) = ranked(read_runs(tmp_path))
-    assert run.headline is not None and run.headline.kernel == "nstream"
+    (entry,) = rank(read_entries(tmp_path))
+    assert entry.headline > 0 and list(entry.best) == ["nstream"]
 
 
-def test_markdown() -> None:
-    """A table has its header, the line below it, and its rows."""
-    assert markdown(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+def test_links_are_refused(tmp_path: Path) -> None:
+    """A result that is a link to elsewhere is not shown."""
+    file = add(tmp_path)
+    file.rename(tmp_path / "elsewhere.csv")
+    file.symlink_to(tmp_path / "elsewhere.csv")
+    with pytest.raises(FileError, match="symbolic link"):
+        board(tmp_path)
+
+
+def entry(gbs: float, peak: float | None = None, **changes: Any) -> Entry:
+    """A run whose headline kernels all have one bandwidth."""
+    made = [make_result(kernel=name, bandwidth_gbs=gbs, peak_gbs=peak, **changes) for name in HEADLINES]
+    return Entry(Path("a.csv"), ReportRun(tuple(made)))
+
+
+def drawn(entries: list[Entry]) -> ElementTree.Element:
+    """The parsed plot."""
+    text = plot(entries)
+    assert text is not None and text == plot(entries), "the same entries give the same text"
+    return ElementTree.fromstring(text)
+
+
+def test_suites_have_sections_and_their_own_order() -> None:
+    """Each suite is a table and a chart; where lower is better, the lowest figure is first."""
+    with registered(Latency()):
+        chase = {"suite": "latency", "kernel": "chase", "regime": None}
+        times = [
+            Entry(Path("a.csv"), ReportRun((make_result(**chase, system=system, time_median_s=seconds),)))
+            for system, seconds in (("slow", 2.0), ("fast", 1.0))
+        ]
+        entries = [*times, entry(10.0, system="other")]
+        text, words = leaderboard(entries), [t.text for t in drawn(entries).findall(f"{SVG}text")]
+    assert text.index("| fast |") < text.index("| slow |")
+    assert "## Achieved memory bandwidth" in text and "## Latency of a pointer chase" in text
+    assert "chase s | hop s |" in text and "read GB/s |" in text
+    assert words.count("s, median, logarithmic") == words.count("GB/s, median, logarithmic") == 1
+
+
+def test_every_figure_has_a_mark() -> None:
+    """Each headline kernel of each system is a row with its figure in words, and each known peak a line in it."""
+    picture = drawn([entry(1000.0, 1344.0, system="a"), entry(50.0, system="b")])
+    words = [t.text for t in picture.findall(f"{SVG}text")]
+    assert [w for w in words if w in {f"{k}, {s}" for k in HEADLINES for s in "ab"}] == [
+        f"{k}, {s}" for s in "ab" for k in HEADLINES
+    ]
+    assert words.count("1000 GB/s \u00b7 numpy float64") == words.count("50.00 GB/s \u00b7 numpy float64") == 4
+    assert len([line for line in picture.iter(f"{SVG}line") if line.get("class") == "own"]) == 4
+    assert plot([]) is None
+
+
+def test_the_named_systems_are_lines() -> None:
+    """DGX Spark, RTX PRO 5000 and DGX Station have their lines, whatever was measured."""
+    words = " ".join(t.text or "" for t in drawn([entry(0.01)]).iter(f"{SVG}text"))
+    assert all(name in words for name in ("DGX Spark: 273", "RTX PRO 5000: 1344", "DGX Station, announced: 8000"))
+
+
+@pytest.mark.parametrize("gbs", [1e-4, 0.01, 20.0, 9000.0, 40_000.0])
+def test_the_axis_holds_every_mark(gbs: float) -> None:
+    """The axis holds whatever was measured, and hostile names are text."""
+    picture = drawn([entry(gbs, gbs * 1.3, device="<script>", system="s" * 100)])
+    places = [float((c.get("cx") or "").rstrip("%")) for c in picture.iter(f"{SVG}circle")]
+    assert places and all(0 <= place <= 100 for place in places)
+    assert not list(picture.iter(f"{SVG}script"))

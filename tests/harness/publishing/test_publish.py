@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from bandmark.cli import main as cli
 from bandmark.cli import publish as command
 from bandmark.device.peaks import find_peak
 from bandmark.errors import FileError
+from bandmark.options import RunOptions as Request
+from bandmark.publishing.folder import generate
 from bandmark.publishing.publish import describe, prepare
-from bandmark.publishing.schema import generated
 from bandmark.results.files import read_rows
-from bandmark.session.session import Request
 from bandmark.validation.validate import check, check_run
 from corpus import DEVICE, GB10, Pair, good_run, pair
 from fakes import make_peak
@@ -81,7 +82,7 @@ def test_what_becomes_public_is_shown(here: Path, capsys: pytest.CaptureFixture[
     assert "in the file:" not in said.out
     assert "a note" in said.out and "removed   nothing" in said.out
     assert sorted(tree(here / "results")) == ["datapackage.json"]
-    assert "nothing was written" in said.err and "git" not in said.out
+    assert "nothing was written" in said.err and "git switch" not in said.out
 
 
 def test_publishing_again_changes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,15 +102,22 @@ def test_private_things_are_taken_out(here: Path, capsys: pytest.CaptureFixture[
     reason = "torch has no one-pass op, says a test"
     text = text.replace(reason, "OSError: /home/piggy/lib.so of piggy")
     record["notes"] += ["GPU-8a56b1f0-4d5e-11ee-be56-0242ac120002", "host kermit.local, serial number 0123456789"]
-    record["hostname"] = "kermit"
-    record["machine"]["user"] = "piggy"
+    record["backends"]["numpy"]["hostname"] = "kermit"
+    record["samples"][0]["user"] = "piggy"
     pair((text, record)).write(here)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("getpass.getuser", lambda: "piggy")
         assert publish() == 0
     out = capsys.readouterr().out
     assert out.count("  removed  ") == 7
-    for name in ("hostname: 'kermit'", "machine.user: 'piggy'", "(UUID)", "(path)", "(serial number)", "(host name)"):
+    for name in (
+        "backends.numpy.hostname: 'kermit'",
+        "samples[0].user: 'piggy'",
+        "(UUID)",
+        "(path)",
+        "(serial number)",
+        "(host name)",
+    ):
         assert name in out
     written = b"".join(tree(here / "results").values())
     for secret in (b"piggy", b"kermit", b"8a56b1f0", b"0123456789", b"/home"):
@@ -204,11 +212,113 @@ def test_published_results_do_not_change(here: Path, capsys: pytest.CaptureFixtu
     before = tree(here / "results")
     write(here, seed=2)
     assert publish() == 2
-    assert "Results are not changed once published" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "Results are not changed once published" in told and "row[0].time_median_s is" in told
     write(here)
     assert publish("--system", "other") == 2
     assert "is published already, as results/fake-1" in capsys.readouterr().err
     assert tree(here / "results") == before
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        (lambda r: r["notes"].append("more"), "notes[1] is None, here 'more'"),
+        (lambda r: r["machine"].update(load_1min=9.0), "machine.load_1min is 0.1, here 9.0"),
+        (lambda r: r["samples"][1].update(memory_clock_mhz=9), "samples[1].memory_clock_mhz is None, here 9"),
+        (lambda r: r.update(complete=False), "complete is True, here False"),
+    ],
+)
+def test_a_json_with_other_contents_is_refused(
+    here: Path, change: Callable[[dict[str, Any]], object], difference: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An equal CSV whose JSON differs is not published over the other; the difference is named."""
+    write(here)
+    publish()
+    before = tree(here / "results")
+    record = json.loads((here / "run.json").read_text())
+    change(record)
+    (here / "run.json").write_text(json.dumps(record))
+    assert publish() == 2
+    assert difference in " ".join(capsys.readouterr().err.split())
+    assert tree(here / "results") == before
+
+
+def test_half_a_pair_is_not_completed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where one file of a published pair is missing, the other is not replaced."""
+    write(here)
+    publish()
+    published = here / f"results/fake-1/{RUN_ID}.csv"
+    published.unlink()
+    assert publish() == 2
+    assert f"{RUN_ID}.csv is missing" in capsys.readouterr().err
+    assert publish("--system", "other") == 2
+
+
+def test_an_older_layout_is_the_same_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A published file without the columns that were appended since is the same run, and stays as it is."""
+    write(here)
+    publish()
+    published = here / f"results/fake-1/{RUN_ID}.csv"
+    older = "".join(line.rsplit(",", 2)[0] + "\n" for line in published.read_text().splitlines())
+    published.write_text(older)
+    for file in ("run.csv", f"results/fake-1/{RUN_ID}.csv"):
+        assert cli.main(["publish", file]) == 0
+    assert published.read_text() == older
+
+
+@pytest.mark.parametrize(
+    "link", ["run.csv", "run.json", "results", "results/fake-1", f"results/fake-1/{RUN_ID}.json", "results/README.md"]
+)
+def test_links_are_refused(here: Path, link: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither what is published nor where it goes may be a link to elsewhere."""
+    write(here)
+    place, elsewhere = here / link, here / "elsewhere"
+    if place.exists():
+        place.rename(elsewhere)
+    else:
+        place.parent.mkdir(exist_ok=True)
+        elsewhere.mkdir() if not place.suffix else elsewhere.write_text("precious")
+    place.symlink_to(elsewhere)
+    before = tree(elsewhere) if elsewhere.is_dir() else elsewhere.read_bytes()
+    assert publish() == 2
+    assert f"{link} is a symbolic link" in " ".join(capsys.readouterr().err.split())
+    assert (tree(elsewhere) if elsewhere.is_dir() else elsewhere.read_bytes()) == before
+
+
+def test_names_of_the_catalogue_are_not_scrubbed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who is called like a kernel publishes it; one whose name is a part of others loses no row."""
+    write(here)
+    monkeypatch.setattr("getpass.getuser", lambda: "copy")
+    monkeypatch.setattr("socket.gethostname", lambda: "ump")
+    assert publish() == 0
+    rows = read_rows(here / f"results/fake-1/{RUN_ID}.csv")
+    assert {row.kernel for row in rows} >= {"copy"} and {row.backend for row in rows} == {"numpy", "torch"}
+
+
+def test_a_name_that_gives_something_away_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name in the settings that can be no implementation's is neither changed nor published."""
+    text, record = good_run()
+    record["settings"]["variants"] = ["node001"]
+    pair((text, record)).write(here)
+    assert publish() == 2
+    assert "settings.variants[0] is 'node001', not a plain name" in " ".join(capsys.readouterr().err.split())
+    assert sorted(tree(here / "results")) == ["datapackage.json"]
+
+
+def test_every_value_is_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each text and number of the record, and each text of the rows, is in what is shown."""
+    file = write(here)
+    assert publish("--dry-run") == 0
+    out = capsys.readouterr().out
+    record = json.loads(file.with_suffix(".json").read_text())
+    for name, block in record.items():
+        values = block.values() if isinstance(block, dict) else [block]
+        for value in values if name not in ("samples", "backends") else ():
+            assert isinstance(value, dict | list) or value is None or str(value) in out, (name, value)
+    for row in read_rows(file):
+        assert all(text in out for text in (row.reason, row.verdict, row.peak_source, row.stop_reason) if text)
+    assert "numbers from" in out
 
 
 def test_a_run_that_was_measured_into_results_is_moved(here: Path) -> None:
@@ -263,7 +373,9 @@ def test_faults_are_not_prepared(tmp_path: Path) -> None:
 def test_cleaning_must_not_break_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If a run has a fault once private things are out, it is not published and the fault is said."""
     file = write(tmp_path)
-    monkeypatch.setattr("bandmark.publishing.publish.clean_record", lambda record, names: (record | {"notes": [1]}, []))
+    monkeypatch.setattr(
+        "bandmark.publishing.publish.clean_run", lambda rows, record, names: (rows, record | {"notes": [1]}, [])
+    )
     with pytest.raises(FileError, match=r"notes\[0\]: found 1.*take it out of"):
         prepare(check_run(file), tmp_path)
 
@@ -272,5 +384,5 @@ def test_generated_files_follow(here: Path) -> None:
     """After publishing, what is generated is what the folder's files give."""
     write(here)
     publish()
-    for name, text in generated(here / "results").items():
+    for name, text in generate(here / "results").items():
         assert (here / "results" / name).read_text() == text

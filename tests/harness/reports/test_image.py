@@ -1,17 +1,22 @@
-"""Pictures of a report: an SVG that stands alone, and a PNG where matplotlib is installed."""
+"""Pictures of a report: an SVG that stands alone, and the same as a PNG."""
 
 from __future__ import annotations
 
 import struct
 import sys
+import zlib
 from itertools import pairwise
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from bandmark.backends.select import BACKENDS
 from bandmark.errors import BackendUnavailable, UsageError
+from bandmark.reports import image as image_module
 from bandmark.reports.image import png, svg
 from bandmark.reports.runs import ReportRun
+from bandmark.reports.style import LIGHT
 from fakes import make_result
 from report_runs import hostile, rows
 
@@ -24,7 +29,7 @@ def test_the_svg_stands_alone() -> None:
     drawn = ElementTree.fromstring(svg([ReportRun(tuple(rows())), EMPTY, hostile()]))
     ids = [e.get("id") for e in drawn.iter() if e.get("id")]
     assert len(set(ids)) == len(ids)
-    assert drawn.get("aria-labelledby") == "title desc" and {"title", "desc", "of-torch"} <= set(ids)
+    assert drawn.get("aria-labelledby") == "title desc" and {"title", "desc", "of-s1"} <= set(ids)
     bars = [r for r in drawn.iter(f"{SVG}rect") if r.get("height") == "11" and r.get("class") != "doubt"]
     assert len(bars) == 6 + 2
     assert "prefers-color-scheme:dark" in (drawn.findtext(f"{SVG}style") or "")
@@ -52,27 +57,100 @@ def test_nothing_to_draw_is_said(draw: object) -> None:
         draw([EMPTY])  # type: ignore[operator]
 
 
-def test_without_matplotlib_the_way_to_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A PNG needs an extra; the message names it, and the form that needs nothing."""
-    for name in ("matplotlib", "matplotlib.backends.backend_agg", "matplotlib.figure"):
-        monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(BackendUnavailable, match=r"bandmark\[plot\].*--as svg"):
+def pixels(image: bytes, bottom: int) -> list[bytes]:
+    """The topmost rows of an RGBA image of 8 bits."""
+    (width,) = struct.unpack(">I", image[16:20])
+    assert image[:8] == b"\x89PNG\r\n\x1a\n" and image[24:29] == bytes([8, 6, 0, 0, 0]), "8-bit RGBA, not interlaced"
+    data, at = b"", 8
+    while at < len(image):
+        (size,) = struct.unpack(">I", image[at : at + 4])
+        data += image[at + 8 : at + 8 + size] if image[at + 4 : at + 8] == b"IDAT" else b""
+        at += size + 12
+    raw, lines = zlib.decompress(data), [bytes(4 * width)]
+    for y in range(bottom):
+        kind, *line = raw[y * (4 * width + 1) : (y + 1) * (4 * width + 1)]
+        lines.append(unfiltered(kind, line, lines[-1]))
+    return lines[1:]
+
+
+def unfiltered(kind: int, line: list[int], above: bytes) -> bytes:
+    """A line of an image without its filter (PNG specification, 9.2)."""
+    for i, value in enumerate(line):
+        a, b, c = (line[i - 4] if i > 3 else 0), above[i], (above[i - 4] if i > 3 else 0)
+        nearest = min((abs(b - c), 0, a), (abs(a - c), 1, b), (abs(a + b - 2 * c), 2, c))[2]
+        line[i] = (value + (0, a, b, (a + b) // 2, nearest)[kind]) % 256
+    return bytes(line)
+
+
+def test_the_png_has_the_bars_in_their_colours() -> None:
+    """Each backend's bar is drawn in its colour as far as its value, on white, and the track is empty beyond."""
+    run = ReportRun(tuple(make_result(backend=name, bandwidth_gbs=15.0, peak_gbs=30.0) for name in BACKENDS))
+    tracks = [
+        s
+        for s in ElementTree.fromstring(svg([run])).findall(f"{SVG}svg")
+        if s.find(f"{SVG}rect[@height='11']") is not None
+    ]
+    bottom = 1.25 * max(float(s.get("y") or 0) for s in tracks) + 1.25 * 22
+    lines = pixels(png([run]), round(bottom))
+    assert len(tracks) == len(BACKENDS)
+    for series, box in enumerate(tracks):
+        left, top, width = (1.25 * float(box.get(name) or 0) for name in ("x", "y", "width"))
+        spans = [(left + 4, left + width / 2 - 8), (left + 0.55 * width, left + 0.64 * width)]
+        bar, beyond = (
+            {
+                "#" + line[4 * x : 4 * x + 3].hex()
+                for line in lines[round(top + 10) : round(top + 17)]
+                for x in range(*map(round, span))
+            }
+            for span in spans
+        )
+        assert LIGHT[f"s{series}"] in bar and "#000000" not in bar
+        assert beyond == {LIGHT["back"]}
+
+
+def test_the_png_has_the_words() -> None:
+    """The name beside a bar has pixels of ink, and another name has other ones."""
+    images = [png([ReportRun((make_result(kernel=name, bandwidth_gbs=15.0),))]) for name in ("copy", "triad")]
+    words = [[line[4 * 24 : 4 * 330] for line in pixels(image, 230)[140:]] for image in images]
+    ink = bytes.fromhex(LIGHT["ink"][1:])
+    assert all(any(ink in line for line in lines) for lines in words)
+    assert words[0] != words[1]
+
+
+@pytest.mark.parametrize(
+    ("missing", "advice"),
+    [("resvg_py", r"bandmark\[plot\].*--as svg"), ("fonts", r"apt-get install fonts-dejavu-core.*--as svg")],
+)
+def test_what_a_png_lacks_is_named(missing: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the renderer, or without a font, the message says what to install, and the format that needs nothing."""
+    if missing == "fonts":
+        monkeypatch.setattr(image_module, "_FONT_FOLDERS", (str(tmp_path), str(tmp_path / "none")))
+    else:
+        monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(BackendUnavailable, match=advice):
         png([ReportRun(tuple(rows()))])
 
 
+def test_fonts_of_the_user_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A font is found below the folders of the system and of the user, however deep."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(image_module, "_FONT_FOLDERS", ("/nowhere", "~/.fonts"))
+    (tmp_path / ".fonts/deep").mkdir(parents=True)
+    (tmp_path / ".fonts/deep/NotoSans-Regular.ttf").write_bytes(b"")
+    assert image_module._font() == (tmp_path / ".fonts/deep/NotoSans-Regular.ttf", "Noto Sans")
+
+
 def test_the_png_grows_with_its_rows() -> None:
-    """It is a PNG of a fixed width; hostile names, formulas among them, do not stop it."""
-    pytest.importorskip("matplotlib", reason="matplotlib (extra plot) is not installed: no PNG was drawn")
+    """It is a PNG of a fixed width; hostile names do not stop it."""
     sizes = [
         struct.unpack(">II", png(runs)[16:24])
         for runs in ([hostile()], [ReportRun(tuple(rows()))], [ReportRun(tuple(rows()))] * 2)
     ]
-    assert {width for width, _ in sizes} == {1152}
+    assert {width for width, _ in sizes} == {1200}
     assert sizes[0][1] < sizes[1][1] < sizes[2][1]
 
 
 def test_a_png_of_too_many_runs_is_refused() -> None:
-    """What no image can hold is told before it is drawn."""
-    pytest.importorskip("matplotlib", reason="matplotlib (extra plot) is not installed: no PNG was drawn")
+    """What no image can hold is refused before it is drawn."""
     with pytest.raises(UsageError, match="too many for one PNG"):
         png([ReportRun(tuple(rows()))] * 1000)

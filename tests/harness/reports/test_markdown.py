@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-from bandmark.reports.markdown import page
+import pytest
+
+from bandmark.reports.markdown import escape, page, table
 from bandmark.reports.page import page as web_page
 from bandmark.reports.runs import ReportRun
 from fakes import make_result
@@ -16,8 +18,8 @@ def test_tables_have_as_many_cells_as_their_header() -> None:
     text = page([ReportRun(tuple(rows())), ReportRun(tuple(of_every_status())), hostile()])
     tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
     assert len(tables) == 5, "all runs, the rows of three of them, the percentages of one"
-    for table in tables:
-        counts = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+    for lines in tables:
+        counts = {len(re.findall(r"(?<!\\)\|", line)) for line in lines.splitlines()}
         assert len(counts) == 1
 
 
@@ -48,3 +50,25 @@ def test_why_there_are_no_percentages() -> None:
     row = make_result(status="suspect", reason="drift", verified=True, percent_of_dgx_spark=12.0)
     for written in (page([ReportRun((row,))]), web_page([ReportRun((row,))])):
         assert "No row that is ok came from memory, so there are no percentages." in written
+
+
+def test_a_table() -> None:
+    """A table has its header, the line below it, and its rows."""
+    assert table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["by @jane", "see #12", "GH-7", "https://x.test/a", "www.x.test", "jane@x.test", "org/repo#3", "ftp://x.test"],
+)
+def test_mentions_and_links_are_inert(text: str) -> None:
+    """GitHub finds no user, issue or address in a text of a result."""
+    made = escape(text)
+    assert "&#8203;" in made
+    assert not re.search(r"@\w|#\w|://|www\.|GH-\d", made.replace("&#8203;", "\u200b"))
+
+
+def test_line_ends_do_not_end_a_cell() -> None:
+    """Whatever ends a line is a space, and prices, comments at hand and shares are left as they are."""
+    assert escape("a\nb\r\nc\u2028d\x85e") == "a b c d e"
+    assert escape("AMD @ 3 GHz, 60 %") == "AMD @ 3 GHz, 60 %"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from html.parser import HTMLParser
 
 import pytest
 
-from bandmark.reports.page import page
+from bandmark.reports import markdown
+from bandmark.reports.charts import Axis, Chart, Mark
+from bandmark.reports.page import chart, page, table
 from bandmark.reports.runs import ReportRun
+from bandmark.suites import registered
 from fakes import make_result
-from report_runs import HOSTILE, TIMES, hostile, layers, of_every_status, rows
+from report_runs import HOSTILE, TIMES, Latency, hostile, layers, of_every_status, rows
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -78,7 +82,7 @@ def test_ids_are_unique_and_references_lead_somewhere() -> None:
     assert max(ids.values()) == 1
     named = [value[1:] for value in read.values("href") if value.startswith("#")]
     named += [v.split("url(#")[1].split(")")[0] for v in read.values("style") if "url(#" in v]
-    assert {"run-1", "of-torch", "of-cupy"} <= set(named) <= set(ids)
+    assert {"run-1", "of-s1", "of-s2"} <= set(named) <= set(ids)
 
 
 def test_every_chart_says_what_it_shows() -> None:
@@ -147,3 +151,59 @@ def test_a_models_matrices_are_summed() -> None:
     made = page([layers()])
     assert "<p>numpy float64: 1.1e-06 GB in 11 ms, 0.0001 GB/s</p>" in made and "qkv 6144 x 4096, 10" in made
     assert "decode step&#x27;s matrices" in made or "decode step's matrices" in made
+
+
+def made(*names: str) -> Chart:
+    """A chart of marks with these names; the last one is doubtful and of another group."""
+    marks = [Mark(n, "9 GB/s", 0, (9.0,), n == names[-1], str(n == names[-1])) for n in names]
+    return Chart("A title", marks, Axis(0.0, 10.0), "the unit", ("numpy",), [(5.0, "own", "a peak")])
+
+
+def test_a_row_has_name_track_and_figure() -> None:
+    """Each mark is a row of three; the doubtful one stands out, and the first of a group keeps its distance."""
+    drawn = chart(made("copy", "read"), "a caption")
+    rows = re.findall(
+        r'<div class="(row[^"]*)"><span class="name">(\w+)</span><svg .*?</svg><span class="figure">', drawn
+    )
+    assert rows == [("row", "copy"), ("row new warn", "read")]
+    for words in ("<figcaption>a caption</figcaption>", 'aria-label="A title"', "numpy</span>", "the unit", "a peak"):
+        assert words in drawn
+    assert "figcaption" not in chart(made("copy"))
+
+
+def test_columns_are_as_wide_as_their_words() -> None:
+    """A chart of longer names has a wider column for them, up to a limit beyond which they wrap."""
+    widths = [float(re.findall(r"--name:([\d.]+)em", chart(made("x" * n)))[0]) for n in (4, 20, 200, 400)]
+    assert widths[0] < widths[1] < widths[2] == widths[3]
+
+
+def test_hostile_words_of_charts_and_tables_are_text() -> None:
+    """Markup in names, figures, titles and cells adds no element."""
+    mark = Mark(HOSTILE, HOSTILE, 0, (1.0,))
+    drawn = chart(Chart(HOSTILE, [mark], Axis(0.0, 1.0), HOSTILE, (HOSTILE,), [(1.0, "own", HOSTILE)]), HOSTILE)
+    drawn += table(HOSTILE, [HOSTILE], [[HOSTILE]], links=["a"])
+    assert "<script" not in drawn and "<img" not in drawn
+    assert drawn.count("&lt;script") == 7 + 4, (
+        "title, caption, name, figure, legend, unit, line; and of the table caption, label, head, cell"
+    )
+
+
+def test_a_table_tells_words_from_figures() -> None:
+    """Columns of words are marked as such in head and body, doubtful rows stand out, and first cells can be links."""
+    drawn = table("said", ["a", "b"], [["x", "1"], ["y", "2"]], doubtful=[False, True], links=["one", "two"])
+    assert '<th scope="col" class="word">a</th><th scope="col">b</th>' in drawn
+    assert '<tr><th scope="row" class="word"><a href="#one">x</a></th><td>1</td></tr>' in drawn
+    assert '<tr class="doubt"><th scope="row" class="word"><a href="#two">y</a></th><td>2</td></tr>' in drawn
+    assert '<p class="soft small">said</p>' in drawn and 'class="box" tabindex="0"' in drawn
+    assert '<td class="word">1</td>' in table("", ["a", "b"], [["x", "1"]], words=(0, 1))
+
+
+def test_a_suite_without_peaks_has_its_own_section() -> None:
+    """Page and Markdown show the figures of another suite in its unit, without peaks and percentages."""
+    with registered(Latency()):
+        runs = [ReportRun(tuple(rows())), ReportRun((make_result(suite="latency", kernel="chase", regime=None),))]
+        text, plain = page(runs), markdown.page(runs)
+    own = text[text.index('id="run-2"') : text.index('id="reading"')]
+    assert "Latency of each case" in own and "0.001000 s" in own and "s, lower is better" in own
+    assert "published peaks" not in own and "Percent of peak" not in own
+    assert plain.count("### Percent of peak") == 1 and "| chase | 0.001 |" in plain

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from bandmark.errors import FileError, UsageError
-from bandmark.reports.runs import ReportRun, axis_limit, case_name, find_samples, read_report
-from bandmark.results.files import RunFiles
+from bandmark.reports.runs import ReportRun, case_name, find_samples, read_report
+from bandmark.results.files import to_csv
+from bandmark.suites import registered
 from fakes import make_result
-from report_runs import TIMES, entry, rows, save
+from report_runs import TIMES, Latency, entry, rows, save
 
 
 def test_a_run_has_its_samples(tmp_path: Path) -> None:
@@ -35,16 +36,16 @@ def test_a_csv_alone_is_a_run(tmp_path: Path) -> None:
 def test_a_copy_counts_once_and_the_one_with_samples(tmp_path: Path) -> None:
     """Of two copies of a run, the one that has its JSON is reported, whatever their order; the other is named."""
     files = [save(tmp_path / "a.csv", rows(), with_json=False), save(tmp_path / "b.csv", rows())]
-    runs, copies = read_report(files)
-    assert len(runs) == 1 and runs[0].samples
+    found, copies = read_report(files)
+    assert len(found) == 1 and found[0].samples
     assert len(copies) == 1 and "a.csv holds run" in copies[0]
 
 
 def test_runs_and_devices_are_apart(tmp_path: Path) -> None:
     """A file of several runs and devices gives a run each, in order."""
     made = [*rows(run_id="b"), *rows(run_id="a"), *rows(run_id="a", device="Another")]
-    runs, _ = read_report([save(tmp_path / "a.csv", made)])
-    assert [(run.first.run_id, run.first.device) for run in runs] == [
+    found, _ = read_report([save(tmp_path / "a.csv", made)])
+    assert [(run.first.run_id, run.first.device) for run in found] == [
         ("a", "Another"),
         ("a", "Fake GPU"),
         ("b", "Fake GPU"),
@@ -53,7 +54,7 @@ def test_runs_and_devices_are_apart(tmp_path: Path) -> None:
 
 def test_no_row_is_no_report(tmp_path: Path) -> None:
     """Files of runs that were killed before they measured anything are refused in words."""
-    RunFiles(tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_text(to_csv([]))
     with pytest.raises(UsageError, match="no row"):
         read_report([tmp_path / "a.csv"])
 
@@ -90,15 +91,6 @@ def test_samples_that_may_be_anothers_are_left_out() -> None:
     assert find_samples([row], told, Path("a.json")) == {0: (1.0,)}
 
 
-@pytest.mark.parametrize(
-    ("gbs", "peak", "limit"),
-    [(40, None, 273), (300, None, 1344), (2000, None, 8000), (9000, None, 9000), (40, 76.8, 76.8), (80, 76.8, 80)],
-)
-def test_the_axis_ends_at_a_peak(gbs: float, peak: float | None, limit: float) -> None:
-    """At the device's own, else at the lowest named one that holds all bars; never before the longest bar."""
-    assert axis_limit(ReportRun((make_result(bandwidth_gbs=float(gbs), peak_gbs=peak),))) == limit
-
-
 def test_what_can_not_be_drawn_is_left_out() -> None:
     """Rows without a finite, positive figure, or that failed, have no bar; the best is ok and from memory."""
     bad = [make_result(bandwidth_gbs=value) for value in (None, 0.0, -1.0, math.inf, math.nan)]
@@ -106,8 +98,8 @@ def test_what_can_not_be_drawn_is_left_out() -> None:
     cached = make_result(bandwidth_gbs=7.0, regime="cache")
     run = ReportRun((*bad, wrong, cached, make_result(bandwidth_gbs=6.0)))
     assert [row.bandwidth_gbs for row in run.measured] == [7.0, 6.0]
-    assert run.best is not None and run.best.bandwidth_gbs == 6.0
-    assert ReportRun(tuple(bad)).best is None
+    assert [row.bandwidth_gbs for row in run.ranked] == [6.0]
+    assert ReportRun(tuple(bad)).ranked == []
 
 
 def test_names_of_cases() -> None:
@@ -121,3 +113,12 @@ def test_a_models_matrix_is_named() -> None:
     assert case_name(row) == "gemv qkv numpy int8 weights"
     cache = make_result(kernel="kv", backend="cupy", dtype="float16", weight_format="fp8", heads=32, head_dim=128)
     assert case_name(cache) == "kv cupy fp8 cache"
+
+
+def test_suites_are_apart(tmp_path: Path) -> None:
+    """The rows of each suite are a run of their own, with their own samples."""
+    with registered(Latency()):
+        latencies = [make_result(suite="latency", kernel="chase", regime=None, backend=b) for b in ("numpy", "torch")]
+        found, _ = read_report([save(tmp_path / "a.csv", [*rows(), *latencies])])
+        assert [{row.kernel for row in run.rows} for run in found] == [{"copy", "read"}, {"chase"}]
+        assert [len(run.samples) for run in found] == [6, 2]

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from bandmark.reports.style import CHART, DARK, LIGHT, PAGE, THEME, kind
+from bandmark.reports.style import CHART, DARK, LIGHT, PAGE, SERIES, THEME, resolve
 
 
 def luminance(colour: str) -> float:
@@ -29,7 +29,7 @@ def test_text_has_enough_contrast(palette: dict[str, str]) -> None:
     for ground in ("back", "panel"):
         for name in ("ink", "soft", "link", "warn"):
             assert contrast(palette[name], palette[ground]) >= 4.5, (name, ground)
-    for name in ("numpy", "torch", "cupy", "other", "line"):
+    for name in (*(f"s{n}" for n in range(SERIES + 1)), "line"):
         assert contrast(palette[name], palette["back"]) >= 3, name
 
 
@@ -41,8 +41,12 @@ def test_both_themes_have_all_colours_and_paper_is_light() -> None:
     assert "@media print" in PAGE
 
 
-def test_backends_have_colours_of_their_own() -> None:
-    """No two backends look alike; a backend that is not known is other."""
+def test_series_have_colours_of_their_own() -> None:
+    """No two series look alike."""
     for palette in (LIGHT, DARK):
-        assert all(palette[a] != palette[b] for a, b in combinations(("numpy", "torch", "cupy"), 2))
-    assert [kind(name) for name in ("numpy", "torch", "cupy", 'x" onload="')] == ["numpy", "torch", "cupy", "other"]
+        assert all(palette[f"s{a}"] != palette[f"s{b}"] for a, b in combinations(range(SERIES + 1), 2))
+
+
+def test_colours_can_be_resolved() -> None:
+    """Nothing in a resolved style is a custom property."""
+    assert "var(" not in resolve(CHART) and f"fill:{LIGHT['s0']}" in resolve(CHART)

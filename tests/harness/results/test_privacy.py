@@ -1,106 +1,39 @@
-"""What gives an owner away is found and taken out, and what results are made of is left alone."""
+"""Known keys of known shapes become public, names are those of the catalogue, and texts are scrubbed."""
 
 from __future__ import annotations
 
-import getpass
 import json
-import socket
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bandmark import __version__
-from bandmark.device.catalog import load_catalog
-from bandmark.results.privacy import REMOVED, clean_record, clean_rows, clean_text, own_names
+from bandmark.measure.measurement import Measurement
+from bandmark.options import RunOptions
+from bandmark.results.files import read_rows
+from bandmark.results.privacy import Removal, check_private, clean_run, record_shape
+from bandmark.results.row import Row, columns
+from bandmark.results.scrub import REMOVED
 from corpus import good_run
 from fakes import make_result
+
+RESULTS = Path(__file__).parents[3] / "results"
 
 TEXT, RECORD = good_run(kernels=("copy",))
 
 
-@pytest.mark.parametrize(
-    "secret",
-    [
-        "/home/someone/.cache/cupy",
-        "/Users/Some.One/run.csv",
-        "/root/x",
-        "/tmp/a/b.so",
-        "~/results/x",
-        "~someone/results",
-        "C:\\Users\\someone\\x",
-        "\\\\server\\share",
-        "file:///srv/data",
-        "someone@example.org",
-        "GPU-8a56b1f0-4d5e-11ee-be56-0242ac120002",
-        "MIG-8a56b1f0-4d5e-11ee-be56-0242ac120002",
-        "8A56B1F0-4D5E-11EE-BE56-0242AC120002",
-        "00:1a:2b:3c:4d:5e",
-        "00-1A-2B-3C-4D-5E",
-        "serial number: 1324521012345",
-        "S/N 0324ABC17",
-        "box.internal",
-        "lab-7.corp",
-        "hf_abcdefghijklmnopqrst",
-        "ghp_abcdefghijklmnop1234",
-    ],
-)
-def test_secrets_are_taken_out(secret: str) -> None:
-    """Names, addresses, numbers and paths go, wherever in a sentence; the sentence stays."""
-    for text in (secret, f"OSError: {secret}", f"it says '{secret}', and stops", f"({secret})"):
-        cleaned, found = clean_text(text)
-        assert REMOVED in cleaned and found
-        assert secret.rsplit("/", maxsplit=1)[-1].rsplit("\\", maxsplit=1)[-1].split("@", maxsplit=1)[
-            0
-        ] not in cleaned.replace("it says", "")
-    assert clean_text(f"it says '{secret}', and stops")[0].endswith("and stops")
+def clean_record(record: dict[str, Any]) -> tuple[dict[str, Any], list[Removal]]:
+    """The record without what is private, and what that was; its rows are on two backends."""
+    rows = [make_result(kernel="copy", backend=backend, variant=None) for backend in ("numpy", "torch")]
+    _, cleaned, removed = clean_run(rows, record)
+    return cleaned, removed
 
 
-@pytest.mark.parametrize(
-    "plain",
-    [
-        "the load average is 1.28 on 2 processors (busy from 0.4); other programs share the memory",
-        "`echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled` turns them on",
-        "see /proc/meminfo",
-        "torch has no one-pass op for a += b + s * c: two ops would move 6 words, not 4",
-        "firmware: 2 x 5600 MT/s x 8 bytes (SMBIOS type 17)",
-        "working sets 1.97 GiB, 1/2 of it, read/write, and/or, 12:30:45",
-        "OpenBLAS 0.3.31.188.0, cuDNN 9.1.0.70, driver 580.95.05, 2.13.0+cu130",
-        "cf30153c4c131c8164ee7798e5022d810682e2cb",
-        "2BB3:10DE:204D",
-        "20261123T101500Z-3f2a 2026-11-23T10:15:00Z",
-        "Intel(R) Xeon(R) Platinum 8480+ @ 2.0 GHz",
-        "see https://example.org/datasheet/gb10.pdf",
-    ],
-)
-def test_results_are_left_alone(plain: str) -> None:
-    """What results are full of is no secret."""
-    assert clean_text(plain) == (plain, [])
-
-
-def test_the_catalogue_is_no_secret() -> None:
-    """No source, name or note of the device table is taken for private."""
-    for row in load_catalog():
-        for text in (row.source, row.note, row.marketing_name, *row.names):
-            assert clean_text(text)[1] == []
-
-
-def test_own_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This machine's and user's names are private, but for common ones and those of the device itself."""
-    monkeypatch.setattr(socket, "gethostname", lambda: "kermit.example.org")
-    monkeypatch.setattr(Path, "home", lambda: Path("/home/piggy"))
-    monkeypatch.setattr(getpass, "getuser", lambda: "nvidia")
-    assert own_names(RECORD) == ("kermit", "kermit.example.org", "piggy")
-    assert own_names(RECORD | {"system": "kermit"}) == ("kermit.example.org", "piggy")
-    monkeypatch.setattr(getpass, "getuser", lambda: (_ for _ in ()).throw(KeyError("no name")))
-    assert "piggy" in own_names(RECORD)
-
-
-def test_own_names_are_words() -> None:
-    """A name is taken out where it stands alone, in any case, and not within another word."""
-    assert clean_text("Ada's run on ada-2, adaptive", ("ada",)) == (
-        f"{REMOVED}'s run on ada-2, adaptive",
-        [("name of this machine or its user", "Ada")],
-    )
+def clean_rows(rows: list[Row], names: tuple[str, ...] = ()) -> tuple[list[Row], list[Removal]]:
+    """Rows without what is private, and what that was."""
+    cleaned, _, removed = clean_run(rows, {}, names)
+    return cleaned, removed
 
 
 def test_records_lose_what_is_private() -> None:
@@ -131,11 +64,107 @@ def test_good_records_stay() -> None:
     assert clean_record(RECORD) == (RECORD, [])
 
 
-def test_other_versions_may_have_other_keys() -> None:
-    """Keys that this version does not know are no part of its records; in another version's they may be."""
-    other = RECORD | {"more": 1, "bandmark_version": f"{__version__}1"}
-    assert clean_record(other)[0] == other
-    assert "more" not in clean_record(RECORD | {"more": 1})[0]
+@pytest.mark.parametrize("version", ["0.1.0", "99.0"])
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("more", 1),
+        ("settings.more", "x"),
+        ("machine.more", [1, "x"]),
+        ("machine.environment.MY_HOST", "kermit"),
+        ("device.uuid", "x"),
+        ("peak.more", {"x": "y"}),
+        ("backends.numpy.more", "x"),
+        ("backends.other", {"version": "1"}),
+        ("backends.numpy.blas", [{"filepath": "x"}]),
+        ("samples.0.more", "x"),
+        ("samples.0.seconds_per_launch", [0.5, {"user": "x"}]),
+        ("notes", [{"user": "x"}]),
+        ("machine.cpu_count", {"host": "x"}),
+    ],
+)
+def test_unknown_keys_are_removed_at_every_depth(place: str, value: object, version: str) -> None:
+    """Whatever the version of the record, a key that is not known does not become public, and is named."""
+    record = json.loads(json.dumps(RECORD)) | {"bandmark_version": version}
+    *path, last = place.split(".")
+    inner = record
+    for key in path:
+        inner = inner[int(key)] if key.isdigit() else inner[key]
+    inner[last] = value
+    cleaned, removed = clean_record(record)
+    assert [one.what for one in removed] == ["no part of a run record"]
+    assert (
+        '"x"' not in json.dumps(cleaned) and "kermit" not in json.dumps(cleaned) and "more" not in json.dumps(cleaned)
+    )
+
+
+def test_lists_are_cleaned_item_by_item() -> None:
+    """A text among numbers is scrubbed like any other."""
+    record = json.loads(json.dumps(RECORD))
+    record["samples"][0]["clocks_mhz"] = [1.0, "user=kermit"]
+    cleaned, removed = clean_record(record)
+    assert cleaned["samples"][0]["clocks_mhz"] == [1.0, REMOVED]
+    assert [one.place for one in removed] == ["samples[0].clocks_mhz[1]"]
+
+
+def test_whatever_a_run_records_may_be_published() -> None:
+    """A new option or measured value is public only once it is listed, so that nobody forgets to ask whether it may."""
+    shape = record_shape(["numpy", "torch"])
+    assert {field.name for field in fields(RunOptions)} <= set(shape["settings"])
+    assert {field.name for field in fields(Measurement)} <= set(shape["samples"])
+    assert set(RECORD) == set(shape) and clean_record(RECORD) == (RECORD, [])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [{"kernel": "a b"}, {"backend": "/home/kermit/x"}, {"dtype": "x" * 50}, {"variant": "node001"}, {"status": "?"}],
+)
+def test_names_that_identify_rows_are_refused(names: dict[str, str]) -> None:
+    """A name that is none, or gives something away, is no text to scrub: it stays, and is refused."""
+    (cleaned,), removed = clean_rows([make_result(**names)])
+    assert cleaned == make_result(**names) and [one.refused for one in removed] == [True]
+    entry = {**RECORD["samples"][0], **names}
+    if set(names) <= set(RECORD["samples"][0]):
+        assert [one.refused for one in clean_record(RECORD | {"samples": [entry]})[1]] == [True]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        c.name
+        for c in columns()
+        if c.type == "str"
+        and c.name
+        in {"device", "peak_source", "reason", "backend_version", "driver", "verdict", "layer", "bandmark_version"}
+    ],
+)
+def test_every_free_text_is_scrubbed(column: str) -> None:
+    """No column of free text is left out, also one of a version with a suffix."""
+    (cleaned,), removed = clean_rows([make_result(**{column: "1.0+user=kermit"})], ("kermit",))
+    assert "kermit" not in str(getattr(cleaned, column)) and removed[0].place == column
+
+
+def test_columns_are_names_or_texts_or_chosen() -> None:
+    """Each column of text is scrubbed, or takes the catalogue's names, or is one of those that a pattern confines."""
+    odd = {c.name: "of kermit" for c in columns() if c.type == "str"}
+    (cleaned,), removed = clean_rows([make_result(**odd)], ("kermit",))
+    left = {name for name in odd if "kermit" in (getattr(cleaned, name) or "")}
+    assert left - {one.place for one in removed if one.refused} == {"run_id", "system", "started_utc"}
+
+
+def test_a_validator_names_what_is_private() -> None:
+    """Each private part of a published pair is a fault of its file, with its place."""
+    record = RECORD | {"more": 1}
+    rows = [make_result(kernel="copy", backend=b, reason="user=kermit") for b in ("numpy", "torch")]
+    faults = list(check_private(Path("a.csv"), Path("a.json"), rows, record))
+    assert [(str(fault.file), fault.column) for fault in faults] == [("a.csv", "reason"), ("a.json", "more")]
+
+
+def test_published_runs_are_public_as_they_are() -> None:
+    """Keys of earlier versions stay in the list, so that published files stay valid."""
+    for csv in RESULTS.glob("*/*.csv"):
+        record = json.loads(csv.with_suffix(".json").read_text())
+        assert list(check_private(csv, csv.with_suffix(".json"), read_rows(csv), record)) == []
 
 
 def test_rows_lose_what_is_private() -> None:
@@ -144,7 +173,7 @@ def test_rows_lose_what_is_private() -> None:
     cleaned, removed = clean_rows(rows)
     assert [row.reason for row in cleaned[:2]] == [f"OSError: {REMOVED} is missing", None]
     assert cleaned[1] is rows[1]
-    assert [one.found for one in removed] == ["'/home/someone/x'"]
+    assert [one.text for one in removed] == ["'/home/someone/x'"]
 
 
 def test_a_models_name_is_looked_at() -> None:

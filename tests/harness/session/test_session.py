@@ -281,7 +281,7 @@ def test_the_run_record(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     assert record["settings"]["kernels"] == ["copy", "dot"] and record["settings"]["size_bytes"] == 4000
     assert record["machine"]["cpu_model_name"] == "Fake CPU @ 3 GHz"
     assert record["device"]["name"] == "Fake GPU, 1 kB"
-    assert record["backends"] == {"fake": {"version": "1.2.3", "driver": "999.1", "build": "pretend"}}
+    assert record["backends"] == {"fake": {"version": "1.2.3", "driver": "999.1", "git": "pretend"}}
     assert record["peak"]["gbs"] == 0.03
     assert record["notes"] == session.notes
     assert [len(s["seconds_per_launch"]) for s in record["samples"]] == [row.samples for row in measured.rows]
