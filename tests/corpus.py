@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from bandmark.backends.select import Selection
 from bandmark.device.device import Device
 from bandmark.device.peaks import Peak
 from bandmark.measure.sampling import StopRule
-from bandmark.results.files import in_order, to_csv
+from bandmark.options import RunOptions
+from bandmark.results.files import to_csv
 from bandmark.results.row import columns
-from bandmark.session.runner import Measured, Procedure, run_groups
-from bandmark.session.session import Request, Session
-from fakes import FakeBackend, VirtualClock, make_context, make_group, make_machine, make_peak, noisy
+from bandmark.session import runner
+from fakes import FakeBackend, VirtualClock, make_group, make_machine, make_peak, make_target, measured, noisy
 
 STARTED = datetime(2026, 11, 23, 10, 15, tzinfo=UTC)
 DEVICE = Device(kind="cpu", name="Fake CPU, 1 kB", memory_bytes=2**30, llc_bytes=1000)
@@ -38,7 +37,7 @@ def good_run(
     gbs: float = 0.012,
     seed: int = 1,
     kernels: tuple[str, ...] = KERNELS,
-    request: Request | None = None,
+    options: RunOptions | None = None,
     errors: dict[str, float] | None = None,
     machine: dict[str, Any] | None = None,
     rule: StopRule | None = None,
@@ -59,33 +58,26 @@ def good_run(
         )
         for name, version, salt in (("numpy", "2.4.6", 0), ("torch", "2.13.0+cpu", 50))
     )
-    context = replace(make_context(peak or make_peak(0.02)), run_id=run_id, system=system)
-    groups = [make_group(kernel, [numpy, torch]) for kernel in kernels]
-    procedure = Procedure(time_limit_s=30.0, clock=clock, rule=rule or StopRule())
-    with patch(
-        "bandmark.session.runner.read_cpu_use", return_value=None
-    ):  # what else runs here is no part of the pretence
-        measured = run_groups(groups, context, procedure, progress=lambda *_: None, save=lambda _: None)
     started = datetime.strptime(run_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    rows = [
-        replace(row, started_utc=f"{started:%Y-%m-%dT%H:%M:%SZ}" if row.time_median_s else None)
-        for row in in_order(measured.rows)
-    ]
-    session = Session(
-        request=request or Request(system=system),
-        run_id=run_id,
-        started=started,
-        system=system,
-        machine=make_machine(**(machine or {})),
-        selection=Selection("cpu", device, [numpy, torch], []),
-        peak=context.peak,
-        groups=groups,
-        libraries={b.name: {"version": b.version, "driver": None, **b.facts()} for b in (numpy, torch)},
-        notes=["a note"],
+    groups = [make_group(kernel, [numpy, torch]) for kernel in kernels]
+    target = make_target(
+        [numpy, torch], peak=peak or make_peak(0.02), address="cpu", machine=make_machine(**(machine or {}))
     )
-    record = session.record(Measured(rows, measured.samples))
+    # What else runs here is no part of the pretence, nor is the time of day.
+    with patch.object(runner, "read_cpu_use", return_value=None), patch.object(runner, "utc_now", return_value=started):
+        session = measured(
+            groups,
+            [numpy, torch],
+            rule or StopRule(),
+            options=options or RunOptions(system=system),
+            run_id=run_id,
+            started=started,
+            system=system,
+            target=target,
+        )
+    record = session.record().to_json()
     record["finished_utc"] = f"{started + timedelta(seconds=clock.now + 1):%Y-%m-%dT%H:%M:%SZ}"
-    return to_csv(rows), json.loads(json.dumps(record))
+    return to_csv(session.rows()), json.loads(json.dumps(record))
 
 
 def _seconds(kernel: str, gbs: float) -> float:

@@ -6,17 +6,26 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
+from bandmark import __version__
+from bandmark.backends.select import Target
 from bandmark.device.device import Device
 from bandmark.device.machine import Machine
 from bandmark.device.memory import MemoryBudget
 from bandmark.device.peaks import Peak
 from bandmark.device.sensors import SensorReading
-from bandmark.measure.sampling import Reading
+from bandmark.device.threads import Team
+from bandmark.measure.sampling import Reading, StopRule
+from bandmark.options import RunOptions
 from bandmark.results.row import SCHEMA, Row
-from bandmark.session.rows import Context
-from bandmark.suites.plan import Case, Group
+from bandmark.session.runner import Schedule, measure_groups
+from bandmark.session.session import Session
+from bandmark.suites import SUITES
+from bandmark.suites.bandwidth import KernelGroup, kernel_columns
+from bandmark.suites.base import Case, Group, RunFacts, runnable
+from bandmark.suites.model_layers import MatrixGroup
 from bandmark_kernels import DTYPES, KERNELS, DType, Kernel, Shape
 from bandmark_kernels.core.inputs import Inputs
 from kernel_cases import shape_of
@@ -289,20 +298,99 @@ def make_peak(gbs: float | None = 0.02, memory_type: str | None = None) -> Peak:
     )
 
 
-def make_context(peak: Peak | None = None, data: str = "random") -> Context:
-    """Return what all rows of a pretend run have in common."""
-    return Context(run_id="20261123T101500Z-3f2a", system="fake-1", peak=peak or make_peak(), data=data)
+def make_facts(
+    peak: Peak | None = None, data: str = "random", backends: Sequence[FakeBackend] = (), device: Device | None = None
+) -> RunFacts:
+    """Return what all rows of a pretend run have in common; without backends, those of one fake backend."""
+    libraries = [*backends] or [FakeBackend()]
+    return RunFacts(
+        run_id="20261123T101500Z-3f2a",
+        system="fake-1",
+        version=__version__,
+        device=device or libraries[0].device,
+        peak=peak or make_peak(),
+        data=data,
+        libraries=make_target(libraries).libraries(),
+    )
+
+
+def make_target(
+    backends: Sequence[FakeBackend],
+    *,
+    peak: Peak | None = None,
+    address: str = "cuda:0",
+    machine: Machine | None = None,
+    notes: Sequence[str] = (),
+) -> Target:
+    """Return what a run on fake backends measures; the address cpu makes it one on a CPU."""
+    return Target(
+        address=address,
+        device=backends[0].device,
+        backends=[*backends],
+        machine=machine or make_machine(),
+        peak=peak or make_peak(),
+        notes=[*notes],
+        team=Team([0]) if address == "cpu" else None,
+    )
+
+
+def make_session(groups: Sequence[Group], backends: Sequence[FakeBackend], **changes: Any) -> Session:
+    """Return a session of these groups on fake backends, with changes."""
+    plain: dict[str, Any] = {
+        "options": RunOptions(system="fake-1"),
+        "run_id": "20261123T101500Z-3f2a",
+        "started": datetime(2026, 11, 23, 10, 15, tzinfo=UTC),
+        "system": "fake-1",
+        "target": make_target(backends),
+        "groups": [*groups],
+        "time_limit_s": 30.0,
+        "notes": ["a note"],
+    }
+    return Session(**(plain | changes))
+
+
+def measured(groups: Sequence[Group], backends: Sequence[FakeBackend], rule: StopRule, **changes: Any) -> Session:
+    """Return a session whose groups were measured on the backends' virtual clock."""
+    session = make_session(groups, backends, **changes)
+    schedule = Schedule(limit_s=session.time_limit_s, groups_left=len(groups), clock=backends[0].clock)
+    for outcomes in measure_groups(groups, session.options, rule, schedule):
+        session.outcomes += outcomes
+        session.measured_groups += 1
+    return session
 
 
 def make_group(
     kernel: str, backends: Sequence[FakeBackend], *, dtype: str = "float64", shape: Shape | None = None
-) -> Group:
+) -> KernelGroup:
     """Return one kernel on some fake backends: 3000 elements, or a matrix of 50 x 60; in its own dtype if any."""
-    made = KERNELS[kernel]
-    (number, *_) = made.dtypes_among([DTYPES[dtype]])
-    size = shape or shape_of(made, 3000, Shape(60, m=50))
-    cases = tuple(Case(made, number, size, backend, None, backend.why_not(made, number)) for backend in backends)
-    return Group(made, number, size, cases)
+    return group_of(KERNELS[kernel], backends, dtype=dtype, shape=shape)
+
+
+def group_of(
+    kernel: Kernel, backends: Sequence[FakeBackend], *, dtype: str = "float64", shape: Shape | None = None
+) -> KernelGroup:
+    """Return the group of a kernel that may stand in no table, as make_group does."""
+    (number, *_) = kernel.dtypes_among([DTYPES[dtype]])
+    size = shape or shape_of(kernel, 3000, Shape(60, m=50))
+    columns = kernel_columns(kernel, number, size)
+    cases = tuple(
+        Case(columns=columns | {"backend": b.name}, backend=b, skip_reason=b.why_not(kernel, number)) for b in backends
+    )
+    return KernelGroup(suite=SUITES["bandwidth"], kernel=kernel, dtype=number, shape=size, cases=cases)
+
+
+def make_matrix_group(backends: Sequence[FakeBackend], shape: Shape | None = None) -> MatrixGroup:
+    """Return the group of a matrix of a model, 50 x 60, which a decode step uses 7 times."""
+    plain = make_group("gemv", backends, shape=shape)
+    named = {"layer": "my-model qkv", "layer_uses": 7}
+    return MatrixGroup(
+        suite=SUITES["model-layers"],
+        kernel=plain.kernel,
+        dtype=plain.dtype,
+        shape=plain.shape,
+        cases=tuple(replace(case, columns={**case.columns, **named}) for case in plain.cases),
+        min_time_s=9.0 if runnable(plain) else None,
+    )
 
 
 def make_result(**changes: Any) -> Row:

@@ -13,7 +13,7 @@ import pytest
 from bandmark import __version__
 from bandmark.device.device import Device
 from bandmark.errors import FileError
-from bandmark.options import RunOptions as Request
+from bandmark.options import RunOptions
 from bandmark.publishing.leaderboard import Entry, caveats, leaderboard, plot, rank, read_entries
 from bandmark.reports.runs import ReportRun
 from bandmark.suites import registered
@@ -113,7 +113,7 @@ def test_the_same_files_give_the_same_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "caveat"),
     [
-        ({"request": Request(quick=True)}, "a quick run"),
+        ({"options": RunOptions(quick=True)}, "a quick run"),
         ({"peak": make_peak(None)}, "no peak known"),
         ({"machine": {"is_wsl": True}}, "WSL2"),
         ({"errors": {"read": 2.0}}, "2 rows failed verification"),

@@ -14,7 +14,7 @@ from bandmark.cli import main as cli
 from bandmark.cli import publish as command
 from bandmark.device.peaks import find_peak
 from bandmark.errors import FileError
-from bandmark.options import RunOptions as Request
+from bandmark.options import RunOptions
 from bandmark.publishing.folder import generate
 from bandmark.publishing.publish import describe, prepare
 from bandmark.results.files import read_rows
@@ -172,7 +172,7 @@ def test_the_system_is_asked_for(
         def isatty(self) -> bool:
             return True
 
-    write(here, request=Request())
+    write(here, options=RunOptions())
     asked: list[str] = []
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "my-desk")
@@ -188,7 +188,7 @@ def test_the_system_is_asked_for(
 
 def test_the_system_can_not_be_asked_for(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a terminal the error names the option, which then names the system."""
-    write(here, request=Request())
+    write(here, options=RunOptions())
     assert publish() == 2
     assert "--system NAME" in capsys.readouterr().err
     assert publish("--system", "My Desk") == 2
@@ -200,7 +200,7 @@ def test_the_system_can_not_be_asked_for(here: Path, capsys: pytest.CaptureFixtu
 
 def test_a_device_of_the_catalogue_tells_the_system(here: Path) -> None:
     """A device that is part of one system names it, with nobody to ask."""
-    write(here, device=GB10, peak=find_peak(GB10), gbs=0.2, system="dgx-spark-gb10", request=Request())
+    write(here, device=GB10, peak=find_peak(GB10), gbs=0.2, system="dgx-spark-gb10", options=RunOptions())
     assert publish() == 0
     assert (here / f"results/dgx-spark-gb10/{RUN_ID}.csv").exists()
 

@@ -1,53 +1,66 @@
-"""A run on pretend backends: rows as groups finish, time shared out, and no failure that ends it."""
+"""A run on pretend backends: outcomes as groups finish, sampling time shared out, and no failure that ends it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from bandmark.device.machine import CpuUse
 from bandmark.device.telemetry import Telemetry
 from bandmark.measure.sampling import StopRule
-from bandmark.models.matrices import Matrix
+from bandmark.options import RunOptions
 from bandmark.results.row import Row
 from bandmark.session import runner
-from bandmark.session.runner import GroupRun, Measured, Procedure, new_run_id, run_groups
-from bandmark.suites.plan import Case, Group, halved
-from bandmark_kernels import DTYPES, PACKED, Shape
-from fakes import FAKE_GPU, FakeBackend, VirtualClock, make_context, make_group, make_peak, noisy, steady
+from bandmark.session.runner import GroupRun, Schedule, measure_groups
+from bandmark.session.session import Session
+from bandmark.suites.base import Group
+from bandmark_kernels import PACKED, Shape
+from fakes import (
+    FAKE_GPU,
+    FakeBackend,
+    VirtualClock,
+    group_of,
+    make_group,
+    make_matrix_group,
+    make_peak,
+    make_target,
+    measured,
+    noisy,
+    steady,
+)
 
 KERNELS = ("copy", "triad", "read")
 
 UNTRIED = "the memory is the system's, so no smaller size is tried: --size takes less"
 
 
-def procedure(clock: VirtualClock, **changes: object) -> Procedure:
-    """A procedure on a virtual clock."""
-    return Procedure(clock=clock, **({"time_limit_s": 30.0} | changes))  # type: ignore[arg-type]
-
-
-def go(
-    groups: Sequence[Group], clock: VirtualClock, saved: list[list[Row]] | None = None, **changes: object
-) -> Measured:
-    """Run groups to the end; what is saved on the way is added to saved."""
-    return run_groups(
+def go(groups: Sequence[Group], *, rule: StopRule | None = None, time_limit_s: float = 30.0, **options: Any) -> Session:
+    """Measure groups to the end, at a peak of 0.1 GB/s."""
+    backends: dict[str, Any] = {case.backend.name: case.backend for group in groups for case in group.cases}
+    return measured(
         groups,
-        make_context(make_peak(0.1)),
-        procedure(clock, **changes),
-        progress=lambda done, total, group: None,
-        save=lambda measured: None if saved is None else saved.append(list(measured.rows)),
+        [*backends.values()],
+        rule or StopRule(),
+        time_limit_s=time_limit_s,
+        options=RunOptions(**options),
+        target=make_target([*backends.values()], peak=make_peak(0.1)),
     )
+
+
+def rows_of(groups: Sequence[Group], **options: Any) -> list[Row]:
+    """The rows of groups that were measured to the end."""
+    return go(groups, **options).rows()
 
 
 def test_known_bandwidths_are_found() -> None:
     """Two libraries of known speed on one device get their speeds, kernel by kernel, verified and in turn."""
     clock = VirtualClock()
     fast, slow = FakeBackend(name="fast", gbs=0.08, clock=clock), FakeBackend(name="slow", gbs=0.02, clock=clock)
-    rows = go([make_group(name, [fast, slow]) for name in (*KERNELS, "gemv")], clock).rows
+    rows = rows_of([make_group(name, [fast, slow]) for name in (*KERNELS, "gemv")])
     assert [(row.kernel, row.backend) for row in rows] == [
         (kernel, backend) for kernel in (*KERNELS, "gemv") for backend in ("fast", "slow")
     ]
@@ -59,43 +72,30 @@ def test_known_bandwidths_are_found() -> None:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", row.started_utc or "")
 
 
-def test_rows_are_saved_after_each_group() -> None:
-    """After every group all rows so far are handed over, and at the end once more, with the ceiling."""
-    clock, saved = VirtualClock(), []
-    go([make_group(name, [FakeBackend(clock=clock)]) for name in KERNELS], clock, saved)
-    assert [[row.kernel for row in rows] for rows in saved] == [
-        ["copy"],
-        ["copy", "triad"],
-        ["copy", "triad", "read"],
-        ["copy", "triad", "read"],
-    ]
-    assert [row.percent_of_ceiling for row in saved[-2]] == [None] * 3
-    assert [row.percent_of_ceiling for row in saved[-1]] == [pytest.approx(100.0)] * 3
-
-
-def test_progress_is_told_before_each_group() -> None:
-    """How many groups are done, how many there are, and which comes next."""
-    clock, seen = VirtualClock(), []
-    groups = [make_group(name, [FakeBackend(clock=clock)]) for name in KERNELS]
-    run_groups(
-        groups,
-        make_context(),
-        procedure(clock),
-        progress=lambda done, total, group: seen.append((done, total, group.kernel.name)),
-        save=lambda measured: None,
-    )
-    assert seen == [(0, 3, "copy"), (1, 3, "triad"), (2, 3, "read")]
+def test_outcomes_come_group_by_group() -> None:
+    """After every group its outcomes are handed over, before the next is prepared."""
+    backend = FakeBackend()
+    groups = [make_group(name, [backend]) for name in KERNELS]
+    schedule = Schedule(limit_s=30.0, groups_left=3, clock=backend.clock)
+    prepared = []
+    for outcomes in measure_groups(groups, RunOptions(), StopRule(), schedule):
+        assert len(outcomes) == 1 and outcomes[0].measurement is not None
+        prepared.append([kernel for kernel, _ in backend.sizes])
+    assert prepared == [["copy"], ["copy", "triad"], ["copy", "triad", "read"]]
 
 
 @pytest.mark.parametrize("stage", ["prepare", "launch", "timed", "verify"])
 def test_ctrl_c_keeps_the_finished_groups(stage: str) -> None:
-    """An interrupt at any stage ends the run; the groups before it are saved and all operands are let go."""
-    clock, saved = VirtualClock(), []
-    backend = FakeBackend(clock=clock, raises={("read", stage): KeyboardInterrupt()})
+    """An interrupt at any stage ends the run; the groups before it were handed over and all operands are released."""
+    backend = FakeBackend(raises={("read", stage): KeyboardInterrupt()})
+    groups = [make_group(name, [backend]) for name in KERNELS]
+    schedule = Schedule(limit_s=30.0, groups_left=3, clock=backend.clock)
+    outcomes = measure_groups(groups, RunOptions(), StopRule(), schedule)
+    finished = [*next(outcomes), *next(outcomes)]
     with pytest.raises(KeyboardInterrupt):
-        go([make_group(name, [backend]) for name in KERNELS], clock, saved)
-    assert [row.kernel for row in saved[-1]] == ["copy", "triad"]
-    assert all(row.status == "ok" for row in saved[-1])
+        next(outcomes)
+    assert [outcome.columns["kernel"] for outcome in finished] == ["copy", "triad"]
+    assert all(outcome.measurement is not None for outcome in finished)
     assert backend.open_now == 0
 
 
@@ -112,7 +112,7 @@ def test_an_exception_is_a_row_and_the_run_goes_on(stage: str, status: str, reas
     """What a library raises stands in the row of its case; the other groups are measured."""
     clock = VirtualClock()
     backend = FakeBackend(clock=clock, raises={("triad", stage): RuntimeError("it broke\nTraceback: ...")})
-    rows = go([make_group(name, [backend]) for name in KERNELS], clock).rows
+    rows = rows_of([make_group(name, [backend]) for name in KERNELS])
     assert [row.status for row in rows] == ["ok", status, "ok"]
     assert rows[1].reason == reason and rows[1].bandwidth_gbs is None
     assert backend.open_now == 0
@@ -124,7 +124,7 @@ def test_one_library_that_fails_does_not_spoil_the_other(stage: str) -> None:
     clock = VirtualClock()
     bad = FakeBackend(name="bad", clock=clock, raises={("triad", stage): ValueError("no")})
     good = FakeBackend(name="good", clock=clock, gbs=0.05)
-    rows = go([make_group("triad", [bad, good])], clock).rows
+    rows = rows_of([make_group("triad", [bad, good])])
     assert [row.status for row in rows] == ["error", "ok"]
     assert rows[1].bandwidth_gbs == pytest.approx(0.05)
 
@@ -133,7 +133,7 @@ def test_a_wrong_output_keeps_its_times() -> None:
     """A case whose output is wrong has times and a reason, and no bandwidth; the next is measured as ever."""
     clock = VirtualClock()
     backend = FakeBackend(clock=clock, errors={"copy": float("inf")})
-    rows = go([make_group(name, [backend]) for name in KERNELS], clock).rows
+    rows = rows_of([make_group(name, [backend]) for name in KERNELS])
     assert [row.status for row in rows] == ["failed_verification", "ok", "ok"]
     assert rows[0].time_median_s is not None and rows[0].bandwidth_gbs is None
     assert rows[0].reason == "the output is wrong by inf times the tolerance"
@@ -143,7 +143,7 @@ def test_a_backend_that_verifies_first_is_not_timed_when_wrong() -> None:
     """Where compilers have got devices wrong a case is checked before it is timed, and not timed if it fails."""
     clock = VirtualClock()
     backend = FakeBackend(clock=clock, verifies_first=True, errors={"copy": 40.0})
-    rows = go([make_group(name, [backend]) for name in KERNELS], clock).rows
+    rows = rows_of([make_group(name, [backend]) for name in KERNELS])
     assert [row.status for row in rows] == ["failed_verification", "ok", "ok"]
     assert rows[0].reason == "before timing, the output is wrong by 40 times the tolerance"
     assert (rows[0].samples, rows[0].max_error, rows[0].verified) == (None, 40.0, False)
@@ -154,7 +154,7 @@ def test_unsupported_cases_are_rows() -> None:
     """A case that its backend does not run is a row with the reason, and is never prepared."""
     clock = VirtualClock()
     backend = FakeBackend(clock=clock, unsupported={"triad": "two passes"})
-    rows = go([make_group(name, [backend]) for name in KERNELS], clock).rows
+    rows = rows_of([make_group(name, [backend]) for name in KERNELS])
     assert [row.status for row in rows] == ["ok", "unsupported", "ok"]
     assert rows[1].reason == "two passes"
     assert [kernel for kernel, _ in backend.sizes] == ["copy", "read"]
@@ -165,19 +165,20 @@ def test_a_device_without_room_gets_half_the_size() -> None:
     clock = VirtualClock()
     tight = FakeBackend(name="tight", clock=clock, room_bytes=20_000)
     roomy = FakeBackend(name="roomy", clock=clock)
-    rows = go([make_group("triad", [roomy, tight]), make_group("copy", [roomy])], clock).rows
+    rows = rows_of([make_group("triad", [roomy, tight]), make_group("copy", [roomy])])
     assert tight.sizes == [("triad", 3000), ("triad", 1500), ("triad", 750)]
-    assert [row.n_elements for row in rows] == [750, 750, 3000]
+    assert [(row.kernel, row.n_elements) for row in rows] == [("copy", 3000), ("triad", 750), ("triad", 750)]
     assert [row.status for row in rows] == ["ok"] * 3
-    assert {row.reason for row in rows[:2]} == {"the size was halved 2 times for want of device memory"}
-    assert rows[2].reason is None
+    assert {row.reason for row in rows[1:]} == {"the size was halved 2 times for want of device memory"}
+    assert rows[0].reason is None
+    assert {(row.working_set_bytes, row.bytes_read) for row in rows[1:]} == {(18_000, 12_000)}
     assert roomy.open_now == tight.open_now == 0
 
 
 def test_a_size_halved_once() -> None:
     """The note is a sentence."""
     clock = VirtualClock()
-    (row,) = go([make_group("triad", [FakeBackend(clock=clock, room_bytes=40_000)])], clock).rows
+    (row,) = rows_of([make_group("triad", [FakeBackend(clock=clock, room_bytes=40_000)])])
     assert row.reason == "the size was halved once for want of device memory"
 
 
@@ -187,9 +188,9 @@ def test_want_of_memory_never_ends_the_run(stage: str) -> None:
     clock = VirtualClock()
     full = FakeBackend(name="full", clock=clock, raises={("triad", stage): MemoryError("device is full")})
     other = FakeBackend(name="other", clock=clock)
-    rows = go([make_group("triad", [other, full]), make_group("copy", [full])], clock).rows
-    assert [row.status for row in rows] == ["error", "error", "ok"]
-    assert {row.reason for row in rows[:2]} == {"out of memory: device is full"}
+    rows = rows_of([make_group("triad", [other, full]), make_group("copy", [full])])
+    assert [row.status for row in rows] == ["ok", "error", "error"]
+    assert {row.reason for row in rows[1:]} == {"out of memory: device is full"}
     assert other.open_now == full.open_now == 0
 
 
@@ -200,7 +201,7 @@ def test_memory_of_the_system_is_not_tried_out(stage: str) -> None:
     shared = replace(FAKE_GPU, integrated=True)
     full = FakeBackend(name="full", clock=clock, device=shared, raises={("triad", stage): MemoryError("full.")})
     other = FakeBackend(name="other", clock=clock, device=shared)
-    rows = go([make_group("triad", [full, other])], clock).rows
+    rows = rows_of([make_group("triad", [full, other])])
     assert [row.status for row in rows] == ["error", "ok"]
     assert (rows[0].reason or "").endswith("MemoryError: full; " + UNTRIED)
     assert full.sizes == [("triad", 3000)] and full.open_now == other.open_now == 0
@@ -211,10 +212,10 @@ def test_every_row_has_the_sensors_that_one_library_reads() -> None:
     clock = VirtualClock()
     read = Telemetry(temperature_c=70, power_w=200, memory_clock_mhz=9501, doubts=("heat held its clocks down",))
     blind, seeing = FakeBackend(name="blind", clock=clock), FakeBackend(name="seeing", clock=clock, readings=read)
-    measured = go([make_group("triad", [blind, seeing])], clock)
-    for row in measured.rows:
+    session = go([make_group("triad", [blind, seeing])])
+    for row in session.rows():
         assert (row.status, row.reason, row.temperature_c) == ("suspect", "heat held its clocks down", 70)
-    assert [entry["memory_clock_mhz"] for entry in measured.samples] == [9501, 9501]
+    assert [entry["memory_clock_mhz"] for entry in session.record().samples] == [9501, 9501]
 
 
 def test_doubts_of_every_library_count() -> None:
@@ -223,7 +224,7 @@ def test_doubts_of_every_library_count() -> None:
     heat, cap = "heat held its clocks down", "the power cap held its clocks down"
     one = FakeBackend(name="one", clock=clock, readings=Telemetry(temperature_c=70, doubts=(heat,)))
     two = FakeBackend(name="two", clock=clock, readings=Telemetry(temperature_c=71, doubts=(heat, cap)))
-    rows = go([make_group("triad", [one, two])], clock).rows
+    rows = rows_of([make_group("triad", [one, two])])
     assert [row.reason for row in rows] == [f"{heat}; {cap}"] * 2
 
 
@@ -232,7 +233,7 @@ def test_clocks_that_one_library_counts_hold_for_the_other() -> None:
     clock = VirtualClock()
     blind = FakeBackend(name="blind", clock=clock)
     counting = FakeBackend(name="counting", clock=clock, clock_mhz=lambda now: 800.0)
-    rows = go([make_group("triad", [blind, counting])], clock).rows
+    rows = rows_of([make_group("triad", [blind, counting])])
     assert [row.clock_mhz for row in rows] == [800, 800]
 
 
@@ -241,28 +242,19 @@ def test_small_sets_rotate_alike() -> None:
     clock = VirtualClock()
     small = replace(FAKE_GPU, llc_bytes=24_000)
     one, two = (FakeBackend(name=name, clock=clock, device=small) for name in ("one", "two"))
-    rows = go([make_group("copy", [one, two])], clock).rows
+    rows = rows_of([make_group("copy", [one, two])])
     assert [(row.copies, row.reason) for row in rows] == [(4, "launches rotate over 4 sets of the arrays")] * 2
-
-
-def layer_group(backends: list[FakeBackend]) -> Group:
-    """A group of a model's matrix, 50 x 60."""
-    group = make_group("gemv", backends)
-    matrix = Matrix("my-model", "qkv", 50, 60, 7)
-    return replace(group, cases=tuple(replace(case, layer=matrix) for case in group.cases))
 
 
 def test_a_models_matrix_is_named_and_rotates_on_a_cpu() -> None:
     """Its row says which matrix it is, how often a step uses one, and over how many sets launches rotate."""
-    clock = VirtualClock()
-    on_cpu = FakeBackend(clock=clock, threads=2, device=replace(FAKE_GPU, llc_bytes=100_000))
-    measured = go([layer_group([on_cpu]), make_group("gemv", [on_cpu])], clock)
-    layer, plain = measured.rows
+    on_cpu = FakeBackend(threads=2, device=replace(FAKE_GPU, llc_bytes=100_000))
+    session = go([make_matrix_group([on_cpu]), make_group("gemv", [on_cpu])])
+    layer, plain = sorted(session.rows(), key=lambda row: row.layer is None)
     assert (layer.layer, layer.layer_uses, layer.regime) == ("my-model qkv", 7, "dram")
     assert (plain.layer, plain.layer_uses, plain.copies, plain.regime) == (None, None, 1, "cache")
     assert layer.copies == -(-5 * 100_000 // (layer.working_set_bytes or 1)) + 1
     assert f"rotate over {layer.copies} sets" in (layer.reason or "")
-    assert (measured.samples[0]["m"], measured.samples[0]["n"]) == (50, 60) and "m" not in measured.samples[1]
 
 
 def test_without_room_a_models_matrix_has_fewer_sets() -> None:
@@ -276,62 +268,53 @@ def test_without_room_a_models_matrix_has_fewer_sets() -> None:
                 raise MemoryError("the fake device is full")
             return super().prepare(inputs, variant, copies)
 
-    clock = VirtualClock()
-    tight = Tight(clock=clock, device=replace(FAKE_GPU, llc_bytes=100_000))
-    (row,) = go([layer_group([tight])], clock).rows
+    tight = Tight(device=replace(FAKE_GPU, llc_bytes=100_000))
+    (row,) = rows_of([make_matrix_group([tight])])
     assert (row.m, row.n, row.copies) == (50, 60, 5) and row.status == "ok"
     assert (row.reason or "").endswith("the number of sets was halved 2 times for want of device memory")
     tight.most = 0
-    (row,) = go([layer_group([tight])], clock).rows
+    (row,) = rows_of([make_matrix_group([tight])])
     assert (row.status, row.m) == ("error", 50) and (row.reason or "").startswith("out of memory")
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_filling_many_sets_takes_no_time_from_sampling(packed: bool) -> None:
-    """However long a model's matrices or packed weights take to prepare, every group has its share of the limit."""
+GROUPS = {
+    "a kernel": lambda backend: make_group("gemv", [backend]),
+    "a model's matrix": lambda backend: make_matrix_group([backend]),
+    "quantized weights": lambda backend: group_of(PACKED["fp16"], [backend], shape=Shape(64, m=50)),
+}
+
+
+@pytest.mark.parametrize("kind", GROUPS)
+def test_preparing_and_verifying_take_no_time_from_sampling(kind: str) -> None:
+    """However long operands take to fill and outputs to check, every group has its share of the limit."""
 
     class Slow(FakeBackend):
         def prepare(self, inputs, variant=None, copies=1):  # type: ignore[no-untyped-def]
             self.clock.advance(100.0)
             return super().prepare(inputs, variant, copies)
 
-    clock = VirtualClock()
-    slow = Slow(clock=clock, laws={"gemv": noisy(1e-3, 0.5)})
-    rule = StopRule(min_time_s=1e9)
-    weights, number, shape = PACKED["fp16"], DTYPES["float32"], Shape(64, m=50)
-    laid_out = Group(weights, number, shape, (Case(weights, number, shape, slow),))
-    group = laid_out if packed else layer_group([slow])
-    rows = go([group] * 3, clock, rule=rule, time_limit_s=30.0).rows
+    slow = Slow(laws={"gemv": noisy(1e-3, 0.5)}, verifies_first=True, verify_s=20.0)
+    rows = rows_of([GROUPS[kind](slow)] * 3, rule=StopRule(min_time_s=1e9), time_limit_s=30.0)
     assert [row.stop_reason for row in rows] == ["time_limit"] * 3
     assert all((row.samples or 0) * (row.launches_per_sample or 0) * 1e-3 > 5 for row in rows)
-    assert clock() == pytest.approx(330.0, abs=1)
+    assert slow.clock() == pytest.approx(3 * (100 + 2 * 20) + 30.0, abs=1)
 
 
-def test_half_a_vector_and_half_a_matrix() -> None:
-    """Vectors lose half their elements, matrices half their rows, and the last row half its columns."""
-    backend = FakeBackend()
-    assert halved(make_group("copy", [backend], shape=Shape(7))).shape == Shape(3)
-    group = halved(make_group("gemv", [backend], shape=Shape(60, m=50)))
-    assert group.shape == Shape(60, m=25)
-    assert {case.shape for case in group.cases} == {Shape(60, m=25)}
-    assert halved(make_group("gemv", [backend], shape=Shape(60, m=1))).shape == Shape(30, m=1)
+def test_a_slow_case_in_front_skips_no_group() -> None:
+    """Verification that takes longer than the whole limit leaves every later group its samples."""
+    backend = FakeBackend(verify_s=1000.0)
+    rows = rows_of([make_group(name, [backend]) for name in KERNELS], time_limit_s=10.0)
+    assert [(row.status, row.stop_reason) for row in rows] == [("ok", "converged")] * 3
 
 
 def test_the_time_limit_is_shared_out() -> None:
-    """Groups that never converge get equal shares, and the whole run ends at its limit."""
-    clock, begins = VirtualClock(), []
-    laws = {name: noisy(1e-3, 0.5) for name in KERNELS}
-    rule = StopRule(min_time_s=1e9)
-    backend = FakeBackend(clock=clock, laws=laws)
-    run_groups(
-        [make_group(name, [backend]) for name in KERNELS],
-        make_context(),
-        procedure(clock, rule=rule, time_limit_s=30.0),
-        progress=lambda done, total, group: begins.append(clock()),
-        save=lambda measured: None,
-    )
-    assert begins == [pytest.approx(0.0), pytest.approx(10.0, abs=0.1), pytest.approx(20.0, abs=0.1)]
-    assert clock() == pytest.approx(30.0, abs=0.1)
+    """Groups that never converge get equal shares, and the sampling of the whole run ends at its limit."""
+    backend = FakeBackend(laws={name: noisy(1e-3, 0.5) for name in KERNELS})
+    schedule = Schedule(limit_s=30.0, groups_left=3, clock=backend.clock)
+    groups = [make_group(name, [backend]) for name in KERNELS]
+    ends = [backend.clock() for _ in measure_groups(groups, RunOptions(), StopRule(min_time_s=1e9), schedule)]
+    assert ends == [pytest.approx(end, abs=0.1) for end in (10.0, 20.0, 30.0)]
+    assert schedule.sampled_s == pytest.approx(30.0, abs=0.1)
 
 
 def test_time_that_a_group_leaves_goes_to_the_others() -> None:
@@ -340,24 +323,40 @@ def test_time_that_a_group_leaves_goes_to_the_others() -> None:
     laws = {"copy": steady(1e-3), "triad": noisy(1e-3, 0.5), "read": noisy(1e-3, 0.5)}
     backend = FakeBackend(clock=clock, laws=laws)
     rule = StopRule(min_time_s=0.05, precision=1e-9, warmup_s=0.02)
-    rows = go([make_group(name, [backend]) for name in KERNELS], clock, rule=rule, time_limit_s=1.2).rows
+    rows = rows_of([make_group(name, [backend]) for name in KERNELS], rule=rule, time_limit_s=1.2)
     assert [row.stop_reason for row in rows] == ["converged", "time_limit", "time_limit"]
     assert clock() == pytest.approx(1.2, abs=0.03)
 
 
-def test_verification_comes_out_of_the_share() -> None:
-    """Slow verification does not push the run past its limit: later groups sample less."""
+def test_time_of_a_case_that_failed_counts() -> None:
+    """What was sampled before a library failed is time of the limit; the cases that are left begin anew within it."""
+
+    class Late(FakeBackend):
+        def fail(self, kernel: str, stage: str) -> None:
+            if stage == "timed" and self.clock() > 4.0:
+                raise RuntimeError("late")
+
     clock = VirtualClock()
-    backend = FakeBackend(clock=clock, verify_s=2.0, laws={name: noisy(1e-3, 0.5) for name in KERNELS})
-    go([make_group(name, [backend]) for name in KERNELS], clock, rule=StopRule(min_time_s=1e9), time_limit_s=30.0)
-    assert clock() == pytest.approx(30.0, abs=0.1)
+    late, good = Late(name="late", clock=clock), FakeBackend(name="good", clock=clock)
+    late.laws = good.laws = {"copy": noisy(1e-3, 0.5)}
+    rows = rows_of([make_group("copy", [good, late])], rule=StopRule(min_time_s=1e9), time_limit_s=10.0)
+    assert [row.status for row in rows] == ["ok", "error"] and clock() == pytest.approx(10.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "status", "words"),
+    [(60.0, "ok", ""), (0.4, "suspect", "the time limit cut the warm-up short; --time-limit S gives more")],
+)
+def test_a_short_limit_shows(limit_s: float, status: str, words: str) -> None:
+    """A case without its warm-up is suspect and says what gives more; it has five samples at the least."""
+    (row,) = rows_of([make_group("copy", [FakeBackend(laws={"copy": steady(0.05)})])], time_limit_s=limit_s)
+    assert (row.status, row.reason or "") == (status, words) and (row.samples or 0) >= 5
 
 
 def test_groups_beyond_the_limit_are_skipped() -> None:
     """When the limit is over by a quarter the groups that are left are rows that say so, and nothing of them runs."""
-    clock = VirtualClock()
-    backend = FakeBackend(clock=clock, laws={"copy": steady(10.0)})
-    rows = go([make_group(name, [backend]) for name in KERNELS], clock, time_limit_s=20.0).rows
+    backend = FakeBackend(laws={"copy": steady(10.0)})
+    rows = rows_of([make_group(name, [backend]) for name in KERNELS], time_limit_s=20.0)
     assert [row.status for row in rows] == ["ok", "skipped", "skipped"]
     assert rows[1].reason == "the time limit of 20 s had passed; --time-limit S gives more"
     assert [kernel for kernel, _ in backend.sizes] == ["copy"]
@@ -368,15 +367,18 @@ def test_raw_samples_are_kept() -> None:
     clock = VirtualClock()
     good = FakeBackend(name="good", clock=clock, forms=("plain",))
     bad = FakeBackend(name="bad", clock=clock, raises={("triad", "prepare"): RuntimeError("no")})
-    measured = go([make_group("triad", [good, bad]), make_group("copy", [good])], clock)
-    assert [(s["backend"], s["kernel"], s["dtype"], s["variant"]) for s in measured.samples] == [
+    session = go([make_group("triad", [good, bad]), make_group("copy", [good])])
+    samples = session.record().samples
+    assert [(s["backend"], s["kernel"], s["dtype"], s["variant"]) for s in samples] == [
         ("good", "triad", "float64", "plain"),
         ("good", "copy", "float64", "plain"),
     ]
-    for entry, row in zip(measured.samples, (measured.rows[0], measured.rows[2]), strict=True):
+    copy, bad_triad, triad = session.rows()
+    assert bad_triad.status == "error"
+    for entry, row in zip(samples, (triad, copy), strict=True):
         assert len(entry["seconds_per_launch"]) == row.samples
         assert entry["launches_per_sample"] == row.launches_per_sample
-        assert min(entry["seconds_per_launch"]) == pytest.approx(row.time_min_s)
+        assert min(entry["seconds_per_launch"]) == row.time_min_s
 
 
 def test_the_seed_and_the_data_reach_the_inputs() -> None:
@@ -390,7 +392,7 @@ def test_the_seed_and_the_data_reach_the_inputs() -> None:
 
     for changes in ({"seed": 1}, {"seed": 1}, {"seed": 2}, {"data": "zeros"}):
         clock = VirtualClock()
-        go([make_group("copy", [Spy(clock=clock)])], clock, **changes)
+        go([make_group("copy", [Spy(clock=clock)])], **changes)
     assert (seen[0] == seen[1]).all() and (seen[0] != seen[2]).any()
     assert not seen[3].any() and seen[0].all()
 
@@ -402,7 +404,7 @@ def test_other_programs_count_where_processors_are_measured(
     """Half a processor of two taken by others makes a CPU row suspect; on a device it says nothing."""
     monkeypatch.setattr(runner, "read_cpu_use", lambda now: CpuUse(now * 1.5, now, now))
     clock = VirtualClock()
-    (row,) = go([make_group("copy", [FakeBackend(clock=clock, threads=threads)])], clock).rows
+    (row,) = rows_of([make_group("copy", [FakeBackend(clock=clock, threads=threads)])])
     assert (row.status == "suspect") is suspect
     assert ("other programs used 25 %" in (row.reason or "")) is suspect
 
@@ -412,8 +414,8 @@ def test_forms_that_turn_out_equal_are_one_row() -> None:
     clock = VirtualClock()
     backend = FakeBackend(clock=clock, forms=("plain", "wide"))
     group = make_group("copy", [backend])
-    cases = [group.cases[0], *(runner.replace(group.cases[0], variant=v) for v in ("plain", "wide"))]
-    rows = go([runner.replace(group, cases=tuple(cases))], clock).rows
+    cases = [group.cases[0], *(replace(group.cases[0], variant=v) for v in ("plain", "wide"))]
+    rows = rows_of([replace(group, cases=tuple(cases))])
     assert [row.variant for row in rows] == ["plain", "wide"]
     assert backend.open_now == 0
 
@@ -422,23 +424,29 @@ def test_a_form_that_does_not_go_with_the_operands_is_skipped() -> None:
     """A variant that can't run this shape is a row with the reason, not an error."""
     clock = VirtualClock()
     backend = FakeBackend(clock=clock, raises={("copy", "prepare"): NotImplementedError("operands are too short")})
-    (row,) = go([make_group("copy", [backend])], clock).rows
+    (row,) = rows_of([make_group("copy", [backend])])
     assert (row.status, row.reason) == ("skipped", "operands are too short")
+
+
+def test_a_variant_that_fails_is_named_as_it_was_asked_for() -> None:
+    """The row of a case that was never prepared has the variant of its plan, so that no two rows are one case."""
+    backend = FakeBackend(forms=("plain", "wide"), raises={("copy", "prepare"): RuntimeError("no")})
+    group = make_group("copy", [backend])
+    rows = rows_of([replace(group, cases=(group.cases[0], replace(group.cases[0], variant="wide")))])
+    assert [(row.variant, row.status) for row in rows] == [(None, "error"), ("wide", "error")]
 
 
 def test_a_group_without_a_case_to_run_is_rows_alone() -> None:
     """Nothing is drawn or timed for a group of unsupported cases."""
-    clock = VirtualClock()
-    group = make_group("copy", [FakeBackend(clock=clock, unsupported={"copy": "no"})])
-    one = GroupRun(group, make_context(), procedure(clock), 1.0)
-    one.run()
-    assert [row.status for row in one.rows()] == ["unsupported"]
-    assert one.samples() == [] and clock() == 0.0
+    backend = FakeBackend(unsupported={"copy": "no"})
+    schedule = Schedule(limit_s=1.0, groups_left=1, clock=backend.clock)
+    (outcome,) = GroupRun(make_group("copy", [backend]), RunOptions(), StopRule(), schedule).run()
+    assert (outcome.status, outcome.reason, outcome.measurement) == ("unsupported", "no", None)
+    assert backend.clock() == schedule.sampled_s == 0.0
 
 
-def test_run_ids() -> None:
-    """A run is named by its start in UTC and four random digits."""
-    now = datetime(2026, 11, 23, 10, 15, 0, tzinfo=UTC)
-    names = {new_run_id(now) for _ in range(50)}
-    assert len(names) > 40
-    assert all(re.fullmatch(r"20261123T101500Z-[0-9a-f]{4}", name) for name in names)
+def test_cases_of_a_skipped_group_keep_their_own_reasons() -> None:
+    """A case that its backend does not run is unsupported also where the time is over."""
+    able, unable = FakeBackend(name="able"), FakeBackend(name="unable", unsupported={"copy": "two passes"})
+    outcomes = runner.skipped(make_group("copy", [able, unable]), "no time")
+    assert [(o.status, o.reason) for o in outcomes] == [("skipped", "no time"), ("unsupported", "two passes")]
