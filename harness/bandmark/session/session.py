@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from time import perf_counter
 
 from bandmark import __version__
 from bandmark.backends.select import Target, open_target
 from bandmark.device.machine import read_machine
 from bandmark.device.preflight import preflight
 from bandmark.errors import FileError, unknown_name
-from bandmark.measure.sampling import Clock, StopRule
+from bandmark.measure.sampling import StopRule
 from bandmark.models.matrices import find_matrices
 from bandmark.options import RunOptions
 from bandmark.results.files import RunFiles
@@ -132,11 +131,11 @@ def run_session(
     return session
 
 
-def _measure(session: Session, files: RunFiles | None, progress: Progress, clock: Clock = perf_counter) -> None:
+def _measure(session: Session, files: RunFiles | None, progress: Progress) -> None:
     """Measure all groups, saving after each."""
     rule = QUICK_RULE if session.options.quick else StopRule()
     total = len(session.groups)
-    schedule = Schedule(limit_s=session.time_limit_s, groups_left=total, clock=clock)
+    schedule = Schedule(limit_s=session.time_limit_s, groups_left=total)
     outcomes = measure_groups(session.groups, session.options, rule, schedule)
     try:
         for done, group in enumerate(session.groups):
