@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -71,6 +72,8 @@ class Measurement:
         """Return the entry of a run record, with the identity of the row first."""
         named = {name: identity[name] for name in identity_columns() if identity.get(name) is not None}
         values = {f.name: getattr(self, f.name) for f in fields(self)}
+        if self.max_error is not None and not math.isfinite(self.max_error):
+            values["max_error"] = str(self.max_error)  # JSON has no number for an error without bound
         return named | {
             n: v for n, v in values.items() if n in STORED_ALWAYS or not (v is None or v is True or v == [])
         }
@@ -78,4 +81,7 @@ class Measurement:
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> Measurement:
         """Return the measurement that an entry holds; keys of other versions are left out."""
-        return cls(**{f.name: entry[f.name] for f in fields(cls) if f.name in entry})
+        values = {f.name: entry[f.name] for f in fields(cls) if f.name in entry}
+        if isinstance(values.get("max_error"), str):
+            values["max_error"] = float(values["max_error"])
+        return cls(**values)
