@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bandmark.judge.warnings import NOISY_FROM, doubts
+from bandmark.judge.warnings import NOISY_FROM, sample_warnings
+from bandmark.measure.measurement import Measurement
 from bandmark.measure.sampling import (
     Reading,
     Samples,
@@ -46,17 +47,17 @@ def measure(law: Law, *, rule: StopRule = RULE, deadline: float = FOREVER, quant
     return measure_group([device.launcher(law)], device.clock, rule, deadline)[0]
 
 
-def flags(samples: Samples, max_clock_mhz: float | None = None) -> list[str]:
-    """What the judge says of the samples of a case whose peak is unknown."""
-    return doubts(
-        samples.seconds,
-        bandwidth_gbs=1.0,
-        peak_gbs=None,
-        regime="dram",
-        data="random",
+def warnings_of(samples: Samples, max_clock_mhz: float | None = None) -> list[str]:
+    """What the judge says of verified samples."""
+    measured = Measurement(
+        seconds_per_launch=samples.seconds,
+        launches_per_sample=samples.launches,
+        warmed_up=samples.warmed_up,
         clocks_mhz=samples.clocks_mhz,
         max_clock_mhz=max_clock_mhz,
+        max_error=0.0,
     )
+    return sample_warnings(measured)
 
 
 def test_a_window_holds_nothing_but_the_launches_it_announced() -> None:
@@ -266,7 +267,7 @@ def test_nothing_is_deleted() -> None:
         launcher.stop = spy  # type: ignore[method-assign]
         (samples,) = measure_group([launcher], device.clock, RULE, FOREVER)
         assert samples.launches == 1
-        assert samples.seconds == taken[-len(samples.seconds) :]
+        assert samples.seconds == [float(f"{t:.9g}") for t in taken[-len(samples.seconds) :]]
         warm = len(taken) - len(samples.seconds)
         assert sum(taken[:warm]) <= RULE.max_warmup_s + max(taken)
 
@@ -285,7 +286,7 @@ def test_the_estimate_is_true_whatever_the_clocks_step(seconds: float, quantum: 
     samples = measure(slow_first(steady(seconds), 2, 30.0), quantum=quantum)
     assert BYTES / median(samples.seconds) == pytest.approx(BYTES / seconds, rel=0.002)
     assert samples.stop_reason == "converged"
-    assert flags(samples) == []
+    assert warnings_of(samples) == []
 
 
 @pytest.mark.parametrize("quantum", QUANTA)
@@ -295,7 +296,7 @@ def test_the_estimate_is_true_under_launch_noise(seconds: float, quantum: float,
     """With launches that scatter by 1 % the bandwidth is within 0.2 % of the truth, and nothing is flagged."""
     samples = measure(noisy(seconds, 0.01, seed), quantum=quantum)
     assert BYTES / median(samples.seconds) == pytest.approx(BYTES / seconds, rel=0.002)
-    assert flags(samples) == []
+    assert warnings_of(samples) == []
 
 
 def test_the_estimate_is_unbiased_where_a_window_is_one_launch() -> None:
@@ -325,10 +326,10 @@ def test_the_estimate_is_unbiased_where_a_window_is_one_launch() -> None:
 )
 @pytest.mark.parametrize("relative_sd", [0.0, 0.01])
 def test_what_is_not_stationary_is_flagged(law: Law, relative_sd: float) -> None:
-    """Drift, two speeds and a throttle while sampling are doubts, with and without noise."""
+    """Drift, two speeds and a throttle while sampling are named, with and without noise."""
     scatter = noisy(1.0, relative_sd, seed=3)
     samples = measure(lambda now, launch: law(now, launch) * scatter(now, launch))
-    assert flags(samples)
+    assert warnings_of(samples)
 
 
 def test_speeds_that_change_within_windows_show_as_spread() -> None:
@@ -342,8 +343,8 @@ def test_a_clock_that_is_held_down_all_the_time_is_flagged() -> None:
     device = FakeDevice()
     launcher = device.launcher(steady(1e-3), clock_mhz=lambda now: 1000.0)
     (samples,) = measure_group([launcher], device.clock, RULE, FOREVER)
-    assert flags(samples, max_clock_mhz=2000.0) == ["the processors ran at 1000 MHz, 50 % of 2000 MHz"]
-    assert flags(samples, max_clock_mhz=1300.0) == []
+    assert warnings_of(samples, max_clock_mhz=2000.0) == ["the processors ran at 1000 MHz, 50 % of 2000 MHz"]
+    assert warnings_of(samples, max_clock_mhz=1300.0) == []
 
 
 def test_clocks_are_kept_where_the_device_tells_them() -> None:
@@ -383,3 +384,21 @@ def test_time_only_goes_forward_between_windows() -> None:
 
     measure_group([device.launcher(law), device.launcher(law)], device.clock, StopRule(min_time_s=0.01), FOREVER)
     assert all(later >= earlier for earlier, later in pairwise(starts))
+
+
+@given(st.floats(1e-9, 1e3), st.integers(1, 1024))
+def test_samples_are_rounded_when_they_are_taken(seconds: float, launches: int) -> None:
+    """A sample has the nine digits that the run record stores, so that its statistics can be replayed exactly."""
+    samples = Samples(launches)
+    samples.add(Reading(seconds))
+    assert samples.seconds == [float(f"{seconds / launches:.9g}")]
+    assert samples.seconds[0] == pytest.approx(seconds / launches, rel=1e-8)
+
+
+@pytest.mark.parametrize(("deadline", "warmed_up"), [(FOREVER, True), (2.0, True), (0.4, False), (0.0, False)])
+def test_a_warm_up_that_was_cut_short_is_told(deadline: float, warmed_up: bool) -> None:
+    """It takes at most a quarter of the time; where that is less than the least warm-up, the samples say so."""
+    device = FakeDevice()
+    launchers = [device.launcher(steady(6e-3)), device.launcher(steady(1e-4))]
+    measured = measure_group(launchers, device.clock, StopRule(warmup_s=0.3), deadline)
+    assert [samples.warmed_up for samples in measured] == [warmed_up] * 2

@@ -182,6 +182,18 @@ def test_a_size_halved_once() -> None:
     assert row.reason == "the size was halved once for want of device memory"
 
 
+def test_a_thread_without_room_is_want_of_memory() -> None:
+    """Each thread of a team raises its own error: the first of them decides whether fewer elements are tried."""
+
+    class Threads(FakeBackend):
+        def fail(self, kernel: str, stage: str) -> None:
+            if stage == "launch" and self.sizes[-1][1] > 1000:
+                raise ExceptionGroup("threads", [MemoryError("full"), MemoryError("full")])
+
+    (row,) = rows_of([make_group("triad", [Threads()])])
+    assert (row.status, row.n_elements) == ("ok", 750)
+
+
 @pytest.mark.parametrize("stage", ["prepare", "launch", "timed", "verify"])
 def test_want_of_memory_never_ends_the_run(stage: str) -> None:
     """Where no size fits the rows are errors that say so, and the next group is measured."""

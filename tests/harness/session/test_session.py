@@ -1,45 +1,49 @@
-"""From options to a run: defaults for the machine, refusals with what is accepted, and the run record."""
+"""From options to files: defaults for the machine, refusals with what is accepted, and the run record."""
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bandmark.backends.select import Selection
-from bandmark.device.dimms import DimmReading
+from bandmark.backends.select import Target
 from bandmark.device.memory import MemoryBudget
-from bandmark.errors import UsageError
-from bandmark.models.matrices import Matrix
+from bandmark.device.peaks import find_peak
+from bandmark.errors import FileError, UsageError
+from bandmark.options import RunOptions
+from bandmark.results import files as store
+from bandmark.results.files import read_rows
 from bandmark.results.row import SCHEMA
-from bandmark.session import session as request_module
-from bandmark.session.rows import Outcome, assemble
-from bandmark.session.runner import Measured
+from bandmark.session import session as session_module
+from bandmark.session.runner import Schedule
 from bandmark.session.session import (
-    QUICK_MATRIX_S,
     QUICK_RULE,
-    QUICK_TIME_LIMIT_S,
-    TIME_LIMIT_S,
-    Request,
     Session,
+    new_run_id,
     open_session,
+    run_session,
+    select_suites,
     system_name,
 )
+from bandmark.suites.base import runnable
+from bandmark.suites.model_layers import QUICK_MATRIX_TIME_S
 from bandmark_kernels import CACHES, KERNELS, PACKED
 from bandmark_kernels.core.kernel import Attention
-from fakes import FAKE_GPU, PLENTY, FakeBackend, VirtualClock, make_context, make_machine
-
-MISSING = Matrix("none", "none", 1, 1, 1)
+from fakes import FAKE_GPU, PLENTY, FakeBackend, VirtualClock, make_machine, make_target
 
 SMALL = MemoryBudget(60_000, 600_000, "a little is free")
 
 
 class Here:
-    """A pretend machine that open_session finds: its backends, its address and its notes."""
+    """A pretend machine that open_session finds: its backend, its address and its notes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock = VirtualClock()
@@ -47,29 +51,33 @@ class Here:
         self.address = "cuda:0"
         self.machine = make_machine()
         self.asked: dict[str, Any] = {}
-        monkeypatch.setattr(request_module, "read_machine", lambda: self.machine)
-        monkeypatch.setattr(request_module, "read_dimms", lambda: self.firmware)
-        monkeypatch.setattr(request_module, "select", self.select)
+        monkeypatch.setattr(session_module, "read_machine", lambda: self.machine)
+        monkeypatch.setattr(session_module, "open_target", self.open_target)
+        monkeypatch.setattr(session_module, "Schedule", partial(Schedule, clock=self.clock))
 
-    firmware = DimmReading(
-        peak_gbs=None, arithmetic="", memory_type=None, modules=(), explanation="The firmware does not tell."
-    )
-
-    def select(self, machine: Any, **asked: Any) -> Selection:
+    def open_target(self, machine: Any, **asked: Any) -> Target:
         """Stand in for bandmark.backends.select."""
         self.asked = asked
-        return Selection(self.address, self.backend.device, [self.backend], ["a note of the choice"])
+        peak = find_peak(self.backend.device, asked["peak"])
+        notes = ["a note of the choice"]
+        return make_target([self.backend], peak=peak, address=self.address, machine=machine, notes=notes)
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Here:
-    """A pretend GPU without a published peak."""
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Here:
+    """A pretend GPU without a published peak, and an empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
     return Here(monkeypatch)
 
 
 def groups(session: Session) -> list[tuple[str, str]]:
     """Kernel and dtype of each group."""
-    return [(g.kernel.name, g.dtype.name) for g in session.groups]
+    return [(g.cases[0].columns["kernel"], g.cases[0].columns["dtype"]) for g in session.groups]
+
+
+def of_groups(session: Session, name: str) -> list[Any]:
+    """A column of the first case of each group."""
+    return [group.cases[0].columns[name] for group in session.groups]
 
 
 ALL = ["copy", "scale", "add", "triad", "nstream", "dot", "read", "write", "gemv", "gemv_t"]
@@ -87,13 +95,13 @@ ALL = ["copy", "scale", "add", "triad", "nstream", "dot", "read", "write", "gemv
 def test_defaults(here: Here, address: str, quick: bool, dtypes: list[str]) -> None:
     """All kernels but those to be named, and the dtypes people use on such a device; --quick takes the first alone."""
     here.address = address
-    session = open_session(Request(quick=quick))
+    session = open_session(RunOptions(quick=quick))
     assert groups(session) == [(k, d) for k in ALL for d in dtypes]
 
 
 def test_all_kernels_are_run_where_all_is_asked_for(here: Here) -> None:
     """With "all" come the kernels that a plain run leaves out, each in its own dtype where it has but one."""
-    found = groups(open_session(Request(kernels=("all",), dtypes=("float16",))))
+    found = groups(open_session(RunOptions(kernels=("all",), dtypes=("float16",))))
     assert [kernel for kernel, _ in found] == [*KERNELS, *("kv" for _ in CACHES)]
     assert dict(found)["adamw"] == "float32" and dict(found)["adamw_master"] == "bfloat16"
 
@@ -114,20 +122,21 @@ def test_a_dtype_that_does_not_apply_is_told(
     here: Here, kernel: str, dtypes: tuple[str, ...] | None, told: bool
 ) -> None:
     """Where no dtype asked for is one of the kernel's, a note says in which it runs."""
-    notes = open_session(Request(kernels=(kernel,), dtypes=dtypes)).notes
+    notes = open_session(RunOptions(kernels=(kernel,), dtypes=dtypes)).notes
     assert any(note.startswith(f"{kernel} runs in ") for note in notes) == told
 
 
 def test_attention_runs_in_every_format_of_a_cache(here: Here) -> None:
     """Kv comes with a cache in the dtypes asked for that it has, and in fp8; --heads are for both."""
-    session = open_session(Request(kernels=("kv",), dtypes=("bfloat16",), heads=(14, 2, 64)))
-    forms = [(g.kernel.weight_format, g.dtype.name, g.kernel.attention) for g in session.groups]
-    assert forms == [
+    session = open_session(RunOptions(kernels=("kv",), dtypes=("bfloat16",), heads=(14, 2, 64)))
+    formats = [(g.kernel.weight_format, g.dtype.name, g.kernel.attention) for g in session.groups]  # type: ignore[attr-defined]
+    assert formats == [
         (None, "bfloat16", Attention(14, 2, 64)),
         ("fp8", "float16", Attention(14, 2, 64, "fp8")),
     ]
-    assert {g.shape.n for g in session.groups} == {128}
-    assert session.groups[1].cases[0].identity == {"weight_format": "fp8", "n": 128, "heads": 14, "head_dim": 64}
+    assert {(c["n"], c["heads"], c["head_dim"]) for c in (g.cases[0].columns for g in session.groups)} == {
+        (128, 14, 64)
+    }
 
 
 @pytest.mark.parametrize(
@@ -142,19 +151,19 @@ def test_attention_runs_in_every_format_of_a_cache(here: Here) -> None:
 def test_heads_that_are_refused(here: Here, options: dict[str, Any], message: str) -> None:
     """Heads without attention, or for which there is no kernel, are bad usage, and the message says what there is."""
     with pytest.raises(UsageError, match=message):
-        open_session(Request(**options))
+        open_session(RunOptions(**options))
 
 
 def test_names_are_run_in_the_tables_order(here: Here) -> None:
     """The order of the options, and repetition, do not matter."""
-    session = open_session(Request(kernels=("triad", "copy", "triad"), dtypes=("bfloat16", "float64")))
+    session = open_session(RunOptions(kernels=("triad", "copy", "triad"), dtypes=("bfloat16", "float64")))
     assert groups(session) == [("copy", "float64"), ("copy", "bfloat16"), ("triad", "float64"), ("triad", "bfloat16")]
 
 
 def test_options_reach_the_choice_of_backends(here: Here) -> None:
-    """Backend names, the device and the threads are passed on as given."""
-    open_session(Request(backends=("torch",), device="cuda:1", threads=3))
-    assert here.asked == {"names": ("torch",), "address": "cuda:1", "threads": 3}
+    """Backend names, the device, the threads and the peak are passed on as given."""
+    open_session(RunOptions(backends=("torch",), device="cuda:1", threads=3))
+    assert here.asked == {"names": ("torch",), "address": "cuda:1", "threads": 3, "peak": None}
 
 
 @pytest.mark.parametrize(
@@ -180,46 +189,33 @@ def test_options_reach_the_choice_of_backends(here: Here) -> None:
 def test_what_is_refused(here: Here, options: dict[str, Any], message: str) -> None:
     """Each wrong option is named with what it takes, before any library is loaded."""
     with pytest.raises(UsageError) as refused:
-        open_session(Request(**options))
+        open_session(RunOptions(**options))
     assert str(refused.value).startswith(message)
     assert here.asked == {}
 
 
-def test_a_size_that_does_not_fit_lets_the_backends_go(here: Here) -> None:
+def test_a_size_that_does_not_fit_closes_the_backends(here: Here) -> None:
     """A refusal after the backends were opened closes them."""
     with pytest.raises(UsageError, match="a little is free"):
-        open_session(Request(size_bytes=10**9))
+        open_session(RunOptions(size_bytes=10**9))
     assert here.backend.closed
 
 
 def test_a_size_asked_for_is_the_size_run(here: Here) -> None:
     """--size is rounded to whole elements."""
-    session = open_session(Request(kernels=("copy",), dtypes=("float64",), size_bytes=1001))
-    assert session.groups[0].shape.n == 125
+    session = open_session(RunOptions(kernels=("copy",), dtypes=("float64",), size_bytes=1001))
+    assert of_groups(session, "n") == [125]
 
 
 def test_notes_say_what_spoils_the_figures(here: Here) -> None:
     """The choice of the device, the machine's troubles, an unknown peak and what --quick gives up, in this order."""
     here.machine = make_machine(governor="powersave")
-    notes = open_session(Request(quick=True)).notes
+    notes = open_session(RunOptions(quick=True)).notes
     assert notes[0] == "a note of the choice"
     assert "powersave" in notes[1]
     assert "not in the catalogue" in notes[2] and "--peak GBS" in notes[2]
     assert notes[3].startswith("--quick")
-    assert len(open_session(Request(peak="100")).notes) == 2
-
-
-def test_a_cpus_peak_comes_from_its_firmware(here: Here) -> None:
-    """On a CPU the memory modules are asked, on a GPU they are not."""
-    known = DimmReading(
-        peak_gbs=76.8, arithmetic="2 x 4800 x 8", memory_type="DDR5", modules=(), explanation="Two modules."
-    )
-    here.firmware = known
-    here.backend.device = here.machine.as_device()
-    here.address = "cpu"
-    assert open_session(Request()).peak.gbs == 76.8
-    here.backend.device, here.address = FAKE_GPU, "cuda:0"
-    assert open_session(Request()).peak.gbs is None
+    assert len(open_session(RunOptions(peak="100")).notes) == 2
 
 
 @pytest.mark.parametrize(
@@ -239,66 +235,189 @@ def test_system_names(name: str, system: str) -> None:
 
 def test_the_system_is_named_by_hand_or_by_its_row(here: Here) -> None:
     """--system goes first, then the catalogue's name for the device, then the device's own."""
-    assert open_session(Request(system="my-box")).system == "my-box"
-    assert open_session(Request()).system == "fake-gpu-1-kb"
+    assert open_session(RunOptions(system="my-box")).system == "my-box"
+    assert open_session(RunOptions()).system == "fake-gpu-1-kb"
     here.backend.device = replace(FAKE_GPU, name="NVIDIA GB10", memory_bytes=128 * 10**9, integrated=True)
-    assert open_session(Request()).system == "dgx-spark-gb10"
+    assert open_session(RunOptions()).system == "dgx-spark-gb10"
 
 
-def test_a_session_measures_within_the_time_asked_for(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rule, the limit, the seed and the data are those of the request; the backends are closed at the end."""
-    seen: list[Any] = []
+@pytest.mark.parametrize(
+    ("options", "limit_s", "quick"),
+    [({}, 90.0, False), ({"quick": True}, 12.0, True), ({"time_limit_s": 5.0, "seed": 7, "data": "zeros"}, 5.0, False)],
+)
+def test_a_run_measures_within_the_time_asked_for(
+    here: Here, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], limit_s: float, quick: bool
+) -> None:
+    """The rule, the limit, the seed and the data are those of the options; the backends are closed at the end."""
+    calls: list[Any] = []
 
-    def fake_run(groups: Any, context: Any, procedure: Any, **calls: Any) -> Measured:
-        seen.append(procedure)
-        return Measured()
+    def record_call(groups: Any, options: RunOptions, rule: Any, schedule: Schedule) -> Any:
+        calls.append((options, rule, schedule))
+        return iter([[]] * len(groups))
 
-    monkeypatch.setattr(request_module, "run_groups", fake_run)
-    for options in ({}, {"quick": True}, {"time_limit_s": 5.0, "seed": 7, "data": "zeros"}):
-        session = open_session(Request(**options))
-        here.backend.closed = False
-        session.measure(progress=lambda done, total, group: None, save=lambda measured: None)
-        assert here.backend.closed
-    assert [p.time_limit_s for p in seen] == [90.0, 12.0, 5.0]
-    assert seen[1].rule == QUICK_RULE and seen[0].rule.min_time_s == 0.5
-    assert (seen[2].seed, seen[2].data) == (7, "zeros")
+    monkeypatch.setattr(session_module, "measure_groups", record_call)
+    run_session(RunOptions(**options))
+    ((given, rule, schedule),) = calls
+    assert given == RunOptions(**options) and (rule == QUICK_RULE) is quick
+    assert (schedule.limit_s, schedule.groups_left) == (limit_s, 10 if quick else 20)
+    assert quick or rule.min_time_s == 0.5
+    assert here.backend.closed
 
 
-def test_the_run_record(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings, versions, machine, device, peak, notes and every raw sample; complete when every group has rows."""
-    real = request_module.run_groups
+COPY_DOT = RunOptions(kernels=("dot", "copy"), dtypes=("float32",), size_bytes=4000, peak="0.03")
 
-    def on_virtual_clock(groups: Any, context: Any, procedure: Any, **calls: Any) -> Measured:
-        return real(groups, context, replace(procedure, clock=here.clock), **calls)
 
-    monkeypatch.setattr(request_module, "run_groups", on_virtual_clock)
-    session = open_session(Request(kernels=("copy", "dot"), dtypes=("float32",), size_bytes=4000, peak="0.03"))
-    measured = session.measure(progress=lambda done, total, group: None, save=lambda measured: None)
-    record = json.loads(json.dumps(session.record(measured), allow_nan=False))
+def test_the_run_record(here: Here) -> None:
+    """Settings, versions, machine, device, peak, notes and every raw sample; complete when every group was measured."""
+    session = run_session(COPY_DOT)
+    record = json.loads(json.dumps(session.record().to_json(), allow_nan=False))
     assert (record["schema"], record["run_id"], record["system"]) == (SCHEMA, session.run_id, "fake-gpu-1-kb")
     for name in ("started_utc", "finished_utc"):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", record[name])
-    assert record["settings"]["kernels"] == ["copy", "dot"] and record["settings"]["size_bytes"] == 4000
     assert record["machine"]["cpu_model_name"] == "Fake CPU @ 3 GHz"
     assert record["device"]["name"] == "Fake GPU, 1 kB"
-    assert record["backends"] == {"fake": {"version": "1.2.3", "driver": "999.1", "git": "pretend"}}
+    assert record["backends"] == {"fake": {"version": "1.2.3", "driver": "999.1", "threads": None, "build": "pretend"}}
     assert record["peak"]["gbs"] == 0.03
     assert record["notes"] == session.notes
-    assert [len(s["seconds_per_launch"]) for s in record["samples"]] == [row.samples for row in measured.rows]
+    assert [len(s["seconds_per_launch"]) for s in record["samples"]] == [row.samples for row in session.rows()]
     assert record["complete"] is True
-    assert session.record(Measured(rows=measured.rows[:1]))["complete"] is False
+    assert replace(session, measured_groups=1).record().complete is False
+
+
+def test_the_settings_are_the_options(here: Here) -> None:
+    """The record has every option by its keyword, as it was given."""
+    record = open_session(COPY_DOT).record().to_json()
+    assert record["settings"] == asdict(COPY_DOT)
+    assert json.loads(json.dumps(record))["settings"]["kernels"] == ["dot", "copy"]
+
+
+def test_progress_is_told_before_each_group(here: Here) -> None:
+    """How many groups are done, how many there are, and which comes next; at the start the session is handed over."""
+    calls: list[Any] = []
+    run_session(COPY_DOT, on_start=lambda s: calls.append(len(s.groups)), progress=lambda *call: calls.append(call))
+    assert calls == [2, (0, 2, "copy float32"), (1, 2, "dot float32")]
+
+
+def test_files_are_written_as_the_run_goes(here: Here) -> None:
+    """After each group the files hold all rows so far, in the order of the kernel table, and the samples behind them."""
+    seen: list[Any] = []
+
+    def look(done: int, total: int, label: str) -> None:
+        rows = read_rows(Path("run.csv"))
+        seen.append(([row.kernel for row in rows], [row.percent_of_ceiling is not None for row in rows]))
+
+    options = RunOptions(kernels=("read", "copy"), dtypes=("float32",), size_bytes=4000)
+    session = run_session(options, output=Path("run.csv"), to_files=True, progress=look)
+    look(2, 2, "")
+    assert seen == [([], []), (["copy"], [False]), (["copy", "read"], [True, True])]
+    assert session.csv == Path("run.csv")
+    record = json.loads(Path("run.json").read_text())
+    assert [entry["kernel"] for entry in record["samples"]] == ["copy", "read"] and record["complete"] is True
+
+
+def test_without_an_output_the_file_is_named_after_the_run(here: Here) -> None:
+    """Files get the run's name where none is given, and none is written where none is wanted."""
+    assert run_session(COPY_DOT).csv is None and list(Path().iterdir()) == []
+    session = run_session(COPY_DOT, to_files=True)
+    assert sorted(map(str, Path().iterdir())) == [f"{session.run_id}.csv", f"{session.run_id}.json"]
+
+
+def test_an_output_that_is_wrong_without_bound_is_stored(here: Here) -> None:
+    """JSON has no number for such an error: the run goes on, and its files can be read."""
+    here.backend.errors = {"copy": float("inf")}
+    session = run_session(COPY_DOT, output=Path("run.csv"), to_files=True)
+    assert [row.status for row in session.rows()] == ["failed_verification", "ok"]
+    assert json.loads(Path("run.json").read_text())["samples"][0]["max_error"] == "inf"
+
+
+def test_an_interrupt_keeps_what_was_measured(here: Here) -> None:
+    """Ctrl-C ends the run; the finished groups are rows of valid files, and the record says that it is not complete."""
+    here.backend.raises = {("dot", "timed"): KeyboardInterrupt()}
+    session = run_session(COPY_DOT, output=Path("run.csv"), to_files=True)
+    assert session.interrupted and here.backend.closed and here.backend.open_now == 0
+    assert [row.kernel for row in read_rows(Path("run.csv"))] == ["copy"]
+    assert json.loads(Path("run.json").read_text())["complete"] is False
+
+
+def test_an_interrupt_before_the_first_group_leaves_no_file(here: Here) -> None:
+    """Files that were claimed and never filled are removed."""
+    here.backend.raises = {("copy", "prepare"): KeyboardInterrupt()}
+    session = run_session(COPY_DOT, output=Path("run.csv"), to_files=True)
+    assert session.interrupted and session.csv is None and list(Path().iterdir()) == []
+
+
+def test_an_existing_file_is_refused_before_anything_is_opened(here: Here) -> None:
+    """Nothing is measured for a file that may not be written; force replaces it."""
+    Path("run.csv").write_text("precious")
+    with pytest.raises(FileError, match="exists"):
+        run_session(COPY_DOT, output=Path("run.csv"), to_files=True)
+    assert here.asked == {} and Path("run.csv").read_text() == "precious"
+    run_session(COPY_DOT, output=Path("run.csv"), to_files=True, force=True)
+    assert len(read_rows(Path("run.csv"))) == 2
+
+
+def test_a_disk_that_fills_up_ends_the_run(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a save fails the run ends with the reason, and the rows saved before stay."""
+    saves = 0
+
+    def full(descriptor: int) -> None:
+        nonlocal saves
+        saves += 1
+        if saves > 3:  # the claim, and both files of the first group
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(store.os, "fsync", full)
+    with pytest.raises(FileError, match=r"No space left on device\. Free some space"):
+        run_session(COPY_DOT, output=Path("run.csv"), to_files=True)
+    assert [row.kernel for row in read_rows(Path("run.csv"))] == ["copy"] and here.backend.closed
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({}, ["bandwidth"]),
+        ({"suites": ("bandwidth",)}, ["bandwidth"]),
+        ({"suites": ("all",)}, ["bandwidth"]),
+        ({"suites": ("model-layers",), "layer": "llama-3.1-8b"}, ["model-layers"]),
+        ({"layer": "llama-3.1-8b"}, ["model-layers"]),
+        ({"layer": "llama-3.1-8b", "kernels": ("read", "gemv")}, ["bandwidth", "model-layers"]),
+        ({"suites": ("bandwidth",), "layer": "llama-3.1-8b"}, ["bandwidth", "model-layers"]),
+    ],
+)
+def test_which_suites_run(options: dict[str, Any], names: list[str]) -> None:
+    """Bandwidth unless others are named; a model asks for its layers; all leaves them out."""
+    assert [suite.name for suite in select_suites(RunOptions(**options))] == names
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"suites": ("bandwith",)}, "unknown suite 'bandwith'. Did you mean 'bandwidth'? Choose from bandwidth, "),
+        ({"suites": ("all", "x")}, "unknown suite 'x'. Choose from bandwidth, model-layers, all."),
+        ({"suites": ("model-layers",)}, "--suite model-layers needs a model: add --layer llama-3.1-8b"),
+    ],
+)
+def test_suites_that_are_refused(here: Here, options: dict[str, Any], message: str) -> None:
+    """An unknown suite is named with the nearest one, and model-layers without a model says what it needs."""
+    with pytest.raises(UsageError) as refused:
+        open_session(RunOptions(**options))
+    assert str(refused.value).startswith(message) and here.asked == {}
+
+
+def test_run_ids() -> None:
+    """A run is named by its start in UTC and four random digits."""
+    now = datetime(2026, 11, 23, 10, 15, 0, tzinfo=UTC)
+    names = {new_run_id(now) for _ in range(50)}
+    assert len(names) > 40
+    assert all(re.fullmatch(r"20261123T101500Z-[0-9a-f]{4}", name) for name in names)
 
 
 def test_packed_weights_take_the_place_of_the_plain_matrix(here: Here) -> None:
     """With --weights gemv runs once per format, with float32 vectors, and no other kernel changes."""
-    some = open_session(Request(kernels=("copy", "gemv"), dtypes=("float64",), weights=("mxfp4", "int8")))
-    assert [(g.kernel.label, g.dtype.name) for g in some.groups] == [
-        ("copy", "float64"),
-        ("gemv int8", "float32"),
-        ("gemv mxfp4", "float32"),
-    ]
-    every = open_session(Request(kernels=("gemv",), weights=("all",)))
-    assert [g.kernel.label for g in every.groups] == [f"gemv {name}" for name in PACKED]
+    some = open_session(RunOptions(kernels=("copy", "gemv"), dtypes=("float64",), weights=("mxfp4", "int8")))
+    assert [group.label for group in some.groups] == ["copy float64", "gemv int8 float32", "gemv mxfp4 float32"]
+    every = open_session(RunOptions(kernels=("gemv",), weights=("all",)))
+    assert of_groups(every, "weight_format") == list(PACKED)
 
 
 def config(folder: Path) -> str:
@@ -312,44 +431,38 @@ def config(folder: Path) -> str:
 
 def test_a_models_matrices(here: Here, tmp_path: Path) -> None:
     """--layer runs gemv alone on them, in one dtype or in the formats asked for; other kernels where they are named."""
-    session = open_session(Request(layer=config(tmp_path)))
-    assert [(g.cases[0].layer or MISSING).name for g in session.groups] == ["qkv", "o", "gate_up", "down", "lm_head"]
+    session = open_session(RunOptions(layer=config(tmp_path)))
+    names = [f"secret-name {name}" for name in ("qkv", "o", "gate_up", "down", "lm_head")]
+    assert of_groups(session, "layer") == names
     assert groups(session) == [("gemv", "float16")] * 5
     here.address = "cpu"
-    assert set(groups(open_session(Request(layer="llama-3.1-8b")))) == {("gemv", "float32")}
-    packed = open_session(Request(layer="llama-3.1-8b", weights=("int8", "fp8"), quick=True))
-    assert [g.kernel.label for g in packed.groups] == ["gemv fp8"] * 5 + ["gemv int8"] * 5
-    both = open_session(Request(layer="llama-3.1-8b", kernels=("read", "gemv")))
-    assert [g.kernel.name for g in both.groups] == ["read", *["gemv"] * 5]
+    assert set(groups(open_session(RunOptions(layer="llama-3.1-8b")))) == {("gemv", "float32")}
+    packed = open_session(RunOptions(layer="llama-3.1-8b", weights=("int8", "fp8"), quick=True))
+    assert of_groups(packed, "weight_format") == ["fp8"] * 5 + ["int8"] * 5
+    both = open_session(RunOptions(layer="llama-3.1-8b", kernels=("read", "gemv"), dtypes=("float32",)))
+    assert of_groups(both, "kernel") == ["read", *["gemv"] * 5]
+    assert [group.suite.name for group in both.groups] == ["bandwidth", *["model-layers"] * 5]
 
 
 def test_the_record_names_the_model_and_not_its_path(here: Here, tmp_path: Path) -> None:
     """A config.json lies in somebody's folder: settings and rows hold the model's name alone."""
-    session = open_session(Request(layer=config(tmp_path)))
-    record = session.record(Measured())
+    session = open_session(RunOptions(layer=config(tmp_path)))
+    record = session.record().to_json()
     assert record["settings"]["layer"] == "secret-name" and str(tmp_path) not in json.dumps(record)
-
-
-def test_a_run_of_layers_is_complete_when_every_matrix_has_its_rows(here: Here) -> None:
-    """A run cut short between two matrices is not complete."""
-    here.backend.room = PLENTY
-    session = open_session(Request(layer="llama-3.2-1b", quick=True))
-    rows = [assemble(g.cases[0], Outcome(skipped="no time"), make_context()) for g in session.groups]
-    assert session.record(Measured(rows=rows))["complete"] is True
-    assert session.record(Measured(rows=rows[:-1]))["complete"] is False
 
 
 def test_each_matrix_has_its_time(here: Here) -> None:
     """The limit that is not asked for grows with the matrices that run; one that is asked for is kept."""
     here.backend.room = PLENTY
-    assert open_session(Request()).time_limit_s == TIME_LIMIT_S
-    assert open_session(Request(quick=True)).time_limit_s == QUICK_TIME_LIMIT_S
-    many = Request(layer="llama-3.2-1b", weights=tuple(PACKED), quick=True)
-    runnable = sum(bool(group.runnable) for group in open_session(many).groups)
-    assert runnable > QUICK_TIME_LIMIT_S / QUICK_MATRIX_S
-    assert open_session(many).time_limit_s == QUICK_MATRIX_S * runnable
+    assert open_session(RunOptions()).time_limit_s == 90.0
+    assert open_session(RunOptions(quick=True)).time_limit_s == 12.0
+    many = RunOptions(layer="llama-3.2-1b", weights=tuple(PACKED), quick=True)
+    running = sum(bool(runnable(group)) for group in open_session(many).groups)
+    assert running > 12.0 / QUICK_MATRIX_TIME_S
+    assert open_session(many).time_limit_s == QUICK_MATRIX_TIME_S * running
+    assert open_session(replace(many, time_limit_s=5.0)).time_limit_s == 5.0
     here.backend.unsupported = {"gemv": "no"}
-    assert open_session(many).time_limit_s == QUICK_TIME_LIMIT_S
+    assert open_session(many).time_limit_s == 12.0
 
 
 @pytest.mark.parametrize(
@@ -363,4 +476,4 @@ def test_each_matrix_has_its_time(here: Here) -> None:
 def test_layers_that_are_refused(here: Here, options: dict[str, Any], message: str) -> None:
     """An unknown model, a size beside the model's, and kernels that no model's matrix is for."""
     with pytest.raises(UsageError, match=re.escape(message)):
-        open_session(Request(**options))
+        open_session(RunOptions(**options))
