@@ -303,7 +303,7 @@ def test_files_are_written_as_the_run_goes(here: Here) -> None:
     seen: list[Any] = []
 
     def look(done: int, total: int, label: str) -> None:
-        rows = read_rows(Path("run.csv"))
+        rows = read_rows(Path("run.csv")) if done else []
         seen.append(([row.kernel for row in rows], [row.percent_of_ceiling is not None for row in rows]))
 
     options = RunOptions(kernels=("read", "copy"), dtypes=("float32",), size_bytes=4000)
@@ -340,7 +340,7 @@ def test_an_interrupt_keeps_what_was_measured(here: Here) -> None:
 
 
 def test_an_interrupt_before_the_first_group_leaves_no_file(here: Here) -> None:
-    """Files that were claimed and never filled are removed."""
+    """A run that measured nothing writes nothing."""
     here.backend.raises = {("copy", "prepare"): KeyboardInterrupt()}
     session = run_session(COPY_DOT, output=Path("run.csv"), to_files=True)
     assert session.interrupted and session.csv is None and list(Path().iterdir()) == []
@@ -356,20 +356,43 @@ def test_an_existing_file_is_refused_before_anything_is_opened(here: Here) -> No
     assert len(read_rows(Path("run.csv"))) == 2
 
 
-def test_a_disk_that_fills_up_ends_the_run(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When a save fails the run ends with the reason, and the rows saved before stay."""
-    saves = 0
+class Disk:
+    """A disk that is full for some of the writes."""
 
-    def full(descriptor: int) -> None:
-        nonlocal saves
-        saves += 1
-        if saves > 3:  # the claim, and both files of the first group
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, is_full: Callable[[int], bool]) -> None:
+        self.writes, self.is_full = 0, is_full
+        monkeypatch.setattr(store.os, "fsync", self.fsync)
+
+    def fsync(self, descriptor: int) -> None:
+        """Stand in for os.fsync."""
+        self.writes += 1
+        if self.is_full(self.writes):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(store.os, "fsync", full)
-    with pytest.raises(FileError, match=r"No space left on device\. Free some space"):
-        run_session(COPY_DOT, output=Path("run.csv"), to_files=True)
+
+def test_a_disk_that_fills_up_keeps_what_was_saved(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a save fails the run goes on, the session says why, and the files keep the rows that were saved before."""
+    Disk(monkeypatch, lambda writes: writes > 3)  # the trial, and both files of the first group
+    session = run_session(COPY_DOT, output=Path("run.csv"), to_files=True)
+    assert "No space left on device. Free some space" in str(session.save_error)
     assert [row.kernel for row in read_rows(Path("run.csv"))] == ["copy"] and here.backend.closed
+    assert [row.kernel for row in session.rows()] == ["copy", "dot"]
+
+
+def test_a_disk_that_has_room_again(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The save after the next group writes what the failed one could not."""
+    Disk(monkeypatch, lambda writes: writes == 2)
+    session = run_session(COPY_DOT, output=Path("run.csv"), to_files=True)
+    assert session.save_error is None
+    assert [row.kernel for row in read_rows(Path("run.csv"))] == ["copy", "dot"]
+
+
+def test_a_full_disk_ends_the_run_before_it_begins(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing can be written nothing is measured."""
+    Disk(monkeypatch, lambda writes: True)
+    with pytest.raises(FileError, match="No space left on device"):
+        run_session(COPY_DOT, output=Path("run.csv"), to_files=True)
+    assert here.asked == {}
 
 
 @pytest.mark.parametrize(

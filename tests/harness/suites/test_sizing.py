@@ -21,6 +21,7 @@ from bandmark.suites.sizing import (
     Sizing,
     array_bytes,
     halved,
+    max_traffic,
     repacked_sets,
     rotation_sets,
     shape_for,
@@ -183,6 +184,24 @@ def test_quantized_rows_are_whole_groups(kernel: Kernel, size: int) -> None:
     codes = kernel.large[0].nbytes(shape, DTYPES["float32"])
     assert len(kernel.large) == 1 and (codes <= size or shape == Shape(64, m=1))
     assert size < 10**6 or codes > 0.98 * size
+
+
+@pytest.mark.parametrize("kernel", ALL_KERNELS, ids=lambda k: k.name)
+def test_time_bounds_the_size_down_to_the_dram_regime(kernel: Kernel) -> None:
+    """Where launches would take too long arrays become smaller, but the working set stays memory's."""
+    sizing = Sizing(llc_bytes=480 * MIB, peak_gbs=None, budget=host_budget(64 * GIB), max_traffic_bytes=1.0)
+    quick = replace(sizing, quick=True)
+    assert array_bytes(kernel, sizing) == array_bytes(kernel, quick) < array_bytes(kernel, SYSTEMS["laptop"]) * 20
+    assert array_bytes(kernel, sizing) * kernel.footprint > DRAM_FROM * 480 * MIB
+    roomy = replace(sizing, max_traffic_bytes=math.inf)
+    assert array_bytes(kernel, roomy) == 8 * 480 * MIB
+    middle = replace(sizing, max_traffic_bytes=kernel.traffic * 4 * 480 * MIB)
+    assert array_bytes(kernel, middle) == max(4 * 480 * MIB, array_bytes(kernel, quick))
+
+
+def test_traffic_that_leaves_time_for_every_sample() -> None:
+    """Two cases of 20 samples at 10 GB/s share 4 s of a group: each launch may move 60 % of 1/40 of 40 GB."""
+    assert max_traffic(10.0, 4.0, 2, 20) == pytest.approx(0.6e9)
 
 
 def test_half_a_vector_and_half_a_matrix() -> None:
