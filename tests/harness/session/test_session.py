@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -299,7 +300,7 @@ def test_progress_is_told_before_each_group(here: Here) -> None:
 
 
 def test_files_are_written_as_the_run_goes(here: Here) -> None:
-    """After each group the files hold all rows so far, in the order of the kernel table, and the samples behind them."""
+    """After each group the files hold all rows so far, in the order of the kernel table, and their samples."""
     seen: list[Any] = []
 
     def look(done: int, total: int, label: str) -> None:

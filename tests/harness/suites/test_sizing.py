@@ -189,9 +189,10 @@ def test_quantized_rows_are_whole_groups(kernel: Kernel, size: int) -> None:
 @pytest.mark.parametrize("kernel", ALL_KERNELS, ids=lambda k: k.name)
 def test_time_bounds_the_size_down_to_the_dram_regime(kernel: Kernel) -> None:
     """Where launches would take too long arrays become smaller, but the working set stays memory's."""
-    sizing = Sizing(llc_bytes=480 * MIB, peak_gbs=None, budget=host_budget(64 * GIB), max_traffic_bytes=1.0)
+    room = MemoryBudget(64 * GIB, 64 * GIB, "")
+    sizing = Sizing(llc_bytes=480 * MIB, peak_gbs=None, budget=room, max_traffic_bytes=1.0)
     quick = replace(sizing, quick=True)
-    assert array_bytes(kernel, sizing) == array_bytes(kernel, quick) < array_bytes(kernel, SYSTEMS["laptop"]) * 20
+    assert array_bytes(kernel, sizing) == array_bytes(kernel, quick)
     assert array_bytes(kernel, sizing) * kernel.footprint > DRAM_FROM * 480 * MIB
     roomy = replace(sizing, max_traffic_bytes=math.inf)
     assert array_bytes(kernel, roomy) == 8 * 480 * MIB
