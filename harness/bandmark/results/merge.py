@@ -106,7 +106,7 @@ def _refuse_formulas(path: Path, rows: Sequence[Row], text: str) -> None:
         return
     for row in rows:
         for name in (c.name for c in columns() if c.type == "str"):
-            value = getattr(row, name)
+            value = row.get(name)
             if value and value[0] in FORMULAS:
                 raise FileError(
                     f"{path}: {name} of {_label(row)} is {quote(value)}, which a spreadsheet takes for a formula. "
@@ -135,10 +135,10 @@ def _refuse_clash(first: _Part, other: _Part) -> None:
             assert row is not None
             raise FileError(f"{whole.path} has {_label(row)} and {part.path} has not. Leave one of the files out.")
         if a != b:
-            name = next(c.name for c in columns() if getattr(a, c.name) != getattr(b, c.name))
+            name = next(c.name for c in columns() if a.get(c.name) != b.get(c.name))
             raise FileError(
-                f"{first.path} and {other.path} clash: {name} of {_label(a)} is {getattr(a, name)} in the one and "
-                f"{getattr(b, name)} in the other. Leave one of the files out."
+                f"{first.path} and {other.path} clash: {name} of {_label(a)} is {a.get(name)} in the one and "
+                f"{b.get(name)} in the other. Leave one of the files out."
             )
 
 

@@ -177,15 +177,17 @@ def columns() -> tuple[Column, ...]:
 
 def add_columns(added: Iterable[Column]) -> None:
     """Append columns of a suite that is not part of this distribution; raises ValueError for a name in use."""
-    for column in added:
-        if column.name in {c.name for c in columns()}:
+    new, known = list(added), {c.name for c in columns()}
+    for column in new:
+        if column.name in known:
             raise ValueError(f"there is a column {column.name!r} already")
-        _extra_columns.append(column)
+    _extra_columns.extend(new)
 
 
 def remove_columns(names: Iterable[str]) -> None:
     """Take appended columns out again."""
-    _extra_columns[:] = [c for c in _extra_columns if c.name not in set(names)]
+    removed = set(names)
+    _extra_columns[:] = [c for c in _extra_columns if c.name not in removed]
 
 
 @cache
