@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from bandmark.errors import FileError
 from bandmark.results import files as store
-from bandmark.results.files import RunFiles, in_order, read_rows, to_csv, write_file
+from bandmark.results.files import RunFiles, read_rows, to_csv, write_file
 from bandmark.results.row import SCHEMA, Row, columns
 from fakes import make_result
 
@@ -84,30 +84,6 @@ def test_pandas_reads_it() -> None:
     assert frame["temperature_c"].isna().all()
 
 
-def test_rows_are_sorted_by_the_kernel_table() -> None:
-    """By run, kernel, dtype, backend and variant as the tables list them; unknown kernels come last."""
-    wanted = [
-        make_result(kernel="copy", dtype="float64"),
-        make_result(kernel="copy", dtype="float32", backend="numpy"),
-        make_result(kernel="copy", dtype="float32", backend="torch"),
-        make_result(kernel="copy", dtype="float32", backend="torch", variant="wide"),
-        make_result(kernel="triad", n_elements=10),
-        make_result(kernel="triad", n_elements=1000),
-        make_result(kernel="gemv"),
-        make_result(kernel="zzz"),
-        make_result(run_id="20270101T000000Z-0000", kernel="copy"),
-    ]
-    assert in_order(reversed(wanted)) == wanted
-
-
-def test_a_models_matrices_keep_their_order() -> None:
-    """Within a format and library they stand as they were measured, large before small; other rows go by size."""
-    layers = [make_result(kernel="gemv", n_elements=n, layer=f"tiny {name}") for name, n in (("qkv", 9), ("o", 5))]
-    plain = [make_result(kernel="gemv", n_elements=n) for n in (9, 5)]
-    assert [row.layer for row in in_order(layers)] == ["tiny qkv", "tiny o"]
-    assert [row.n_elements for row in in_order(plain)] == [5, 9]
-
-
 def test_a_run_has_two_files_of_one_stem(tmp_path: Path) -> None:
     """The JSON stands beside the CSV, both readable by others as the umask says, and nothing else is left."""
     before = os.umask(0o022)
@@ -121,21 +97,38 @@ def test_a_run_has_two_files_of_one_stem(tmp_path: Path) -> None:
     assert os.umask(before) == before
 
 
-def test_files_are_claimed_before_anything_is_measured(tmp_path: Path) -> None:
-    """From the start there is a valid CSV without rows; a run that measures nothing takes it away again."""
-    files = RunFiles(tmp_path / "run.csv")
-    assert read_rows(tmp_path / "run.csv") == []
-    files.discard_if_empty()
+def test_nothing_is_written_before_anything_is_measured(tmp_path: Path) -> None:
+    """The place is tried, and left as it was: a run that measures nothing leaves no file."""
+    RunFiles(tmp_path / "run.csv")
     assert lines(tmp_path) == []
 
 
-def test_what_was_measured_is_not_discarded(tmp_path: Path) -> None:
-    """Once a row is saved the files stay, even if only the CSV could be written."""
+def test_a_record_that_is_no_json_changes_nothing(tmp_path: Path) -> None:
+    """Both files are written or none: what was saved before stays, and so does its record."""
     files = RunFiles(tmp_path / "run.csv")
+    files.save([make_result()], {"n": 1})
     with pytest.raises(ValueError, match="JSON"):
-        files.save([make_result()], {"bad": float("nan")})
-    files.discard_if_empty()
+        files.save([make_result(), make_result(kernel="copy")], {"bad": float("nan")})
     assert read_rows(tmp_path / "run.csv") == [make_result()]
+    assert json.loads((tmp_path / "run.json").read_text()) == {"n": 1} and len(lines(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("name", ["run.csv", "run.json"])
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path, name: str) -> None:
+    """What another program wrote between the trial and the first save is not overwritten unasked."""
+    files = RunFiles(tmp_path / "run.csv")
+    (tmp_path / name).write_text("precious")
+    with pytest.raises(FileError, match=f"{name} exists"):
+        files.save([make_result()], {})
+    assert lines(tmp_path) == [name] and (tmp_path / name).read_text() == "precious"
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+    """Temporary files of an earlier run of the same name go; those of other names stay."""
+    for name in (".run.csv.x1.tmp", ".run.json.x2.tmp", ".other.csv.x3.tmp"):
+        (tmp_path / name).write_text("")
+    RunFiles(tmp_path / "run.csv")
+    assert lines(tmp_path) == [".other.csv.x3.tmp"]
 
 
 @pytest.mark.parametrize("existing", ["run.csv", "run.json"])
@@ -153,7 +146,6 @@ def test_force_replaces_only_when_there_is_something_to_write(tmp_path: Path) ->
     for name in ("run.csv", "run.json"):
         (tmp_path / name).write_text("precious")
     files = RunFiles(tmp_path / "run.csv", force=True)
-    files.discard_if_empty()
     assert lines(tmp_path) == ["run.csv", "run.json"]
     assert {p.read_text() for p in tmp_path.iterdir()} == {"precious"}
     files.save([make_result()], {})
@@ -170,7 +162,7 @@ def test_other_suffixes_are_refused(tmp_path: Path, name: str) -> None:
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     """A missing folder is told before anything is measured."""
-    with pytest.raises(FileError, match=r"can't write .*No such file or directory"):
+    with pytest.raises(FileError, match=r"can't write .*run\.csv: there is no folder .*missing\. Make it"):
         RunFiles(tmp_path / "missing" / "run.csv")
 
 
@@ -204,13 +196,13 @@ def fail(number: int) -> object:
 def test_a_failed_write_leaves_the_old_contents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
-    """On a full or broken disk the last saved rows stay, no temporary file is left, and the error says what to do."""
+    """On a full or broken disk the last saved pair stays, no temporary file is left, and the error says what to do."""
     files = RunFiles(tmp_path / "run.csv")
     files.save([make_result()], {"n": 1})
     monkeypatch.setattr(store.os, call, fail(number))
     with pytest.raises(FileError) as failed:
         files.save([make_result(), make_result(kernel="copy")], {"n": 2})
-    assert os.strerror(number) in str(failed.value) and "run.csv" in str(failed.value)
+    assert os.strerror(number) in str(failed.value) and "run.json" in str(failed.value)
     assert lines(tmp_path) == ["run.csv", "run.json"]
     assert read_rows(tmp_path / "run.csv") == [make_result()]
     assert json.loads((tmp_path / "run.json").read_text()) == {"n": 1}
@@ -226,13 +218,13 @@ def test_an_interrupted_write_leaves_nothing_behind(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(store.os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
         files.save([make_result()], {})
-    assert lines(tmp_path) == ["run.csv"]
-    assert read_rows(tmp_path / "run.csv") == []
+    assert lines(tmp_path) == []
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the moment of replacement the old file is whole, and the new one is whole elsewhere."""
     files = RunFiles(tmp_path / "run.csv")
+    files.save([make_result()], {})
     rows = [make_result(), make_result(kernel="copy")]
     seen: list[tuple[list[Row], str]] = []
     replace = os.replace
@@ -244,7 +236,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(store.os, "replace", spy)
     files.save(rows, {})
-    assert seen == [([], to_csv(rows))]
+    assert seen == [([make_result()], to_csv(rows))]
 
 
 GOOD = to_csv([make_result(), make_result(kernel="copy")])
@@ -302,7 +294,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """A file that can't be read is told with the system's reason."""
     with pytest.raises(FileError, match=r"can't read .*gone\.csv: No such file"):
         read_rows(tmp_path / "gone.csv")
-    with pytest.raises(FileError, match=r"can't read .*: Is a directory"):
+    with pytest.raises(FileError, match=r"can't read .*: it is no regular file"):
         read_rows(tmp_path)
 
 
@@ -315,11 +307,9 @@ def test_windows_line_ends_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["text\n", b"\x89PNG\r\n"])
 def test_a_file_is_replaced_whole(tmp_path: Path, content: str | bytes) -> None:
-    """Text and bytes are written as they are; without replace, nothing changes and nothing is left behind."""
+    """Text and bytes are written as they are, and nothing else is left behind."""
     file = tmp_path / "a.out"
     file.write_text("precious")
-    write_file(file, content, replace=False)
-    assert file.read_text() == "precious" and lines(tmp_path) == ["a.out"]
     write_file(file, content)
     assert file.read_bytes() == (content.encode() if isinstance(content, str) else content)
     assert lines(tmp_path) == ["a.out"]

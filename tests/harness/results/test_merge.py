@@ -11,9 +11,8 @@ import pandas as pd
 import pytest
 
 from bandmark.cli import main as cli
-from bandmark.errors import FileError, UsageError
+from bandmark.errors import FileError
 from bandmark.results.files import read_rows, to_csv
-from bandmark.results.merge import gather
 from bandmark.results.row import Row, columns
 from corpus import DAMAGES, good_run, pair
 
@@ -158,14 +157,6 @@ def test_output(runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == (tmp_path / "all.csv").read_text()
     assert merge(tmp_path / "in", "--output", tmp_path / "no/where.csv") == 2
     assert "can't write" in capsys.readouterr().err
-
-
-def test_what_can_not_be_merged(tmp_path: Path) -> None:
-    """Paths that do not exist and folders without results are errors of usage."""
-    with pytest.raises(UsageError, match="does not exist"):
-        gather([tmp_path / "none"])
-    with pytest.raises(UsageError, match="holds no result files"):
-        gather([tmp_path])
 
 
 UNREADABLE = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
 
@@ -10,7 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandmark.results.row import MEASURED, SCHEMA, STATUSES, Column, Row, columns, from_cells, to_cells
+from bandmark.results.row import (
+    MEASURED,
+    SCHEMA,
+    STATUSES,
+    Column,
+    Row,
+    add_columns,
+    columns,
+    from_cells,
+    remove_columns,
+    to_cells,
+)
 from fakes import make_result
 
 FIXED = (
@@ -82,7 +94,7 @@ def test_the_fixed_columns_come_first_and_in_order() -> None:
 
 def test_columns_are_the_fields() -> None:
     """There is one table: the columns are the fields of a row, each with a meaning and a plain type."""
-    assert [c.name for c in columns()] == [f.name for f in fields(Row)]
+    assert [c.name for c in columns()] == [f.name for f in fields(Row) if f.name != "extra"]
     for column in columns():
         assert column.doc and column.type in ("str", "int", "float", "bool")
 
@@ -175,12 +187,59 @@ def test_derived_properties() -> None:
     assert replace(row, time_median_s=0.0).iqr_rel is None
 
 
-def test_the_key_tells_cases_apart() -> None:
-    """Rows of one run differ in their key exactly if they are different cases."""
-    row = make_result()
-    assert row.key == replace(row, bandwidth_gbs=1.0, status="suspect", reason="x").key
-    names = ("device", "backend", "kernel", "dtype", "m", "n", "weight_format", "variant")
-    assert len({replace(row, **{name: 7}).key for name in names} | {row.key}) == 1 + len(names)
+LATENCY = Column(name="latency_ns", type="float", doc="time of an access", unit="ns")
+
+
+@pytest.fixture
+def _latency() -> Iterator[None]:
+    """A column that a suite from outside appends."""
+    add_columns([LATENCY])
+    yield
+    remove_columns(["latency_ns"])
+
+
+@pytest.mark.usefixtures("_latency")
+def test_an_appended_column_is_a_column() -> None:
+    """It comes last, is read by its name, and survives text; rows without a value leave its cell empty."""
+    assert columns()[-1] == LATENCY
+    row = Row.of(
+        {f.name: getattr(make_result(), f.name) for f in fields(Row) if f.name != "extra"} | {"latency_ns": 7.5}
+    )
+    assert row.get("latency_ns") == 7.5 and row.get("kernel") == "triad" and row.extra == {"latency_ns": 7.5}
+    cells = to_cells(row)
+    assert list(cells)[-1] == "latency_ns" and cells["latency_ns"] == "7.5"
+    assert from_cells(cells) == row
+    plain = make_result()
+    assert plain.get("latency_ns") is None and to_cells(plain)["latency_ns"] == ""
+    assert hash(row) == hash(replace(row, extra={}))
+
+
+@pytest.mark.usefixtures("_latency")
+def test_a_column_in_use_is_refused() -> None:
+    """No suite appends a column that is there, and where one name is refused none is added."""
+    before = columns()
+    for name in ("latency_ns", "kernel"):
+        with pytest.raises(ValueError, match=f"there is a column '{name}' already"):
+            add_columns([replace(LATENCY, name="new"), replace(LATENCY, name=name)])
+    assert columns() == before
+
+
+def test_columns_are_removed_again() -> None:
+    """All columns of a suite go, whatever kind of sequence names them, and others stay."""
+    before = columns()
+    names = ("one", "two", "three")
+    add_columns(replace(LATENCY, name=name) for name in names)
+    remove_columns(name for name in names if name != "two")
+    assert [c.name for c in columns()[len(before) :]] == ["two"]
+    remove_columns(names)
+    assert columns() == before
+
+
+def test_a_value_of_no_column() -> None:
+    """A row is made of columns alone."""
+    with pytest.raises(KeyError, match="no column 'colour'"):
+        Row.of({"kernel": "copy", "colour": "blue"})
+    assert make_result().get("colour") is None
 
 
 def test_statuses() -> None:

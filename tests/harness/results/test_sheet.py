@@ -39,7 +39,7 @@ def test_data_that_was_read_is_not_read_again(tmp_path: Path) -> None:
 def test_the_reader_of_rows_is_the_same(tmp_path: Path) -> None:
     """What a sheet refuses, read_rows refuses in the same words; line ends and unknown columns it takes."""
     file = write(tmp_path, b"\xff\xfe" + TEXT.encode("utf-16-le"))
-    with pytest.raises(FileError, match="byte order mark of UTF-16"):
+    with pytest.raises(FileError, match="a byte 0 at 3: binary data, or another encoding"):
         read_rows(file)
     rows = read_rows(write(tmp_path, TEXT.encode()))
     assert read_rows(write(tmp_path, TEXT.replace("\n", "\r\n").encode())) == rows
@@ -51,13 +51,13 @@ def test_the_reader_of_rows_is_the_same(tmp_path: Path) -> None:
         (b"", "empty"),
         (b"\xef\xbb\xbfa", "byte order mark"),
         (b"a\nb\nc\xff\n", r"run\.csv:3: byte 5 is not UTF-8"),
-        (b"\x1f\x8b\x00", "gzip"),
-        (b"PK\x03\x04\x00", "ZIP archive"),
+        (b"\x1f\x8b\x00", "a byte 0 at 2: binary data"),
+        (b"PK\x03\x04\x00", "a byte 0 at 4: binary data"),
         (b"a\x00b", "a byte 0 at 1"),
     ],
 )
 def test_what_is_no_text(data: bytes, said: str) -> None:
-    """Bytes that are no UTF-8 text are named by what they seem to be, and where."""
+    """Bytes that are no UTF-8 text are refused, with the place."""
     with pytest.raises(FaultyFile, match=said):
         decode(Path("run.csv"), data)
 
