@@ -155,4 +155,4 @@ def _without_header(text: str) -> str:
 
 
 def _label(row: Row) -> str:
-    return CaseId.of(row).label
+    return f"{CaseId.of(row).label} of run {row.run_id}"
