@@ -70,7 +70,7 @@ class RunFiles:
                     refuse_existing(self.json, force=False)
                     refuse_existing(self.csv, force=False)
                 for temporary, (file, _) in zip(temporaries, contents, strict=True):
-                    os.replace(temporary, file)
+                    _put_in_place(temporary, file)
                 self._may_replace = True
         finally:
             for temporary in temporaries:
@@ -127,9 +127,15 @@ def write_file(file: Path, content: str | bytes) -> None:
     """Write a file in one step; raises FileError, and what was there before is left as it was."""
     temporary = _write_temporary(file, content)
     try:
+        _put_in_place(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _put_in_place(temporary: Path, file: Path) -> None:
+    try:
         os.replace(temporary, file)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise _cannot_write(file, error) from error
 
 
