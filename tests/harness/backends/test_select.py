@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from bandmark.backends import select as backends
-from bandmark.backends.select import Selection, discover, is_installed, select
+from bandmark.backends.select import Target, discover, is_installed, open_target
+from bandmark.device import dimms
 from bandmark.device.device import Device
+from bandmark.device.dimms import DimmReading
 from bandmark.device.threads import Team, usable_cpus
 from bandmark.errors import BackendUnavailable, UsageError
-from fakes import FakeBackend, make_machine
+from fakes import FakeBackend, make_machine, make_target
 
 SPARK = Device(kind="gpu", name="NVIDIA GB10", index=0, memory_bytes=128 * 10**9, integrated=True, sm_count=48)
 DISPLAY = Device(kind="gpu", name="NVIDIA RTX 0000 Display", index=0)
@@ -65,23 +67,23 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Installation:
     return Installation(monkeypatch)
 
 
-def chosen(*, names: list[str] | None = None, address: str | None = None, threads: int | None = None) -> Selection:
-    """Select on a pretend machine, and let everything go again."""
-    selection = select(make_machine(), names=names, address=address, threads=threads)
-    selection.close()
-    return selection
+def chosen(**asked: Any) -> Target:
+    """Open a target on a pretend machine, and close it again."""
+    target = open_target(make_machine(), **asked)
+    target.close()
+    return target
 
 
-def used(selection: Selection) -> list[str]:
+def used(target: Target) -> list[str]:
     """The names of the backends."""
-    return [backend.name for backend in selection.backends]
+    return [backend.name for backend in target.backends]
 
 
 def test_numpy_alone_without_a_gpu(here: Installation) -> None:
     """A machine with nothing but NumPy measures its CPU, and is not nagged about libraries that it has not."""
-    selection = chosen()
-    assert (selection.address, used(selection), selection.notes) == ("cpu", ["numpy"], [])
-    assert selection.device.name == "Fake CPU @ 3 GHz"
+    target = chosen()
+    assert (target.address, used(target), target.notes) == ("cpu", ["numpy"], [])
+    assert target.device.name == "Fake CPU @ 3 GHz"
 
 
 def test_torch_is_used_if_it_is_there(here: Installation) -> None:
@@ -98,9 +100,9 @@ def test_the_gpu_with_the_highest_published_peak(here: Installation, first: bool
     both = sorted([(pro, replace(PRO, index=int(pro[-1]))), (display, replace(DISPLAY, index=int(display[-1])))])
     here.add("cupy", both)
     here.add("torch", both)
-    selection = chosen()
-    assert (selection.address, selection.device.name, used(selection)) == (pro, PRO.name, ["cupy", "torch"])
-    assert selection.notes == [
+    target = chosen()
+    assert (target.address, target.device.name, used(target)) == (pro, PRO.name, ["cupy", "torch"])
+    assert target.notes == [
         f"Measuring {pro} NVIDIA RTX PRO 5000 Blackwell; --device chooses another: {display} NVIDIA RTX 0000 Display."
     ]
 
@@ -136,9 +138,9 @@ def test_devices_that_one_library_alone_sees(here: Installation) -> None:
     """A CPU build of torch beside CuPy leaves CuPy measuring, with a note."""
     here.add("cupy", [("cuda:0", SPARK)])
     here.add("torch", [], "torch sees no accelerator")
-    selection = chosen()
-    assert used(selection) == ["cupy"]
-    assert selection.notes == ["Without torch: torch sees no accelerator."]
+    target = chosen()
+    assert used(target) == ["cupy"]
+    assert target.notes == ["Without torch: torch sees no accelerator."]
     with pytest.raises(BackendUnavailable, match="torch can't use cuda:0: torch sees no accelerator"):
         chosen(names=["torch", "cupy"])
 
@@ -172,8 +174,8 @@ def test_numpy_alone_asks_no_library(here: Installation) -> None:
     """A run with --backend numpy imports neither torch nor CuPy, even on a GPU machine."""
     here.add("cupy", [("cuda:0", SPARK)])
     here.add("torch", [("cuda:0", SPARK)])
-    selection = chosen(names=["numpy"])
-    assert (selection.address, here.asked) == ("cpu", [])
+    target = chosen(names=["numpy"])
+    assert (target.address, here.asked) == ("cpu", [])
 
 
 def test_numpy_on_a_gpu_is_refused(here: Installation) -> None:
@@ -204,11 +206,11 @@ def test_torch_that_is_broken(here: Installation) -> None:
     here.libraries["torch"] = OSError("libcudart.so.13: cannot open shared object file\nmore")
     with pytest.raises(BackendUnavailable, match=r"can't be imported \(OSError: libcudart.so.13: cannot open"):
         chosen(names=["torch"])
-    selection = chosen()
-    assert used(selection) == ["numpy"]
-    assert len(selection.notes) == 1
-    assert "can't be imported (OSError: libcudart.so.13" in selection.notes[0]
-    assert "Going on without it." in selection.notes[0] and "more" not in selection.notes[0]
+    target = chosen()
+    assert used(target) == ["numpy"]
+    assert len(target.notes) == 1
+    assert "can't be imported (OSError: libcudart.so.13" in target.notes[0]
+    assert "Going on without it." in target.notes[0] and "more" not in target.notes[0]
 
 
 def test_cupy_without_a_gpu(here: Installation) -> None:
@@ -222,12 +224,12 @@ def test_cupy_without_a_gpu(here: Installation) -> None:
 
 
 def test_threads_are_the_processors_asked_for(here: Installation) -> None:
-    """--threads takes the first so many usable processors; the team ends with the selection."""
+    """--threads takes the first so many usable processors; the team ends with the target."""
     before = threading.active_count()
     usable = len(usable_cpus())
-    selection = select(make_machine(), names=["numpy"], address=None, threads=usable)
-    assert selection.backends[0].threads == usable
-    selection.close()
+    target = open_target(make_machine(), names=["numpy"], threads=usable)
+    assert target.backends[0].threads == usable
+    target.close()
     assert threading.active_count() == before
     assert chosen(threads=1).backends[0].threads == 1
 
@@ -245,18 +247,52 @@ def test_a_refused_backend_leaves_no_threads(here: Installation) -> None:
     """An error while backends are opened ends the threads that were started for them."""
     before = threading.active_count()
     with pytest.raises(BackendUnavailable):
-        select(make_machine(), names=["cupy"], address="cpu")
+        open_target(make_machine(), names=["cupy"], address="cpu")
     assert threading.active_count() == before
 
 
 def test_closing_closes_every_backend() -> None:
-    """A selection lets go of all of its backends and of its threads."""
-    made = [FakeBackend(), FakeBackend()]
-    team = Team([0, 0])
-    Selection("cpu", made[0].device, made, [], team).close()  # type: ignore[arg-type]
-    assert all(backend.closed for backend in made)
+    """A target closes all of its backends and ends its threads."""
+    backends_made = [FakeBackend(), FakeBackend()]
+    target = make_target(backends_made, address="cpu")
+    target.team = Team([0, 0])
+    target.close()
+    assert all(backend.closed for backend in backends_made)
     with pytest.raises(RuntimeError):
-        team.run([int, int])
+        target.team.run([int, int])
+
+
+def test_a_cpus_peak_comes_from_its_firmware(here: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU the memory modules are asked, on a GPU they are not; a peak by the user goes before both."""
+    known = DimmReading(
+        peak_gbs=76.8, arithmetic="2 x 4800 x 8", memory_type="DDR5", modules=(), explanation="Two modules."
+    )
+    asked = []
+    monkeypatch.setattr(dimms, "read_dimms", lambda: asked.append(1) or known)
+    assert (chosen().peak.gbs, len(asked)) == (76.8, 1)
+    assert chosen(peak="100").peak.gbs == 100.0
+    here.add("cupy", [("cuda:0", replace(SPARK, name="NVIDIA Unknown"))])
+    asked.clear()
+    assert (chosen().peak.gbs, asked) == (None, [])
+    assert chosen(peak="2x5600").peak.gbs == pytest.approx(89.6)
+
+
+def test_whether_the_cpu_itself_is_measured(here: Installation) -> None:
+    """A target on the CPU has threads and the arrays that its backends share; one on a GPU has neither."""
+    on_cpu = chosen()
+    assert on_cpu.on_cpu and on_cpu.memory is not None
+    here.add("cupy", [("cuda:0", SPARK)])
+    on_gpu = chosen()
+    assert not on_gpu.on_cpu and on_gpu.memory is None
+
+
+def test_what_the_record_says_of_libraries() -> None:
+    """Version, driver, threads and what the backend adds, by name."""
+    one, two = FakeBackend(name="one"), FakeBackend(name="two", threads=2, driver=None)
+    assert make_target([one, two]).libraries() == {
+        "one": {"version": "1.2.3", "driver": "999.1", "threads": None, "build": "pretend"},
+        "two": {"version": "1.2.3", "driver": None, "threads": 2, "build": "pretend"},
+    }
 
 
 def test_what_is_installed_is_found_without_importing_it() -> None:

@@ -7,13 +7,20 @@ from dataclasses import replace
 import pytest
 
 from bandmark.results.row import Row
-from bandmark.show.table import HEADER, LEGEND, ROTATES, build_table, heading
+from bandmark.show.table import FEW_SAMPLES, ROTATES, ResultTable, build_table, heading
+from bandmark.suites import SUITES
 from fakes import make_result
+
+
+def table(rows: list[Row], suite: str = "bandwidth") -> ResultTable:
+    """The table of some rows of a suite."""
+    return build_table(SUITES[suite], rows)
 
 
 def cells(row: Row) -> dict[str, str]:
     """The cells of the only line, by heading."""
-    return dict(zip(HEADER, build_table([row]).rows[0].cells, strict=True))
+    built = table([row])
+    return dict(zip(built.header, built.rows[0].cells, strict=True))
 
 
 def test_a_plain_line() -> None:
@@ -39,8 +46,8 @@ def test_a_plain_line() -> None:
         "%Stn": "2.9",
         "notes": "",
     }
-    assert build_table([row]).footnotes == ()
-    assert build_table([row]).rows[0].plain
+    assert table([row]).footnotes == ()
+    assert table([row]).rows[0].is_ok
 
 
 @pytest.mark.parametrize(
@@ -62,9 +69,9 @@ def test_a_failed_row_shows_no_figures() -> None:
         bandwidth_best_gbs=None,
     )
     assert {cells(row)[name] for name in ("GB/s", "best", "spread", "%peak", "%Spark")} == {"-"}
-    built = build_table([row])
+    built = table([row])
     assert built.footnotes == ("failed_verification: the output is wrong",)
-    assert not built.rows[0].plain and built.rows[0].cells[-1] == "1"
+    assert not built.rows[0].is_ok and built.rows[0].cells[-1] == "1"
 
 
 def test_equal_notes_are_one_footnote() -> None:
@@ -74,7 +81,7 @@ def test_equal_notes_are_one_footnote() -> None:
         make_result(kernel="copy", regime="cache"),
         make_result(kernel="add", status="suspect", reason="drift", regime="cache"),
     ]
-    built = build_table(rows)
+    built = table(rows)
     assert [row.cells[-1] for row in built.rows] == ["1", "2", "1,2"]
     assert built.footnotes == ("suspect: drift", "the working set fits the last-level cache: no percentages")
 
@@ -89,33 +96,33 @@ def test_equal_notes_are_one_footnote() -> None:
 )
 def test_rows_outside_the_dram_regime_say_so(regime: str | None, words: str) -> None:
     """Where there are no percentages a footnote says why."""
-    assert words in build_table([make_result(regime=regime)]).footnotes[0]
+    assert words in table([make_result(regime=regime)]).footnotes[0]
 
 
 @pytest.mark.parametrize(("q3", "noisy"), [(1.079e-3, False), (1.081e-3, True)])
 def test_noise_is_told_with_the_threshold_and_what_to_do(q3: float, noisy: bool) -> None:
     """From a quartile distance of 10 % on the reader is told, in words, with a remedy."""
-    notes = build_table([make_result(time_q1_s=0.98e-3, time_q3_s=q3)]).footnotes
+    notes = table([make_result(time_q1_s=0.98e-3, time_q3_s=q3)]).footnotes
     assert bool(notes) is noisy
     if noisy:
         assert "10 % of the median" in notes[0] and "--time-limit" in notes[0]
 
 
-def test_a_remark_of_an_ok_row_is_a_footnote() -> None:
+def test_a_note_of_an_ok_row_is_a_footnote() -> None:
     """What an ok row must say is told without calling it a fault."""
-    built = build_table([make_result(reason="the size was halved once")])
-    assert built.footnotes == ("the size was halved once",) and built.rows[0].plain
+    built = table([make_result(reason="the size was halved once")])
+    assert built.footnotes == ("the size was halved once",) and built.rows[0].is_ok
 
 
 def test_verdicts_are_footnotes() -> None:
     """The comparison with published measurements stands below the table."""
-    assert "by published measurements" in build_table([make_result(verdict="normal for GDDR7")]).footnotes[0]
+    assert "by published measurements" in table([make_result(verdict="normal for GDDR7")]).footnotes[0]
 
 
 def test_variants_are_named_where_they_differ() -> None:
     """A backend whose rows ran in several forms says which ran; one form alone is not worth a mark."""
-    assert build_table([make_result(variant="plain"), make_result(kernel="copy", variant="plain")]).footnotes == ()
-    built = build_table([make_result(variant="plain"), make_result(variant="wide")])
+    assert table([make_result(variant="plain"), make_result(kernel="copy", variant="plain")]).footnotes == ()
+    built = table([make_result(variant="plain"), make_result(variant="wide")])
     assert built.footnotes == ("variant plain", "variant wide")
 
 
@@ -144,20 +151,13 @@ def test_an_unknown_peak_says_how_to_set_it() -> None:
     assert "1344 GB/s (published, `bandmark devices` names the sources)" in text
 
 
-def test_the_legend_says_what_the_figures_are() -> None:
-    """Units, the byte count, the named systems' figures and STREAM's condition stand under every table."""
-    for words in ("GB is 10^9 bytes", "273", "1344", "8000", "7100", "STREAM-style", "a variant of STREAM"):
-        assert words in LEGEND
-
-
-def test_packed_weights_show_weights_per_second() -> None:
-    """A table with packed weights names formats and has weights per second in the place of the best; else neither."""
-    packed = make_result(kernel="gemv", dtype="float32", weight_format="nvfp4", weights_per_s=4.61e9)
-    table = build_table([make_result(), packed])
-    plain, row = (dict(zip(table.header, line.cells, strict=True)) for line in table.rows)
-    assert (row["dtype"], row["Gw/s"], plain["dtype"], plain["Gw/s"]) == ("nvfp4", "4.61", "f64", "-")
-    assert "best" not in table.header and "best:" not in table.legend
-    assert build_table([make_result()]).header == HEADER
+@pytest.mark.parametrize(("samples", "few"), [(4, True), (5, True), (19, True), (20, False), (None, False)])
+def test_few_samples_are_a_footnote(samples: int | None, few: bool) -> None:
+    """An ok row of fewer than 20 samples says so; a suspect one says what is wrong in its reason."""
+    note = FEW_SAMPLES.format(20)
+    assert table([make_result(samples=samples)]).footnotes == ((note,) if few else ())
+    suspect = table([make_result(samples=samples, status="suspect", reason="drift")])
+    assert suspect.footnotes == ("suspect: drift",)
 
 
 def layer_rows() -> list[Row]:
@@ -170,22 +170,34 @@ def layer_rows() -> list[Row]:
     return [made[0], replace(made[1], status="suspect", reason=f"drift; {made[1].reason}")]
 
 
-def test_a_models_matrices_are_named() -> None:
-    """The first column has the matrix, the heading the model and the shapes; best makes room for weights per second."""
-    table = build_table(layer_rows())
-    assert table.header[0] == "matrix" and "best" not in table.header and "Gw/s" in table.header
-    assert "best" not in table.legend
-    assert [row.cells[0] for row in table.rows] == ["qkv", "expert+shared gate_up"]
+def test_a_models_matrices_are_named_in_the_heading() -> None:
+    """The heading has the model and the shapes of its matrices."""
     line = "gemv, matrices of tiny (rows x columns, how often in a step): qkv 6144 x 4096, 32; "
     assert any(text.startswith(line) for text in heading(layer_rows()).splitlines())
-    mixed = build_table([make_result(kernel="read"), *layer_rows()])
-    assert mixed.header[0] == "kernel" and [row.cells[0] for row in mixed.rows][:2] == ["read", "qkv"]
 
 
 def test_rotation_of_many_matrices_is_one_footnote() -> None:
-    """The number of sets differs from row to row and stands in the CSV; one footnote says so, apart from doubts."""
-    table = build_table(layer_rows())
-    assert table.footnotes == (ROTATES, "suspect: drift")
-    assert [row.cells[-1] for row in table.rows] == ["1", "1,2"]
+    """The number of sets differs from row to row and stands in the CSV; one footnote says so, apart from warnings."""
+    built = table(layer_rows(), "model-layers")
+    assert built.footnotes == (ROTATES, "suspect: drift")
+    assert [row.cells[-1] for row in built.rows] == ["1", "1,2"]
     plain = make_result(copies=5, reason="launches rotate over 5 sets of the arrays")
-    assert build_table([plain]).footnotes == ("launches rotate over 5 sets of the arrays",)
+    assert table([plain]).footnotes == ("launches rotate over 5 sets of the arrays",)
+
+
+def test_a_table_has_the_columns_of_its_suite() -> None:
+    """The suite says what the columns and the legend are; the notes come last, and texts are aligned to the left."""
+    built = table([make_result()])
+    assert built.header == (*(c.title for c in SUITES["bandwidth"].table_columns([make_result()])), "notes")
+    assert [title for title, left in zip(built.header, built.left, strict=True) if left] == [
+        "kernel",
+        "backend",
+        "dtype",
+        "notes",
+    ]
+    assert built.legend == SUITES["bandwidth"].legend([make_result()])
+
+
+def test_a_heading_without_sizes() -> None:
+    """Rows of a suite without working sets have a heading without a line about them."""
+    assert "working sets" not in heading([make_result(working_set_bytes=None)])
