@@ -10,8 +10,8 @@ import argparse
 import difflib
 import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from bandmark.errors import UsageError, unknown_name
@@ -35,7 +35,7 @@ def names(text: str) -> tuple[str, ...]:
 
 def _heads(text: str) -> tuple[int, int, int]:
     numbers = [int(part) if part.strip().isdecimal() else 0 for part in text.split(",")]
-    if len(numbers) != 3:
+    if len(numbers) != 3 or not all(numbers):
         raise UsageError(f"--heads {text}: give query heads, KV heads and elements of a head, as in 32,8,128.")
     return numbers[0], numbers[1], numbers[2]
 
@@ -160,35 +160,33 @@ def from_keywords(keywords: Mapping[str, Any]) -> RunOptions:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise TypeError(f"run() has no option {name!r}.{hint} The options are {', '.join(known)}.")
-    return RunOptions(**{name: _converted(name, known[name].metadata, value) for name, value in keywords.items()})
+    return RunOptions(**{name: _converted(known[name], value) for name, value in keywords.items()})
 
 
-def _converted(name: str, metadata: Mapping[str, Any], value: Any) -> Any:
+_ACCEPTED: Mapping[Any, tuple[tuple[type, ...], str]] = {
+    names: ((str, list, tuple), "names"),
+    _heads: ((str, list, tuple), "three whole numbers"),
+    parse_bytes: ((str, int, float), "a number of bytes, or a size such as '64MiB'"),
+    float: ((str, int, float), "a number"),
+    int: ((str, int), "a whole number"),
+    bool: ((bool,), "True or False"),
+    str: ((str,), "text"),
+}
+"""The Python types that an option takes, and in words, by what parses its flag."""
+
+
+def _converted(option: Field[Any], value: Any) -> Any:
     """Return the value of a keyword in the option's own type; raises TypeError."""
-    parse: Callable[[str], Any] = metadata.get("type", str)
-    if isinstance(value, str) and parse is not str:
-        try:
-            return parse(value)
-        except (ValueError, argparse.ArgumentTypeError) as error:
-            raise TypeError(f"{name}={value!r}: {error}") from None
-    if isinstance(value, list | tuple) and parse is names:
-        return tuple(value)
-    wanted = _accepted_types(metadata)
-    if value is not None and (not isinstance(value, wanted) or isinstance(value, bool) != (wanted == (bool,))):
-        raise TypeError(
-            f"{name}={value!r} is a {type(value).__name__}; it takes {' or '.join(t.__name__ for t in wanted)}"
-        )
-    return value
-
-
-def _accepted_types(metadata: Mapping[str, Any]) -> tuple[type, ...]:
-    if metadata.get("action") == "store_true":
-        return (bool,)
-    by_parser: dict[Any, tuple[type, ...]] = {
-        names: (tuple, list),
-        _heads: (tuple, list),
-        parse_bytes: (int, float),
-        float: (float, int),
-        int: (int,),
-    }
-    return by_parser.get(metadata.get("type"), (str,))
+    parse = bool if option.metadata.get("action") == "store_true" else option.metadata.get("type", str)
+    if value is option.default:
+        return value
+    types, accepted = _ACCEPTED[parse]
+    if not isinstance(value, types) or isinstance(value, bool) != (parse is bool):
+        raise TypeError(f"{option.name}={value!r} is a {type(value).__name__}; it takes {accepted}")
+    if parse is bool:
+        return value
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    try:
+        return parse(text)
+    except (ValueError, argparse.ArgumentTypeError) as error:
+        raise TypeError(f"{option.name}={value!r}: {error}; it takes {accepted}") from None
