@@ -5,17 +5,16 @@ from __future__ import annotations
 import importlib.util
 import threading
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any
 
 import pytest
 from pandas.testing import assert_frame_equal
 
 import bandmark
-from bandmark.api import Options, to_frame
+from bandmark.api import to_frame
 from bandmark.errors import FileError, UsageError
 from bandmark.results.files import RunFiles
 from bandmark.results.row import columns
-from bandmark.session.session import Request
 from bandmark.validation.validate import check_run
 from fakes import make_result
 
@@ -88,7 +87,7 @@ def test_run_measures_here() -> None:
 def test_run_leaves_files_that_can_be_published(tmp_path: Path) -> None:
     """With output the pair is written as the command writes it, and passes validation; what exists is kept."""
     file = tmp_path / "run.csv"
-    options: Options = {"backends": ("numpy",), "dtypes": ("float64",), "size_bytes": 65536, "time_limit_s": 0.3}
+    options: dict[str, Any] = {"backends": ("numpy",), "dtypes": ("float64",), "size_bytes": 65536, "time_limit_s": 0.3}
     frame = bandmark.run(file, kernels=("read", "copy"), **options)
     assert_frame_equal(bandmark.load(file), frame, rtol=1e-8)  # the file has nine significant figures
     assert [str(fault) for fault in check_run(file).faults] == []
@@ -99,9 +98,24 @@ def test_run_leaves_files_that_can_be_published(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.csv", "run.json"]
 
 
-def test_the_options_are_those_of_a_request() -> None:
-    """Each field of a request is an option of the same type."""
-    assert get_type_hints(Options) == get_type_hints(Request)
+def test_options_as_people_write_them() -> None:
+    """A single name need not be a tuple, and a size may have a unit."""
+    frame = bandmark.run(backends="numpy", kernels="triad", dtypes=["float32"], size_bytes="64KiB", time_limit_s=0.2)
+    assert frame["kernel"].tolist() == ["triad"] and frame["n_elements"].tolist() == [16384]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kernel": "triad"}, r"no option 'kernel'\. Did you mean 'kernels'\?"),
+        ({"quick": "yes"}, "quick='yes' is a str; it takes True or False"),
+        ({"threads": 2.5}, r"threads=2\.5 is a float; it takes a whole number"),
+    ],
+)
+def test_run_refuses_what_is_no_option(options: dict[str, Any], message: str) -> None:
+    """A wrong name or type is a TypeError that names the option, before anything is measured."""
+    with pytest.raises(TypeError, match=message):
+        bandmark.run(**options)
 
 
 def test_run_refuses_what_the_command_refuses() -> None:
