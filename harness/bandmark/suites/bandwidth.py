@@ -16,6 +16,7 @@ from bandmark.measure.sampling import StopRule
 from bandmark.results.row import Row
 from bandmark.suites.base import Case, Draft, Group, Metric, RunFacts, Suite, TableColumn, Values, runnable
 from bandmark.suites.sizing import (
+    MAX_SETS,
     Sizing,
     array_bytes,
     halved,
@@ -71,6 +72,8 @@ class KernelGroup:
     cases: tuple[Case, ...]
     min_time_s: float | None = None
     halved_what: str = "the size"
+    max_sets: int = MAX_SETS
+    """Buffer sets that launches may rotate through."""
 
     @property
     def label(self) -> str:
@@ -100,13 +103,14 @@ class KernelGroup:
         """Return the group with half the elements."""
         if self.shape.n_elements < 2:
             return None
-        return self._with_shape(halved(self.kernel, self.shape))
+        # As many sets as before: more would take the room that half the elements leave.
+        return replace(self._with_shape(halved(self.kernel, self.shape)), max_sets=self.copies())
 
-    def _rotation(self, *, sets: int, **limits: int) -> int:
+    def _rotation(self, *, sets: int) -> int:
         backends = [case.backend for case in runnable(self)]
         set_bytes = self.kernel.working_set(self.shape, self.dtype)
         room = backends[0].budget().default_bytes // (sets + repacked_sets(self.kernel, backends))
-        return rotation_sets(set_bytes, backends[0].device.llc_bytes, room, **limits)
+        return rotation_sets(set_bytes, backends[0].device.llc_bytes, room, self.max_sets)
 
     def _with_shape(self, shape: Shape) -> KernelGroup:
         sizes = size_columns(self.kernel, self.dtype, shape)

@@ -54,7 +54,7 @@ class MatrixGroup(KernelGroup):
             return 1
         # Libraries on a CPU share their sets; on a device each case has its own.
         sets = 1 if cases[0].backend.threads is not None else len(cases)
-        return min(self.max_sets, self._rotation(sets=sets, max_sets=MAX_LAYER_SETS))
+        return self._rotation(sets=sets)
 
     def halved(self) -> Group | None:
         """Return the group with half the buffer sets."""

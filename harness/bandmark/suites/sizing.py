@@ -135,7 +135,7 @@ def repacked_sets(kernel: Kernel, backends: Sequence[Backend]) -> int:
     return sum(backend.name == "torch" and kernel.torch.lays_out for backend in backends)
 
 
-def rotation_sets(set_bytes: int, llc_bytes: int | None, room_bytes: int, max_sets: int = MAX_SETS) -> int:
+def rotation_sets(set_bytes: int, llc_bytes: int | None, room_bytes: int, max_sets: int) -> int:
     """Return how many buffer sets to rotate through so that every launch misses the last-level cache.
 
     Args:

@@ -198,6 +198,17 @@ def test_half_a_group_is_half_of_each_case() -> None:
     assert half.halved().halved() is None
 
 
+def test_half_a_group_rotates_over_no_more_sets() -> None:
+    """Smaller sets would rotate over more of them, and take the room that halving has just made."""
+    device = replace(FAKE_GPU, llc_bytes=10**6)
+    group: Any = make_group("copy", [FakeBackend(device=device)], shape=Shape(2**14))
+    sets = group.copies()
+    assert sets == -(-5 * 10**6 // 2**18) + 1 > 1
+    assert make_group("copy", [FakeBackend(device=device)], shape=Shape(2**13)).copies() > sets
+    while (group := group.halved()) is not None:
+        assert group.copies() == sets
+
+
 @pytest.mark.parametrize("kernel", [*KERNELS.values(), *PACKED.values(), *CACHES.values()], ids=lambda k: k.label)
 def test_a_stored_row_gives_its_case_again(kernel: Any) -> None:
     """For every kernel, format and dtype the columns of a case follow from the identity of its row."""

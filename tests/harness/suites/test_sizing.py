@@ -239,13 +239,13 @@ def test_sets_that_a_library_lays_out_anew() -> None:
 )
 def test_how_many(set_bytes: int, llc_bytes: int | None, room_bytes: int, sets: int) -> None:
     """Five caches and a set, at most 64 sets and what has room; one set where the cache is small or unknown."""
-    assert rotation_sets(set_bytes, llc_bytes, room_bytes) == sets
+    assert rotation_sets(set_bytes, llc_bytes, room_bytes, MAX_SETS) == sets
 
 
 @given(set_bytes=st.integers(1, 2**36), llc=st.integers(0, 2**28), room=st.integers(0, 2**36))
 def test_enough_and_not_too_much(set_bytes: int, llc: int, room: int) -> None:
     """Where neither room nor number bounds it, what lies between two uses of a set fills five caches."""
-    sets = rotation_sets(set_bytes, llc, room)
+    sets = rotation_sets(set_bytes, llc, room, MAX_SETS)
     assert sets == 1 or sets * set_bytes <= room
     bounded = sets == MAX_SETS or (sets + 1) * set_bytes > room
     assert set_bytes >= DRAM_FROM * llc or bounded or (sets - 1) * set_bytes >= ROTATED_CACHES * llc
