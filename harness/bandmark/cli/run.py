@@ -7,14 +7,16 @@ import math
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bandmark.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, UsageError
 from bandmark.options import RESULTS, add_arguments, from_arguments
 from bandmark.results.case import CaseId
 from bandmark.results.files import RunFiles, to_csv
 from bandmark.results.row import Row
-from bandmark.session.session import Session, run_session
-from bandmark.show.console import LiveProgress, nowhere, show_results, talk, warn
+
+if TYPE_CHECKING:
+    from bandmark.session.session import Session
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +31,9 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run what the options ask for and return the exit code."""
+    from bandmark.session.session import run_session
+    from bandmark.show.console import LiveProgress, talk
+
     if arguments.fail_below is not None and not math.isfinite(arguments.fail_below):
         raise UsageError(f"--fail-below {arguments.fail_below:g} is no percentage.")
     to_stdout = arguments.output == "-"
@@ -56,18 +61,24 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _save_elsewhere(session: Session) -> None:
     """Write files that could not be written where they should be into the folder for temporary files."""
+    from bandmark.show.console import talk
+
     files = RunFiles(Path(tempfile.mkdtemp(prefix="bandmark-")) / f"{session.run_id}.csv")
     files.save(session.rows(), session.record().to_json())
     talk(f"the results are in {files.csv} and {files.json} instead; copy them from there")
 
 
 def _show_notes(session: Session) -> None:
+    from bandmark.show.console import warn
+
     for note in session.notes:
         warn(note)
 
 
 def _show(rows: list[Row], to_stdout: bool) -> None:
     """Print the rows as CSV, or as a table, which may lose its reader: the run is good, and its files are written."""
+    from bandmark.show.console import nowhere, show_results
+
     if to_stdout:
         sys.stdout.write(to_csv(rows))
     elif rows:
@@ -79,6 +90,8 @@ def _show(rows: list[Row], to_stdout: bool) -> None:
 
 def exit_code(rows: list[Row], fail_below: float | None) -> int:
     """Return 1 if a row failed verification, ended in error or is below the wanted percentage of peak."""
+    from bandmark.show.console import talk
+
     if any(row.status in ("failed_verification", "error") for row in rows):
         return EXIT_FAILED
     if fail_below is None:
