@@ -341,7 +341,7 @@ def make_session(groups: Sequence[Group], backends: Sequence[FakeBackend], **cha
         "run_id": "20261123T101500Z-3f2a",
         "started": datetime(2026, 11, 23, 10, 15, tzinfo=UTC),
         "system": "fake-1",
-        "target": make_target(backends),
+        "target": changes.get("target") or make_target(backends),
         "groups": [*groups],
         "time_limit_s": 30.0,
         "notes": ["a note"],

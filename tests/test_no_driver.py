@@ -149,12 +149,12 @@ def test_another_library_goes_on_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     }
     monkeypatch.setattr(backends.importlib, "import_module", lambda name: pretended.get(name, lambda: real(name))())
-    target = open_target(make_machine(), names=None, address=None)
+    target = open_target(make_machine())
     assert [backend.name for backend in target.backends] == ["torch"]
     assert len(target.notes) == 2 and "nvidia-ml-py" in target.notes[1]
     assert "Failed to find CUDA headers" in target.notes[0] and target.notes[0].endswith("Going on without it.")
     with pytest.raises(BackendUnavailable, match="Failed to find CUDA headers"):
-        open_target(make_machine(), names=["cupy", "torch"], address=None)
+        open_target(make_machine(), names=["cupy", "torch"])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 import bandmark
 from bandmark.cli.main import build_parser, main
 from bandmark.reports.markdown import table as markdown
-from bandmark.show.table import HEADER
+from bandmark.suites import SUITES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -28,23 +28,26 @@ COMMANDS += re.findall(r"^    (bandmark .*)$", README, re.MULTILINE)
 INLINE = re.findall(r"`(bandmark [^`]+)`", README)
 
 
-def subparsers() -> dict[str, argparse.ArgumentParser]:
-    """The parser of each command."""
-    (action,) = [a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction)]
-    return dict(action.choices)
+def subparser(command: str) -> argparse.ArgumentParser:
+    """The parser of a command."""
+    parser = build_parser([command])
+    (action,) = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    found: argparse.ArgumentParser = action.choices[command]
+    return found
 
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_commands_can_be_typed_as_shown(line: str) -> None:
     """Each command in a block has a known name and options, and arguments that the command takes."""
-    build_parser().parse_args(shlex.split(line, comments=True)[1:])
+    words = shlex.split(line, comments=True)[1:]
+    build_parser(words).parse_args(words)
 
 
 @pytest.mark.parametrize("words", INLINE)
 def test_commands_in_the_text_exist(words: str) -> None:
     """Each command in a sentence has a known name, and each option that stands beside it is one of its."""
     name, *options = shlex.split(words)[1:]
-    known = build_parser() if name.startswith("-") else subparsers()[name]
+    known = build_parser([]) if name.startswith("-") else subparser(name)
     assert {option for option in options if option.startswith("-")} <= set(known._option_string_actions)
 
 
@@ -81,4 +84,5 @@ def test_links_lead_to_files() -> None:
     """Each link within the repository leads to a file, and tables have the columns that the program writes."""
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
     assert links and all((ROOT / link).exists() for link in links)
-    assert markdown(HEADER, []).splitlines()[0] in README
+    header = [*(column.title for column in SUITES["bandwidth"].table_columns([])), "notes"]
+    assert markdown(header, []).splitlines()[0] in README

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bandmark.suites.plan import shape_for
+from bandmark.suites.sizing import shape_for
 from bandmark_kernels import DTYPES, KERNELS, Shape
 from bandmark_kernels.core.inputs import make_inputs
 from kernel_cases import numpy_cases

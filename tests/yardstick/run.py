@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 
 from bandmark.backends.host import HostMemory
-from bandmark.backends.select import Selection, select
+from bandmark.backends.select import Target, open_target
 from bandmark.device.cpu import cpu_count, others_share, read_cpu_use
 from bandmark.device.machine import read_machine
 from bandmark.device.threads import usable_cpus
 from bandmark.errors import BandmarkError
-from bandmark.suites.plan import shape_for
+from bandmark.suites.sizing import shape_for
 from bandmark.units import format_bytes, parse_bytes
 from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, DType, Kernel
 from bandmark_kernels.core.checks import max_error
@@ -165,12 +165,13 @@ def race(runs: dict[str, Run], rounds: int, cpus: int) -> tuple[dict[str, list[f
 
 
 def measure(
-    kernel: Kernel, dtype: DType, size: int, rounds: int, yardstick: Yardstick, selection: Selection
+    kernel: Kernel, dtype: DType, size: int, rounds: int, yardstick: Yardstick, target: Target
 ) -> tuple[list[Line], int]:
     """Measure one kernel and dtype: a row per backend, and for copy one more, against a loop that is no memcpy."""
     inputs = make_inputs(kernel, dtype, shape_for(kernel, dtype, size), seed=1)
-    backends = [b for b in selection.backends if b.why_not(kernel, dtype) is None]
-    memory: HostMemory = selection.backends[0].memory  # type: ignore[attr-defined]
+    backends = [b for b in target.backends if b.why_not(kernel, dtype) is None]
+    memory = target.memory
+    assert memory is not None
     arrays = memory.operands(inputs)
     workloads = {b.name: b.prepare(inputs) for b in backends}
     forms = ["copy", "copy_loop"] if kernel.name == "copy" else [kernel.name]
@@ -183,9 +184,9 @@ def measure(
         base = times[f"C {form}"]
         for name, workload in workloads.items():
             ratio = statistics.median(c / t for c, t in zip(base, times[name], strict=True))
-            target = TARGETS[name].get(form)
+            wanted = TARGETS[name].get(form)
             c_gbs, gbs = (moved / statistics.median(seconds) / 1e9 for seconds in (base, times[name]))
-            rows.append(Line(form, dtype.name, name, workload.variant or "", c_gbs, gbs, ratio, target))
+            rows.append(Line(form, dtype.name, name, workload.variant or "", c_gbs, gbs, ratio, wanted))
     errors = {name: w.verify() for name, w in workloads.items()}
     errors |= {f"C {form}": yardstick.verify(form, inputs, memory) for form in forms}
     for workload in workloads.values():
@@ -221,21 +222,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(argv)
     machine = read_machine()
     size = options.size or 4 * (machine.as_device().llc_bytes or 64 << 20)
-    selection = select(machine, names=None, address="cpu")
+    target = open_target(machine, address="cpu")
     cpus = usable_cpus()
     print(f"{machine.cpu_model_name}, {len(cpus)} threads, {format_bytes(size)} per array, {options.rounds} rounds,")
-    print(f"{options.cc} {' '.join(FLAGS[:3])}; " + ", ".join(f"{b.name} {b.version}" for b in selection.backends))
+    print(f"{options.cc} {' '.join(FLAGS[:3])}; " + ", ".join(f"{b.name} {b.version}" for b in target.backends))
     print("\n" + HEAD, flush=True)
     below = disturbed = 0
     with tempfile.TemporaryDirectory() as folder:
         yardstick = Yardstick(options.cc, Path(folder), cpus)
         for dtype in options.dtype:
             for name in options.kernel:
-                rows, repeated = measure(KERNELS[name], DTYPES[dtype], size, options.rounds, yardstick, selection)
+                rows, repeated = measure(KERNELS[name], DTYPES[dtype], size, options.rounds, yardstick, target)
                 disturbed += repeated
                 below += sum(row.is_below for row in rows)
                 print("\n".join(map(line, rows)), flush=True)
-    selection.close()
+    target.close()
     print(f"\n{below} below target; {disturbed} rounds repeated because other programs were running")
     return 1 if below and options.strict else 0
 

@@ -19,12 +19,12 @@ from bandmark.device.device import Device
 from bandmark.device.sensors import POWER_CAP, ClockReading, SensorReading
 from bandmark.device.threads import Team
 from bandmark.measure.sampling import StopRule, take
-from bandmark.session.runner import Procedure, run_groups
+from bandmark.session.runner import Schedule, measure_groups
 from bandmark_kernels import DTYPES, KERNELS, PACKED, Body, Kernel, Shape
 from bandmark_kernels.core.inputs import Inputs, make_inputs
 from bandmark_kernels.gemv.quantized import TORCH as TORCH_FORMATS
 from cupy_sensors import Sensors
-from fakes import FAKE_GPU, GIB, make_context, make_group, make_machine, make_peak
+from fakes import FAKE_GPU, GIB, make_group, make_machine, make_peak, make_session, make_target
 from kernel_cases import shape_of
 
 TORCH = [name for name, kernel in KERNELS.items() if kernel.torch.dtypes]
@@ -399,10 +399,11 @@ def test_rows_of_torch_alone_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     backend.address = torch.device("cpu")  # where the pretend device's tensors are
     group = make_group("copy", [backend], dtype="float32")  # type: ignore[list-item]
     rule = StopRule(min_samples=6, min_time_s=0, warmup_s=0, max_warmup_s=0)
-    measured = run_groups(
-        [group], make_context(make_peak(1.0)), Procedure(rule=rule), progress=lambda *_: None, save=lambda _: None
-    )
-    (row,), (entry,) = measured.rows, measured.samples
+    target = make_target([backend], peak=make_peak(1.0))  # type: ignore[list-item]
+    session = make_session([group], [], target=target)
+    for outcomes in measure_groups([group], session.options, rule, Schedule(limit_s=30.0, groups_left=1)):
+        session.outcomes += outcomes
+    (row,), (entry,) = session.rows(), session.record().samples
     assert (row.driver, row.temperature_c, row.power_w, row.clock_mhz) == ("580.65.06", 64, 250, 2400)
     assert (row.status, row.reason) == ("ok", POWER_CAP)
     assert (row.verified, row.samples, row.bandwidth_gbs is None) == (True, 6, False)

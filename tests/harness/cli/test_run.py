@@ -1,90 +1,113 @@
-"""The run command's own decisions: what is kept of an interrupted run, and its exit code."""
+"""The run command's own decisions: what it prints, what is kept of an interrupted run, and its exit code."""
 
 from __future__ import annotations
 
-import errno
-import os
+import csv
+import io
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bandmark.backends.select import Target
 from bandmark.cli import run
-from bandmark.cli.main import build_parser
+from bandmark.cli.main import build_parser, main
 from bandmark.errors import FileError, UsageError
+from bandmark.options import RunOptions
 from bandmark.results import files as store
-from bandmark.results.files import RunFiles, read_rows
-from bandmark.session.runner import Measured
-from bandmark.session.session import Request
-from fakes import make_group, make_result
+from bandmark.results.files import read_rows
+from bandmark.session import session as session_module
+from bandmark.session.runner import Schedule
+from fakes import FakeBackend, VirtualClock, make_machine, make_peak, make_result, make_target
+
+COPY_TRIAD = ("run", "--kernel", "triad,copy", "--dtype", "float32", "--size", "12000")
 
 
-class Session:
-    """A pretend session: it saves these rows one by one, and then raises what a test wants."""
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeBackend:
+    """A pretend GPU that runs find, and an empty folder to work in."""
+    fake = FakeBackend(clock=VirtualClock())
 
-    def __init__(self, kernels: list[str], then: BaseException | None = None) -> None:
-        self.kernels, self.then = kernels, then
+    def open_target(machine: Any, **asked: Any) -> Target:
+        return make_target([fake], machine=machine, peak=make_peak(0.02), notes=["a note of the choice"])
 
-    def measure(self, *, progress: Any, save: Any) -> None:
-        """Measure nothing, quickly."""
-        rows = []
-        for done, kernel in enumerate(self.kernels):
-            progress(done, len(self.kernels), make_group(kernel, []))
-            rows.append(make_result(kernel=kernel))
-            save(Measured(rows=list(rows)))
-        if self.then:
-            raise self.then
-
-    def record(self, measured: Measured) -> dict[str, Any]:
-        """Return how many rows there are."""
-        return {"rows": len(measured.rows)}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(session_module, "read_machine", make_machine)
+    monkeypatch.setattr(session_module, "open_target", open_target)
+    monkeypatch.setattr(session_module, "Schedule", partial(Schedule, clock=fake.clock))
+    return fake
 
 
 def options(*arguments: str) -> Any:
     """The parsed options of a run."""
-    return build_parser().parse_args(["run", *arguments])
+    return build_parser(["run"]).parse_args(["run", *arguments])
 
 
-def test_rows_are_sorted_when_the_run_ends(tmp_path: Path) -> None:
-    """Files have the rows in the order of the kernel table, whatever the order of measuring."""
-    files = RunFiles(tmp_path / "run.csv")
-    rows, interrupted = run.measure(Session(["triad", "copy"]), files)  # type: ignore[arg-type]
-    assert not interrupted
-    assert [row.kernel for row in rows] == ["copy", "triad"]
-    assert read_rows(files.csv) == rows
+def test_a_run(backend: FakeBackend, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table is on stdout; notes and the names of the files are on stderr; rows are in the kernel table's order."""
+    assert main([*COPY_TRIAD, "--output", "run.csv"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "note: a note of the choice\nwrote run.csv and run.json\n"
+    assert captured.out.index("\ncopy ") < captured.out.index("\ntriad ")
+    assert [row.kernel for row in read_rows(Path("run.csv"))] == ["copy", "triad"]
 
 
-def test_an_interrupt_keeps_what_was_saved(tmp_path: Path) -> None:
-    """Ctrl-C ends the run, and the finished groups are rows of a valid file."""
-    files = RunFiles(tmp_path / "run.csv")
-    _, interrupted = run.measure(Session(["triad", "copy"], KeyboardInterrupt()), files)  # type: ignore[arg-type]
-    assert interrupted
-    assert [row.kernel for row in read_rows(files.csv)] == ["copy", "triad"]
-    assert files.json.read_text() == '{\n "rows": 2\n}\n'
+def test_an_interrupt_keeps_what_was_saved(backend: FakeBackend, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C ends the run with 130; the finished groups are shown, and are rows of a valid file."""
+    backend.raises = {("triad", "timed"): KeyboardInterrupt()}
+    assert main([*COPY_TRIAD, "--output", "run.csv"]) == 130
+    captured = capsys.readouterr()
+    assert "\ncopy " in captured.out and "wrote run.csv" in captured.err
+    assert "interrupted after 1 rows; they are kept" in captured.err
+    assert [row.kernel for row in read_rows(Path("run.csv"))] == ["copy"]
 
 
-def test_an_interrupt_without_files_keeps_the_rows() -> None:
-    """With --output - the rows so far are there to be printed."""
-    rows, interrupted = run.measure(Session(["triad"], KeyboardInterrupt()), None)  # type: ignore[arg-type]
-    assert interrupted and [row.kernel for row in rows] == ["triad"]
+def test_an_interrupt_before_the_first_row(backend: FakeBackend, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is shown or written where nothing was measured."""
+    backend.raises = {("copy", "prepare"): KeyboardInterrupt()}
+    assert main([*COPY_TRIAD, "--output", "run.csv"]) == 130
+    captured = capsys.readouterr()
+    assert captured.out == "" and "interrupted before the first row" in captured.err and "wrote" not in captured.err
+    assert list(Path().iterdir()) == []
 
 
-def test_a_disk_that_fills_up_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When a save fails the run ends with the reason, and the rows saved before stay."""
-    files = RunFiles(tmp_path / "run.csv")
-    saves = 0
+def test_an_interrupt_without_files_keeps_the_rows(backend: FakeBackend, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --output - the rows so far are printed as CSV, and nothing is written."""
+    backend.raises = {("triad", "timed"): KeyboardInterrupt()}
+    assert main([*COPY_TRIAD, "--output", "-"]) == 130
+    assert [row["kernel"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))] == ["copy"]
+    assert list(Path().iterdir()) == []
 
-    def full(descriptor: int) -> None:
-        nonlocal saves
-        saves += 1
-        if saves > 2:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(store.os, "fsync", full)
-    with pytest.raises(FileError, match=r"No space left on device\. Free some space"):
-        run.measure(Session(["triad", "copy"]), files)  # type: ignore[arg-type]
-    files.discard_if_empty()
-    assert [row.kernel for row in read_rows(files.csv)] == ["triad"]
+def test_rows_that_could_not_be_saved_are_saved_elsewhere(
+    backend: FakeBackend, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A folder that fills up ends with code 2 after the table, and the whole run lies where the message says."""
+    real = store._write_temporary
+
+    def full(file: Path, content: Any) -> Path:
+        if file == Path("run.csv") and "copy" in str(content):
+            raise FileError(f"can't write {file}: No space left on device.")
+        return real(file, content)
+
+    monkeypatch.setattr(store, "_write_temporary", full)
+    monkeypatch.setattr(run.tempfile, "mkdtemp", lambda prefix: str(tmp_path))
+    assert main([*COPY_TRIAD, "--output", "run.csv"]) == 2
+    captured = capsys.readouterr()
+    assert "\ntriad " in captured.out and "bandmark: can't write run.csv: No space left on device." in captured.err
+    assert "the results are in" in captured.err and not Path("run.csv").exists()
+    (saved,) = tmp_path.glob("*.csv")
+    assert [row.kernel for row in read_rows(saved)] == ["copy", "triad"] and saved.with_suffix(".json").exists()
+
+
+def test_an_unknown_suite(backend: FakeBackend, capsys: pytest.CaptureFixture[str]) -> None:
+    """--suite takes the suites, or all; anything else is bad usage with the nearest name."""
+    assert main(["run", "--suite", "bandwith"]) == 2
+    message = "unknown suite 'bandwith'. Did you mean 'bandwidth'? Choose from bandwidth, model-layers, all."
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert main([*COPY_TRIAD, "--suite", "all", "--output", "-"]) == 0
+    assert main(["run", "--suite", "model-layers"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -106,7 +129,7 @@ def test_fail_below(threshold: float, code: int, capsys: pytest.CaptureFixture[s
     ]
     assert run.exit_code(rows, threshold) == code
     said = capsys.readouterr().err
-    assert ("copy numpy float64: 60.0 % of peak is below 60.1 %" in said) == bool(code)
+    assert ("numpy copy float64: 60.0 % of peak is below 60.1 %" in said) == bool(code)
     assert "triad" not in said
 
 
@@ -121,34 +144,15 @@ def test_a_failed_row_fails_whatever_the_threshold() -> None:
     assert run.exit_code([make_result(status="error", reason="x")], 50.0) == 1
 
 
-def test_options_become_a_request() -> None:
-    """Every option reaches its field; what is not given is the default."""
-    assert run.to_request(options()) == Request()
-    request = run.to_request(
-        options(
-            *("--kernel", "copy, triad", "--backend", "numpy", "--dtype", "float32", "--size", "64MiB"),
-            *("--device", "cuda:1", "--quick", "--seed", "7", "--data", "zeros", "--threads", "2", "--peak", "2x5600"),
-            *("--time-limit", "5", "--system", "box"),
-        )
-    )
-    assert request == Request(
-        kernels=("copy", "triad"),
-        backends=("numpy",),
-        dtypes=("float32",),
-        size_bytes=64 * 2**20,
-        device="cuda:1",
-        quick=True,
-        seed=7,
-        data="zeros",
-        threads=2,
-        peak="2x5600",
-        time_limit_s=5.0,
-        system="box",
-    )
+def test_flags_become_options() -> None:
+    """The parser of the command has every option of a run, and the results' own."""
+    given = options("--kernel", "copy, triad", "--size", "64MiB", "--quick", "--output", "x.csv", "--force")
+    assert run.from_arguments(given) == RunOptions(kernels=("copy", "triad"), size_bytes=64 * 2**20, quick=True)
+    assert (given.output, given.force, given.fail_below) == ("x.csv", True, None)
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 def test_a_threshold_that_is_no_number(value: str) -> None:
     """--fail-below nan would pass whatever was measured."""
     with pytest.raises(UsageError, match=f"--fail-below {value} is no percentage"):
-        run.to_request(options(f"--fail-below={value}"))
+        run.execute(options(f"--fail-below={value}"))

@@ -277,7 +277,7 @@ def test_the_run_record(here: Here) -> None:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", record[name])
     assert record["machine"]["cpu_model_name"] == "Fake CPU @ 3 GHz"
     assert record["device"]["name"] == "Fake GPU, 1 kB"
-    assert record["backends"] == {"fake": {"version": "1.2.3", "driver": "999.1", "threads": None, "build": "pretend"}}
+    assert record["backends"] == {"fake": {"version": "1.2.3", "driver": "999.1", "threads": None, "git": "pretend"}}
     assert record["peak"]["gbs"] == 0.03
     assert record["notes"] == session.notes
     assert [len(s["seconds_per_launch"]) for s in record["samples"]] == [row.samples for row in session.rows()]
