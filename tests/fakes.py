@@ -192,6 +192,8 @@ class FakeBackend:
     """Variants of every kernel; the first is the default."""
     room_bytes: int = GIB
     """A larger working set raises MemoryError."""
+    noise: float = 0.0
+    """Relative standard deviation of launches whose time follows from gbs."""
     verify_s: float = 0.0
     readings: SensorReading = field(default_factory=SensorReading)
     room: MemoryBudget = PLENTY
@@ -259,7 +261,9 @@ class FakeWorkload:
         self.variant = variant
         self.copies = copies
         moved = kernel.bytes_read(inputs.shape, inputs.dtype) + kernel.bytes_written(inputs.shape, inputs.dtype)
-        law = backend.laws.get(kernel.name, steady(moved / backend.gbs / 1e9))
+        seconds = moved / backend.gbs / 1e9
+        law = backend.laws.get(kernel.name, noisy(seconds, backend.noise) if backend.noise else steady(seconds))
+        self.verify_s = backend.verify_s
         self._launcher = FakeDevice(clock=backend.clock).launcher(law, backend.clock_mhz)
         backend.open_now += 1
         backend.most_open = max(backend.most_open, backend.open_now)
@@ -281,7 +285,7 @@ class FakeWorkload:
 
     def verify(self) -> float:
         """Return the error that the test wants."""
-        self.backend.clock.advance(self.backend.verify_s)
+        self.backend.clock.advance(self.verify_s)
         self.backend.fail(self.kernel, "verify")
         return self.backend.errors.get(self.kernel, 0.25)
 

@@ -9,19 +9,22 @@ from typing import Any
 
 import pytest
 
+from bandmark.device.device import Device
 from bandmark.device.machine import CpuUse
+from bandmark.device.memory import device_budget
 from bandmark.device.telemetry import Telemetry
 from bandmark.measure.sampling import StopRule
 from bandmark.options import RunOptions
 from bandmark.results.row import Row
 from bandmark.session import runner
 from bandmark.session.runner import GroupRun, Schedule, measure_groups
-from bandmark.session.session import Session
+from bandmark.session.session import Session, select_suites
 from bandmark.suites.base import Group
 from bandmark_kernels import PACKED, Shape
 from fakes import (
     FAKE_GPU,
     FakeBackend,
+    FakeWorkload,
     VirtualClock,
     group_of,
     make_group,
@@ -462,3 +465,63 @@ def test_cases_of_a_skipped_group_keep_their_own_reasons() -> None:
     able, unable = FakeBackend(name="able"), FakeBackend(name="unable", unsupported={"copy": "two passes"})
     outcomes = runner.skipped(make_group("copy", [able, unable]), "no time")
     assert [(o.status, o.reason) for o in outcomes] == [("skipped", "no time"), ("unsupported", "two passes")]
+
+
+VERIFY_S_PER_ELEMENT = {"float32": 0.25e-9, "float16": 1.85e-9}
+"""Comparing an output on the host, by its dtype; products that round are compared more slowly."""
+
+INEXACT_S_PER_ELEMENT = 7.2e-9
+
+FETCH_GBS = 4.0
+"""From the device to the host."""
+
+
+class LargeGpu(FakeBackend):
+    """A library on a GPU with large memory, whose outputs are fetched and compared on the host."""
+
+    def prepare(self, inputs: Any, variant: str | None = None, copies: int = 1) -> FakeWorkload:
+        """Compile and fill the arrays, which takes a while."""
+        self.clock.advance(0.5 + inputs.kernel.working_set(inputs.shape, inputs.dtype) / (self.gbs * 1e9))
+        written = inputs.kernel.bytes_written(inputs.shape, inputs.dtype)
+        name = inputs.dtype.name
+        inexact = inputs.kernel.name == "nstream" and name == "float32"
+        each = INEXACT_S_PER_ELEMENT if inexact else VERIFY_S_PER_ELEMENT[name]
+        workload = super().prepare(inputs, variant, copies)
+        workload.verify_s = written / inputs.dtype.itemsize * each + written / FETCH_GBS / 1e9
+        return workload
+
+
+@pytest.mark.parametrize(
+    ("name", "peak_gbs", "memory_gb", "llc_mib"),
+    [("H100", 3350.0, 80, 50), ("H200", 4800.0, 141, 50), ("B200", 8000.0, 180, 126)],
+)
+def test_a_default_run_on_a_large_gpu_measures_every_row(
+    name: str, peak_gbs: float, memory_gb: int, llc_mib: int
+) -> None:
+    """With the arrays that such a GPU needs, verification takes seconds; all 40 rows still get their samples."""
+    clock = VirtualClock()
+    device = Device(kind="gpu", name=name, memory_bytes=memory_gb * 10**9, llc_bytes=llc_mib * 2**20)
+    backends = [
+        LargeGpu(
+            name=library,
+            device=device,
+            clock=clock,
+            gbs=0.92 * peak_gbs,
+            memory_name=library,
+            verifies_first=True,
+            room=device_budget(int(0.95 * memory_gb * 10**9)),
+            room_bytes=memory_gb * 10**9,
+            noise=0.005,
+        )
+        for library in ("cupy", "torch")
+    ]
+    target = make_target(backends, peak=make_peak(peak_gbs))
+    (suite,) = select_suites(RunOptions())
+    groups = suite.plan(RunOptions(), target)
+    limit_s = suite.time_limit_s(RunOptions())
+    session = measured(groups, backends, StopRule(), target=target, time_limit_s=limit_s)
+    rows = session.rows()
+    assert len(rows) == 40 and {row.status for row in rows} == {"ok"}
+    assert [row.kernel for row in rows if row.stop_reason != "converged" and (row.samples or 0) < 20] == []
+    assert all((row.samples or 0) >= 20 for row in rows)
+    assert clock() > 1.2 * limit_s, "verification and preparation took time beside sampling"
