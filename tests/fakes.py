@@ -199,6 +199,8 @@ class FakeBackend:
     room: MemoryBudget = PLENTY
     clock_mhz: Callable[[float], float] | None = None
     """What the device's own counters say of its clock, where it has any."""
+    throttled: bool = False
+    """Whether the sensors see every sample throttled."""
     open_now: int = 0
     """Workloads that were prepared and not yet closed."""
     most_open: int = 0
@@ -281,7 +283,7 @@ class FakeWorkload:
 
     def stop(self) -> Reading:
         """Read the watch."""
-        return self._launcher.stop()
+        return replace(self._launcher.stop(), braked=self.backend.throttled)
 
     def verify(self) -> float:
         """Return the error that the test wants."""

@@ -264,9 +264,7 @@ def test_closing_closes_every_backend() -> None:
 
 def test_a_cpus_peak_comes_from_its_firmware(here: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a CPU the memory modules are asked, on a GPU they are not; a peak by the user goes before both."""
-    known = DimmReading(
-        peak_gbs=76.8, arithmetic="2 x 4800 x 8", memory_type="DDR5", modules=(), explanation="Two modules."
-    )
+    known = DimmReading(peak_gbs=76.8, arithmetic="2 x 4800 x 8", memory_type="DDR5", explanation="Two modules.")
     asked = []
     monkeypatch.setattr(dimms, "read_dimms", lambda: asked.append(1) or known)
     assert (chosen().peak.gbs, len(asked)) == (76.8, 1)

@@ -65,7 +65,7 @@ def test_a_plain_row() -> None:
     assert row.percent_of_dgx_station == pytest.approx(100 * 0.018 / 8000)
     assert (row.backend, row.backend_version, row.driver, row.device) == ("fake", "1.2.3", "999.1", "Fake GPU, 1 kB")
     assert (row.run_id, row.system, row.suite, row.data) == ("20261123T101500Z-3f2a", "fake-1", "stream", "random")
-    assert (row.peak_gbs, row.peak_source) == (0.02, "set by hand (--peak 0.02)")
+    assert (row.peak_gbs, row.peak_source) == (0.02, "user-supplied (--peak 0.02)")
     assert (row.llc_bytes, row.started_utc, row.copies) == (1000, "2026-11-23T10:15:00Z", 1)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from bandmark.device.cpu import CpuUse
 from bandmark.device.device import Device
-from bandmark.device.machine import CpuUse
 from bandmark.device.memory import device_budget
-from bandmark.device.telemetry import Telemetry
+from bandmark.device.sensors import POWER_CAP, SensorReading
 from bandmark.measure.sampling import StopRule
 from bandmark.options import RunOptions
 from bandmark.results.row import Row
@@ -225,7 +225,7 @@ def test_memory_of_the_system_is_not_tried_out(stage: str) -> None:
 def test_every_row_has_the_sensors_that_one_library_reads() -> None:
     """Cases in turns on one device share its sensors: a brake makes all of them suspect, clock and heat are told."""
     clock = VirtualClock()
-    read = Telemetry(temperature_c=70, power_w=200, memory_clock_mhz=9501, doubts=("heat held its clocks down",))
+    read = SensorReading(temperature_c=70, power_w=200, memory_clock_mhz=9501, warnings=("heat held its clocks down",))
     blind, seeing = FakeBackend(name="blind", clock=clock), FakeBackend(name="seeing", clock=clock, readings=read)
     session = go([make_group("triad", [blind, seeing])])
     for row in session.rows():
@@ -237,10 +237,25 @@ def test_doubts_of_every_library_count() -> None:
     """What either library's sensors saw while its own windows ran is told once."""
     clock = VirtualClock()
     heat, cap = "heat held its clocks down", "the power cap held its clocks down"
-    one = FakeBackend(name="one", clock=clock, readings=Telemetry(temperature_c=70, doubts=(heat,)))
-    two = FakeBackend(name="two", clock=clock, readings=Telemetry(temperature_c=71, doubts=(heat, cap)))
+    one = FakeBackend(name="one", clock=clock, readings=SensorReading(temperature_c=70, warnings=(heat,)))
+    two = FakeBackend(name="two", clock=clock, readings=SensorReading(temperature_c=71, warnings=(heat, cap)))
     rows = rows_of([make_group("triad", [one, two])])
     assert [row.reason for row in rows] == [f"{heat}; {cap}"] * 2
+
+
+@pytest.mark.parametrize(
+    ("reason", "throttled", "status"),
+    [
+        (POWER_CAP, True, "ok"),
+        ("heat held its clocks down", True, "suspect"),
+        ("heat held its clocks down", False, "ok"),
+    ],
+)
+def test_what_held_the_clocks_down(reason: str, throttled: bool, status: str) -> None:
+    """A throttle reason makes a row suspect if samples were throttled; the power cap alone, and a moment's, is a note."""
+    backend = FakeBackend(readings=SensorReading(throttle_reasons=(reason,)), throttled=throttled)
+    (row,) = rows_of([make_group("triad", [backend])])
+    assert (row.status, row.reason) == (status, reason)
 
 
 def test_clocks_that_one_library_counts_hold_for_the_other() -> None:
@@ -417,7 +432,8 @@ def test_other_programs_count_where_processors_are_measured(
     monkeypatch: pytest.MonkeyPatch, threads: int | None, suspect: bool
 ) -> None:
     """Half a processor of two taken by others makes a CPU row suspect; on a device it says nothing."""
-    monkeypatch.setattr(runner, "read_cpu_use", lambda now: CpuUse(now * 1.5, now, now))
+    monkeypatch.setattr(runner, "read_cpu_use", lambda now: CpuUse(now * 1.5, now, now, 2 * now))
+    monkeypatch.setattr(runner, "cpu_count", lambda: 2)
     clock = VirtualClock()
     (row,) = rows_of([make_group("copy", [FakeBackend(clock=clock, threads=threads)])])
     assert (row.status == "suspect") is suspect

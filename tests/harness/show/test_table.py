@@ -130,7 +130,7 @@ def test_the_heading() -> None:
     """Device, system, run, versions, threads, driver, sizes, cache and peak: what a screenshot must hold."""
     rows = [
         make_result(
-            threads=8, peak_gbs=76.8, peak_source="set by hand (--peak 76.8)", llc_bytes=32 << 20, driver="999.1"
+            threads=8, peak_gbs=76.8, peak_source="user-supplied (--peak 76.8)", llc_bytes=32 << 20, driver="999.1"
         ),
         make_result(backend="torch", backend_version="2.13.0", working_set_bytes=768 << 20),
     ]
@@ -139,7 +139,7 @@ def test_the_heading() -> None:
         "Fake GPU (fake-1), run 20261123T101500Z-3f2a, bandmark 0.1.0",
         "numpy 2.4.6, torch 2.13.0, 8 threads, driver 999.1",
         "working sets 23.4 KiB to 768 MiB, last-level cache 32 MiB",
-        "peak: 76.8 GB/s (set by hand (--peak 76.8))",
+        "peak: 76.8 GB/s (user-supplied (--peak 76.8))",
     ):
         assert part in text.splitlines()
 
