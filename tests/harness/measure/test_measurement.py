@@ -24,7 +24,8 @@ IDENTITY = {
 
 def measurement(**changes: Any) -> Measurement:
     """Three samples, with changes."""
-    return Measurement(**({"seconds_per_launch": [3e-3, 1e-3, 2e-3], "launches_per_sample": 7} | changes))
+    plain: dict[str, Any] = {"seconds_per_launch": [3e-3, 1e-3, 2e-3], "launches_per_sample": 7}
+    return Measurement(**(plain | changes))
 
 
 def test_an_entry_names_its_case_first() -> None:

@@ -252,7 +252,7 @@ def test_doubts_of_every_library_count() -> None:
     ],
 )
 def test_what_held_the_clocks_down(reason: str, throttled: bool, status: str) -> None:
-    """A throttle reason makes a row suspect if samples were throttled; the power cap alone, and a moment's, is a note."""
+    """Throttled samples make a row suspect; the power cap alone, and a moment's, are notes."""
     backend = FakeBackend(readings=SensorReading(throttle_reasons=(reason,)), throttled=throttled)
     (row,) = rows_of([make_group("triad", [backend])])
     assert (row.status, row.reason) == (status, reason)
