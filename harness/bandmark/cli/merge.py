@@ -24,7 +24,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Write one CSV with the rows of all runs."""
     output = None if arguments.output == "-" else Path(arguments.output)
-    files = [file for file in result_files(map(Path, arguments.files)) if file != output]
+    files = result_files(Path(file) for file in arguments.files)
     merged = merge(files, sys.stdout) if output is None else _write(files, output, force=arguments.force)
     talk_each(merged.duplicates, "duplicates")
     talk(

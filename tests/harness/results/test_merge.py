@@ -144,13 +144,15 @@ def test_older_layouts_get_the_newer_columns(runs: list[Path], tmp_path: Path) -
 
 
 def test_output(runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An existing file is replaced only with --force, and is then no input; - is stdout."""
+    """An existing file is replaced only with --force, which loses none of its rows; - is stdout."""
     out = tmp_path / "in/all.csv"
     assert merge(tmp_path / "in", "--output", out) == 0
     assert merge(tmp_path / "in", "--output", out) == 2
     assert "--force" in capsys.readouterr().err
+    whole = out.read_text()
     assert merge(tmp_path / "in", "--output", out, "--force") == 0
-    assert "left out" not in capsys.readouterr().err
+    assert out.read_text() == whole and capsys.readouterr().err.replace("\n", " ").count("left out") == 3
+    assert merge(out, "--output", out, "--force") == 0 and out.read_text() == whole
     assert [p.name for p in out.parent.iterdir() if not p.is_dir()] == ["all.csv"]
     out.rename(tmp_path / "all.csv")
     assert merge(tmp_path / "in", "--output", "-") == 0
