@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from bandmark_kernels import DTYPES, KERNELS, PACKED, Kernel, find_kernel
-from bandmark_kernels.core.quantized import unpack
+from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Kernel, find_kernel
+from bandmark_kernels.core.dtypes import dequantize
 from cupy_errors import CompileException, CUDADriverError
 
 
@@ -60,7 +60,7 @@ class Module:
     def kernel(self, name: str) -> Kernel:
         """Return the kernel that an entry point of this name computes with the source's macros."""
         if "WEIGHTS" in self.macros:
-            return PACKED[self.macros["WEIGHTS"]]
+            return QUANTIZED[self.macros["WEIGHTS"]]
         if name != "kv":
             return KERNELS[name]
         group, kv_heads, head_dim, fp8 = (int(self.macros[m]) for m in ("GROUP", "KV_HEADS", "HEAD_DIM", "FP8"))
@@ -147,10 +147,11 @@ class Function:
 
 def scalars_behind(kernel: Any, values: Any) -> dict[str, float]:
     """Return the scalars of a launch; where the device gets what follows from them, those that it follows from."""
-    if kernel.derive is None:
+    implementation = kernel.implementations["cupy"]
+    if implementation.constants is None:
         return {name: float(values[name]) for name in kernel.scalars}
     for scalars in (kernel.scalars, kernel.check_scalars):
-        constants = kernel.constants(scalars)
+        constants = implementation.constants_for(scalars)
         if all(values[name] == type(values[name])(constant) for name, constant in constants.items()):
             return dict(scalars)
     raise AssertionError(f"{kernel.name}: {values} follow from neither the timed scalars nor those of the check")
@@ -168,13 +169,14 @@ def compute(kernel: Kernel, launch: Launched, dtype: Any, *, finish: bool) -> No
         summed = total.sum(axis=0, dtype=np.float64)
         out[...] = summed if kernel.is_reduction else dtype.encode(summed)
         return
-    plain = (o for o in kernel.inputs if kernel.weights is None or o.name == "x")
+    weights = getattr(kernel.check, "weights", None)
+    plain = (o for o in kernel.inputs if weights is None or o.name == "x")
     operands = {o.name: o.number(dtype).decode(values[o.name].host) for o in plain}
-    if kernel.weights:
+    if weights:
         m, packed = int(values["m"]), {o.name: values[o.name].host for o in kernel.inputs if o.name != "x"}
-        grouped = {"codes": True, "scales": kernel.weights.group is not None}
+        grouped = {"codes": True, "scales": weights.group is not None}
         packed = {name: a.reshape(m, -1) if grouped.get(name) else a for name, a in packed.items()}
-        operands["A"] = unpack(kernel.weights, packed)
+        operands["A"] = dequantize(weights, packed)
     elif kernel.is_matrix:
         for operand in kernel.large:
             operands[operand.name] = operands[operand.name].reshape(int(values["m"]), -1)

@@ -208,7 +208,7 @@ class FakeBackend:
     """Kernel and elements of each case that was prepared."""
     closed: bool = False
 
-    def why_not(self, kernel: Kernel, dtype: DType) -> str | None:
+    def unsupported_reason(self, kernel: Kernel, dtype: DType) -> str | None:
         """Return what a test says of a kernel."""
         return self.unsupported.get(kernel.name)
 
@@ -380,7 +380,8 @@ def group_of(
     size = shape or shape_of(kernel, 3000, Shape(60, m=50))
     columns = kernel_columns(kernel, number, size)
     cases = tuple(
-        Case(columns=columns | {"backend": b.name}, backend=b, skip_reason=b.why_not(kernel, number)) for b in backends
+        Case(columns=columns | {"backend": b.name}, backend=b, skip_reason=b.unsupported_reason(kernel, number))
+        for b in backends
     )
     return KernelGroup(suite=SUITES["bandwidth"], kernel=kernel, dtype=number, shape=size, cases=cases)
 

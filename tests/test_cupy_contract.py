@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from bandmark_kernels import DTYPES, KERNELS, Shape
-from bandmark_kernels.core.cuda import program
-from bandmark_kernels.core.launch import clock_probe, delay, exact_scalars, launches
+from bandmark_kernels.core.cuda import exact_scalars, launches, program
+from bandmark_kernels.core.launch import clock_probe, delay
 from cupy_standin import StandIn
 from kernel_cases import shape_of
 

@@ -1,4 +1,4 @@
-"""What bandmark measures: one module per kernel, with its formula, its byte count, its reference and its bodies.
+"""What bandmark measures: one module per kernel, with its formula, its operands, its implementations and its check.
 
 This package knows nothing of timing, files or the terminal.
 """
@@ -6,11 +6,11 @@ This package knows nothing of timing, files or the terminal.
 from __future__ import annotations
 
 from bandmark_kernels.attention import kv
-from bandmark_kernels.core.dtypes import DTYPES, DType
-from bandmark_kernels.core.kernel import DEFAULT_SUITES, Body, Kernel, Launch, Operand, Shape
-from bandmark_kernels.core.quantized import FORMATS
+from bandmark_kernels.core.dtypes import DTYPES, FORMATS, DType
+from bandmark_kernels.core.kernel import Implementation, Kernel, Launch
+from bandmark_kernels.core.operand import Operand, Shape
 from bandmark_kernels.gemv import gemv, gemv_t
-from bandmark_kernels.gemv.quantized import PACKED
+from bandmark_kernels.gemv.quantized import QUANTIZED
 from bandmark_kernels.stream import add, copy, dot, nstream, read, scale, triad, write
 from bandmark_kernels.training import adamw, adamw_master
 
@@ -20,14 +20,17 @@ KERNELS: dict[str, Kernel] = {
 }
 """The kernel table, in the order in which it is shown."""
 
-DEFAULT_KERNELS = tuple(name for name, kernel in KERNELS.items() if kernel.suite in DEFAULT_SUITES)
+DEFAULT_KERNELS = tuple(name for name, kernel in KERNELS.items() if kernel.default)
 """The kernels of a run that names none."""
+
+SUITES = tuple(dict.fromkeys(kernel.suite for kernel in KERNELS.values()))
+"""The suites that kernels belong to."""
 
 CACHES: dict[str, Kernel] = {"fp8": kv.FP8}
 """kv over a cache in a format that is no dtype, by format."""
 
-MATRIX_FORMATS: dict[str, dict[str, Kernel]] = {"gemv": PACKED, "kv": CACHES}
-"""By kernel, the formats that its matrices may have beside the dtypes."""
+MATRIX_FORMATS: dict[str, dict[str, Kernel]] = {"gemv": QUANTIZED, "kv": CACHES}
+"""By kernel, the formats that its matrices may have beside the dtypes, each with the kernel for it."""
 
 
 def find_kernel(name: str, matrix_format: str | None = None, heads: tuple[int, int, int] | None = None) -> Kernel:
@@ -42,8 +45,8 @@ def find_kernel(name: str, matrix_format: str | None = None, heads: tuple[int, i
         KeyError: an unknown name, or a format that the kernel does not have.
         ValueError: there is no kv kernel for such heads.
     """
-    found = KERNELS[name] if matrix_format is None else MATRIX_FORMATS.get(name, {})[matrix_format]
-    return found if heads is None else kv.kv_kernel(*heads, cache_format=matrix_format)
+    kernel = KERNELS[name] if matrix_format is None else MATRIX_FORMATS.get(name, {})[matrix_format]
+    return kernel if heads is None else kv.kv_kernel(*heads, cache_format=matrix_format)
 
 
 __all__ = [
@@ -53,9 +56,10 @@ __all__ = [
     "FORMATS",
     "KERNELS",
     "MATRIX_FORMATS",
-    "PACKED",
-    "Body",
+    "QUANTIZED",
+    "SUITES",
     "DType",
+    "Implementation",
     "Kernel",
     "Launch",
     "Operand",

@@ -7,15 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from cuda_check import host_source
+from cuda_check import geometry_of, host_source
 from cuda_host import Host, allocate
 from numpy.typing import NDArray
 
 from bandmark_kernels import Shape
-from bandmark_kernels.attention.kv import reference
-from bandmark_kernels.core.cuda import Program
-from bandmark_kernels.core.launch import launches
-from bandmark_kernels.core.quantized import table
+from bandmark_kernels.attention import reference
+from bandmark_kernels.core.cuda import Program, launches
+from bandmark_kernels.core.dtypes import table
 
 PLACES = 4
 """Codes of a word."""
@@ -52,7 +51,7 @@ def attend(
     host: Host, prog: Program, given: Mapping[str, NDArray[Any]], *, sm_count: int = 48, backwards: bool = False
 ) -> NDArray[np.float64]:
     """Return out by query head for stored q, K and V, and the scales of an fp8 cache."""
-    form = prog.kernel.attention
+    form = geometry_of(prog.kernel)
     assert form is not None
     shape = Shape(form.columns, len(given["K"]))
     plan = launches(prog, shape, sm_count=sm_count)
@@ -74,7 +73,7 @@ def stored(prog: Program, **values: Any) -> dict[str, NDArray[Any]]:
 
 def exact(prog: Program, given: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
     """Return what `attend` should, in float64."""
-    form = prog.kernel.attention
+    form = geometry_of(prog.kernel)
     assert form is not None
     numbers = {o.name: o.number(prog.dtype) for o in prog.kernel.inputs}
     values = {name: numbers[name].decode(array) for name, array in given.items()}
@@ -90,7 +89,7 @@ def every_code(columns: int) -> NDArray[np.uint8]:
 
 def wrong_codes(host: Host, prog: Program) -> list[str]:
     """Return the codes that the kernel decodes unlike the format's table: of one token, out is the row of V."""
-    form = prog.kernel.attention
+    form = geometry_of(prog.kernel)
     assert form is not None and form.columns >= 256 * PLACES
     codes = every_code(form.columns)
     blank = stored(prog, q=np.zeros(form.heads * form.head_dim), K=np.zeros((1, form.columns)))

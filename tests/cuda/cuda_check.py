@@ -9,16 +9,20 @@ import numpy as np
 from cuda_host import Host, Source, Traffic, allocate
 from numpy.typing import NDArray
 
-from bandmark_kernels import CACHES, DTYPES, KERNELS, PACKED, DType, Kernel, Operand, Shape
+from bandmark_kernels import CACHES, DTYPES, KERNELS, QUANTIZED, DType, Kernel, Operand, Shape
+from bandmark_kernels.attention import Geometry
+from bandmark_kernels.attention.kv import MIN_SPLIT_ROUNDS, TILE_TOKENS
 from bandmark_kernels.core.checks import max_error
-from bandmark_kernels.core.cuda import Program, program, variants
+from bandmark_kernels.core.cuda import Program, exact_scalars, launches, program, variants
+from bandmark_kernels.core.dtypes import WeightFormat
 from bandmark_kernels.core.inputs import Inputs, make_inputs
-from bandmark_kernels.core.launch import MIN_SPLIT_ROUNDS, MIN_SPLIT_ROWS, TILE_TOKENS, exact_scalars, launches
+from bandmark_kernels.core.launch import Launches
+from bandmark_kernels.gemv.gemv_t import MIN_SPLIT_ROWS
 
 CAPABILITY = (12, 1)
 """That of a device which offers every variant."""
 
-TABLE: dict[str, Kernel] = {k.label: k for k in (*KERNELS.values(), *PACKED.values(), *CACHES.values())}
+TABLE: dict[str, Kernel] = {k.label: k for k in (*KERNELS.values(), *QUANTIZED.values(), *CACHES.values())}
 """Every kernel, gemv with every format of weights and kv with every format of a cache, by label."""
 
 CASES = [(k, d) for k, kernel in TABLE.items() for d in kernel.dtypes]
@@ -26,6 +30,21 @@ CASES = [(k, d) for k, kernel in TABLE.items() for d in kernel.dtypes]
 
 ALL_CASES = [(k, d, v) for k, d in CASES for v in variants(TABLE[k], CAPABILITY)]
 """Every kernel, dtype and variant, by name."""
+
+
+def geometry_of(kernel: Kernel) -> Geometry | None:
+    """Return the heads of an attention kernel; None for other kernels."""
+    return getattr(kernel.check, "geometry", None)
+
+
+def weights_of(kernel: Kernel) -> WeightFormat | None:
+    """Return the format of quantized weights; None for other kernels."""
+    return getattr(kernel.check, "weights", None)
+
+
+def workspace_bytes(plan: Launches) -> int:
+    """Return the bytes of the workspace that launches share."""
+    return plan.workspace_elements * np.dtype(plan.workspace_dtype).itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +82,7 @@ def call(
     if plan.workspace_elements:
         counts["workspace"] = (plan.workspace_elements, plan.workspace_dtype)
     arrays = allocate(counts)
-    scalars = exact_scalars(kernel, dtype, {**kernel.scalars, **kernel.check_scalars})
+    scalars = exact_scalars(kernel, dtype, kernel.check_scalars)
     for _ in range(calls):
         fill(arrays, inputs)
         error, traffic = host.run(host_source(prog, text), plan.steps, arrays | scalars, backwards=backwards)
@@ -149,11 +168,11 @@ def _wrong_bytes(prog: Program, shape: Shape, traffic: dict[str, Traffic]) -> li
 def awkward_shapes(prog: Program) -> list[Shape]:
     """Return the sizes at which kernels go wrong: around a warp, a pack, a tile, a strip and a split."""
     lanes, layout = prog.lanes, prog.layout
-    if prog.kernel.attention:
+    if geometry := geometry_of(prog.kernel):
         round_ = TILE_TOKENS * layout.unroll * layout.threads // 32
         tokens = (1, 2, 15, 16, 17, round_ - 1, round_ + 1, 2 * MIN_SPLIT_ROUNDS * round_ + 5)
-        return [Shape(prog.kernel.attention.columns, m) for m in tokens]
-    if prog.kernel.weights:
+        return [Shape(geometry.columns, m) for m in tokens]
+    if weights_of(prog.kernel):
         rows, tile = layout.rows * layout.threads // 32, 32 * layout.unroll * lanes
         few = [(64, 1), (64, 3), (128, rows), (192, rows + 1)]
         many = [(tile, 5), (tile + 64, 2 * rows + 3), (2 * tile + 192, rows), (4 * tile, 1), (5 * tile + 64, 3)]

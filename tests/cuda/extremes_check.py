@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 from attention_check import attend, exact, stored
+from cuda_check import geometry_of
 from cuda_host import Host
 from numpy.typing import NDArray
 
+from bandmark_kernels.attention.kv import TILE_TOKENS
 from bandmark_kernels.core.cuda import Program
-from bandmark_kernels.core.launch import TILE_TOKENS
 
 TOKENS = 2053
 """So many that each warp takes several tiles of each of several ranges."""
@@ -21,7 +22,7 @@ SLOPES = (0.02, -0.02, 1.0, -1.0, 20.0, -20.0, 0.0)
 
 def _scored(prog: Program, scores: NDArray[np.float64], values: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
     """Return operands of one KV head of 64 elements: the first query head has these scores, the others half of them."""
-    form = prog.kernel.attention
+    form = geometry_of(prog.kernel)
     assert form is not None and (form.kv_heads, form.head_dim) == (1, 64)
     q, K = np.zeros((form.heads, 64)), np.zeros((len(scores), 64))
     q[:, :3], q[0, :3] = 4, 8  # times the key over sqrt(64) = 8

@@ -6,14 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from cuda_check import host_source
+from cuda_check import host_source, weights_of
 from cuda_host import Host, allocate
 from numpy.typing import NDArray
 
 from bandmark_kernels import DTYPES, Shape
-from bandmark_kernels.core.cuda import Program
-from bandmark_kernels.core.launch import launches
-from bandmark_kernels.core.quantized import WHOLE_COLUMNS, WeightFormat, unpack
+from bandmark_kernels.core.cuda import Program, launches
+from bandmark_kernels.core.dtypes import COLUMN_MULTIPLE, WeightFormat, dequantize
 
 F32 = DTYPES["float32"]
 ROW_SCALES = np.array(
@@ -50,17 +49,19 @@ def matrix(form: WeightFormat) -> tuple[dict[str, NDArray[Any]], NDArray[np.int6
     codes, scales = pairs(form)
     m, places = len(codes), 32 // form.bits
     rows = np.arange(m)
-    words = np.random.default_rng(3).integers(0, WHOLE_COLUMNS // places, m)
+    words = np.random.default_rng(3).integers(0, COLUMN_MULTIPLE // places, m)
     column = words * places + (codes + rows // len(np.unique(codes))) % places
-    spread = np.full((m, WHOLE_COLUMNS), 8 if form.code == "int4" else 0)
+    spread = np.full((m, COLUMN_MULTIPLE), 8 if form.code == "int4" else 0)
     spread[rows, column] = codes
     stored = spread[:, ::2] | spread[:, 1::2] << 4 if form.bits == 4 else spread
     packed = {"codes": stored.astype(f"u{form.bits // 8 or 1}").view(form.code_storage)}
     if form.group:
-        packed["scales"] = np.full((m, WHOLE_COLUMNS // form.group), ONE[str(form.scale)])
+        packed["scales"] = np.full((m, COLUMN_MULTIPLE // form.group), ONE[str(form.scale)])
         packed["scales"][rows, column // form.group] = scales
-        for index in range(WHOLE_COLUMNS // form.group):
-            more = np.where(np.arange(WHOLE_COLUMNS // form.group) == index, NAN[str(form.scale)], ONE[str(form.scale)])
+        for index in range(COLUMN_MULTIPLE // form.group):
+            more = np.where(
+                np.arange(COLUMN_MULTIPLE // form.group) == index, NAN[str(form.scale)], ONE[str(form.scale)]
+            )
             packed["scales"] = np.vstack([packed["scales"], more])
             packed["codes"] = np.vstack([packed["codes"], np.full_like(packed["codes"][:1], 0x22)])
     elif form.scale:
@@ -76,7 +77,7 @@ def other_conversion(prog: Program, macro: str) -> Program:
 
 def sums(host: Host, prog: Program, packed: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
     """Return W times a vector of ones, as the kernel computes it."""
-    shape = Shape(WHOLE_COLUMNS, len(packed["codes"]))
+    shape = Shape(COLUMN_MULTIPLE, len(packed["codes"]))
     operands = {o.name: (o.count(shape), o.stored_as(F32)) for o in prog.kernel.operands}
     arrays = allocate(operands | {"workspace": (1, "float32")})
     for name, array in packed.items():
@@ -89,13 +90,13 @@ def sums(host: Host, prog: Program, packed: dict[str, NDArray[Any]]) -> NDArray[
 
 def wrong_weights(host: Host, prog: Program, *, tensor_scale: float = 1.0) -> list[str]:
     """Return the rows of `matrix` whose one weight the kernel decodes unlike the format's tables."""
-    form = prog.kernel.weights
+    form = weights_of(prog.kernel)
     assert form is not None
     packed, column = matrix(form)
     if form.tensor_scale:
         packed["tensor_scale"] = np.array([tensor_scale], np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        exact = unpack(form, packed)
+        exact = dequantize(form, packed)
         # a row's scale multiplies the sum, and so no weight that is 0
         expected = (exact.sum(axis=1) if form.group else exact[np.arange(len(column)), column]).astype(np.float32)
     got = sums(host, prog, packed)

@@ -19,12 +19,12 @@ from multiprocessing import get_context
 
 import sass_page
 from cubin import Function, compile_cubin, functions, require_tools
-from cuda_check import TABLE
+from cuda_check import TABLE, geometry_of, weights_of
 from listing import load_runs, loop, path_length
 
-from bandmark_kernels import DTYPES
-from bandmark_kernels.core.cuda import Program, program, variants
-from bandmark_kernels.core.kernel import Attention
+from bandmark_kernels import DTYPES, Shape
+from bandmark_kernels.attention import Geometry
+from bandmark_kernels.core.cuda import FP4, Program, program, variants
 
 ARCHITECTURES = (80, 86, 89, 90, 100, 103, 120, 121)
 """NVIDIA's architectures since Ampere, but for the Jetson boards'."""
@@ -92,10 +92,10 @@ def measure(function: Function, prog: Program, arch: int) -> Measured:
     loads = _by_width(run, width)
     stores = _by_width((i for i in function.instructions if re.search(r"\bSTG\b", i)), width)
     streamed, layout = sum(bits // 8 * count for bits, count in loads.items()), prog.layout
-    arrays, weights = prog.kernel.traffic, prog.kernel.weights
+    arrays, weights = prog.kernel.traffic, weights_of(prog.kernel)
     if weights:
         arrays = layout.rows
-    elif prog.kernel.attention:  # a round's loads, of K and of V
+    elif geometry_of(prog.kernel):  # a round's loads, of K and of V
         arrays = sum(bits * count for bits, count in promised(prog, "is_read").items()) / (
             8 * prog.pack_bytes * layout.unroll
         )
@@ -104,7 +104,8 @@ def measure(function: Function, prog: Program, arch: int) -> Measured:
     packs = arrays * layout.unroll * prog.pack_bytes
     moved: float = packs
     if weights:
-        moved *= 8 * weights.nbytes(1, COLUMNS) / (COLUMNS * weights.bits)  # with the scales beside the codes
+        read = prog.kernel.bytes_read(Shape(COLUMNS, 1), prog.dtype) - prog.dtype.itemsize * COLUMNS  # without x
+        moved *= 8 * read / (COLUMNS * weights.bits)  # with the scales beside the codes
     instructions = [i for i in function.instructions if not i.startswith(".")]
     repeated = loop(function.instructions, width, len(run))
     issued = len(repeated) or (path_length(function.instructions, run) if run else len(instructions))
@@ -133,10 +134,10 @@ def promised(prog: Program, how: str) -> dict[int, int]:
     An operand whose elements are narrower than the widest is taken in narrower accesses, as many elements at once.
     """
     kernel, layout, found = prog.kernel, prog.layout, Counter[int]()
-    if kernel.weights:
+    if weights_of(kernel):
         return {8 * prog.pack_bytes: layout.rows * layout.unroll} if how == "is_read" else {}
-    if kernel.attention:
-        return _of_attention(kernel.attention, prog) if how == "is_read" else {}
+    if form := geometry_of(kernel):
+        return _of_attention(form, prog) if how == "is_read" else {}
     for operand in kernel.large:
         width = operand.number(prog.dtype).itemsize
         if getattr(operand, how):
@@ -144,7 +145,7 @@ def promised(prog: Program, how: str) -> dict[int, int]:
     return dict(found)
 
 
-def _of_attention(form: Attention, prog: Program) -> dict[int, int]:
+def _of_attention(form: Geometry, prog: Program) -> dict[int, int]:
     """Return the loads of a round: of K four lanes share a row, of V eight, where that leaves them whole packs."""
     found = Counter({8 * prog.pack_bytes: prog.layout.unroll * 2 * form.head_dim // (4 * prog.lanes)})
     lanes = prog.lanes // 2 if form.head_dim % (8 * prog.lanes) else prog.lanes
@@ -164,11 +165,13 @@ def faults(measured: Measured, prog: Program, arch: int) -> list[str]:
     at full width; stores have full width; nothing spills; enough bytes are in flight; few enough instructions.
     """
     kernel, layout = prog.kernel, prog.layout
-    found = _packed_faults(measured, prog) if kernel.weights else []
-    arrays = layout.rows + (kernel.weights is None) if kernel.name == "gemv" else sum(o.is_read for o in kernel.large)
-    writable = arrays if kernel.weights else sum(o.role == "inout" for o in kernel.large)
+    found = _packed_faults(measured, prog) if weights_of(kernel) else []
+    arrays = (
+        layout.rows + (weights_of(kernel) is None) if kernel.name == "gemv" else sum(o.is_read for o in kernel.large)
+    )
+    writable = arrays if weights_of(kernel) else sum(o.role == "inout" for o in kernel.large)
     loads, stores = promised(prog, "is_read"), promised(prog, "is_written")
-    constant = sum(loads.values()) if kernel.attention else (arrays - writable) * layout.unroll
+    constant = sum(loads.values()) if geometry_of(kernel) else (arrays - writable) * layout.unroll
     if measured.spills:
         found.append(f"{measured.spills} bytes or instructions of stack and local memory")
     for bits, count in loads.items():
@@ -183,8 +186,8 @@ def faults(measured: Measured, prog: Program, arch: int) -> list[str]:
     if arrays and measured.kib_in_flight < least:
         found.append(f"{measured.kib_in_flight:.0f} KiB in flight per multiprocessor, not {least}")
     most = MAX_PER_BYTE.get(arch, MAX_PER_BYTE_ELSEWHERE)
-    if kernel.weights:
-        name = "native" if prog.native_fp4 else kernel.weights.name
+    if weights := weights_of(kernel):
+        name = "native" if prog.variant.endswith(FP4) else weights.name
         most = MAX_PER_BYTE_PACKED.get(name, most)
     if measured.per_byte > most:
         found.append(f"{measured.per_byte:.1f} instructions per byte, more than {most}")
@@ -196,7 +199,7 @@ def _packed_faults(measured: Measured, prog: Program) -> list[str]:
     found = []
     if measured.flushing:
         found.append(f"{measured.flushing} sums or products take subnormal numbers for zero")
-    wanted = 16 if prog.native_fp4 else 0
+    wanted = 16 if prog.variant.endswith(FP4) else 0
     if measured.fp4 != wanted:
         found.append(f"{measured.fp4:g} native conversions of FP4 per 16 bytes, not {wanted}")
     return found
@@ -258,7 +261,7 @@ def _resident_warps(registers: int, prog: Program, arch: int) -> int:
     per_block = prog.layout.threads // 32
     warps = 4 * (16384 // (-(-registers // 8) * 8 * 32))
     blocks = min(warps, MAX_WARPS.get(arch, 64)) // per_block
-    if prog.kernel.is_reduction or prog.kernel.attention or prog.variant == "v16-gridstride":
+    if prog.kernel.is_reduction or geometry_of(prog.kernel) or prog.variant == "v16-gridstride":
         blocks = min(blocks, prog.layout.blocks_per_sm)
     return blocks * per_block
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sass_figures import Figure
 
-from bandmark_kernels import PACKED
+from bandmark_kernels import QUANTIZED
 from bandmark_kernels.core.cuda import FP4
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ PARTS = (
 
 
 def _packed(row: Line) -> bool:
-    return row.kernel.removeprefix("gemv ") in PACKED
+    return row.kernel.removeprefix("gemv ") in QUANTIZED
 
 
 def _e2m1(row: Line) -> bool:
@@ -113,7 +113,7 @@ def headroom(rows: Sequence[Line]) -> list[str]:
     first: dict[tuple[str, int], Line] = {}
     for row in rows:
         first.setdefault((row.kernel, row.arch), row)
-    for name, kernel in PACKED.items():
+    for name, kernel in QUANTIZED.items():
         found = [first.get((kernel.label, part.arch)) for part in PARTS]
         cells = [f"{p.headroom(r.measured.per_byte):.2f}" if r else "" for p, r in zip(PARTS, found, strict=True)]
         lines.append(f"| {name} | {' | '.join(cells)} |")

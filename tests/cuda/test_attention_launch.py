@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 import pytest
+from cuda_check import geometry_of, workspace_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark_kernels import CACHES, DTYPES, KERNELS, Kernel, Shape
-from bandmark_kernels.attention.kv import MOST_GROUPED, kv_kernel
-from bandmark_kernels.core.cuda import Program, program
-from bandmark_kernels.core.launch import MIN_SPLIT_ROUNDS, TILE_TOKENS, launches
+from bandmark_kernels.attention.kv import MAX_GROUP, MIN_SPLIT_ROUNDS, TILE_TOKENS, kv_kernel
+from bandmark_kernels.core.cuda import Program, launches, program
 
 MIB = 1 << 20
 sm_counts = st.integers(1, 160)
@@ -22,8 +22,8 @@ caches = pytest.mark.parametrize("kernel", [KERNELS["kv"], CACHES["fp8"]], ids=l
 @st.composite
 def forms(draw: st.DrawFn) -> Kernel:
     """Return a kernel for heads of any number and size."""
-    head_dim, kv_heads = draw(st.sampled_from(list(MOST_GROUPED))), draw(st.integers(1, 64))
-    group = draw(st.integers(1, MOST_GROUPED[head_dim]))
+    head_dim, kv_heads = draw(st.sampled_from(list(MAX_GROUP))), draw(st.integers(1, 64))
+    group = draw(st.integers(1, MAX_GROUP[head_dim]))
     return kv_kernel(group * kv_heads, kv_heads, head_dim, draw(st.sampled_from([None, "fp8"])))
 
 
@@ -38,7 +38,8 @@ def test_tokens_are_split_as_far_as_the_device_has_room(kernel: Kernel, m: int, 
     plan = launches(prog, Shape(kernel.columns or 0, m), sm_count=sm_count)
     (heads, ranges, _), resident = plan.steps[0].grid, sm_count * prog.layout.blocks_per_sm
     least = MIN_SPLIT_ROUNDS * TILE_TOKENS * prog.layout.unroll * prog.layout.threads // 32
-    assert kernel.attention and heads == kernel.attention.kv_heads
+    geometry = geometry_of(kernel)
+    assert geometry and heads == geometry.kv_heads
     assert ranges == 1 or (heads * ranges <= resident and m // ranges >= least)
     assert heads * (ranges + 1) > resident or m // (ranges + 1) < least
     assert len(plan.steps) == (2 if ranges > 1 else 1)
@@ -49,7 +50,7 @@ def test_the_finish_has_a_thread_for_each_word_of_out(kernel: Kernel, m: int, sm
     """Its blocks cover out and no block is idle; the workspace has room for each range's sums, tops and weights."""
     prog = _program(kernel)
     plan = launches(prog, Shape(kernel.columns or 0, m), sm_count=sm_count)
-    form = kernel.attention
+    form = geometry_of(kernel)
     assert form is not None
     if len(plan.steps) == 2:
         ranges = plan.steps[0].grid[1]
@@ -64,7 +65,7 @@ def test_workspace_is_below_one_percent_at_memory_size(kernel: Kernel, sm_count:
     dtype, columns = DTYPES["float16"], kernel.columns or 0
     shape = Shape(columns, -(-8 * 256 * MIB // (columns * kernel.element_bits(dtype))))
     plan = launches(_program(kernel), shape, sm_count=sm_count)
-    assert 2 * plan.workspace_bytes < (kernel.bytes_read(shape, dtype) + kernel.bytes_written(shape, dtype)) / 100
+    assert 2 * workspace_bytes(plan) < (kernel.bytes_read(shape, dtype) + kernel.bytes_written(shape, dtype)) / 100
 
 
 @caches
@@ -82,7 +83,7 @@ def test_scales_that_a_cache_has_not_are_null(kernel: Kernel) -> None:
 @given(forms())
 def test_macros_say_how_the_heads_lie(kernel: Kernel) -> None:
     """The source is told the geometry, the unit of a score, and a layout that fits what the tensor cores hold."""
-    form, prog = kernel.attention, _program(kernel)
+    form, prog = geometry_of(kernel), _program(kernel)
     assert form is not None
     macros = dict(o.removeprefix("-D").split("=") for o in prog.options if o.startswith("-D"))
     assert [int(macros[n]) for n in ("HEAD_DIM", "KV_HEADS", "GROUP")] == [form.head_dim, form.kv_heads, form.group]

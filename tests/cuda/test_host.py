@@ -16,13 +16,15 @@ from cuda_check import (
     host_source,
     make_program,
     prime_above,
+    workspace_bytes,
     wrong_roundings,
 )
 from cuda_host import Host, Source, allocate
 
 from bandmark_kernels import DTYPES, KERNELS, Kernel, Shape
+from bandmark_kernels.core.cuda import exact_scalars, launches
 from bandmark_kernels.core.inputs import make_inputs
-from bandmark_kernels.core.launch import clock_probe, delay, exact_scalars, launches
+from bandmark_kernels.core.launch import clock_probe, delay
 
 SUMS = [name for name, kernel in TABLE.items() if kernel.is_reduction or kernel.is_matrix]
 HALVES = ["float16", "bfloat16"]
@@ -30,9 +32,9 @@ HALVES = ["float16", "bfloat16"]
 
 def _split(kernel: Kernel, gemv: Shape, gemv_t: Shape) -> Shape:
     """Return a size at which a sum takes a finishing launch: of attention, packed weights, a GEMV or vectors."""
-    if kernel.attention:
-        return Shape(kernel.attention.columns, 523)
-    if kernel.weights:
+    if kernel.columns:
+        return Shape(kernel.columns, 523)
+    if kernel.weight_format:
         return Shape(16_384 + 64, 3)
     return {"gemv": gemv, "gemv_t": gemv_t}.get(kernel.name, Shape(70_001))
 
@@ -104,7 +106,7 @@ def test_halves_round_like_the_reference(host: Host, dtype: str, s: float) -> No
     assert wrong_roundings(host, make_program(KERNELS["scale"], DTYPES[dtype]), s) == 0
 
 
-@pytest.mark.parametrize("kernel", [name for name in SUMS if TABLE[name].attention is None])
+@pytest.mark.parametrize("kernel", [name for name in SUMS if not TABLE[name].columns])
 def test_workspace_traffic_is_what_the_plan_says(host: Host, kernel: str) -> None:
     """The workspace is written once and read once: its real traffic is twice its size.
 
@@ -114,7 +116,7 @@ def test_workspace_traffic_is_what_the_plan_says(host: Host, kernel: str) -> Non
     shape = _split(prog.kernel, Shape(16_384, 2), Shape(64, 1030))
     plan = launches(prog, shape, sm_count=2)
     assert len(plan.steps) == 2
-    assert call(host, prog, shape, sm_count=2).workspace_traffic == 2 * plan.workspace_bytes
+    assert call(host, prog, shape, sm_count=2).workspace_traffic == 2 * workspace_bytes(plan)
 
 
 def test_delay_returns_at_once_without_a_device_clock(host: Host) -> None:
@@ -150,4 +152,4 @@ def test_inputs_reach_the_last_element(host: Host) -> None:
     arrays = allocate({"a": (5, "float32"), "b": (5, "float32")})
     fill(arrays, inputs)
     assert np.isfinite(arrays["a"]).all()
-    assert arrays["a"][-1] == inputs.last("a")
+    assert arrays["a"][-1] == inputs.ends["a"][0]

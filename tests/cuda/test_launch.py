@@ -6,13 +6,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cuda_check import CASES, TABLE
+from cuda_check import CASES, TABLE, workspace_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandmark_kernels import DTYPES, KERNELS, PACKED, Kernel, Shape
-from bandmark_kernels.core.cuda import FP4, FP4_TARGETS, VARIANTS, fp4_probe, program, variants
-from bandmark_kernels.core.launch import clock_probe, delay, exact_scalars, launches
+from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Kernel, Shape
+from bandmark_kernels.core.cuda import (
+    FP4,
+    FP4_TARGETS,
+    VARIANTS,
+    exact_scalars,
+    fp4_probe,
+    launches,
+    program,
+    variants,
+)
+from bandmark_kernels.core.launch import clock_probe, delay
 
 MIB = 1 << 20
 kernels = st.sampled_from(list(TABLE.values()))
@@ -26,7 +35,7 @@ def shape_of(kernel: Kernel, elements: int, m: int) -> Shape:
     """Return a size of about so many elements: a matrix has m rows, or as many as columns of its own need."""
     if not kernel.is_matrix:
         return Shape(elements)
-    columns = kernel.columns or -(-elements // m // kernel.least_columns) * kernel.least_columns
+    columns = kernel.columns or -(-elements // m // kernel.column_multiple) * kernel.column_multiple
     return Shape(columns, -(-elements // columns) if kernel.columns else m)
 
 
@@ -83,7 +92,7 @@ def test_wide_loads_need_a_device_that_has_them() -> None:
     """v32 is offered from compute capability 10.0 on, but for attention, and refused by name below."""
     for kernel in KERNELS.values():
         assert "v32" not in variants(kernel, (9, 0))
-        assert ("v32" in variants(kernel, (10, 0))) == (kernel.attention is None)
+        assert ("v32" in variants(kernel, (10, 0))) == (kernel.columns is None)
     with pytest.raises(ValueError, match=r"no variant 'v32' of copy on compute capability 9\.0; choose one of v16, "):
         program(KERNELS["copy"], DTYPES["float32"], "v32", capability=(9, 0))
 
@@ -105,7 +114,7 @@ def test_default_variant_is_the_same_everywhere(kernel: Kernel, capability: tupl
 def test_native_conversion_needs_a_target_of_its_own() -> None:
     """Variants with -fp4 ask for the device's own architecture, as the probe does, and no others do."""
     for capability, target in FP4_TARGETS.items():
-        for kernel in PACKED.values():
+        for kernel in QUANTIZED.values():
             for variant in variants(kernel, capability):
                 made = program(kernel, DTYPES["float32"], variant, capability=capability)
                 asked = [o for o in made.options if o.startswith("-arch=")]
@@ -115,7 +124,7 @@ def test_native_conversion_needs_a_target_of_its_own() -> None:
         assert (options, f"void {entry}(" in code) == ((f"-arch={target}",), True)
     assert fp4_probe((9, 0)) is None
     with pytest.raises(ValueError, match=r"no variant 'v16-fp4' of gemv nvfp4 on compute capability 9\.0"):
-        program(PACKED["nvfp4"], DTYPES["float32"], "v16-fp4", capability=(9, 0))
+        program(QUANTIZED["nvfp4"], DTYPES["float32"], "v16-fp4", capability=(9, 0))
 
 
 @given(cases, sm_counts, st.integers(1, 1 << 33), st.data())
@@ -141,7 +150,7 @@ def test_workspace_is_below_one_percent_at_memory_size(
     prog = program(kernel, dtype, "v16", capability=(12, 0))
     plan = launches(prog, shape, sm_count=sm_count)
     counted = kernel.bytes_read(shape, dtype) + kernel.bytes_written(shape, dtype)
-    assert 2 * plan.workspace_bytes < counted / 100
+    assert 2 * workspace_bytes(plan) < counted / 100
 
 
 @given(dtypes, st.integers(4096, 1 << 15), st.integers(4096, 1 << 15), sm_counts)
@@ -153,7 +162,7 @@ def test_matrices_occupy_the_device(dtype: Any, m: int, n: int, sm_count: int) -
         assert 2 * grid[0] * grid[1] >= sm_count * prog.layout.blocks_per_sm or grid[1] == m // 128
 
 
-@given(st.sampled_from(list(PACKED.values())), st.integers(2, 1 << 9), st.integers(1, 1 << 15), sm_counts)
+@given(st.sampled_from(list(QUANTIZED.values())), st.integers(2, 1 << 9), st.integers(1, 1 << 15), sm_counts)
 def test_packed_rows_are_split_where_they_are_few(kernel: Kernel, columns: int, m: int, sm_count: int) -> None:
     """Half the device has blocks, or each split is one tile: and only then is there a finishing launch."""
     prog = program(kernel, DTYPES["float32"], "v16", capability=(10, 3))
@@ -166,10 +175,10 @@ def test_packed_rows_are_split_where_they_are_few(kernel: Kernel, columns: int, 
     assert len(plan.steps) == (2 if splits > 1 else 1)
 
 
-@pytest.mark.parametrize("name", PACKED)
+@pytest.mark.parametrize("name", QUANTIZED)
 def test_scales_that_a_format_has_not_are_null(name: str) -> None:
     """Every format's kernel takes the same arguments: codes, both kinds of scales or null, x, y, workspace, counts."""
-    kernel = PACKED[name]
+    kernel = QUANTIZED[name]
     step = launches(program(kernel, DTYPES["float32"], "v16", capability=(9, 0)), Shape(64, 5), sm_count=1).steps[0]
     names = {o.name for o in kernel.operands}
     assert [a.name for a in step.args] == ["codes", "scales", "tensor_scale", "x", "y", "workspace", "m", "n"]

@@ -15,7 +15,7 @@ from mutations_kv import KV_DECODING, KV_EXTREMES, KV_MUTATIONS
 from mutations_packed import DECODING, PACKED_MUTATIONS
 from packed_check import wrong_weights
 
-from bandmark_kernels import CACHES, DTYPES, KERNELS, PACKED, Kernel
+from bandmark_kernels import CACHES, DTYPES, KERNELS, QUANTIZED, Kernel
 from bandmark_kernels.attention.kv import kv_kernel
 from bandmark_kernels.core.cuda import Program
 
@@ -84,5 +84,5 @@ def test_every_kernel_is_broken_in_many_ways() -> None:
     """No kernel of the table goes without mutations, so a new one must bring its own, and each format some."""
     counts = {name: sum(m.kernel == name for m in ORDINARY) for name in (*KERNELS, *(k.label for k in CACHES.values()))}
     assert [name for name, count in counts.items() if count < 8] == []
-    formats = [kernel.label for kernel in PACKED.values()]
+    formats = [kernel.label for kernel in QUANTIZED.values()]
     assert {m.kernel for m in PACKED_MUTATIONS} == set(formats) and len(PACKED_MUTATIONS) > 30

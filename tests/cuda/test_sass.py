@@ -13,8 +13,8 @@ from sass_page import FIGURES, markdown
 
 from bandmark_kernels import DTYPES, KERNELS
 from bandmark_kernels.attention.kv import kv_kernel
-from bandmark_kernels.core.cuda import Program, program, source
-from bandmark_kernels.core.launch import clock_probe, delay
+from bandmark_kernels.core.cuda import Program, program
+from bandmark_kernels.core.launch import clock_probe, delay, source
 
 ARCHITECTURES = (90, 103, 121)
 SLICE = [(k, d, v, a) for k, d, v, a in cases(ARCHITECTURES) if v == "v16" or d == "float32"]
@@ -81,7 +81,7 @@ extern "C" __global__ void bandmark_copy(const element* __restrict__ a, element*
     if (i < n) b[i] = a[i];
 }
 """
-    found = judge(replace(prog, source=source("prelude", prelude=False) + scalar), arch).faults
+    found = judge(replace(prog, source=source("prelude") + scalar), arch).faults
     assert [word for word in ("loads of 16 bytes", "stores of 16 bytes", "KiB in flight") if word in str(found)] == [
         "loads of 16 bytes",
         "stores of 16 bytes",

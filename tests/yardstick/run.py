@@ -1,4 +1,4 @@
-"""Do the NumPy and torch bodies keep up with compiled code? Prints their speed over that of a C + OpenMP program.
+"""Compare the NumPy and torch implementations with compiled code: their speed over that of a C + OpenMP program.
 
 All of them work on the same arrays, of at least four times the last-level cache, and take turns run by run in random
 order. The figure is the median over the rounds of the C program's time divided by theirs: 1 is equally fast.
@@ -42,7 +42,7 @@ TARGETS: dict[str, dict[str, float]] = {
     "numpy": {"copy": 0.95, "scale": 0.95, "add": 0.95, "triad": 0.88},
     "torch": dict.fromkeys(("copy_loop", "scale", "add", "triad", "write", "dot", "read"), 0.95),
 }
-"""The median ratio that a body is meant to reach. NumPy's copy is a memcpy and is held to one; torch's is a loop."""
+"""The median ratio that an implementation should reach. NumPy's copy is compared with a memcpy, torch's with a loop."""
 
 HEAD = """| kernel | dtype | body | C GB/s | body GB/s | ratio | target |
 |---|---|---|--:|--:|--:|--:|"""
@@ -107,7 +107,7 @@ class Yardstick:
         """Run a C kernel once into a poisoned output and return its largest error in units of the tolerance."""
         output, arrays = inputs.kernel.output, memory.operands(inputs)
         memory.reset(output)
-        scalars = dict(inputs.kernel.check_scalars or inputs.kernel.scalars)
+        scalars = dict(inputs.kernel.check_scalars)
         number = self.bind(form, inputs, arrays, scalars)()
         out = np.array([number], inputs.dtype.storage) if inputs.kernel.is_reduction else arrays[output.name]
         error = max_error(inputs, lambda name, start, stop: out[start:stop])
@@ -169,7 +169,7 @@ def measure(
 ) -> tuple[list[Line], int]:
     """Measure one kernel and dtype: a row per backend, and for copy one more, against a loop that is no memcpy."""
     inputs = make_inputs(kernel, dtype, shape_for(kernel, dtype, size), seed=1)
-    backends = [b for b in target.backends if b.why_not(kernel, dtype) is None]
+    backends = [b for b in target.backends if b.unsupported_reason(kernel, dtype) is None]
     memory = target.memory
     assert memory is not None
     arrays = memory.operands(inputs)

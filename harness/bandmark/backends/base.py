@@ -1,4 +1,4 @@
-"""What must a backend be able to do? The one interface between the kernels and the harness."""
+"""The interface between the kernels and the harness: what every backend can do."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class Workload(Launcher, Protocol):
     """A case with its operands in place, ready to be launched and timed."""
 
     variant: str | None
-    """Which of the backend's implementations runs, where there are several."""
+    """Which of the kernel's variants runs, where there are several."""
     copies: int
-    """How many sets of the arrays launches rotate over, so that a small set is not served by the cache."""
+    """How many sets of the arrays launches rotate through, so that the cache does not serve a small set."""
 
     def verify(self) -> float:
         """Launch once more into a poisoned output and return the largest error in units of the tolerance."""
 
     def close(self) -> None:
-        """Let go of the operands."""
+        """Release the buffers."""
 
 
 class Backend(Protocol):
@@ -41,36 +41,36 @@ class Backend(Protocol):
     verifies_first: bool
     """Whether a case is verified before it is timed, too: compilers have got single architectures wrong."""
 
-    def why_not(self, kernel: Kernel, dtype: DType) -> str | None:
+    def unsupported_reason(self, kernel: Kernel, dtype: DType) -> str | None:
         """Return why a kernel does not run at memory speed here, or None if it does."""
 
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
-        """Return the names of the forms that the backend has of a kernel; empty if there is only one."""
+        """Return the names of a kernel's variants on the backend; empty if there is only one."""
 
     def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> Workload:
         """Place the operands and bind the kernel to them.
 
         Args:
             inputs: what the operands hold.
-            variant: one of the backend's forms of the kernel; None for the default.
-            copies: sets of the operands to rotate over.
+            variant: one of the kernel's variants; None for the default.
+            copies: sets of the operands to rotate through.
 
         Raises:
-            MemoryError: they don't fit after all.
-            NotImplementedError: the variant asked for does not go with the operands.
+            MemoryError: there is no room for them after all.
+            NotImplementedError: the variant does not support the operands.
         """
 
     def lacks_memory(self, problem: BaseException) -> bool:
-        """Return whether what the library raised says that there was no room: fewer elements may have it."""
+        """Return whether an exception of the library says that memory ran out: fewer elements may fit."""
 
     def budget(self) -> MemoryBudget:
         """Return how much memory the arrays of a case may take at present."""
 
     def telemetry(self) -> SensorReading:
-        """Read the device's present clocks, temperature and power, as far as it tells."""
+        """Read the device's present clocks, temperature and power, as far as they are known."""
 
     def facts(self) -> dict[str, Any]:
-        """Return what the run record says of the library and what it was built with."""
+        """Return what the run record says about the library and what it was built with."""
 
     def close(self) -> None:
-        """Let go of threads and devices."""
+        """Release threads and devices."""

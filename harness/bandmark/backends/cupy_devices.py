@@ -1,17 +1,25 @@
-"""Which CUDA devices does CuPy see, and what does the driver tell about them?"""
+"""The CUDA devices that CuPy sees, and what the driver tells about them."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import cupy
 
+from bandmark.backends.events import delay_seconds
 from bandmark.device.device import Device
 from bandmark.device.sensors import Sensors
+from bandmark.errors import BackendUnavailable, first_line
+from bandmark_kernels import DType, Kernel
+from bandmark_kernels.core.cuda import Program, program
+from bandmark_kernels.core.launch import clock_probe, delay
+
+GET_COMPILER = "`pip install 'bandmark[cupy13]'` (cupy12 for a CUDA 12 driver) brings what CuPy compiles with."
 
 
 def list_accelerators() -> tuple[list[tuple[str, Device]], str | None]:
-    """Return address and facts of each CUDA device, and a sentence on what is missing."""
+    """Return address and facts of each CUDA device, and a clause on what is missing."""
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
@@ -21,13 +29,13 @@ def list_accelerators() -> tuple[list[tuple[str, Device]], str | None]:
         )
     if count == 0:
         return [], f"CuPy {cupy.__version__} finds no CUDA device; `nvidia-smi -L` lists what the driver has"
-    found, problems = [], []
+    devices, problems = [], []
     for index in range(count):
         try:
-            found.append((f"cuda:{index}", read_device(index)))
+            devices.append((f"cuda:{index}", read_device(index)))
         except cupy.cuda.runtime.CUDARuntimeError as error:
             problems.append(f"CuPy can't read cuda:{index} ({error})")
-    return found, "; ".join(problems) or None
+    return devices, "; ".join(problems) or None
 
 
 def read_device(index: int) -> Device:
@@ -55,16 +63,77 @@ def read_device(index: int) -> Device:
     )
 
 
-def max_clock_mhz(index: int) -> float | None:
+def _max_clock_mhz(index: int) -> float | None:
     """Return the highest clock of the multiprocessors that the driver lists, in MHz."""
     khz = cupy.cuda.runtime.getDeviceProperties(index).get("clockRate")
     return khz / 1e3 if khz else None
 
 
 def bus_id(index: int) -> str | None:
-    """Return a device's place on the PCI bus, by which NVML finds it, such as 0000:01:00.0."""
+    """Return a device's address on the PCI bus, by which NVML finds it, such as 0000:01:00.0."""
     try:
-        found: str = cupy.cuda.runtime.deviceGetPCIBusId(index)
+        return str(cupy.cuda.runtime.deviceGetPCIBusId(index))
     except cupy.cuda.runtime.CUDARuntimeError:
         return None
-    return found
+
+
+class Gpu:
+    """A CUDA device in use: the programs compiled for it, and its sensors."""
+
+    def __init__(self, device: Device) -> None:
+        """Use the device; raises BackendUnavailable if nothing can be compiled for it."""
+        assert device.index is not None
+        assert device.compute_capability is not None
+        assert device.sm_count is not None
+        self.sm_count = device.sm_count
+        self._capability = device.compute_capability
+        cupy.cuda.Device(device.index).use()
+        self.sensors = Sensors(bus_id(device.index), _max_clock_mhz(device.index))
+        self._functions: dict[tuple[str, tuple[str, ...]], dict[str, Any]] = {}
+        self._helpers = _compile_helpers(device.name)
+
+    def compiled(self, kernel: Kernel, dtype: DType, variant: str) -> tuple[Program, dict[str, Any]]:
+        """Return a kernel's program and its functions by entry point, compiled once per device."""
+        compiled = program(kernel, dtype, variant, capability=self._capability)
+        key = (compiled.source, compiled.options)
+        if key not in self._functions:
+            module = cupy.RawModule(code=compiled.source, options=compiled.options)
+            self._functions[key] = {entry: module.get_function(entry) for entry in compiled.entries}
+        return compiled, self._functions[key]
+
+    def delay(self, launch_count: int) -> None:
+        """Queue a delay behind which so many launches can be queued."""
+        step = delay(int(delay_seconds(launch_count) * 1e9))[1]
+        self._helpers[step.entry](step.grid, step.block, step.arguments())
+
+    def probe_clocks(self, out: Any) -> None:
+        """Queue a reading of the multiprocessors' clocks."""
+        step = clock_probe(self.sm_count)[1]
+        self._helpers[step.entry](step.grid, step.block, step.arguments({"out": out}))
+
+    def release(self) -> None:
+        """Return pooled memory to the device."""
+        # A device that has failed refuses this, too; the row of the launch that failed says why.
+        with suppress(*cuda_errors()):
+            cupy.get_default_memory_pool().free_all_blocks()
+
+    def close(self) -> None:
+        """Release programs and pooled memory."""
+        self._functions.clear()
+        self.release()
+
+
+def _compile_helpers(device_name: str) -> dict[str, Any]:
+    """Compile the delay and the clock probe: what fails here would fail for every kernel."""
+    helpers = (delay(0), clock_probe(1))
+    try:
+        return {step.entry: cupy.RawModule(code=text).get_function(step.entry) for text, step in helpers}
+    except Exception as error:  # CuPy raises many types when NVRTC is missing, too old or broken
+        raise BackendUnavailable(
+            f"CuPy can't compile for {device_name} ({type(error).__name__}: {first_line(error)}). {GET_COMPILER}"
+        ) from error
+
+
+def cuda_errors() -> tuple[type[Exception], ...]:
+    """Return what CuPy raises for errors of CUDA's runtime and of its driver."""
+    return cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError

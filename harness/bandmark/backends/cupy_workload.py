@@ -1,47 +1,46 @@
-"""What is timed on an NVIDIA GPU: a CUDA kernel bound to its arrays, between two events of the device."""
+"""The workload on an NVIDIA GPU: a CUDA kernel bound to its arrays, timed between two events of the device."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cupy
 import numpy as np
 
+from bandmark.backends.cupy_devices import Gpu
 from bandmark.backends.events import CLOCK_RECORD, mean_clock_mhz
 from bandmark.measure.sampling import Reading
 from bandmark_kernels import DTYPES, Operand
 from bandmark_kernels.core.checks import max_error
+from bandmark_kernels.core.cuda import exact_scalars, launches
 from bandmark_kernels.core.inputs import Inputs
-from bandmark_kernels.core.launch import Launches, exact_scalars, launches
-
-if TYPE_CHECKING:
-    from bandmark.backends.cupy_backend import CupyBackend
+from bandmark_kernels.core.launch import Launches
 
 
 class CupyWorkload:
     """A CUDA kernel bound to its arrays, or to several sets of them in turn."""
 
-    def __init__(self, backend: CupyBackend, inputs: Inputs, variant: str, copies: int) -> None:
+    def __init__(self, device: Gpu, inputs: Inputs, variant: str, copies: int) -> None:
         kernel, dtype, shape = inputs.kernel, inputs.dtype, inputs.shape
         self.inputs = inputs
         self.variant = variant
         self.copies = copies
-        self._backend = backend
-        made, functions = backend.compiled(kernel, dtype, variant)
-        self._plan: Launches = launches(made, shape, sm_count=backend.sm_count)
+        self._device = device
+        program, functions = device.compiled(kernel, dtype, variant)
+        self._plan: Launches = launches(program, shape, sm_count=device.sm_count)
         self._functions = [functions[step.entry] for step in self._plan.steps]
         self._workspace: Any = cupy.empty(max(1, self._plan.workspace_elements), self._plan.workspace_dtype)
-        self._sets = [{o.name: self._place(o) for o in kernel.operands} for _ in range(self.copies)]
+        self._sets = [{o.name: self._new_array(o) for o in kernel.operands} for _ in range(self.copies)]
         self._timed = [self._bind(arrays, kernel.scalars) for arrays in self._sets]
         self._next = 0
-        self._clocks = [cupy.empty(backend.sm_count * CLOCK_RECORD, np.uint64) for _ in range(2)]
+        self._clocks = [cupy.empty(device.sm_count * CLOCK_RECORD, np.uint64) for _ in range(2)]
         self._begin, self._end = cupy.cuda.Event(), cupy.cuda.Event()
 
     def start(self, launch_count: int) -> None:
-        """Queue a delay to hide the launches behind, then the start event."""
+        """Queue a delay, behind which all launches are queued, and then the start event."""
         cupy.cuda.runtime.deviceSynchronize()
-        self._backend.hold(launch_count * len(self._functions))
-        self._backend.probe_clocks(self._clocks[0])
+        self._device.delay(launch_count * len(self._functions))
+        self._device.probe_clocks(self._clocks[0])
         self._begin.record()
 
     def launch(self) -> None:
@@ -51,21 +50,21 @@ class CupyWorkload:
         self._next = (self._next + 1) % self.copies
 
     def stop(self) -> Reading:
-        """Queue the stop event, look at the sensors while the device works, wait, and read the events."""
+        """Queue the stop event, read the sensors while the device is busy, wait, and read the elapsed time."""
         self._end.record()
-        self._backend.probe_clocks(self._clocks[1])
-        seen = self._backend.sensors.read_clock()
+        self._device.probe_clocks(self._clocks[1])
+        sensors = self._device.sensors.read_clock()
         cupy.cuda.runtime.deviceSynchronize()
         seconds = cupy.cuda.get_elapsed_time(self._begin, self._end) / 1e3
         before, after = (out.get().reshape(-1, CLOCK_RECORD).tolist() for out in self._clocks)
-        clock = mean_clock_mhz(before, after, self._backend.sensors.max_clock_mhz)
-        return Reading(seconds, clock, seen.clock_mhz, braked=seen.throttled)
+        clock = mean_clock_mhz(before, after, self._device.sensors.max_clock_mhz)
+        return Reading(seconds, clock, sensors.clock_mhz, braked=sensors.throttled)
 
     def verify(self) -> float:
         """Launch once into poisoned outputs of the next set in turn and compare them with the reference."""
         kernel, arrays = self.inputs.kernel, self._sets[self._next]
         self._reset_outputs(arrays)
-        for function, grid, block, arguments in self._bind(arrays, kernel.check_scalars or kernel.scalars):
+        for function, grid, block, arguments in self._bind(arrays, kernel.check_scalars):
             function(grid, block, arguments)
         cupy.cuda.runtime.deviceSynchronize()
         error = max_error(
@@ -73,14 +72,14 @@ class CupyWorkload:
             lambda name, start, stop: arrays[name][start:stop].get(),
             result=DTYPES[self.inputs.dtype.accumulator] if kernel.is_reduction else None,
         )
-        if kernel.check_scalars:
+        if kernel.check.scalars:
             self._reset_outputs(arrays)
         return error
 
     def close(self) -> None:
-        """Let go of the arrays."""
+        """Release the arrays."""
         self._timed, self._sets, self._clocks, self._workspace = [], [], [], None
-        self._backend.release()
+        self._device.release()
 
     def _bind(self, arrays: dict[str, Any], scalars: Any) -> list[tuple[Any, Any, Any, Any]]:
         """Return function, grid, block and arguments of each launch of one call."""
@@ -91,7 +90,7 @@ class CupyWorkload:
             for function, step in zip(self._functions, self._plan.steps, strict=True)
         ]
 
-    def _place(self, operand: Operand) -> Any:
+    def _new_array(self, operand: Operand) -> Any:
         """Return an operand as a flat array on the device, filled or poisoned."""
         dtype = self.inputs.dtype
         storage = dtype.accumulator if operand.role == "result" else operand.stored_as(dtype)

@@ -1,6 +1,6 @@
-"""How is a queue of launches timed on a device that runs behind the host?
+"""Time a queue of launches on a device that runs behind the host: by two events around the launches.
 
-By two events around the launches. A delay queued first keeps the device busy until every launch is queued, so that the
+A delay queued first keeps the device busy until every launch is queued, so that the
 cost of launching from Python is hidden and the launches run back to back.
 """
 
@@ -15,7 +15,7 @@ from bandmark.measure.sampling import Reading
 
 DELAY_BASE_S = 100e-6
 DELAY_PER_LAUNCH_S = 12e-6
-DELAY_LIMIT_S = 20e-3
+MAX_DELAY_S = 20e-3
 """Length of the delay: queueing one launch from Python costs 4 to 6 us, so twice that and a start-up share."""
 
 NOMINAL_CLOCK_HZ = 2.0e9
@@ -31,7 +31,7 @@ CREDIBLE_OVER_MAX = 1.5
 
 def delay_seconds(launches: int) -> float:
     """Return how long the device must be held for this many launches to be queued behind."""
-    return min(DELAY_LIMIT_S, DELAY_BASE_S + DELAY_PER_LAUNCH_S * launches)
+    return min(MAX_DELAY_S, DELAY_BASE_S + DELAY_PER_LAUNCH_S * launches)
 
 
 class EventTimer:
@@ -52,13 +52,13 @@ class EventTimer:
             self._sleep(int(delay_seconds(launches) * NOMINAL_CLOCK_HZ))
         self._begin.record()
 
-    def stop(self, watch: Callable[[], ClockReading]) -> Reading:
-        """Queue the stop event, look at the sensors while the device works, wait, and read the events."""
+    def stop(self, read_clock: Callable[[], ClockReading]) -> Reading:
+        """Queue the stop event, read the sensors while the device is busy, wait, and read the elapsed time."""
         self._end.record()
-        seen = watch()
+        sensors = read_clock()
         self._end.synchronize()
         seconds = float(self._begin.elapsed_time(self._end)) / 1e3
-        return Reading(seconds, sensor_clock_mhz=seen.clock_mhz, braked=seen.throttled)
+        return Reading(seconds, sensor_clock_mhz=sensors.clock_mhz, braked=sensors.throttled)
 
 
 def mean_clock_mhz(

@@ -1,4 +1,4 @@
-"""Where do the operands of CPU backends live? In one arena that NumPy and torch share: both move the same pages.
+"""The arena in which the operands of CPU backends are: NumPy and torch share it, and so move the same pages.
 
 Each page is touched first by the thread that will work on it, which places it on that thread's NUMA node.
 """
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 ALIGNMENT = 4096
 """Operands start on a page."""
 
-PROBE_BYTES = 128 * 2**20
+_PROBE_BYTES = 128 * 2**20
 """Least bytes that are copied to find out how fast the memory is, roughly."""
 
-PROBE_COPIES = 2
+_PROBE_COPIES = 2
 
-SPARE = 2
-"""Addresses of an arena over the bytes that it is made for."""
+_SPARE = 2
+"""Addresses of an arena over the bytes that it is allocated for."""
 
 
 def bounds(length: int, parts: int) -> list[tuple[int, int]]:
@@ -69,18 +69,18 @@ class HostMemory:
         """Return sets of a case's operands, filled and with poisoned outputs; the same ones for the same inputs."""
         if self._inputs is not inputs or len(self._sets) != copies:
             self._inputs, self._sets = inputs, self._carve(inputs, copies)
-            for place in range(copies):
+            for index in range(copies):
                 for operand in inputs.kernel.operands:
-                    self.reset(operand, place)
+                    self.reset(operand, index)
         return self._sets
 
     def budget(self) -> MemoryBudget:
         """Return the budget of the system's memory; what the arena holds is there to be used again."""
         return host_budget(available_bytes() + self._touched)
 
-    def reset(self, operand: Operand, place: int = 0) -> None:
+    def reset(self, operand: Operand, index: int = 0) -> None:
         """Fill an operand of one of the sets: with its tile if it is read, with NaN if it is only written."""
-        array = self._sets[place][operand.name]
+        array = self._sets[index][operand.name]
         assert self._inputs is not None
         if operand.role == "result":
             array[...] = float("nan")
@@ -91,7 +91,7 @@ class HostMemory:
             self._each_part(operand, lambda part: array[part].view("uint8").fill(0xFF))
 
     def _carve(self, inputs: Inputs, copies: int) -> list[dict[str, NDArray[Any]]]:
-        """Lay the operands of each set out in the arena, in their order, and set behind set."""
+        """Place the operands of each set in the arena, in their order, and set behind set."""
         kernel, shape, dtype = inputs.kernel, inputs.shape, inputs.dtype
         placed: dict[str, tuple[int, int]] = {}
         end = 0
@@ -116,7 +116,9 @@ class HostMemory:
                 continue
             start, size = placed[operand.name]
             flat = room[start : start + size].view(operand.stored_as(inputs.dtype))
-            arrays[operand.name] = flat.reshape(-1, inputs.shape.n // operand.per) if operand.extent == "mn" else flat
+            arrays[operand.name] = (
+                flat.reshape(-1, inputs.shape.n // operand.elements_per_item) if operand.extent == "mn" else flat
+            )
         return arrays
 
     def _room(self, size: int) -> NDArray[np.uint8]:
@@ -129,7 +131,7 @@ class HostMemory:
         if self._arena is None or len(self._arena) < size or self._numa_nodes > 1:
             self._sets, self._arena, self._touched = [], None, 0
             # Addresses to spare cost nothing, and a larger group need not touch all of its pages anew.
-            pages = mmap.mmap(-1, max(SPARE * size, ALIGNMENT), **_PRIVATE)
+            pages = mmap.mmap(-1, max(_SPARE * size, ALIGNMENT), **_PRIVATE)
             if hasattr(mmap, "MADV_HUGEPAGE"):
                 pages.madvise(mmap.MADV_HUGEPAGE)
             self._arena = np.frombuffer(pages, np.uint8)
@@ -164,14 +166,14 @@ class HostMemory:
 
         The arrays are larger than the cache together, and the pages stay for the operands that come next.
         """
-        size = int(min(max(2 * (llc_bytes or 0), 2 * PROBE_BYTES), self.budget().default_bytes)) // 2
+        size = int(min(max(2 * (llc_bytes or 0), 2 * _PROBE_BYTES), self.budget().default_bytes)) // 2
         room = self._room(2 * size)
         calls = [
             partial(room[size + lo : size + hi].__setitem__, slice(None), room[lo:hi])
             for lo, hi in bounds(size, len(self.team))
         ]
         times = []
-        for _ in range(1 + PROBE_COPIES):  # the first pays for page faults
+        for _ in range(1 + _PROBE_COPIES):  # the first pays for page faults
             begin = perf_counter()
             self.team.run(for_each(self.team, calls))
             times.append(perf_counter() - begin)

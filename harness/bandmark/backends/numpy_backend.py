@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-TRIALS = 2
-"""Launches per form that decide which form of a kernel is timed."""
+_TRIALS = 2
+"""Launches of each variant that decide which one is timed."""
 
 
 class NumpyBackend:
@@ -42,14 +42,14 @@ class NumpyBackend:
         # Each thread of the team calls BLAS on its own part; a BLAS that spawned more would oversubscribe.
         self.blas = ThreadpoolController().select(user_api="blas")
 
-    def why_not(self, kernel: Kernel, dtype: DType) -> str | None:
+    def unsupported_reason(self, kernel: Kernel, dtype: DType) -> str | None:
         """Return why a kernel does not run at memory speed, or None if it does."""
-        return None if kernel.numpy.runs(dtype, on_cpu=True) else kernel.numpy.why_not
+        return kernel.unsupported_reason(self.name, dtype, on_cpu=True)
 
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
-        """Return the forms of a kernel's body; without a name the fastest here runs."""
-        body = kernel.numpy
-        return () if body.variant is None else (body.variant, *body.variants)
+        """Return a kernel's variants; where none is named the fastest here runs."""
+        implementation = kernel.implementations[self.name]
+        return () if implementation.variant is None else (implementation.variant, *implementation.variants)
 
     def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> NumpyWorkload:
         """Place the operands and bind the kernel to each thread's part of them."""
@@ -73,7 +73,7 @@ class NumpyBackend:
         return {"blas": [{name: lib.get(name) for name in named} for lib in self.blas.info()]}
 
     def close(self) -> None:
-        """Let go of the arena; the team belongs to whoever made it."""
+        """Release the arena; the team belongs to the caller."""
         self.memory.close()
 
 
@@ -90,13 +90,14 @@ class NumpyWorkload:
         self._partials: NDArray[Any] | None = None
         if kernel.is_reduction:
             self._partials = np.full(self._parts, np.nan, inputs.dtype.accumulator)
+        self._implementation = kernel.implementations[backend.name]
         with backend.blas.limit(limits=1):
-            forms = self._forms(kernel.scalars)
-            if variant is not None and variant not in forms:
-                raise NotImplementedError(f"the {variant} variant does not go with operands so short, or so laid out")
-            self.variant: str | None = variant or self._fastest(forms)
-            rest = (self._chosen(operands, kernel.scalars) for operands in self._sets[1:])
-            self._timed = [forms[self.variant], *rest]
+            bound = self._bind_variants(kernel.scalars)
+            if variant is not None and variant not in bound:
+                raise NotImplementedError(f"the {variant} variant does not support operands so short, or so laid out")
+            self.variant: str | None = variant or self._fastest(bound)
+            rest = (self._bind_chosen(operands, kernel.scalars) for operands in self._sets[1:])
+            self._timed = [bound[self.variant], *rest]
 
     def start(self, launches: int) -> None:
         """Hold BLAS to one thread per call, then start the host's clock."""
@@ -105,7 +106,7 @@ class NumpyWorkload:
         self._begin = perf_counter()
 
     def launch(self) -> None:
-        """Run every thread's part on the next set of operands, and fold the parts' results."""
+        """Run every thread's part on the next set of operands, and add up the parts' results."""
         self._backend.memory.team.run(self._timed[self._next])
         if self._partials is not None:
             np.add.reduce(self._partials, axis=0, out=self._sets[self._next][self.inputs.kernel.output.name])
@@ -120,27 +121,26 @@ class NumpyWorkload:
     def verify(self) -> float:
         """Launch once into poisoned outputs of the next set in turn and compare them with the reference."""
         kernel, memory = self.inputs.kernel, self._backend.memory
-        place, operands = self._next, self._sets[self._next]
-        timed = self._timed[place]
-        self._reset_outputs(place)
+        index, operands = self._next, self._sets[self._next]
+        timed = self._timed[index]
+        self._reset_outputs(index)
         with self._backend.blas.limit(limits=1):
-            if kernel.check_scalars:
-                self._timed[place] = self._chosen(operands, kernel.check_scalars)
+            if kernel.check.scalars:
+                self._timed[index] = self._bind_chosen(operands, kernel.check.scalars)
             self.launch()
-        self._timed[place] = timed
+        self._timed[index] = timed
         error = max_error(
             self.inputs,
             lambda name, start, stop: operands[name].reshape(-1)[start:stop],
-            fold=kernel.numpy.fold(self.inputs.dtype),
             result=DTYPES[self.inputs.dtype.accumulator] if kernel.is_reduction else None,
             workers=len(memory.team),
         )
-        if kernel.check_scalars:
-            self._reset_outputs(place)
+        if kernel.check.scalars:
+            self._reset_outputs(index)
         return error
 
     def close(self) -> None:
-        """Let go of the operands."""
+        """Release the operands."""
         self._timed, self._sets = [], []
 
     @property
@@ -148,50 +148,50 @@ class NumpyWorkload:
         """How many threads have a part of the operands."""
         return len(bounds(self.inputs.shape.count(self.inputs.kernel.split), len(self._backend.memory.team)))
 
-    def _reset_outputs(self, place: int) -> None:
+    def _reset_outputs(self, index: int) -> None:
         """Poison what a set's launches only write, and give what they work on in place its contents again."""
         for operand in self.inputs.kernel.outputs:
-            self._backend.memory.reset(operand, place)
+            self._backend.memory.reset(operand, index)
 
-    def _forms(self, scalars: Any) -> dict[str | None, list[Launch]]:
-        """Return the calls of each form of the kernel that goes with the operands, by variant, on the first set."""
-        body = self.inputs.kernel.numpy
-        bound = {name: self._bind(name, self._sets[0], scalars) for name in (body.variant, *body.variants)}
+    def _bind_variants(self, scalars: Any) -> dict[str | None, list[Launch]]:
+        """Return the calls of each variant that supports the operands, on the first set."""
+        names = (self._implementation.variant, *self._implementation.variants)
+        bound = {name: self._bind(name, self._sets[0], scalars) for name in names}
         return {name: calls for name, calls in bound.items() if calls is not None}
 
     def _bind(self, variant: str | None, operands: dict[str, NDArray[Any]], scalars: Any) -> list[Launch] | None:
-        """Return a call per thread of one form on one set; None if the form does not go with such operands."""
-        body, team = self.inputs.kernel.numpy, self._backend.memory.team
-        encoded = self.inputs.kernel.encoded_constants(self.inputs.dtype, scalars)
-        if variant == body.variant:
-            return for_each(team, self._each_part(operands, encoded))
-        calls = body.variants[str(variant)](len(team), **operands, **encoded)
+        """Return a call per thread of one variant on one set; None if it does not support such operands."""
+        implementation, team = self._implementation, self._backend.memory.team
+        encoded = implementation.encoded_constants(self.inputs.dtype, scalars)
+        if variant == implementation.variant:
+            return for_each(team, self._bind_parts(operands, encoded))
+        calls = implementation.variants[str(variant)](len(team), **operands, **encoded)
         return None if calls is None else for_each(team, calls)
 
-    def _chosen(self, operands: dict[str, NDArray[Any]], scalars: Any) -> list[Launch]:
-        """Return the calls of the form that is timed, on one set: what goes with the first goes with all."""
+    def _bind_chosen(self, operands: dict[str, NDArray[Any]], scalars: Any) -> list[Launch]:
+        """Return the calls of the variant that is timed, on one set: all sets are alike."""
         calls = self._bind(self.variant, operands, scalars)
         assert calls is not None
         return calls
 
-    def _fastest(self, forms: dict[str | None, list[Launch]]) -> str | None:
-        """Return the form that is fastest here, by its better of two launches taken in turns after one to warm up."""
-        if len(forms) == 1:
-            return next(iter(forms))
-        times: dict[str | None, list[float]] = {name: [] for name in forms}
-        for _ in range(1 + TRIALS):
-            for name, calls in forms.items():
+    def _fastest(self, bound: dict[str | None, list[Launch]]) -> str | None:
+        """Return the fastest variant here, by its better of two launches taken in turns after one to warm up."""
+        if len(bound) == 1:
+            return next(iter(bound))
+        times: dict[str | None, list[float]] = {name: [] for name in bound}
+        for _ in range(1 + _TRIALS):
+            for name, calls in bound.items():
                 begin = perf_counter()
                 self._backend.memory.team.run(calls)
                 times[name].append(perf_counter() - begin)
         return min(times, key=lambda name: min(times[name][1:]))
 
-    def _each_part(self, operands: dict[str, NDArray[Any]], scalars: dict[str, Any]) -> list[Launch]:
+    def _bind_parts(self, operands: dict[str, NDArray[Any]], scalars: dict[str, Any]) -> list[Launch]:
         """Bind the kernel to each thread's part; results of a reduction go to one partial per thread."""
         kernel, calls = self.inputs.kernel, []
         for part in range(self._parts):
             views = {operand.name: self._view(operand, operands[operand.name], part) for operand in kernel.operands}
-            calls.append(kernel.numpy.bind(**views, **scalars))
+            calls.append(self._implementation.bind(**views, **scalars))
         return calls
 
     def _view(self, operand: Operand, array: NDArray[Any], part: int) -> NDArray[Any]:

@@ -50,11 +50,11 @@ class TorchBackend:
         if memory:
             torch.set_num_threads(len(memory.team))
 
-    def why_not(self, kernel: Kernel, dtype: DType) -> str | None:
+    def unsupported_reason(self, kernel: Kernel, dtype: DType) -> str | None:
         """Return why a kernel does not run at memory speed, or None if it does."""
         if dtype.name == "float64" and self.address.type == "mps":
             return "Apple GPUs have no float64"
-        return None if kernel.torch.runs(dtype, on_cpu=self.memory is not None) else kernel.torch.why_not
+        return kernel.unsupported_reason(self.name, dtype, on_cpu=self.memory is not None)
 
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
         """Return nothing: torch chooses its own kernels."""
@@ -66,11 +66,11 @@ class TorchBackend:
             self.sensors.reset()
         try:
             return TorchWorkload(self, inputs, copies)
-        except Exception as error:  # which of them mean want of memory, lacks_memory tells
+        except Exception as error:  # lacks_memory says which of them mean that memory ran out
             if not self.lacks_memory(error):
                 raise
             problem = first_line(error)
-        # The handler's end lets go of the half-made workload, and so of its tensors.
+        # The end of the handler drops the unfinished workload, and so its tensors.
         self.release()
         raise MemoryError(problem)
 
@@ -90,8 +90,8 @@ class TorchBackend:
         free, _ = torch.get_device_module(self.address).mem_get_info(self.address)
         return device_budget(free)
 
-    def watch(self) -> ClockReading:
-        """Look at the sensors of an NVIDIA device; called while it is busy."""
+    def read_clock(self) -> ClockReading:
+        """Read the clock of an NVIDIA device; called while it is busy."""
         return self.sensors.read_clock() if self.sensors else ClockReading()
 
     def telemetry(self) -> SensorReading:
@@ -115,14 +115,14 @@ class TorchBackend:
         return {**built, "device_free_bytes": free, **self.sensors.facts()}
 
     def release(self) -> None:
-        """Give cached device memory back."""
+        """Return cached memory to the device."""
         if self.memory is None:
-            # A device that has failed refuses this too; what it failed at is told where it was launched.
+            # A device that has failed refuses this, too; the row of the launch that failed says why.
             with suppress(RuntimeError):
                 torch.get_device_module(self.address).empty_cache()
 
     def close(self) -> None:
-        """Give cached device memory back."""
+        """Return cached memory to the device."""
         self.release()
 
 
@@ -136,47 +136,49 @@ class TorchWorkload:
         self.inputs = inputs
         self.copies = copies
         self._backend = backend
-        self._sets = [{operand.name: self._place(operand, i) for operand in kernel.operands} for i in range(copies)]
+        self._sets = [
+            {operand.name: self._new_tensor(operand, i) for operand in kernel.operands} for i in range(copies)
+        ]
         self._timer = None if backend.memory else EventTimer(torch.get_device_module(backend.address))
-        self._timed = [kernel.torch.bind(**tensors, **kernel.scalars) for tensors in self._sets]
+        self._bind = kernel.implementations[backend.name].bind
+        self._timed = [self._bind(**tensors, **kernel.scalars) for tensors in self._sets]
         self._next = 0
-        # One set is launched as it is bound: nothing of ours stands between two launches.
+        # One set is launched as it is bound, with no code of this module between two launches.
         self.launch: Launch = self._timed[0] if self.copies == 1 else self._rotate
 
     def start(self, launches: int) -> None:
-        """Start the device's watch, or the host's on a CPU."""
+        """Start the device's timer, or the host's on a CPU."""
         if self._timer:
             self._timer.start(launches)
         else:
             self._begin = perf_counter()
 
     def stop(self) -> Reading:
-        """Read the watch after the last launch has finished."""
+        """Return the elapsed time after the last launch has finished."""
         if self._timer:
-            return self._timer.stop(self._backend.watch)
+            return self._timer.stop(self._backend.read_clock)
         return Reading(perf_counter() - self._begin)
 
     def verify(self) -> float:
         """Launch once into poisoned outputs of the next set in turn and compare them with the reference."""
-        kernel, place = self.inputs.kernel, self._next
-        tensors = self._sets[place]
-        self._reset_outputs(place)
-        if kernel.check_scalars:
-            kernel.torch.bind(**tensors, **kernel.check_scalars)()
+        kernel, index = self.inputs.kernel, self._next
+        tensors = self._sets[index]
+        self._reset_outputs(index)
+        if kernel.check.scalars:
+            self._bind(**tensors, **kernel.check.scalars)()
         else:
             self.launch()
         error = max_error(
             self.inputs,
             lambda name, start, stop: to_storage(tensors[name].reshape(-1)[start:stop]),
-            fold=kernel.torch.fold(self.inputs.dtype),
             workers=self._backend.threads or 1,
         )
-        if kernel.check_scalars:
-            self._reset_outputs(place)
+        if kernel.check.scalars:
+            self._reset_outputs(index)
         return error
 
     def close(self) -> None:
-        """Let go of the tensors."""
+        """Release the tensors."""
         del self.launch
         self._timed, self._sets = [], []
         self._backend.release()
@@ -186,27 +188,27 @@ class TorchWorkload:
         self._timed[self._next]()
         self._next = (self._next + 1) % self.copies
 
-    def _place(self, operand: Operand, place: int) -> torch.Tensor:
+    def _new_tensor(self, operand: Operand, index: int) -> torch.Tensor:
         """Return an operand of a set as a tensor: the host's array on a CPU, else a filled tensor on the device."""
-        dtype = getattr(torch, operand.storage or operand.number(self.inputs.dtype).name)
+        dtype = getattr(torch, operand.torch_dtype(self.inputs.dtype))
         shape = self.inputs.shape
         if operand.role == "result":
             return torch.full((), float("nan"), dtype=dtype, device=self._backend.address)
         if self._backend.memory:
-            host = self._backend.memory.sets(self.inputs, self.copies)[place]
+            host = self._backend.memory.sets(self.inputs, self.copies)[index]
             return torch.from_numpy(host[operand.name]).view(dtype)
         tensor = torch.empty(operand.count(shape), dtype=dtype, device=self._backend.address)
-        tensor = tensor.view(-1, shape.n // operand.per) if operand.extent == "mn" else tensor
+        tensor = tensor.view(-1, shape.n // operand.elements_per_item) if operand.extent == "mn" else tensor
         self._fill(operand, tensor)
         return tensor
 
-    def _reset_outputs(self, place: int) -> None:
+    def _reset_outputs(self, index: int) -> None:
         """Fill a set's outputs: with their tiles if they are read, too, with NaN if they are only written."""
         for operand in self.inputs.kernel.outputs:
             if self._backend.memory and operand.role != "result":
-                self._backend.memory.reset(operand, place)
+                self._backend.memory.reset(operand, index)
             else:
-                self._fill(operand, self._sets[place][operand.name])
+                self._fill(operand, self._sets[index][operand.name])
 
     def _fill(self, operand: Operand, tensor: torch.Tensor) -> None:
         """Repeat an operand's tile along its first axis on the device, or poison it."""
@@ -222,7 +224,7 @@ class TorchWorkload:
 
 
 def to_storage(tensor: torch.Tensor) -> Any:
-    """Return a tensor's elements as a NumPy array of their stored form."""
+    """Return a tensor's elements as a NumPy array, as they are stored."""
     host = tensor.cpu()
     return (host.view(torch.uint16) if host.dtype == torch.bfloat16 else host).numpy()
 

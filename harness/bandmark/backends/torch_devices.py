@@ -1,4 +1,4 @@
-"""Which accelerators does torch see, and what does it tell about them?"""
+"""The accelerators that torch sees, and what it tells about them."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def is_nvidia(kind: str) -> bool:
 
 
 def nvml_address(properties: Any) -> str | None:
-    """Return by what NVML finds a CUDA device: its PCI bus id, or its UUID where torch does not tell that (before 2.9).
+    """Return a CUDA device's PCI bus id, by which NVML finds it, or its UUID before torch 2.9, which has no bus id.
 
-    A slice (MIG) lies on the bus where its GPU does, whose sensors are meant.
+    A slice (MIG) has the address of its GPU, whose sensors are meant.
     """
     if hasattr(properties, "pci_bus_id"):
         return f"{properties.pci_domain_id:04x}:{properties.pci_bus_id:02x}:{properties.pci_device_id:02x}.0"

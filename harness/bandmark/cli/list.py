@@ -54,8 +54,10 @@ def _kernel(name: str) -> dict[str, Any]:
 
 def _heads(kernel: Kernel) -> str:
     """Return the heads of an attention."""
-    shape = kernel.attention
-    return f"{shape.heads} query heads over {shape.kv_heads} KV heads of {shape.head_dim}" if shape else ""
+    if not kernel.columns:
+        return ""
+    heads, head_dim = kernel.identity["heads"], kernel.identity["head_dim"]
+    return f"{heads} query heads over {kernel.columns // head_dim} KV heads of {head_dim}"
 
 
 def _own_dtype(kernel: Kernel) -> str:

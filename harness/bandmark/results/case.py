@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bandmark.results.row import Row, columns
-from bandmark_kernels import DTYPES, KERNELS, PACKED
+from bandmark_kernels import DTYPES, FORMATS, KERNELS
 
 NAMED_FIRST = ("backend", "kernel", "weight_format", "dtype", "variant", "layer")
 """Identity columns in the order in which a label names them. Sizes and the device are not part of a label."""
@@ -68,7 +68,7 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
 
     The matrices of a model keep the order of its layers, in which they were measured.
     """
-    kernels, dtypes, formats = list(KERNELS), list(DTYPES), [None, *PACKED]
+    kernels, dtypes, formats = list(KERNELS), list(DTYPES), [None, *FORMATS]
     others = [name for name in identity_columns() if name not in (*NAMED_FIRST, *UNNAMED)]
 
     def sort_key(row: Row) -> tuple[Any, ...]:

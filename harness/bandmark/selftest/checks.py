@@ -92,7 +92,7 @@ def _verify_sizes(backend: CupyBackend, kernel: Kernel, dtype: DType, variant: s
     """Verify one compiled kernel at every size; an error counts as a wrong result, with its reason."""
     label = f"{dtype.name} {variant}"
     try:
-        program, functions = backend.compiled(kernel, dtype, variant)
+        program, functions = backend.gpu.compiled(kernel, dtype, variant)
         spilled = max(function.local_size_bytes for function in functions.values())
     except Exception as error:  # CuPy raises many types for a source that does not compile; each is a failure
         results.launches += 1
@@ -101,7 +101,7 @@ def _verify_sizes(backend: CupyBackend, kernel: Kernel, dtype: DType, variant: s
     results.programs += 1
     if spilled:
         results.spills.append(f"{kernel.label} {label}: {spilled} bytes a thread")
-    for shape in awkward_shapes(program, backend.sm_count):
+    for shape in awkward_shapes(program, backend.gpu.sm_count):
         results.launches += 1
         size = f"n={shape.n}" if shape.m is None else f"m={shape.m} n={shape.n}"
         try:

@@ -160,7 +160,7 @@ class Timing:
         requested, lengths = delay_seconds(_LAUNCHES), []
         for _ in range(_ROUNDS):
             workload.start(1)
-            self.backend.hold(_LAUNCHES)
+            self.backend.gpu.delay(_LAUNCHES)
             lengths.append(workload.stop().seconds)
         low, high = _DELAY_BOUNDS
         return Check(

@@ -27,12 +27,10 @@ from bandmark.suites.sizing import (
 )
 from bandmark.suites.table import BEST_LEGEND, LEGEND, WEIGHTS_LEGEND, bandwidth_columns
 from bandmark_kernels import (
-    CACHES,
     DEFAULT_KERNELS,
     DTYPES,
     KERNELS,
     MATRIX_FORMATS,
-    PACKED,
     DType,
     Kernel,
     Shape,
@@ -249,7 +247,7 @@ def selected_kernels(options: RunOptions) -> list[Kernel]:
     if options.weights:
         if GEMV not in kernels:
             raise UsageError("--weights is for gemv: add it to --kernel, or leave --weights out.")
-        quantized = pick("weight format", options.weights, PACKED)
+        quantized = pick("weight format", options.weights, MATRIX_FORMATS[GEMV.name])
         kernels = [k for kernel in kernels for k in (quantized if kernel is GEMV else [kernel])]
     return kernels if options.heads is None else _with_heads(kernels, options.heads)
 
@@ -262,7 +260,7 @@ def pick_kernels(names: Sequence[str]) -> list[Kernel]:
     """
     kernels = []
     for kernel in pick("kernel", names, KERNELS):
-        kernels += [kernel, *(CACHES.values() if kernel.attention else ())]
+        kernels += [kernel, *(MATRIX_FORMATS[kernel.name].values() if "heads" in kernel.identity else ())]
     return kernels
 
 
@@ -280,10 +278,10 @@ def pick(kind: str, names: Sequence[str] | None, table: Mapping[str, T]) -> list
 
 def _with_heads(kernels: Sequence[Kernel], heads: tuple[int, int, int]) -> list[Kernel]:
     """Return the kernels, attention for these heads; raises UsageError if none is attention or has no such heads."""
-    if not any(kernel.attention for kernel in kernels):
+    if not any("heads" in kernel.identity for kernel in kernels):
         raise UsageError("--heads is for kv: add it to --kernel, or leave --heads out.")
     try:
-        return [find_kernel(k.name, k.weight_format, heads) if k.attention else k for k in kernels]
+        return [find_kernel(k.name, k.weight_format, heads) if "heads" in k.identity else k for k in kernels]
     except ValueError as problem:
         raise UsageError(f"--heads {','.join(map(str, heads))}: {problem}.") from None
 
@@ -308,7 +306,7 @@ def case_plans(
 ) -> Iterator[CasePlan]:
     """Yield the default of each backend, then the variants that were asked for by name."""
     for backend in backends:
-        reason = backend.why_not(kernel, dtype)
+        reason = backend.unsupported_reason(kernel, dtype)
         yield backend, None, reason
         if variants and reason is None:
             yield from ((backend, v, None) for v in backend.variants(kernel) if v in variants or "all" in variants)
@@ -333,14 +331,13 @@ def buffer_sets(kernel: Kernel, plans: Sequence[CasePlan]) -> int:
 
 def kernel_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:
     """Return what the kernel table says of a case."""
-    heads = kernel.attention
     return {
         "suite": kernel.suite,
         "kernel": kernel.name,
         "dtype": dtype.name,
         "weight_format": kernel.weight_format,
-        "heads": heads.heads if heads else None,
-        "head_dim": heads.head_dim if heads else None,
+        "heads": kernel.identity.get("heads"),
+        "head_dim": kernel.identity.get("head_dim"),
         **size_columns(kernel, dtype, shape),
     }
 
@@ -361,7 +358,7 @@ def kernel_of(row: Row) -> Kernel | None:
     """Return the kernel of a row's name, format and heads; None if there is no such kernel."""
     if row.kernel not in KERNELS or row.weight_format not in (None, *MATRIX_FORMATS.get(row.kernel, {})):
         return None
-    if KERNELS[row.kernel].attention is None:
+    if "heads" not in KERNELS[row.kernel].identity:
         return find_kernel(row.kernel, row.weight_format)
     if not row.heads or not row.head_dim or not row.n or row.n % row.head_dim:
         return None

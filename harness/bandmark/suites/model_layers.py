@@ -169,9 +169,9 @@ def _why_left_out(
 ) -> tuple[str | None, SkipStatus]:
     """Return why a matrix is not measured, None if it is, and the status of its rows."""
     needed, budget = sets * kernel.working_set(shape, dtype), target.backends[0].budget()
-    if shape.n % kernel.least_columns:
+    if shape.n % kernel.column_multiple:
         return (
-            f"its rows have {shape.n} weights, and quantized rows a multiple of {kernel.least_columns}",
+            f"its rows have {shape.n} weights, and quantized rows a multiple of {kernel.column_multiple}",
             "unsupported",
         )
     if needed > budget.limit_bytes:

@@ -118,21 +118,22 @@ def shape_for(kernel: Kernel, dtype: DType, size: int) -> Shape:
         return Shape(elements)
     n = math.isqrt(elements)
     n -= n % 64 if n >= 64 else 0
-    n = max(n - n % kernel.least_columns, kernel.least_columns)
+    n = max(n - n % kernel.column_multiple, kernel.column_multiple)
     return Shape(n, m=max(1, elements // n))
 
 
 def halved(kernel: Kernel, shape: Shape) -> Shape:
     """Return a shape with half the elements; rows that are whole scale groups or heads are never cut."""
     half = Shape(shape.n // 2) if shape.m is None else Shape(shape.n, m=max(1, shape.m // 2))
-    if half == shape and kernel.least_columns == 1:
+    if half == shape and kernel.column_multiple == 1:
         half = Shape(max(1, shape.n // 2), m=shape.m)
     return half
 
 
 def repacked_sets(kernel: Kernel, backends: Sequence[Backend]) -> int:
     """Return how many more sets of a kernel's arrays there are because a library copies them into its own layout."""
-    return sum(backend.name == "torch" and kernel.torch.lays_out for backend in backends)
+    used = (kernel.implementations.get(backend.name) for backend in backends)
+    return sum(implementation is not None and implementation.repacks for implementation in used)
 
 
 def rotation_sets(set_bytes: int, llc_bytes: int | None, room_bytes: int, max_sets: int) -> int:

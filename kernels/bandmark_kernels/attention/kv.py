@@ -9,134 +9,37 @@ codes and one float32 scale for K and one for V, by which a code is multiplied, 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from bandmark_kernels.core.dtypes import DTYPES, FLOAT8, FLOAT32
-from bandmark_kernels.core.inputs import Inputs
-from bandmark_kernels.core.kernel import Attention, Body, Kernel, Launch, Operand
-from bandmark_kernels.core.reasons import NUMPY_ATTENTION, TORCH_ATTENTION_CPU, TORCH_ATTENTION_FP8, TORCH_NO_ATTENTION
+from bandmark_kernels.attention import Attention, Geometry, reference
+from bandmark_kernels.core.cuda import Build, Capability, Cuda, Layout, Program, blocks_for
+from bandmark_kernels.core.dtypes import FLOAT8, FLOAT32
+from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, unsupported
+from bandmark_kernels.core.launch import MAX_SPLITS, Launches, count
+from bandmark_kernels.core.operand import Operand, Shape
 
-MOST_GROUPED = {64: 16, 128: 16, 192: 8, 256: 8}
+MAX_GROUP = {64: 16, 128: 16, 192: 8, 256: 8}
 """Query heads that may share a KV head, by the size of a head: as many as a thread has registers for."""
 
-HALVES = ("float16", "bfloat16")
+TILE_TOKENS = 16
+"""Tokens of a tile of kv.cu."""
 
-NO_ATTENTION = ("No available kernel", "No viable backend")
-"""What torch 2.13 says where none of the forms that it may take goes with the operands or the device."""
+MIN_SPLIT_ROUNDS = 4
+"""Rounds of the warps of a split, so that its query and its partial sums are few beside its tokens."""
 
 CODE_SCALE = 2.0**-5
 """Codes of every size have a root mean square of 97: with such scales, one of 1.6 to 3."""
 
+_FP8_CAPABILITY: Capability = (8, 9)
+"""The first compute capability that converts e4m3 by an instruction (PTX ISA, cvt: .e4m3x2 needs sm_89)."""
 
-def reference(
-    form: Attention, *, q: Any, K: Any, V: Any, k_scale: Any = 1.0, v_scale: Any = 1.0, times: Any = 1.0
-) -> Any:
-    """Return out of shape (heads * head_dim,), in float64.
-
-    Args:
-        form: the geometry.
-        q: the query of shape (heads * head_dim,).
-        K: keys of shape (m, kv_heads * head_dim), or an fp8 cache's decoded codes.
-        V: values of the same shape.
-        k_scale: what decoded codes of K are multiplied by.
-        v_scale: that of V.
-        times: how often each row stands in the cache.
-    """
-    weights, values = _weights(form, q, K * k_scale, times), _by_head(form, V * v_scale)
-    return (weights @ values).reshape(-1)
+_NO_ATTENTION = ("No available kernel", "No viable backend")
+"""What torch 2.13 says where none of its fused attentions supports the operands or the device."""
 
 
-def _by_head(form: Attention, rows: Any) -> Any:
-    """Return rows of shape (m, columns) as (kv_heads, m, head_dim)."""
-    return rows.reshape(-1, form.kv_heads, form.head_dim).transpose(1, 0, 2)
-
-
-def _scores(form: Attention, q: Any, K: Any) -> Any:
-    """Return q K^T / sqrt(d) of shape (kv_heads, group, m)."""
-    queries = q.reshape(form.kv_heads, form.group, form.head_dim)
-    return queries @ _by_head(form, K).transpose(0, 2, 1) / math.sqrt(form.head_dim)
-
-
-def _weights(form: Attention, q: Any, K: Any, times: Any) -> Any:
-    """Return the weight of all copies of each row, by KV head and query head of its group; they add up to 1."""
-    import numpy as np
-
-    scores = _scores(form, q, K)
-    weights = times * np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True)
-
-
-def last_key(
-    form: Attention, *, m: int, q: Any, K: Any, V: Any, k_scale: Any = 1.0, v_scale: Any = 1.0
-) -> Mapping[str, Any]:
-    """Return the key of the last token, such that it weighs as much as all other tokens together.
-
-    Rows repeat, so without it half a cache would give what the whole one gives. It is the shortest key with the
-    scores wanted; q of a group are fewer than its elements, so there is one.
-    """
-    import numpy as np
-
-    scores = _scores(form, q, K * k_scale)
-    highest = scores.max(axis=-1, keepdims=True)
-    total = np.log(np.exp(scores - highest).mean(axis=-1)) + highest[..., 0] + math.log(max(m - 1, 1))
-    queries = q.reshape(form.kv_heads, form.group, form.head_dim)
-    wanted = total * math.sqrt(form.head_dim)
-    keys = [np.linalg.lstsq(rows, values)[0] for rows, values in zip(queries, wanted, strict=True)]
-    scale = np.where(k_scale == 0, 1.0, k_scale)
-    return {"K": np.concatenate(keys) / scale}
-
-
-def expect(form: Attention, inputs: Inputs) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Return the whole of out, and how far rounding may take it from there.
-
-    With the weights w of the softmax, out = sum w v. A weight is off by what rounding it to the operands' dtype does,
-    as FlashAttention does before the second product (half an epsilon), by the error of its score (a sum of d products
-    in float32: 8 half-epsilons of the sum of their magnitudes, as for a GEMV) and of exp2 (2 ** -22, CUDA C++
-    Programming Guide, section on mathematical functions; with what is rounded beside it 16 half-epsilons). An error e
-    of a weight moves out by at most e w (|v| + |out|). Sums of m terms are off by 2 sqrt(m) half-epsilons of their
-    magnitudes with a probability near 1, in any order (N. J. Higham and T. Mary, SIAM J. Sci. Comput. 41, 2019,
-    A2815); there are two, of w v and of w. Storing out rounds once more, by half a step where it is subnormal.
-    """
-    import numpy as np
-
-    values, times, m = inputs.values(), *_repetitions(inputs)
-    for name, last in inputs.last_values().items():
-        values[name] = np.concatenate([values[name], last[None]])
-    values["V"] = np.concatenate([values["V"], values["V"][[(m - 1) % len(values["V"])]]])
-    out = reference(form, **values, times=times)
-    keys = values["K"] * values.get("k_scale", 1.0)
-    unit, half = FLOAT32.eps / 2, inputs.dtype.eps / 2
-    off = half + unit * (8 * _scores(form, abs(values["q"]), abs(keys)) + 16 + 2 * math.sqrt(m))
-    spread = off * _weights(form, values["q"], keys, times)
-    size = _by_head(form, abs(values["V"] * values.get("v_scale", 1.0)))
-    allowed = (spread @ size).reshape(-1) + np.repeat(spread.sum(axis=-1).reshape(-1), form.head_dim) * abs(out)
-    return {"out": out}, {"out": allowed + half * np.maximum(abs(out), inputs.dtype.smallest)}
-
-
-def _repetitions(inputs: Inputs) -> tuple[Any, int]:
-    """Return how often each row of the tile stands in the cache, then 1 for the last token; and the tokens."""
-    import numpy as np
-
-    m, rows = inputs.shape.count("m"), len(inputs.tiles["K"])
-    return np.append(np.bincount(np.arange(m - 1) % rows, minlength=rows), 1), m
-
-
-def bind_reference(form: Attention, q: Any, K: Any, V: Any, out: Any, **scales: Any) -> Launch:
-    """Compute in float64, from decoded NumPy arrays: right in every format, and never timed."""
-    number = FLOAT8 if form.cache_format else next(d for d in DTYPES.values() if d.storage == q.dtype)
-    operand = next(d for d in DTYPES.values() if d.storage == q.dtype)
-
-    def launch() -> None:
-        exact = reference(form, q=operand.decode(q), K=number.decode(K), V=number.decode(V), **scales)
-        out[...] = operand.encode(exact)
-
-    return launch
-
-
-def bind_torch(form: Attention, q: Any, K: Any, V: Any, out: Any) -> Launch:
-    """The library's attention on strided views, with the query heads of a group as queries of one head.
+def _torch(geometry: Geometry, q: Any, K: Any, V: Any, out: Any) -> Launch:
+    """Call the library's attention on strided views, with the query heads of a group as queries of one head.
 
     So a group's heads share one pass over K and V, which is how FlashAttention treats a single query, too
     (seqlenq_ngroups_swapped, github.com/Dao-AILab/flash-attention, csrc/flash_attn/flash_api.cpp); enable_gqa leaves
@@ -149,8 +52,8 @@ def bind_torch(form: Attention, q: Any, K: Any, V: Any, out: Any) -> Launch:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.nn.functional import scaled_dot_product_attention
 
-    queries = q.view(1, form.kv_heads, form.group, form.head_dim)
-    keys, values = (x.view(1, -1, form.kv_heads, form.head_dim).transpose(1, 2) for x in (K, V))
+    queries = q.view(1, geometry.kv_heads, geometry.group, geometry.head_dim)
+    keys, values = (x.view(1, -1, geometry.kv_heads, geometry.head_dim).transpose(1, 2) for x in (K, V))
     result = out.view_as(queries)
     one_pass = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.CUDNN_ATTENTION]
 
@@ -160,11 +63,59 @@ def bind_torch(form: Attention, q: Any, K: Any, V: Any, out: Any) -> Launch:
 
     try:
         launch()
-    except RuntimeError as problem:
-        if not any(words in str(problem) for words in NO_ATTENTION):
+    except RuntimeError as error:
+        if not any(words in str(error) for words in _NO_ATTENTION):
             raise
-        raise NotImplementedError(TORCH_NO_ATTENTION) from problem
+        raise NotImplementedError("no fused SDPA backend of torch supports these heads on this device") from error
     return launch
+
+
+def _cuda(geometry: Geometry) -> Cuda:
+    """Return the CUDA implementation: in one variant, since a lane must load what the tensor cores need it to hold."""
+    return Cuda(
+        name="kv",
+        helpers=("tensor",),
+        parts=("finish",),
+        layout=partial(_layout, geometry),
+        launches=partial(_launches, geometry),
+        loads=("v16",),
+        macros={
+            "HEAD_DIM": geometry.head_dim,
+            "KV_HEADS": geometry.kv_heads,
+            "GROUP": geometry.group,
+            "FP8": int(geometry.cache_format is not None),
+            "SCORE_UNIT": f"{math.log2(math.e) / math.sqrt(geometry.head_dim):.9g}f",
+        },
+    )
+
+
+def _layout(geometry: Geometry, build: Build) -> Layout:
+    """Keep 256 bytes of a thread in flight, or a head's 16 tokens where these are more."""
+    itemsize = FLOAT8.itemsize if geometry.cache_format else build.dtype.itemsize
+    tile_bytes = geometry.head_dim * itemsize  # of a thread: its part of 16 tokens of K and of V
+    unroll, columns = max(1, 256 // tile_bytes), 2 if geometry.group > 8 else 1
+    # what is loaded; sums and query, and scores, for each eight query heads
+    registers = unroll * tile_bytes // 4 + columns * (3 * geometry.head_dim // 8 + 4 * unroll)
+    # without an instruction that converts e4m3, the conversion needs registers, too
+    crowded = geometry.cache_format is not None and build.capability < _FP8_CAPABILITY
+    blocks = 2 if registers > 128 or crowded else 4 if registers <= 96 else 3
+    return Layout(threads=128, unroll=unroll, blocks_per_sm=blocks)
+
+
+def _launches(geometry: Geometry, program: Program, shape: Shape, sm_count: int) -> Launches:
+    """Return one launch with a block per KV head, or two where the tokens are split, so that blocks fill the device."""
+    layout, m = program.layout, shape.count("m")
+    round_tokens = TILE_TOKENS * layout.unroll * layout.threads // 32
+    wanted = program.resident(sm_count) // geometry.kv_heads
+    splits = max(1, min(wanted, m // (MIN_SPLIT_ROUNDS * round_tokens), MAX_SPLITS))
+    arrays = program.optional_arrays("K", "V", "k_scale", "v_scale", "q", "out")
+    first = program.step("", geometry.kv_heads, (*arrays, program.workspace, count("m", m)), splits)
+    if splits == 1:
+        return program.plan(first, workspace=1)
+    elements, words = geometry.heads * geometry.head_dim, layout.threads * max(1, 4 // program.dtype.itemsize)
+    args = (program.workspace, arrays[-1], count("heads", geometry.heads), count("ranges", splits))
+    second = program.step("finish", blocks_for(elements, words), args)
+    return program.plan(first, second, workspace=splits * geometry.heads * (geometry.head_dim + 2))
 
 
 def kv_kernel(heads: int = 32, kv_heads: int = 8, head_dim: int = 128, cache_format: str | None = None) -> Kernel:
@@ -179,46 +130,65 @@ def kv_kernel(heads: int = 32, kv_heads: int = 8, head_dim: int = 128, cache_for
     Raises:
         ValueError: the heads are not shared evenly, or there is no kernel for so many of a size, or for the format.
     """
-    if head_dim not in MOST_GROUPED:
-        raise ValueError(f"heads of {head_dim} elements: there are kernels for {', '.join(map(str, MOST_GROUPED))}")
-    if min(heads, kv_heads) < 1 or heads % kv_heads or heads // kv_heads > MOST_GROUPED[head_dim]:
+    if head_dim not in MAX_GROUP:
+        raise ValueError(f"heads of {head_dim} elements: there are kernels for {', '.join(map(str, MAX_GROUP))}")
+    if min(heads, kv_heads) < 1 or heads % kv_heads or heads // kv_heads > MAX_GROUP[head_dim]:
         raise ValueError(
             f"{heads} query heads over {kv_heads} KV heads: each KV head must be shared by equally many, "
-            f"1 to {MOST_GROUPED[head_dim]} where a head has {head_dim} elements"
+            f"1 to {MAX_GROUP[head_dim]} where a head has {head_dim} elements"
         )
     if cache_format not in (None, "fp8"):
         raise ValueError(f"a cache in {cache_format!r}: take 'fp8', or None for the operands' dtype")
-    form = Attention(heads, kv_heads, head_dim, cache_format)
-    on_torch = Body(partial(bind_torch, form), HALVES, TORCH_ATTENTION_CPU, cpu_dtypes=())
-    right = partial(bind_reference, form)
+    geometry = Geometry(heads, kv_heads, head_dim, cache_format)
     return Kernel(
         name="kv",
         formula="out = softmax(q K^T/sqrt(d)) V",
-        operands=operands_of(form),
-        flops=4 * form.group,
+        operands=_operands(geometry),
+        flops=4 * geometry.group,
         suite="attention",
-        dtypes=("float16",) if cache_format else HALVES,
+        default=False,
+        dtypes=("float16",) if cache_format else ("float16", "bfloat16"),
         split="m",
-        reference=partial(reference, form),
-        numpy=Body(right, (), NUMPY_ATTENTION),
-        torch=Body(right, (), TORCH_ATTENTION_FP8) if cache_format else on_torch,
-        attention=form,
-        last_rows=partial(last_key, form),
-        whole=partial(expect, form),
+        reference=partial(reference, geometry),
+        check=Attention(geometry),
+        implementations=_implementations(geometry),
+        weight_format=cache_format,
+        columns=geometry.columns,
+        column_multiple=geometry.columns,
+        identity={"heads": heads, "head_dim": head_dim},
     )
 
 
-def operands_of(form: Attention) -> tuple[Operand, ...]:
+def _operands(geometry: Geometry) -> tuple[Operand, ...]:
     """Return what a launch moves: the cache, its scales where it has any, q and out."""
-    codes = FLOAT8 if form.cache_format else None
-    scales = ("k_scale", "v_scale") if form.cache_format else ()
+    codes = FLOAT8 if geometry.cache_format else None
+    scales = ("k_scale", "v_scale") if geometry.cache_format else ()
     return (
-        Operand("K", "in", "mn", form=codes),
-        Operand("V", "in", "mn", form=codes),
-        *(Operand(name, "scale", "1", "float32", 4, size=CODE_SCALE) for name in scales),
-        Operand("q", "in", multiple=form.group),
-        Operand("out", "out", multiple=form.group),
+        Operand("K", "in", "mn", codes),
+        Operand("V", "in", "mn", codes),
+        *(Operand(name, "scale", "1", FLOAT32, amplitude=CODE_SCALE) for name in scales),
+        Operand("q", "in", repeat=geometry.group),
+        Operand("out", "out", repeat=geometry.group),
     )
+
+
+def _implementations(geometry: Geometry) -> dict[str, Implementation]:
+    """Return an implementation per backend."""
+    on_numpy = unsupported(
+        "NumPy computes half precision in software, and even from a float32 cache its products of a few rows read "
+        "less than half as fast as a dot product"
+    )
+    on_torch = Implementation(
+        partial(_torch, geometry),
+        cpu_dtypes=(),
+        unsupported=(
+            "torch's attention on a CPU computes longer than it reads: in half precision it was measured at a quarter "
+            "of a dot product's speed, where the heads of a group share one pass over the cache"
+        ),
+    )
+    if geometry.cache_format:
+        on_torch = unsupported("torch's attention takes no cache of float8 codes")
+    return {"numpy": on_numpy, "torch": on_torch, "cupy": _cuda(geometry)}
 
 
 KERNEL = kv_kernel()

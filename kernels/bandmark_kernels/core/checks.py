@@ -1,4 +1,4 @@
-"""Did a launch compute what the kernel's formula says?
+"""Compare what a launch computed with what the kernel's formula says.
 
 Expectations come from the float64 reference on the tiles, never from what a device holds, so an input that was
 overwritten shows as a wrong output. Errors are given in units of the allowed error: above 1 has failed.
@@ -6,17 +6,18 @@ overwritten shows as a wrong output. Errors are given in units of the allowed er
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bandmark_kernels.core import np
 from bandmark_kernels.core.dtypes import DTYPES, DType
-from bandmark_kernels.core.inputs import Inputs
-from bandmark_kernels.core.kernel import Fold, Operand
+from bandmark_kernels.core.inputs import draw, encode
+from bandmark_kernels.core.kernel import Expectation, Inputs, Kernel, Pattern
+from bandmark_kernels.core.operand import Shape
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 Fetch = Callable[[str, int, int], "NDArray[Any]"]
@@ -24,52 +25,37 @@ Fetch = Callable[[str, int, int], "NDArray[Any]"]
 
 CHUNK_ELEMENTS = 1 << 20
 
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """One period of what an output should hold."""
-
-    name: str
-    elements: int
-    """Elements of the whole output."""
-    number: DType
-    values: NDArray[np.float64]
-    allowed: NDArray[np.float64]
-    """The absolute error that rounding explains."""
+SPIKE = 4096.0
+"""How far the last term of a reduction stands out: more than float32 rounding of a memory-sized sum can explain, and
+less than half precision can hold."""
 
 
-def max_error(
-    inputs: Inputs, fetch: Fetch, *, fold: Fold = "sum", result: DType | None = None, workers: int = 1
-) -> float:
+def max_error(inputs: Inputs, fetch: Fetch, *, result: DType | None = None, workers: int = 1) -> float:
     """Compare every output of a launch with its expectation, element by element.
 
     Args:
-        inputs: what the launch read; the kernel's check scalars, where it has any, are those of the launch.
+        inputs: what the launch read, with the scalars of the kernel's check.
         fetch: reads an output; of a reduction, its one number.
-        fold: how the body folds a reduction.
-        result: the dtype of the output where it is not the operands' (reductions that return their accumulator).
+        result: the format of that number where it is not the operands' (reductions that return their accumulator).
         workers: host threads that compare; fetch must then be thread-safe.
 
     Returns:
         The largest error of any output in units of the allowed error. Infinite for NaN and for a wrong bit where no
         rounding happens (copy, write).
     """
-    if inputs.kernel.is_reduction:
-        expected = [_expect_number(inputs, fold, result)]
-    else:
-        expected = _expect_tiles(inputs) if inputs.kernel.whole is None else _expect_whole(inputs)
-    return max(_output_error(one, fetch, workers) for one in expected)
+    expected = inputs.kernel.check.expected(inputs, result)
+    return max(_output_error(output, fetch, workers) for output in expected)
 
 
 def _output_error(expected: Expectation, fetch: Fetch, workers: int) -> float:
     """Return the largest error of one output, chunk by chunk."""
     period = len(expected.values)
     step = period * max(1, CHUNK_ELEMENTS // period)
-    exact = expected.number.encode(expected.values)
+    exact = _bits(expected.number.encode(expected.values))
 
     def chunk_error(start: int) -> float:
-        got = fetch(expected.name, start, min(start + step, expected.elements))
-        return _compare(got, expected.number, exact, expected.values, expected.allowed)
+        stored = fetch(expected.name, start, min(start + step, expected.elements))
+        return 0.0 if _repeats(_bits(stored), exact) else _chunk_error(stored, expected)
 
     starts = range(0, expected.elements, step)
     if workers == 1:
@@ -78,116 +64,161 @@ def _output_error(expected: Expectation, fetch: Fetch, workers: int) -> float:
         return max(pool.map(chunk_error, starts))
 
 
-def _compare(
-    got: NDArray[Any],
-    dtype: DType,
-    exact: NDArray[Any],
-    expected: NDArray[np.float64],
-    allowed: NDArray[np.float64],
-) -> float:
-    """Return the largest error of a chunk that starts with the tile's first element."""
-    import numpy as np
+def _bits(stored: NDArray[Any]) -> NDArray[Any]:
+    """Return float16 numbers as their bits: NumPy compares those more than ten times as fast as the numbers."""
+    return stored.view(np.uint16) if stored.dtype == np.float16 else stored
 
-    period = len(exact)
-    whole = len(got) - len(got) % period
-    if np.array_equal(got[:whole].reshape(-1, period), np.broadcast_to(exact, (whole // period, period))) and (
-        np.array_equal(got[whole:], exact[: len(got) - whole])
-    ):
-        return 0.0
+
+def _repeats(stored: NDArray[Any], period: NDArray[Any]) -> bool:
+    """Return whether an array consists of repetitions of a period, the last of which may be cut short."""
+    length = len(period)
+    whole = len(stored) - len(stored) % length
+    rows = stored[:whole].reshape(-1, length)
+    return np.array_equal(rows, np.broadcast_to(period, rows.shape)) and np.array_equal(
+        stored[whole:], period[: len(stored) - whole]
+    )
+
+
+def _chunk_error(stored: NDArray[Any], expected: Expectation) -> float:
+    """Return the largest error of a chunk that starts with the first element of the period."""
     # A chunk of large arrays is one period: nothing is repeated, and so nothing copied.
-    wanted, limit = (x[: len(got)] if len(got) <= period else np.resize(x, len(got)) for x in (expected, allowed))
-    error = np.abs(dtype.decode(got) - wanted)
+    values, allowed = (
+        x[: len(stored)] if len(stored) <= len(x) else np.resize(x, len(stored))
+        for x in (expected.values, expected.allowed)
+    )
+    error = np.abs(expected.number.decode(stored) - values)
     with np.errstate(divide="ignore", invalid="ignore"):
-        units = np.where(error == 0, 0.0, error / limit)
+        units = np.where(error == 0, 0.0, error / allowed)
     return float(np.max(np.where(np.isnan(units), np.inf, units)))
 
 
-def _expect_tiles(inputs: Inputs) -> list[Expectation]:
-    """Return one period of each output, and of the error that its terms' magnitudes or the kernel's bounds allow."""
-    import numpy as np
+@dataclass(frozen=True, slots=True)
+class Elementwise:
+    """The check of kernels whose every output element is rounded once per operation.
 
-    kernel, shape = inputs.kernel, inputs.shape
-    values = inputs.values()
-    scalars = dict(kernel.check_scalars or kernel.scalars)
-    magnitudes = {name: abs(v) for name, v in values.items()}
-    if kernel.is_matrix:
-        period = len(values["A"])
-        rows = (np.arange(shape.count("m")) % period) if kernel.output.extent == "n" else None
-        length = next(shape.count(o.extent) for o in kernel.operands if o.name == "x")
-        values["x"] = _vector(values["x"], length, rows, period)
-        magnitudes["x"] = _vector(magnitudes["x"], length, rows, period)
-    expected = kernel.compute(**values, **scalars)
-    if kernel.bounds is not None:
-        errors = kernel.bounds(**values, **scalars)
-    else:
-        errors = {name: kernel.rounding * m for name, m in kernel.compute(**magnitudes, **scalars).items()}
-    return [_expect_tile(inputs, operand, expected[operand.name], errors[operand.name]) for operand in kernel.outputs]
-
-
-def _expect_whole(inputs: Inputs) -> list[Expectation]:
-    """Return the outputs of a kernel that says itself what they should hold as a whole."""
-    assert inputs.kernel.whole is not None
-    values, allowed = inputs.kernel.whole(inputs)
-    return [
-        Expectation(o.name, o.count(inputs.shape), o.number(inputs.dtype), values[o.name], allowed[o.name])
-        for o in inputs.kernel.outputs
-    ]
-
-
-def _expect_tile(inputs: Inputs, operand: Operand, expected: Any, errors: Any) -> Expectation:
-    """Return what an output should hold, and how far rounding may take it from there.
-
-    Element-wise kernels round once per operation: `rounding` half-epsilons of the terms' magnitudes. Sums round in
-    the accumulator; with terms of random sign the error of any order of summation stays within a few epsilons of the
-    sum of the magnitudes (N. J. Higham, Accuracy and Stability of Numerical Algorithms, section 4.2, has the bound
-    n eps for the worst case, far from reached by random signs). Storing the sum rounds once more, and so does storing
-    any output in a format narrower than the arithmetic that a kernel with bounds does.
+    The allowed error is `rounding` half-epsilons of the sum of the magnitudes of the terms.
     """
-    import numpy as np
 
-    kernel, number = inputs.kernel, operand.number(inputs.dtype)
-    accumulator = DTYPES[inputs.dtype.accumulator]
-    values, error = (np.atleast_1d(np.asarray(x, np.float64)) for x in (expected, errors))
-    if kernel.bounds is not None:
-        stored = number.eps / 2 if number.eps > accumulator.eps else 0.0
-        allowed = accumulator.eps / 2 * error + stored * abs(values)
-    elif kernel.is_matrix:
-        allowed = accumulator.eps / 2 * error + number.eps * abs(values)
-    else:
-        allowed = number.eps / 2 * error
-    return Expectation(operand.name, operand.count(inputs.shape), number, values, allowed)
+    rounding: float = 1.0
+    scalars: Mapping[str, float] = field(default_factory=dict)
 
+    def inputs(self, kernel: Kernel, dtype: DType, shape: Shape, *, seed: int, pattern: Pattern) -> Inputs:
+        """Return tiles of random values."""
+        return Inputs(
+            kernel, dtype, shape, encode(kernel, dtype, draw(kernel, dtype, shape, seed=seed, pattern=pattern))
+        )
 
-def _vector(tile: Any, count: int, rows: Any, period: int) -> Any:
-    """Return a GEMV's whole x, or, for A^T x, the sums of x over the rows that share a row of the tile."""
-    import numpy as np
-
-    x = np.resize(tile, count)
-    return x if rows is None else np.bincount(rows, weights=x, minlength=period)
+    def expected(self, inputs: Inputs, result: DType | None = None) -> list[Expectation]:
+        """Return one period of each output."""
+        kernel, values = inputs.kernel, inputs.values()
+        outputs = kernel.compute(**values, **kernel.check_scalars)
+        sizes = kernel.compute(**{name: abs(v) for name, v in values.items()}, **kernel.check_scalars)
+        errors = {
+            o.name: o.number(inputs.dtype).eps / 2 * (self.rounding * np.asarray(sizes[o.name])) for o in kernel.outputs
+        }
+        return expectations(inputs, outputs, errors)
 
 
-def _expect_number(inputs: Inputs, fold: Fold, result: DType | None) -> Expectation:
-    """Return a reduction's expected number, and how far rounding may take it from there, as `_expect_tile` says."""
-    import numpy as np
+@dataclass(frozen=True, slots=True)
+class InPlace(Elementwise):
+    """The check of element-wise kernels that write what they read.
 
-    kernel, number, accumulator = inputs.kernel, result or inputs.dtype, DTYPES[inputs.dtype.accumulator]
-    total, size = _fold(inputs, fold)
-    value = np.atleast_1d(np.float64(total))
-    allowed = kernel.rounding * accumulator.eps / 2 * size + number.eps * abs(value)
-    return Expectation(kernel.output.name, 1, number, value, allowed)
+    Timed launches must leave the operands bounded, however many there are, and so change little. The launch that is
+    verified has other scalars, with which a launch that does nothing is seen.
+    """
+
+    stable_inputs: Callable[..., Mapping[str, Any]] = dict
+    """The values read and the scalars by name -> the values to replace, such that repeated launches stay bounded."""
+    bounds: Callable[..., Mapping[str, Any]] | None = None
+    """Where the magnitudes of the terms do not bound the error: the values read and the scalars by name -> by output,
+    how far arithmetic in the accumulator's format may be off, in units of half its epsilon."""
+
+    def inputs(self, kernel: Kernel, dtype: DType, shape: Shape, *, seed: int, pattern: Pattern) -> Inputs:
+        """Return tiles of random values on which timed launches are stable."""
+        values = draw(kernel, dtype, shape, seed=seed, pattern=pattern)
+        values |= self.stable_inputs(**values, **kernel.scalars)
+        return Inputs(kernel, dtype, shape, encode(kernel, dtype, values))
+
+    def expected(self, inputs: Inputs, result: DType | None = None) -> list[Expectation]:
+        """Return one period of each output; storing it in a format narrower than the arithmetic rounds once more."""
+        if self.bounds is None:
+            return Elementwise.expected(self, inputs)
+        kernel, values = inputs.kernel, inputs.values()
+        outputs = kernel.compute(**values, **kernel.check_scalars)
+        bounds = self.bounds(**values, **kernel.check_scalars)
+        accumulator = DTYPES[inputs.dtype.accumulator]
+        errors = {}
+        for operand in kernel.outputs:
+            number = operand.number(inputs.dtype)
+            storing = number.eps / 2 if number.eps > accumulator.eps else 0.0
+            errors[operand.name] = accumulator.eps / 2 * bounds[operand.name] + storing * abs(outputs[operand.name])
+        return expectations(inputs, outputs, errors)
 
 
-def _fold(inputs: Inputs, fold: Fold) -> tuple[float, float]:
-    """Return a reduction's number and the sum of its terms' magnitudes, which for a maximum is 0."""
-    import numpy as np
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """The check of sums of all elements.
 
-    kernel, n, decode = inputs.kernel, inputs.shape.n, inputs.dtype.decode
-    terms = kernel.reference(**{name: decode(tile) for name, tile in inputs.tiles.items()})
-    last = kernel.reference(**{name: decode(inputs.last(name)) for name in inputs.tiles})
-    periods, rest = divmod(n - 1, len(terms))
-    if fold == "max":
-        seen = terms if periods else terms[:rest]
-        return float(np.max(np.append(seen, last))), 0.0
-    total = periods * np.sum(terms) + np.sum(terms[:rest]) + last
-    size = periods * np.sum(abs(terms)) + np.sum(abs(terms[:rest])) + abs(last)
-    return float(total), float(size)
+    The last element of each input is far larger than the others: a reduction that drops its tail is then off by more
+    than rounding can explain, however long the array.
+    """
+
+    rounding: float = 8.0
+    """Allowed error in half-epsilons of the accumulator, of the sum of the magnitudes of the terms."""
+    scalars: Mapping[str, float] = field(default_factory=dict)
+
+    def inputs(self, kernel: Kernel, dtype: DType, shape: Shape, *, seed: int, pattern: Pattern) -> Inputs:
+        """Return tiles whose terms cancel, and last elements that stand out."""
+        values = draw(kernel, dtype, shape, seed=seed, pattern=pattern)
+        _balance(list(values.values()))
+        spike = SPIKE ** (1 / len(values))
+        ends = {name: np.atleast_1d(abs(tile[(shape.n - 1) % len(tile)]) * spike) for name, tile in values.items()}
+        return Inputs(kernel, dtype, shape, encode(kernel, dtype, values), encode(kernel, dtype, ends))
+
+    def expected(self, inputs: Inputs, result: DType | None = None) -> list[Expectation]:
+        """Return the sum, and how far rounding may take it from there, as `sum_error` says."""
+        terms = inputs.kernel.reference(**inputs.values())
+        last = inputs.kernel.reference(**{name: end[0] for name, end in inputs.last_values().items()})
+        periods, rest = divmod(inputs.shape.n - 1, len(terms))
+        total = float(periods * np.sum(terms) + np.sum(terms[:rest]) + last)
+        size = float(periods * np.sum(abs(terms)) + np.sum(abs(terms[:rest])) + abs(last))
+        number, value = result or inputs.dtype, np.atleast_1d(np.float64(total))
+        allowed = sum_error(inputs.dtype, number, self.rounding * np.float64(size), value)
+        return [Expectation(inputs.kernel.output.name, 1, number, value, np.atleast_1d(allowed))]
+
+
+def _balance(tiles: list[NDArray[np.float64]]) -> None:
+    """Make the terms of a reduction cancel within a tile, in place: a thousand tiles then still fit half precision.
+
+    The second half of each tile mirrors the first, of the first operand with the opposite sign, so that products of
+    the operands cancel, too.
+    """
+    for tile, sign in zip(tiles, (-1, 1), strict=False):
+        half = len(tile) // 2
+        tile[len(tile) - half :] = sign * tile[:half][::-1]
+
+
+def sum_error(dtype: DType, number: DType, units: Any, value: Any) -> Any:
+    """Return the error that is allowed in a sum stored as `number`.
+
+    Sums round in the accumulator; with terms of random sign the error of any order of summation stays within a few
+    epsilons of the sum of the magnitudes (N. J. Higham, Accuracy and Stability of Numerical Algorithms, section 4.2,
+    has the bound n eps for the worst case, far from reached by random signs). Storing the sum rounds once more.
+
+    Args:
+        dtype: the operands' format, which determines the accumulator's.
+        number: the format of the sum.
+        units: half-epsilons of the accumulator times the sum of the magnitudes.
+        value: the sum.
+    """
+    return DTYPES[dtype.accumulator].eps / 2 * units + number.eps * abs(value)
+
+
+def expectations(inputs: Inputs, outputs: Mapping[str, Any], errors: Mapping[str, Any]) -> list[Expectation]:
+    """Return an expectation per output, from one period of its values and of their absolute errors."""
+    found = []
+    for operand in inputs.kernel.outputs:
+        values, allowed = (np.atleast_1d(np.asarray(x[operand.name], np.float64)) for x in (outputs, errors))
+        count = operand.count(inputs.shape)
+        found.append(Expectation(operand.name, count, operand.number(inputs.dtype), values, allowed))
+    return found

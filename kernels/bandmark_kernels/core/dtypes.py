@@ -1,15 +1,25 @@
-"""Which number formats can the operands of a kernel have, and how are their bits handled?
+"""The number formats of operands and of quantized weights, and the bits that stand for their numbers.
 
-NumPy has no bfloat16, so its values are stored as the 16-bit patterns that every library agrees on.
+NumPy has no bfloat16, so its values are stored as the 16-bit patterns that every library agrees on. Formats of 8 and 4
+bits are stored as codes. A quantized weight is its code's value times the scale of its group or row, times the
+tensor's scale where there is one. Two 4-bit codes share a byte: the weight with the even column is in the low half, as
+in torch.float4_e2m1fn_x2.
+
+Sources: e4m3, IEEE-like without infinities, maximum 448 (arXiv:2209.05433, table 1); e2m1 and e8m0 (OCP Microscaling
+Formats v1.0, sections 5.3.3 and 5.4.1); NVFP4's two levels of scales (arXiv:2509.25149, section 2); int4 as in ggml's
+Q4_0 (code - 8, groups of 32, float16 scale), but for the order of the halves.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from bandmark_kernels.core import np
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -33,11 +43,7 @@ class DType:
 
     def encode(self, values: NDArray[np.float64]) -> NDArray[Any]:
         """Round float64 values to this format (to nearest, ties to even) and return their stored form."""
-        import numpy as np
-
         if self.name == "float8_e4m3fn":
-            from bandmark_kernels.core.quantized import nearest
-
             return nearest(np.asarray(values, np.float64), "e4m3")
         if self.name != "bfloat16":
             return np.asarray(values).astype(self.storage)
@@ -47,11 +53,7 @@ class DType:
 
     def decode(self, stored: NDArray[Any]) -> NDArray[np.float64]:
         """Return the exact float64 values of stored elements."""
-        import numpy as np
-
         if self.name == "float8_e4m3fn":
-            from bandmark_kernels.core.quantized import table
-
             values: NDArray[np.float64] = table("e4m3")[np.asarray(stored)]
             return values
         if self.name != "bfloat16":
@@ -69,3 +71,147 @@ FLOAT8 = DType("float8_e4m3fn", 1, 2.0**-3, "uint8", "float32")
 """The codes of an fp8 cache, which alone are never a case's dtype; named as torch names them."""
 
 DTYPES: dict[str, DType] = {d.name: d for d in (FLOAT64, FLOAT32, FLOAT16, BFLOAT16)}
+
+
+@cache
+def table(kind: Literal["e4m3", "e2m1", "e8m0", "int4"]) -> NDArray[np.float64]:
+    """Return the exact values of all codes of a kind, by code: 256 of e4m3 and e8m0, 16 of e2m1 and int4."""
+    if kind == "int4":
+        values = np.arange(16.0) - 8
+    elif kind == "e8m0":
+        values = np.append(np.exp2(np.arange(255.0) - 127), np.nan)
+    elif kind == "e2m1":
+        values = _signed(np.array([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0]))
+    else:
+        exponent, fraction = np.divmod(np.arange(128), 8)
+        magnitudes = np.where(exponent == 0, fraction / 512, np.exp2(exponent - 7.0) * (1 + fraction / 8))
+        values = _signed(np.append(magnitudes[:127], np.nan))
+    values.flags.writeable = False
+    return values
+
+
+def _signed(magnitudes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a table whose upper half, with the sign bit set, mirrors the lower."""
+    return np.concatenate([magnitudes, -magnitudes])
+
+
+def nearest(values: NDArray[np.float64], kind: Literal["e4m3", "e2m1"]) -> NDArray[np.uint8]:
+    """Return the codes nearest to values, ties to the even code; beyond the largest number the largest; never NaN.
+
+    Codes of magnitudes are in ascending order, so the code's last bit is that of its fraction.
+    """
+    magnitudes = table(kind)[: 127 if kind == "e4m3" else 8]
+    middles = (magnitudes[1:] + magnitudes[:-1]) / 2
+    low, high = np.searchsorted(middles, abs(values), "left"), np.searchsorted(middles, abs(values), "right")
+    code = np.where(low % 2 == 0, low, high)
+    sign = np.where(np.signbit(values), 128 if kind == "e4m3" else 8, 0)
+    return np.asarray(code | sign, np.uint8)
+
+
+COLUMN_MULTIPLE = 64
+"""A quantized row has a multiple of this many weights: whole groups, and whole 16-byte loads of codes in every
+format."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFormat:
+    """One format of quantized weights: the width of its codes, what they stand for, and which scales go with them."""
+
+    name: str
+    bits: int
+    code: Literal["float16", "bfloat16", "e4m3", "int8", "int4", "e2m1"]
+    scale: Literal["float32", "float16", "e4m3", "e8m0"] | None = None
+    group: int | None = None
+    """Weights of a row that share a scale; None where a scale is the whole row's."""
+    tensor_scale: bool = False
+    """Whether one float32 scales all weights."""
+
+    @property
+    def code_storage(self) -> str:
+        """The NumPy dtype that holds codes."""
+        return {"float16": "float16", "bfloat16": "uint16", "int8": "int8"}.get(self.code, "uint8")
+
+    @property
+    def codes_per_item(self) -> int:
+        """Codes in one element of that dtype."""
+        return 2 if self.bits == 4 else 1
+
+    @property
+    def scale_storage(self) -> str:
+        """The NumPy dtype that holds scales; their codes where NumPy has no such number."""
+        return "uint8" if self.scale in ("e4m3", "e8m0") else str(self.scale)
+
+
+FORMATS: dict[str, WeightFormat] = {
+    f.name: f
+    for f in (
+        WeightFormat("fp16", 16, "float16"),
+        WeightFormat("bf16", 16, "bfloat16"),
+        WeightFormat("fp8", 8, "e4m3", "float32"),
+        WeightFormat("int8", 8, "int8", "float32"),
+        WeightFormat("int4", 4, "int4", "float16", 32),
+        WeightFormat("nvfp4", 4, "e2m1", "e4m3", 16, tensor_scale=True),
+        WeightFormat("mxfp4", 4, "e2m1", "e8m0", 32),
+    )
+}
+"""The formats, in the order in which they are shown."""
+
+
+def dequantize(weight_format: WeightFormat, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """Return the exact float64 weights of shape (m, n).
+
+    Args:
+        weight_format: the format.
+        arrays: "codes" of shape (m, n / codes_per_item); "scales" of shape (m,) or (m, n / group), and
+            "tensor_scale" of shape (1,), where the format has them.
+    """
+    weights = _decode(weight_format, arrays["codes"])
+    if weight_format.scale is None:
+        return weights
+    scales = arrays["scales"]
+    if weight_format.scale in ("float32", "float16"):
+        scales = scales.astype(np.float64)
+    else:
+        scales = table(weight_format.scale)[scales]
+    scales = scales[:, None] if weight_format.group is None else np.repeat(scales, weight_format.group, axis=1)
+    with np.errstate(invalid="ignore"):  # 0 x infinity is NaN, as it should be
+        scaled: NDArray[np.float64] = weights * scales
+        if weight_format.tensor_scale:
+            scaled *= np.float64(arrays["tensor_scale"][0])
+    return scaled
+
+
+def _decode(weight_format: WeightFormat, codes: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the numbers that codes stand for, before any scale."""
+    match weight_format.code:
+        case "float16":
+            return FLOAT16.decode(codes)
+        case "bfloat16":
+            return BFLOAT16.decode(codes)
+        case "int8":
+            return codes.astype(np.float64)
+    if weight_format.bits == 4:
+        codes = np.stack([codes & 15, codes >> 4], axis=-1).reshape(len(codes), -1)
+    return np.asarray(table(weight_format.code)[codes], np.float64)
+
+
+def random_weights(weight_format: WeightFormat, m: int, n: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    """Return quantized weights of shape (m, n): each code that is a number is as likely as any other.
+
+    16-bit weights have random signs and fractions and magnitudes in [0.5, 1), as other operands do: all codes of
+    float16 and bfloat16 would overflow. So have scales, without a sign.
+    """
+    if weight_format.scale is None:
+        values = rng.uniform(0.5, 1, (m, n)) * rng.choice([-1.0, 1.0], (m, n))
+        return {"codes": (FLOAT16 if weight_format.code == "float16" else BFLOAT16).encode(values)}
+    codes = rng.integers(0, 256, (m, n // weight_format.codes_per_item), np.uint8)
+    if weight_format.code == "e4m3":
+        codes[codes & 127 == 127] = 0
+    shape = (m,) if weight_format.group is None else (m, n // weight_format.group)
+    if weight_format.scale in ("float32", "float16"):
+        scales = rng.uniform(0.5, 1, shape).astype(weight_format.scale)
+    else:
+        low, high = (0x30, 0x40) if weight_format.scale == "e4m3" else (124, 131)
+        scales = rng.integers(low, high, shape, np.uint8)
+    tensor = {"tensor_scale": np.array([0.7], np.float32)} if weight_format.tensor_scale else {}
+    return {"codes": codes.view(weight_format.code_storage), "scales": scales, **tensor}

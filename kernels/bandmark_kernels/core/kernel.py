@@ -1,4 +1,4 @@
-"""What is a kernel: its formula, the operands it moves, and its bodies side by side.
+"""A kernel: its formula, the operands it moves, its implementations, and how its results are checked.
 
 The byte counts are not written down anywhere: they follow from the operands' roles and extents, so that the
 formula, the count and the code cannot drift apart.
@@ -8,33 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from bandmark_kernels.core import np
 from bandmark_kernels.core.dtypes import DTYPES, DType
 from bandmark_kernels.core.operand import Operand, Shape
-from bandmark_kernels.core.quantized import WHOLE_COLUMNS, WeightFormat
 
-__all__ = [
-    "DEFAULT_SUITES",
-    "Attention",
-    "Bind",
-    "Body",
-    "Fold",
-    "Kernel",
-    "Launch",
-    "Operand",
-    "Shape",
-    "Suite",
-    "TeamBind",
-]
-
-Fold = Literal["sum", "max"]
-
-Suite = Literal["stream", "gemv", "training", "attention"]
-"""Which kernels belong together: vectors, matrix-vector products, the optimizer, attention over a KV cache."""
-
-DEFAULT_SUITES: tuple[Suite, ...] = ("stream", "gemv")
-"""The suites of a run that names no kernel; the kernels of others are asked for by name."""
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Launch = Callable[[], object]
 """Runs a kernel once on the operands it was bound to; what it returns is ignored."""
@@ -44,60 +25,114 @@ Bind = Callable[..., Launch]
 
 TeamBind = Callable[..., Sequence[Launch] | None]
 """Takes `parts`, the number of threads, and the whole operands and scalars by name; returns a launch per thread, or
-None where the operands are too short for it or do not lie as it needs."""
+None where the operands are too short for it or not laid out as it needs."""
+
+Pattern = Literal["random", "zeros"]
+
+NUMPY_DTYPES = ("float64", "float32")
+NUMPY_HALF = "NumPy computes half precision in software, far below memory speed"
+TORCH_HALF_CPU = "torch computes this op in half precision far below memory speed on a CPU"
+"""Why several kernels do not run in half precision on a CPU."""
+
+
+def _refuse(**operands: Any) -> Launch:
+    """Stand for the function of an implementation that there is not."""
+    raise NotImplementedError("the kernel is not implemented for this backend")
 
 
 @dataclass(frozen=True, slots=True)
-class Attention:
-    """The geometry of an attention kernel: its matrices have a row per token, heads side by side."""
+class Implementation:
+    """A kernel on one backend, and the dtypes for which it runs at memory speed."""
 
-    heads: int
-    """Query heads."""
-    kv_heads: int
-    head_dim: int
-    cache_format: str | None = None
-    """"fp8" for e4m3 codes; None where the cache has the operands' dtype."""
-
-    @property
-    def group(self) -> int:
-        """Query heads that share a KV head."""
-        return self.heads // self.kv_heads
-
-    @property
-    def columns(self) -> int:
-        """Elements of K, and of V, per token."""
-        return self.kv_heads * self.head_dim
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """One library's implementation of a kernel, and for which dtypes it runs at memory speed.
-
-    `bind` takes the operands by name, and the kernel's scalars (torch) or constants (NumPy).
-    """
-
-    bind: Bind
-    dtypes: tuple[str, ...]
-    why_not: str = ""
-    """Why the other dtypes are unsupported: one sentence."""
+    bind: Bind = _refuse
+    """Takes the operands and the scalars, or the constants, by name."""
+    dtypes: tuple[str, ...] = tuple(DTYPES)
+    unsupported: str = ""
+    """Why the other dtypes are unsupported: one clause."""
     cpu_dtypes: tuple[str, ...] | None = None
     """The dtypes on a CPU, where they are fewer than on an accelerator."""
-    folds: Mapping[str, Fold] = field(default_factory=dict)
-    """For reductions: which fold this body computes, by dtype; a sum where nothing is said."""
-    lays_out: bool = False
-    """Whether `bind` copies the largest operands, to lay them out as the library wants them."""
+    constants: Callable[..., Mapping[str, float]] | None = None
+    """For an implementation that takes other numbers than the scalars: the scalars by name -> those, by name."""
+    repacks: bool = False
+    """Whether `bind` copies the largest operands, to lay them out as the library needs them."""
     variant: str | None = None
-    """What `bind` is called where the body has other forms."""
+    """The name of what `bind` does where there are variants."""
     variants: Mapping[str, TeamBind] = field(default_factory=dict)
-    """Other forms by name, equal in result and bytes; which is fastest depends on the machine and its libraries."""
+    """Variants by name, equal in result and bytes; which is fastest depends on the machine and its libraries."""
 
-    def runs(self, dtype: DType, *, on_cpu: bool) -> bool:
-        """Whether this body runs a dtype at memory speed."""
-        return dtype.name in (self.dtypes if self.cpu_dtypes is None or not on_cpu else self.cpu_dtypes)
+    def unsupported_reason(self, dtype: DType, *, on_cpu: bool = False) -> str | None:
+        """Return why a dtype does not run at memory speed, or None if it does."""
+        supported = self.cpu_dtypes if on_cpu and self.cpu_dtypes is not None else self.dtypes
+        return None if dtype.name in supported else self.unsupported
 
-    def fold(self, dtype: DType) -> Fold:
-        """Return how this body folds its terms into the result."""
-        return self.folds.get(dtype.name, "sum")
+    def constants_for(self, scalars: Mapping[str, float]) -> dict[str, float]:
+        """Return the numbers that the implementation takes, in its order."""
+        return dict(scalars if self.constants is None else self.constants(**scalars))
+
+    def encoded_constants(self, dtype: DType, scalars: Mapping[str, float]) -> dict[str, Any]:
+        """Return those numbers as NumPy takes them: scalars stored as the operands are, others as accumulators."""
+        number = dtype if self.constants is None else DTYPES[dtype.accumulator]
+        return {name: number.encode(np.array(value))[()] for name, value in self.constants_for(scalars).items()}
+
+
+def unsupported(reason: str) -> Implementation:
+    """Return what stands for an implementation that there is not, for a reason: one clause."""
+    return Implementation(dtypes=(), unsupported=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The contents of a case's operands, as tiles repeated along their first axis."""
+
+    kernel: Kernel
+    dtype: DType
+    shape: Shape
+    tiles: dict[str, NDArray[Any]]
+    """Stored (encoded) tiles by operand name: (length,) for vectors, (rows, n) for the matrix."""
+    ends: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """What stands at the end of an operand in place of its tile, stored: elements of shape (1,), or a row of (n,)."""
+
+    def values(self, *names: str) -> dict[str, NDArray[np.float64]]:
+        """Return the exact values of the tiles, by operand name: of those named, or of all."""
+        numbers = {o.name: o.number(self.dtype) for o in self.kernel.inputs if not names or o.name in names}
+        return {name: number.decode(self.tiles[name]) for name, number in numbers.items()}
+
+    def last_values(self) -> dict[str, NDArray[np.float64]]:
+        """Return the exact values of what stands at the ends."""
+        numbers = {o.name: o.number(self.dtype) for o in self.kernel.operands if o.name in self.ends}
+        return {name: numbers[name].decode(end) for name, end in self.ends.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One period of what an output should hold."""
+
+    name: str
+    elements: int
+    """Elements of the whole output."""
+    number: DType
+    values: NDArray[np.float64]
+    allowed: NDArray[np.float64]
+    """The absolute error that rounding explains."""
+
+
+class Check(Protocol):
+    """How kernels of a kind are verified."""
+
+    @property
+    def scalars(self) -> Mapping[str, float]:
+        """Scalars of the launch that is verified, where they differ from the timed ones."""
+
+    def inputs(self, kernel: Kernel, dtype: DType, shape: Shape, *, seed: int, pattern: Pattern) -> Inputs:
+        """Return the inputs of a case; the same seed gives the same values to every backend."""
+
+    def expected(self, inputs: Inputs, result: DType | None = None) -> list[Expectation]:
+        """Return what each output should hold after one launch with the check's scalars.
+
+        Args:
+            inputs: what the launch reads.
+            result: the format of a reduction's number, where it is not that of the operands.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,52 +147,37 @@ class Kernel:
     reference: Callable[..., Any]
     """float64 arrays of the read operands and the scalars by name -> the output (of a reduction: its terms), or several
     outputs by name."""
-    numpy: Body
-    torch: Body
-    suite: Suite = "stream"
+    check: Check
+    implementations: Mapping[str, Implementation]
+    """By backend."""
+    suite: str = "stream"
+    """Which kernels belong together: stream, gemv, training or attention."""
+    default: bool = True
+    """Whether a run that names no kernel has it."""
     dtypes: tuple[str, ...] = tuple(DTYPES)
     """The dtypes in which the kernel exists: a kernel that has but one runs in that, whatever the others run in."""
     scalars: Mapping[str, float] = field(default_factory=dict)
-    check_scalars: Mapping[str, float] = field(default_factory=dict)
-    """Scalars of the launch that is verified, where they differ from the timed ones."""
-    derive: Callable[..., Mapping[str, float]] | None = None
-    """For kernels whose elements need other numbers than the scalars: the scalars by name -> those, by name."""
     split: Literal["n", "m"] = "n"
-    """The axis along which the work is shared out to threads."""
-    steady: Callable[..., Mapping[str, Any]] | None = None
-    """For kernels that work in place: the float64 tiles of what is read and the scalars by name -> the tiles to
-    replace, so that repeated launches stay bounded."""
-    rounding: float = 1.0
-    """Allowed error of an output in units of half an epsilon of the sum of its terms' magnitudes."""
-    bounds: Callable[..., Mapping[str, Any]] | None = None
-    """For kernels whose terms alone do not bound the error: the reference's arguments -> by output, how far arithmetic
-    in the accumulator's format may be off, in units of half its epsilon."""
-    weights: WeightFormat | None = None
-    """How the matrix is packed; None where it has the operands' dtype."""
-    attention: Attention | None = None
-    """Heads and their size, for attention."""
-    last_rows: Callable[..., Mapping[str, Any]] | None = None
-    """For kernels all rows of which share an output: the float64 tiles by name and the number of rows `m` -> rows to
-    put last, by operand, so that the output tells how many rows entered."""
-    whole: Callable[[Any], tuple[Mapping[str, Any], Mapping[str, Any]]] | None = None
-    """For such kernels: the Inputs -> by output, what it should hold as a whole, and the absolute error that rounding
-    explains."""
+    """The axis along which the work is divided among threads."""
+    weight_format: str | None = None
+    """The format of quantized weights, or of a cache; None where it is the operands' dtype."""
+    columns: int | None = None
+    """The columns of the matrix where the kernel itself determines them."""
+    column_multiple: int = 1
+    """The number that the columns of the matrix must be a multiple of."""
+    identity: Mapping[str, int] = field(default_factory=dict)
+    """What tells the kernel from others of its name and format, by the column of a result file."""
 
-    def constants(self, scalars: Mapping[str, float]) -> dict[str, float]:
-        """Return the numbers that NumPy and CUDA bodies take, in their order; torch's take the scalars themselves.
+    def unsupported_reason(self, backend: str, dtype: DType, *, on_cpu: bool = False) -> str | None:
+        """Return why the kernel does not run at memory speed on a backend, or None if it does."""
+        if backend not in self.implementations:
+            return f"{self.name} is not implemented for {backend}"
+        return self.implementations[backend].unsupported_reason(dtype, on_cpu=on_cpu)
 
-        Raises:
-            KeyError: a scalar of the kernel is missing.
-        """
-        given = {name: scalars[name] for name in self.scalars}
-        return given if self.derive is None else dict(self.derive(**given))
-
-    def encoded_constants(self, dtype: DType, scalars: Mapping[str, float]) -> dict[str, Any]:
-        """Return the constants as NumPy bodies take them: stored as the operands are, derived ones as accumulators."""
-        import numpy as np
-
-        number = dtype if self.derive is None else DTYPES[dtype.accumulator]
-        return {name: number.encode(np.array(value))[()] for name, value in self.constants(scalars).items()}
+    @property
+    def check_scalars(self) -> Mapping[str, float]:
+        """The scalars of the launch that is verified."""
+        return self.check.scalars or self.scalars
 
     def dtypes_among(self, wanted: Sequence[DType]) -> list[DType]:
         """Return those of the dtypes wanted that the kernel has; all of its own if it has none of them."""
@@ -201,48 +221,25 @@ class Kernel:
         (only,) = self.outputs
         return only
 
-    def compute(self, **given: Any) -> Mapping[str, Any]:
+    def compute(self, **values: Any) -> Mapping[str, Any]:
         """Return what the reference makes of operands and scalars: each output (of a reduction: its terms) by name."""
-        made = self.reference(**given)
-        return made if isinstance(made, Mapping) else {self.output.name: made}
+        outputs = self.reference(**values)
+        return outputs if isinstance(outputs, Mapping) else {self.output.name: outputs}
 
     @property
     def large(self) -> tuple[Operand, ...]:
-        """The operands whose size is the size asked for: all vectors, or the matrix (packed: its codes)."""
+        """The operands whose size is the size asked for: all vectors, or the matrix (quantized: its codes)."""
         extent = "mn" if self.is_matrix else "n"
         return tuple(o for o in self.operands if o.extent == extent and o.role != "scale")
 
     @property
     def label(self) -> str:
-        """The kernel's name and, where its matrix is packed, the format's: unique among all kernels."""
+        """The kernel's name and, where its matrix is quantized, the format's: unique in the kernel table."""
         return f"{self.name} {self.weight_format}" if self.weight_format else self.name
-
-    @property
-    def weight_format(self) -> str | None:
-        """The name of the format of packed weights, or of a cache; None where it is the operands' dtype."""
-        if self.attention is not None:
-            return self.attention.cache_format
-        return self.weights.name if self.weights else None
-
-    def element(self, dtype: DType) -> DType:
-        """Return the format of the elements of the largest operand; of the vectors beside packed weights or a cache."""
-        if self.weights or self.attention:
-            return dtype
-        return max((o.number(dtype) for o in self.large), key=lambda d: d.itemsize)
 
     def element_bits(self, dtype: DType) -> int:
         """Return the bits of one element of the largest operand."""
-        return self.weights.bits if self.weights else 8 * max(o.number(dtype).itemsize for o in self.large)
-
-    @property
-    def columns(self) -> int | None:
-        """The columns of the matrix where the kernel itself says how many there are."""
-        return self.attention.columns if self.attention else None
-
-    @property
-    def least_columns(self) -> int:
-        """What the columns of the matrix must be a multiple of."""
-        return self.columns or (WHOLE_COLUMNS if self.weights else 1)
+        return max(8 * o.itemsize(dtype) // o.elements_per_item for o in self.large)
 
     @property
     def words(self) -> tuple[int, int]:
@@ -261,6 +258,7 @@ class Kernel:
 
     def _shares(self) -> list[tuple[Operand, float]]:
         """Return the large operands, each with its bytes over those of the largest."""
-        dtype, shape = DTYPES[self.dtypes[0]], Shape(WHOLE_COLUMNS, m=1 if self.is_matrix else None)
+        dtype = DTYPES[self.dtypes[0]]
+        shape = Shape(self.columns or self.column_multiple, m=1 if self.is_matrix else None)
         most = max(o.nbytes(shape, dtype) for o in self.large)
         return [(o, o.nbytes(shape, dtype) / most) for o in self.large]

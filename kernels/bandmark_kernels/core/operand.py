@@ -1,4 +1,4 @@
-"""How large is a problem, and which arrays does a kernel move?"""
+"""The size of a problem, and the arrays that a kernel moves."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Literal
 from bandmark_kernels.core.dtypes import DTYPES, DType
 
 Role = Literal["in", "scale", "out", "inout", "result"]
-"""in: read once; scale: read once, a factor of packed weights; out: written once; inout: both; result: the one number
-of a reduction, not counted."""
+"""in: read once; scale: read once, a factor of quantized numbers; out: written once; inout: both; result: the one
+number of a reduction, not counted."""
 
 Extent = Literal["n", "m", "mn", "1"]
 """How many elements an operand has: n, m, m x n (row-major) or one."""
+
+_ITEMSIZE = {"uint8": 1, "int8": 1, "uint16": 2, "float16": 2, "float32": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,35 +42,40 @@ class Operand:
     name: str
     role: Role
     extent: Extent = "n"
+    dtype: DType | None = None
+    """The format of its elements where that is not the case's dtype."""
     storage: str | None = None
-    """The NumPy dtype of its elements, such as "uint8"; None for the case's dtype."""
-    itemsize: int = 0
-    """Bytes of such an element."""
-    per: int = 1
+    """The NumPy dtype of quantized weights' codes and scales, such as "uint8"; None for elements of a DType."""
+    elements_per_item: int = 1
     """Matrix elements that one stored element stands for: 2 for a byte of 4-bit codes, the group's size for a scale."""
-    multiple: int = 1
+    repeat: int = 1
     """How many times its extent's elements it has: the query heads of a KV head, for vectors of all query heads."""
-    form: DType | None = None
-    """The format of its elements where that is no case's dtype: the codes of a cache."""
-    size: float = 1.0
-    """Its random magnitudes lie in [size / 2, size)."""
+    amplitude: float = 1.0
+    """Its random magnitudes lie in [amplitude / 2, amplitude)."""
 
     def count(self, shape: Shape) -> int:
         """Return how many elements are stored."""
-        return shape.count(self.extent) * self.multiple // self.per
+        return shape.count(self.extent) * self.repeat // self.elements_per_item
+
+    def itemsize(self, dtype: DType) -> int:
+        """Return the bytes of a stored element in a case of this dtype."""
+        return _ITEMSIZE[self.storage] if self.storage else self.number(dtype).itemsize
 
     def nbytes(self, shape: Shape, dtype: DType) -> int:
         """Return the operand's bytes in a case of this dtype."""
-        own = self.itemsize if self.form is None else self.form.itemsize
-        return self.count(shape) * (own or dtype.itemsize)
+        return self.count(shape) * self.itemsize(dtype)
 
     def stored_as(self, dtype: DType) -> str:
         """Return the NumPy dtype that holds its elements in a case of this dtype."""
         return self.storage or self.number(dtype).storage
 
+    def torch_dtype(self, dtype: DType) -> str:
+        """Return torch's name for the type of its elements in a case of this dtype."""
+        return self.storage or self.number(dtype).name
+
     def number(self, dtype: DType) -> DType:
-        """Return the format of its elements in a case of this dtype; not for packed weights, whose codes have none."""
-        return self.form or (dtype if self.storage is None else DTYPES[self.storage])
+        """Return the format of its elements in a case of this dtype; of codes and scales that NumPy's dtype has."""
+        return self.dtype or (dtype if self.storage is None else DTYPES[self.storage])
 
     @property
     def is_read(self) -> bool:

@@ -1,4 +1,4 @@
-// clock: what do the clocks say? Each block writes (multiprocessor, its clock's cycles, nanoseconds) to out[3 * block].
+// clock: reads the clocks. Each block writes (multiprocessor, its clock's cycles, nanoseconds) to out[3 * block].
 // Two launches give a multiprocessor's mean frequency between them: cycles over nanoseconds, on records that name the
 // same multiprocessor. Without a device's clock all three are 0.
 

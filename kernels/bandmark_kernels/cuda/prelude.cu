@@ -1,4 +1,4 @@
-// What do all kernels share? Element types, packs (what one thread loads at once), tiles (what one block takes at once)
+// What all kernels share: element types, packs (what one thread loads at once), tiles (what one block takes at once)
 // and sums in a fixed order. Python puts this text in front of each kernel and sets the macros (cuda.py):
 //
 //   ELEMENT      float64, float32, float16 or bfloat16: the type of every operand
@@ -10,6 +10,7 @@
 //   ROWS, GROUPS  see gemv.cu and gemv_t.cu
 //   GRID_STRIDE  1: a block takes every gridDim.x-th tile; 0: one tile a block
 //   STREAMING    1: loads leave no copy in L1 and stores are marked as read by nobody soon; 0: no cache hint
+//   NATIVE_FP4   1: e2m1 codes are converted by the device's instruction
 //
 // Inline PTX stands only where __CUDA_ARCH__ is defined, with plain C++ beside it that computes the same.
 

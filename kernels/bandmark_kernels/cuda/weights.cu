@@ -1,5 +1,5 @@
-// weights: what do the codes and scales of packed weights stand for? formats.py has the rules, and -DWEIGHTS=... says
-// which format: fp16, bf16, fp8, int8, int4, nvfp4 or mxfp4.
+// weights: the numbers that the codes and scales of quantized weights stand for. quantized.py has the rules, and
+// -DWEIGHTS=... says which format: fp16, bf16, fp8, int8, int4, nvfp4 or mxfp4.
 //
 // Every code and every scale is decoded exactly. No sum or product flushes a subnormal number to zero, whatever the
 // compiler is told (CuPy tells it to): scales may be subnormal. So those of floats are written in PTX, without .ftz.

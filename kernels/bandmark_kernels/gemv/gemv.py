@@ -5,8 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from bandmark_kernels.core.kernel import Body, Kernel, Launch, Operand
-from bandmark_kernels.core.reasons import NUMPY_HALF, TORCH_HALF_CPU
+from bandmark_kernels.core import np
+from bandmark_kernels.core.cuda import Build, Layout, Program, blocks_for
+from bandmark_kernels.core.kernel import NUMPY_DTYPES, NUMPY_HALF, TORCH_HALF_CPU, Implementation, Kernel, Launch
+from bandmark_kernels.core.launch import MAX_SPLITS
+from bandmark_kernels.core.operand import Operand, Shape
+from bandmark_kernels.gemv import MatrixVector, matrix_cuda
+
+MIN_SPLIT_BYTES = 4096
+"""Bytes of a row that a split has at least: one round of its block's loads."""
 
 
 def reference(A: Any, x: Any) -> Any:
@@ -14,15 +21,20 @@ def reference(A: Any, x: Any) -> Any:
     return A @ x
 
 
-def bind_numpy(A: Any, x: Any, y: Any) -> Launch:
-    """BLAS GEMV on this thread's rows."""
-    import numpy as np
-
-    return partial(np.dot, A, x, out=y)
+def _layout(build: Build) -> Layout:
+    return Layout(threads=128, unroll=32 // build.pack_bytes, blocks_per_sm=6, rows=4)
 
 
-def bind_torch(A: Any, x: Any, y: Any) -> Launch:
-    """The library's GEMV."""
+def _grid(program: Program, shape: Shape, sm_count: int) -> tuple[int, int]:
+    """Split rows only where they are too few to occupy half the device."""
+    resident = program.resident(sm_count)
+    blocks = blocks_for(shape.count("m"), program.layout.rows)
+    wanted = 1 if 2 * blocks >= resident else blocks_for(resident, blocks)
+    return blocks, max(1, min(wanted, shape.n * program.dtype.itemsize // MIN_SPLIT_BYTES, MAX_SPLITS))
+
+
+def _torch(A: Any, x: Any, y: Any) -> Launch:
+    """Call the library's GEMV."""
     import torch
 
     return partial(torch.mv, A, x, out=y)
@@ -36,12 +48,14 @@ KERNEL = Kernel(
     suite="gemv",
     split="m",
     reference=reference,
-    numpy=Body(bind_numpy, ("float64", "float32"), NUMPY_HALF),
-    torch=Body(
-        bind_torch,
-        ("float64", "float32", "float16", "bfloat16"),
-        TORCH_HALF_CPU,
-        cpu_dtypes=("float64", "float32", "bfloat16"),  # processors with bfloat16 products read it at full speed
-    ),
-    rounding=8.0,
+    check=MatrixVector(),
+    implementations={
+        "numpy": Implementation(lambda A, x, y: partial(np.dot, A, x, out=y), NUMPY_DTYPES, NUMPY_HALF),
+        "torch": Implementation(
+            _torch,
+            unsupported=TORCH_HALF_CPU,
+            cpu_dtypes=("float64", "float32", "bfloat16"),  # processors with bfloat16 products read it at full speed
+        ),
+        "cupy": matrix_cuda("gemv", _layout, _grid),
+    },
 )

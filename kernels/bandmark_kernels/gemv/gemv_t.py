@@ -5,8 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from bandmark_kernels.core.kernel import Body, Kernel, Launch, Operand
-from bandmark_kernels.core.reasons import NUMPY_HALF, TORCH_HALF_CPU
+from bandmark_kernels.core import np
+from bandmark_kernels.core.cuda import Build, Layout, Program, blocks_for
+from bandmark_kernels.core.kernel import NUMPY_DTYPES, NUMPY_HALF, TORCH_HALF_CPU, Implementation, Kernel, Launch
+from bandmark_kernels.core.launch import MAX_SPLITS
+from bandmark_kernels.core.operand import Operand, Shape
+from bandmark_kernels.gemv import MatrixVector, matrix_cuda
+
+MIN_SPLIT_ROWS = 128
+"""Rows that a split has at least: a few rounds of its block's loads."""
+
+MIN_ROWS_OF_MANY = 512
+"""Rows that a split has at least where there are blocks enough, so that partial sums stay below 1 % of the bytes."""
 
 
 def reference(A: Any, x: Any) -> Any:
@@ -14,15 +24,28 @@ def reference(A: Any, x: Any) -> Any:
     return A.T @ x
 
 
-def bind_numpy(A: Any, x: Any, y: Any) -> Launch:
-    """BLAS transposed GEMV on this thread's columns: matmul hands them on as they lie, np.dot would copy them first."""
-    import numpy as np
+def _layout(build: Build) -> Layout:
+    pack_bytes = build.pack_bytes
+    return Layout(threads=256, unroll=128 // pack_bytes, blocks_per_sm=3 if pack_bytes == 16 else 2, groups=4)
 
+
+def _grid(program: Program, shape: Shape, sm_count: int) -> tuple[int, int]:
+    """Take as many blocks as fill the device, and four times as many where there are rows enough."""
+    layout, m, resident = program.layout, shape.count("m"), program.resident(sm_count)
+    strip = layout.threads // layout.groups * (program.lanes if shape.n % program.lanes == 0 else 1)
+    blocks = blocks_for(shape.n, strip)
+    few = min(resident // blocks, m // MIN_SPLIT_ROWS)
+    many = min(blocks_for(4 * resident, blocks), m // MIN_ROWS_OF_MANY)
+    return blocks, max(1, min(max(few, many), MAX_SPLITS))
+
+
+def _numpy(A: Any, x: Any, y: Any) -> Launch:
+    """Call BLAS transposed GEMV on this thread's columns: matmul passes them on as strided, np.dot would copy them."""
     return partial(np.matmul, x, A, out=y)
 
 
-def bind_torch(A: Any, x: Any, y: Any) -> Launch:
-    """The library's transposed GEMV."""
+def _torch(A: Any, x: Any, y: Any) -> Launch:
+    """Call the library's transposed GEMV."""
     import torch
 
     return partial(torch.mv, A.t(), x, out=y)
@@ -36,12 +59,10 @@ KERNEL = Kernel(
     suite="gemv",
     split="n",
     reference=reference,
-    numpy=Body(bind_numpy, ("float64", "float32"), NUMPY_HALF),
-    torch=Body(
-        bind_torch,
-        ("float64", "float32", "float16", "bfloat16"),
-        TORCH_HALF_CPU,
-        cpu_dtypes=("float64", "float32"),
-    ),
-    rounding=8.0,
+    check=MatrixVector(),
+    implementations={
+        "numpy": Implementation(_numpy, NUMPY_DTYPES, NUMPY_HALF),
+        "torch": Implementation(_torch, unsupported=TORCH_HALF_CPU, cpu_dtypes=("float64", "float32")),
+        "cupy": matrix_cuda("gemv_t", _layout, _grid),
+    },
 )

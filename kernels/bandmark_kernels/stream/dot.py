@@ -1,27 +1,18 @@
-"""dot: r = sum of a[i] * b[i]. Two words read, none written: how fast can two streams be read?"""
+"""dot: r = sum of a[i] * b[i]. Two words read, none written: the speed of reading two streams."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
-from bandmark_kernels.core.kernel import Body, Kernel, Launch, Operand
-from bandmark_kernels.core.numpy_blocks import einsum_alone
-from bandmark_kernels.core.reasons import NUMPY_HALF, TORCH_HALF_CPU
+from bandmark_kernels.core.checks import Reduction
+from bandmark_kernels.core.kernel import NUMPY_DTYPES, NUMPY_HALF, TORCH_HALF_CPU, Implementation, Kernel, Launch
+from bandmark_kernels.core.operand import Operand
+from bandmark_kernels.stream import einsum_to, reduction
 
 
-def reference(a: Any, b: Any) -> Any:
-    """Return the terms of the sum for float64 a and b."""
-    return a * b
-
-
-def bind_numpy(a: Any, b: Any, r: Any) -> Launch:
-    """The sum-of-products loop of einsum, one pass; faster than BLAS dot on pages of 2 MiB."""
-    return einsum_alone("i,i->", a, b, out=r)
-
-
-def bind_torch(a: Any, b: Any, r: Any) -> Launch:
-    """The library's dot (BLAS on a CPU, cuBLAS on CUDA)."""
+def _torch(a: Any, b: Any, r: Any) -> Launch:
+    """Call the library's dot (BLAS on a CPU, cuBLAS on CUDA)."""
     import torch
 
     return partial(torch.dot, a, b, out=r)
@@ -32,13 +23,12 @@ KERNEL = Kernel(
     formula="r = sum(a[i] * b[i])",
     operands=(Operand("a", "in"), Operand("b", "in"), Operand("r", "result", "1")),
     flops=2,
-    reference=reference,
-    numpy=Body(bind_numpy, ("float64", "float32"), NUMPY_HALF),
-    torch=Body(
-        bind_torch,
-        ("float64", "float32", "float16", "bfloat16"),
-        TORCH_HALF_CPU,
-        cpu_dtypes=("float64", "float32"),
-    ),
-    rounding=8.0,
+    reference=lambda a, b: a * b,
+    check=Reduction(),
+    implementations={
+        # one pass, and faster than BLAS dot on pages of 2 MiB
+        "numpy": Implementation(lambda a, b, r: einsum_to("i,i->", a, b, out=r), NUMPY_DTYPES, NUMPY_HALF),
+        "torch": Implementation(_torch, unsupported=TORCH_HALF_CPU, cpu_dtypes=("float64", "float32")),
+        "cupy": reduction("dot", blocks_per_sm=4),
+    },
 )

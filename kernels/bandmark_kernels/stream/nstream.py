@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bandmark_kernels.core.kernel import Body, Kernel, Launch, Operand
-from bandmark_kernels.core.numpy_blocks import cache_blocks
-from bandmark_kernels.core.reasons import NUMPY_HALF
+from bandmark_kernels.core import np
+from bandmark_kernels.core.checks import InPlace
+from bandmark_kernels.core.kernel import NUMPY_DTYPES, NUMPY_HALF, Implementation, Kernel, Launch, unsupported
+from bandmark_kernels.core.operand import Operand
+from bandmark_kernels.stream import cache_blocks, elementwise
 
 
-def reference(a: Any, b: Any, c: Any, s: float) -> Any:
-    """Return the new a for float64 a, b and c."""
-    return a + (b + s * c)
-
-
-def steady(c: Any, s: float, **others: Any) -> Mapping[str, Any]:
+def _stable_inputs(c: Any, s: float, **others: Any) -> Mapping[str, Any]:
     """Make b the exact opposite of s * c: the timed launches then leave a as it is, however many there are."""
     return {"b": -s * c}
 
 
-def bind_numpy(a: Any, b: Any, c: Any, s: Any) -> Launch:
-    """Three ufunc calls per block, with one block of scratch that never leaves the cache."""
-    import numpy as np
-
+def _numpy(a: Any, b: Any, c: Any, s: Any) -> Launch:
+    """Call three ufuncs per block, with one block of scratch that never leaves the cache."""
     blocks = cache_blocks(a, b, c)
     scratch = np.empty_like(blocks[0][0])
     multiply, add = np.multiply, np.add
@@ -44,10 +39,11 @@ KERNEL = Kernel(
     operands=(Operand("a", "inout"), Operand("b", "in"), Operand("c", "in")),
     flops=3,
     scalars={"s": 0.5},
-    check_scalars={"s": 2.0},
-    reference=reference,
-    steady=steady,
-    numpy=Body(bind_numpy, ("float64", "float32"), NUMPY_HALF),
-    torch=Body(bind_numpy, (), "torch has no one-pass op for a += b + s * c: two ops would move 6 words, not 4"),
-    rounding=3.0,
+    reference=lambda a, b, c, s: a + (b + s * c),
+    check=InPlace(rounding=3.0, scalars={"s": 2.0}, stable_inputs=_stable_inputs),
+    implementations={
+        "numpy": Implementation(_numpy, NUMPY_DTYPES, NUMPY_HALF),
+        "torch": unsupported("torch has no one-pass op for a += b + s * c: two ops would move 6 words, not 4"),
+        "cupy": elementwise("nstream"),
+    },
 )

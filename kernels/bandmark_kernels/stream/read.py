@@ -1,31 +1,22 @@
-"""read: r = fold(a). One word read, none written: the purest read, and the ceiling of a decode step."""
+"""read: r = sum of a[i]. One word read, none written: the purest read, and the upper limit of a decode step."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
-from bandmark_kernels.core.kernel import Body, Kernel, Launch, Operand
-from bandmark_kernels.core.numpy_blocks import einsum_alone
-from bandmark_kernels.core.reasons import NUMPY_HALF
+from bandmark_kernels.core.checks import Reduction
+from bandmark_kernels.core.kernel import NUMPY_DTYPES, NUMPY_HALF, Implementation, Kernel, Launch
+from bandmark_kernels.core.operand import Operand
+from bandmark_kernels.stream import einsum_to, reduction
 
 ROW_ELEMENTS = 255 * 64
 """Elements per row of torch's product on a CPU. The ones stay in cache; the rows start on cache lines, but not a power
-of two apart: BLAS reads several rows at a time, and those would compete for the same places in the cache."""
+of two apart: BLAS reads several rows at a time, and those would compete for the same sets of the cache."""
 
 
-def reference(a: Any) -> Any:
-    """Return the terms of the fold for float64 a."""
-    return a
-
-
-def bind_numpy(a: Any, r: Any) -> Launch:
-    """The sum loop of einsum, which reads a contiguous vector faster than add.reduce and maximum.reduce do."""
-    return einsum_alone("i->", a, out=r)
-
-
-def bind_torch(a: Any, r: Any) -> Launch:
-    """Torch's sum into an existing tensor. On a CPU BLAS is faster: it sums rows, as their product with ones."""
+def _torch(a: Any, r: Any) -> Launch:
+    """Sum into an existing tensor. On a CPU BLAS is faster: it sums rows, as their product with ones."""
     import torch
 
     width = ROW_ELEMENTS
@@ -49,8 +40,12 @@ KERNEL = Kernel(
     formula="r = sum(a[i])",
     operands=(Operand("a", "in"), Operand("r", "result", "1")),
     flops=1,
-    reference=reference,
-    numpy=Body(bind_numpy, ("float64", "float32"), NUMPY_HALF),
-    torch=Body(bind_torch, ("float64", "float32", "float16", "bfloat16")),
-    rounding=8.0,
+    reference=lambda a: a,
+    check=Reduction(),
+    implementations={
+        # reads a contiguous vector faster than add.reduce and maximum.reduce do
+        "numpy": Implementation(lambda a, r: einsum_to("i->", a, out=r), NUMPY_DTYPES, NUMPY_HALF),
+        "torch": Implementation(_torch),
+        "cupy": reduction("read", bytes_per_thread=128),
+    },
 )

@@ -5,24 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from bandmark_kernels.core.kernel import Body, Kernel, Launch, Operand
-from bandmark_kernels.core.reasons import NUMPY_HALF
+from bandmark_kernels.core import np
+from bandmark_kernels.core.checks import Elementwise
+from bandmark_kernels.core.kernel import NUMPY_DTYPES, NUMPY_HALF, Implementation, Kernel, Launch
+from bandmark_kernels.core.operand import Operand
+from bandmark_kernels.stream import elementwise
 
 
-def reference(a: Any, s: float) -> Any:
-    """Return b for float64 a."""
-    return s * a
-
-
-def bind_numpy(a: Any, b: Any, s: Any) -> Launch:
-    """One ufunc call that writes into b."""
-    import numpy as np
-
-    return partial(np.multiply, a, s, b)
-
-
-def bind_torch(a: Any, b: Any, s: float) -> Launch:
-    """One element-wise kernel that writes into b."""
+def _torch(a: Any, b: Any, s: float) -> Launch:
+    """Launch one element-wise kernel that writes into b."""
     import torch
 
     return partial(torch.mul, a, s, out=b)
@@ -34,7 +25,11 @@ KERNEL = Kernel(
     operands=(Operand("a", "in"), Operand("b", "out")),
     flops=1,
     scalars={"s": 0.5},
-    reference=reference,
-    numpy=Body(bind_numpy, ("float64", "float32"), NUMPY_HALF),
-    torch=Body(bind_torch, ("float64", "float32", "float16", "bfloat16")),
+    reference=lambda a, s: s * a,
+    check=Elementwise(),
+    implementations={
+        "numpy": Implementation(lambda a, b, s: partial(np.multiply, a, s, b), NUMPY_DTYPES, NUMPY_HALF),
+        "torch": Implementation(_torch),
+        "cupy": elementwise("scale", blocks_per_sm=6),
+    },
 )

@@ -1,25 +1,22 @@
-"""write: a[i] = s. No word read, one written: what does a fill reach?"""
+"""write: a[i] = s. No word read, one written: a fill."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
-from bandmark_kernels.core.kernel import Body, Kernel, Launch, Operand
+from bandmark_kernels.core import np
+from bandmark_kernels.core.checks import Elementwise
+from bandmark_kernels.core.kernel import Implementation, Kernel, Launch
+from bandmark_kernels.core.operand import Operand
+from bandmark_kernels.stream import elementwise
 
 BLOCK_BYTES = 64 * 1024
 """Bytes that are copied over and over: they stay in the first or second level of the cache."""
 
 
-def reference(s: float) -> Any:
-    """Return the value of every element of a."""
-    return s
-
-
-def bind_numpy(a: Any, s: Any) -> Launch:
-    """Copies of one cached block: libc's memcpy writes memory faster than NumPy's fill loop does."""
-    import numpy as np
-
+def _numpy(a: Any, s: Any) -> Launch:
+    """Copy one cached block over and over: libc's memcpy writes memory faster than NumPy's fill loop does."""
     width = BLOCK_BYTES // a.itemsize
     if len(a) < width:
         return partial(a.fill, s)
@@ -35,19 +32,17 @@ def bind_numpy(a: Any, s: Any) -> Launch:
     return launch
 
 
-def bind_torch(a: Any, s: float) -> Launch:
-    """One fill of the tensor."""
-    return partial(a.fill_, s)
-
-
 KERNEL = Kernel(
     name="write",
     formula="a[i] = s",
     operands=(Operand("a", "out"),),
     flops=0,
     scalars={"s": 0.5},
-    reference=reference,
-    numpy=Body(bind_numpy, ("float64", "float32", "float16", "bfloat16")),
-    torch=Body(bind_torch, ("float64", "float32", "float16", "bfloat16")),
-    rounding=0.0,
+    reference=lambda s: s,
+    check=Elementwise(rounding=0.0),
+    implementations={
+        "numpy": Implementation(_numpy),
+        "torch": Implementation(lambda a, s: partial(a.fill_, s)),
+        "cupy": elementwise("write", blocks_per_sm=6),
+    },
 )

@@ -1,4 +1,4 @@
-"""adamw: one step of the optimizer, all state in float32. What does the part of training cost that memory bounds?
+"""adamw: one step of the optimizer, all state in float32: the part of training that memory bounds.
 
 AdamW (I. Loshchilov and F. Hutter, arXiv:1711.05101, algorithm 2, with the learning rate as its only schedule) visits
 every parameter once a step: it reads the parameter p, its gradient g and the moments m and v, and writes p, m and v.
@@ -11,9 +11,12 @@ from functools import partial
 from math import sqrt
 from typing import Any
 
+from bandmark_kernels.core import np
+from bandmark_kernels.core.checks import InPlace
 from bandmark_kernels.core.dtypes import FLOAT32
-from bandmark_kernels.core.kernel import Body, Kernel, Launch, Operand
-from bandmark_kernels.core.numpy_blocks import cache_blocks
+from bandmark_kernels.core.kernel import Implementation, Kernel, Launch
+from bandmark_kernels.core.operand import Operand
+from bandmark_kernels.stream import cache_blocks, elementwise
 
 BLOCK_BYTES = 256 * 1024
 """Bytes per array and block: the arrays of a step and its scratch stay in 2 MiB of second-level cache together."""
@@ -33,8 +36,6 @@ def reference(p: Any, g: Any, m: Any, v: Any, **scalars: float) -> Mapping[str, 
         p, g, m, v: parameters, gradients, first and second moments; v is not negative.
         scalars: those of SCALARS; `step` counts from 1 and corrects the moments' bias towards zero.
     """
-    import numpy as np
-
     lr, beta1, beta2, step = (scalars[name] for name in ("lr", "beta1", "beta2", "step"))
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
@@ -60,8 +61,6 @@ def bounds(p: Any, g: Any, m: Any, v: Any, **scalars: float) -> Mapping[str, Any
     Algorithms, section 3.1); only that of v' enters in full and not to first order: where a small gradient replaces a
     large v, nothing of v' may be left, and the divisor is then the floor.
     """
-    import numpy as np
-
     factors, u = coefficients(**scalars), FLOAT32.eps / 2
     new = reference(p, g, m, v, **scalars)
     m_error = 4 * (abs(m) + factors["gain1"] * (abs(g) + abs(m)))
@@ -73,15 +72,13 @@ def bounds(p: Any, g: Any, m: Any, v: Any, **scalars: float) -> Mapping[str, Any
     return {"p": decay_error + update_error, "m": m_error, "v": v_error}
 
 
-def steady(v: Any, **others: Any) -> Mapping[str, Any]:
+def stable_inputs(v: Any, **others: Any) -> Mapping[str, Any]:
     """Make v positive, as a mean of squares is: its root is then real, and stays so."""
     return {"v": abs(v)}
 
 
-def bind_numpy(p: Any, g: Any, m: Any, v: Any, **factors: Any) -> Launch:
-    """Thirteen ufunc calls per block, with one block of scratch: DRAM sees one pass, the caches see thirteen."""
-    import numpy as np
-
+def _numpy(p: Any, g: Any, m: Any, v: Any, **factors: Any) -> Launch:
+    """Call thirteen ufuncs per block, with one block of scratch: DRAM sees one pass, the caches see thirteen."""
     blocks = cache_blocks(p, g, m, v, block_bytes=BLOCK_BYTES)
     scratch = np.empty_like(blocks[0][0])
     steps = [partial(take_step, p=p, g=g, m=m, v=v, t=scratch[: len(p)], **factors) for p, g, m, v in blocks]
@@ -97,29 +94,27 @@ def take_step(
     *, p: Any, g: Any, m: Any, v: Any, t: Any, decay: Any, gain1: Any, gain2: Any, root: Any, floor: Any
 ) -> None:
     """Take a step on one block of p, m and v in place, with t for scratch; all are float32."""
-    from numpy import add, divide, multiply, sqrt, subtract
-
-    subtract(g, m, t)
-    multiply(t, gain1, t)
-    add(m, t, m)
-    multiply(g, g, t)
-    subtract(t, v, t)
-    multiply(t, gain2, t)
-    add(v, t, v)
-    sqrt(v, t)
-    multiply(t, root, t)
-    add(t, floor, t)
-    divide(m, t, t)
-    multiply(p, decay, p)
-    subtract(p, t, p)
+    np.subtract(g, m, t)
+    np.multiply(t, gain1, t)
+    np.add(m, t, m)
+    np.multiply(g, g, t)
+    np.subtract(t, v, t)
+    np.multiply(t, gain2, t)
+    np.add(v, t, v)
+    np.sqrt(v, t)
+    np.multiply(t, root, t)
+    np.add(t, floor, t)
+    np.divide(m, t, t)
+    np.multiply(p, decay, p)
+    np.subtract(p, t, p)
 
 
-def bind_torch(p: Any, g: Any, m: Any, v: Any, step: float, **scalars: float) -> Launch:
-    """The op behind torch.optim.AdamW(fused=True), in place: it neither counts the step nor clears the gradient."""
+def _torch(p: Any, g: Any, m: Any, v: Any, step: float, **scalars: float) -> Launch:
+    """Call the op behind torch.optim.AdamW(fused=True), in place; it neither counts steps nor clears the gradient."""
     import torch
 
-    count = torch.tensor(step, dtype=torch.float32, device=p.device)
-    return partial(torch._fused_adamw_, [p], [g], [m], [v], [], [count], amsgrad=False, maximize=False, **scalars)
+    steps = torch.tensor(step, dtype=torch.float32, device=p.device)
+    return partial(torch._fused_adamw_, [p], [g], [m], [v], [], [steps], amsgrad=False, maximize=False, **scalars)
 
 
 KERNEL = Kernel(
@@ -128,13 +123,14 @@ KERNEL = Kernel(
     operands=(Operand("p", "inout"), Operand("g", "in"), Operand("m", "inout"), Operand("v", "inout")),
     flops=15,
     suite="training",
+    default=False,
     dtypes=("float32",),
     scalars=SCALARS,
-    check_scalars=CHECK_SCALARS,
-    derive=coefficients,
     reference=reference,
-    bounds=bounds,
-    steady=steady,
-    numpy=Body(bind_numpy, ("float32",)),
-    torch=Body(bind_torch, ("float32",)),
+    check=InPlace(scalars=CHECK_SCALARS, stable_inputs=stable_inputs, bounds=bounds),
+    implementations={
+        "numpy": Implementation(_numpy, constants=coefficients),
+        "torch": Implementation(_torch),
+        "cupy": elementwise("adamw", bytes_per_thread=32, constants=coefficients),
+    },
 )

@@ -14,7 +14,7 @@ from bandmark.options import RunOptions
 from bandmark.results.row import Row
 from bandmark.session.session import run_session
 from bandmark.suites.bandwidth import pick_kernels
-from bandmark_kernels import DTYPES, KERNELS, PACKED, Shape
+from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Shape
 from bandmark_kernels.core.inputs import make_inputs
 from cupy_errors import CUDADriverError, CUDARuntimeError
 from cupy_gpu import GIB, MIB, Gpu
@@ -74,16 +74,16 @@ def test_bandwidths_are_the_programmed_ones(monkeypatch: pytest.MonkeyPatch, dty
 def test_packed_weights_are_measured_in_every_format(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every format of weights gives a verified row with its own bytes, compiled with its own macros."""
     cupy = StandIn(Gpu(step_seconds))
-    rows = rows_of(monkeypatch, cupy, kernels=("gemv",), dtypes=("float32",), weights=tuple(PACKED))
-    assert [row.weight_format for row in rows] == list(PACKED)
+    rows = rows_of(monkeypatch, cupy, kernels=("gemv",), dtypes=("float32",), weights=tuple(QUANTIZED))
+    assert [row.weight_format for row in rows] == list(QUANTIZED)
     assert all((row.status, row.verified) == ("ok", True) for row in rows), [row.reason for row in rows]
     assert [row.variant for row in rows] == ["v16"] * 5 + ["v16-fp4"] * 2
     formats = [o.split("=")[1] for _, _, options in cupy.compiled for o in options if o.startswith("-DWEIGHTS=")]
-    assert formats == list(PACKED)
-    assert "bandmark_gemv_packed" in cupy.entries
+    assert formats == list(QUANTIZED)
+    assert "bandmark_quantized" in cupy.entries
     for row in rows:
         assert row.weight_format and row.n_elements and row.m
-        kernel = PACKED[row.weight_format]
+        kernel = QUANTIZED[row.weight_format]
         shape = Shape(row.n_elements // row.m, row.m)
         assert (row.bytes_read, row.bytes_written) == (kernel.bytes_read(shape, F32), kernel.bytes_written(shape, F32))
 
@@ -108,9 +108,9 @@ def test_fp4_is_converted_natively_where_that_compiles(
     cupy = StandIn(gpu)
     backend = open_backend(monkeypatch, cupy)
     for name in ("nvfp4", "mxfp4"):
-        kernel = PACKED[name]
+        kernel = QUANTIZED[name]
         assert backend.variants(kernel)[0] == variant
-        assert backend.variants(kernel)[-3:] == backend.variants(PACKED["int4"])[-3:]
+        assert backend.variants(kernel)[-3:] == backend.variants(QUANTIZED["int4"])[-3:]
         workload = backend.prepare(make_inputs(kernel, F32, Shape(256, 9), seed=1))
         assert (workload.variant, workload.verify() <= 1) == (variant, True)
     assert re.fullmatch(conversion, backend.facts()["fp4_conversion"])
@@ -119,7 +119,7 @@ def test_fp4_is_converted_natively_where_that_compiles(
     ]
     assert len(native) == (3 if variant == "v16-fp4" else 0)
     with pytest.raises(UsageError, match=r"gemv int4 has no variant 'v16-fp4' on this device; choose from v16, "):
-        backend.prepare(make_inputs(PACKED["int4"], F32, Shape(256, 9), seed=1), "v16-fp4")
+        backend.prepare(make_inputs(QUANTIZED["int4"], F32, Shape(256, 9), seed=1), "v16-fp4")
 
 
 def test_rotation_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +162,8 @@ def test_modules_are_compiled_once_per_device(monkeypatch: pytest.MonkeyPatch) -
     backend.prepare(inputs_of("add"))
     before = len(cupy.compiled)
     backend.prepare(inputs_of("add", 5000))
-    assert backend.compiled(KERNELS["add"], F32, "v16") is backend.compiled(KERNELS["add"], F32, "v16")
+    once, again = (backend.gpu.compiled(KERNELS["add"], F32, "v16")[1] for _ in range(2))
+    assert once is again
     assert len(cupy.compiled) == before
     open_backend(monkeypatch, cupy, index=1).prepare(inputs_of("add"))
     assert len(cupy.compiled) == 2 * before
@@ -246,7 +247,7 @@ def test_the_driver_can_be_out_of_memory_too(monkeypatch: pytest.MonkeyPatch) ->
         def fail(*_: Any, status: int = status) -> None:
             raise CUDADriverError(status)
 
-        monkeypatch.setattr(backend, "compiled", fail)
+        monkeypatch.setattr(backend.gpu, "compiled", fail)
         with pytest.raises(kind, match="CUDA_ERROR"):
             backend.prepare(inputs_of("copy"))
 

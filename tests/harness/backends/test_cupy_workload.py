@@ -81,8 +81,8 @@ def test_arguments_have_the_types_and_the_order_of_the_source(
     shape = workload.inputs.shape
     counts = [np.uint64(shape.m)] if kernel.is_matrix else []
     # Attention has its columns compiled in, and no scales of a cache in the operands' dtype: two null pointers.
-    counts = [np.uint64(0), np.uint64(0), *counts] if kernel.attention else [*counts, np.uint64(shape.n)]
-    constants = kernel.constants(kernel.scalars).values()
+    counts = [np.uint64(0), np.uint64(0), *counts] if kernel.columns else [*counts, np.uint64(shape.n)]
+    constants = kernel.implementations["cupy"].constants_for(kernel.scalars).values()
     assert scalars == [*map(accumulator, constants), *counts]
     assert [type(x) for x in scalars] == [accumulator] * len(constants) + [np.uint64] * len(counts)
 

@@ -14,7 +14,7 @@ from bandmark.backends.numpy_backend import NumpyBackend
 from bandmark.device.sensors import SensorReading
 from bandmark.device.threads import Team
 from bandmark.measure.sampling import take
-from bandmark_kernels import DTYPES, KERNELS, PACKED, Shape
+from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Shape
 from bandmark_kernels.core.inputs import Inputs, make_inputs
 from fakes import GIB, make_machine
 from kernel_cases import shape_of
@@ -34,7 +34,7 @@ def inputs(kernel: str, dtype: str = "float64", n: int = 1000) -> Inputs:
     return make_inputs(KERNELS[kernel], number, shape, seed=3)
 
 
-@pytest.mark.parametrize("kernel", [name for name, kernel in KERNELS.items() if kernel.numpy.dtypes])
+@pytest.mark.parametrize("kernel", [name for name, kernel in KERNELS.items() if kernel.implementations["numpy"].dtypes])
 def test_every_kernel_is_timed_and_verified(backend: NumpyBackend, kernel: str) -> None:
     """A window takes time, and the output after it is right; verification can be repeated."""
     workload = backend.prepare(inputs(kernel))
@@ -76,7 +76,9 @@ def test_verification_leaves_the_timed_calls(backend: NumpyBackend) -> None:
 def test_sets_rotate(backend: NumpyBackend, kernel: str) -> None:
     """Launches take the sets in turn, each has its own arrays, and verification looks at the one it launches on."""
     made = (
-        make_inputs(PACKED[kernel], DTYPES["float32"], Shape(64, m=50), seed=3) if kernel in PACKED else inputs(kernel)
+        make_inputs(QUANTIZED[kernel], DTYPES["float32"], Shape(64, m=50), seed=3)
+        if kernel in QUANTIZED
+        else inputs(kernel)
     )
     workload = backend.prepare(made, copies=3)
     sets = [operands[made.kernel.output.name] for operands in workload._sets]
@@ -85,7 +87,7 @@ def test_sets_rotate(backend: NumpyBackend, kernel: str) -> None:
     for _ in range(4):
         take(workload, 2)
         assert workload.verify() <= 1
-    if made.kernel.check_scalars or made.kernel.is_reduction:
+    if made.kernel.check.scalars or made.kernel.is_reduction:
         return
     seen = []
     for _ in range(4):
@@ -107,12 +109,12 @@ def test_one_set_of_several_that_is_wrong_is_found(backend: NumpyBackend) -> Non
 
 def test_unsupported_dtypes_have_a_reason(backend: NumpyBackend) -> None:
     """Half precision arithmetic is far below memory speed in NumPy: the backend says so, and copies all the same."""
-    assert backend.why_not(KERNELS["triad"], DTYPES["float64"]) is None
-    assert backend.why_not(KERNELS["copy"], DTYPES["bfloat16"]) is None
-    assert backend.why_not(KERNELS["triad"], DTYPES["float16"])
+    assert backend.unsupported_reason(KERNELS["triad"], DTYPES["float64"]) is None
+    assert backend.unsupported_reason(KERNELS["copy"], DTYPES["bfloat16"]) is None
+    assert backend.unsupported_reason(KERNELS["triad"], DTYPES["float16"])
 
 
-def test_a_named_form_runs_or_says_why_not(backend: NumpyBackend) -> None:
+def test_a_named_variant_runs_or_says_why_not(backend: NumpyBackend) -> None:
     """Every form of a kernel that goes with the operands gives right outputs; one that does not says so."""
     for kernel in KERNELS.values():
         forms = backend.variants(kernel)
@@ -124,7 +126,7 @@ def test_a_named_form_runs_or_says_why_not(backend: NumpyBackend) -> None:
                 continue
             assert workload.variant == form
             assert workload.verify() <= 1
-    with pytest.raises(NotImplementedError, match="the no such form variant does not go with operands"):
+    with pytest.raises(NotImplementedError, match="the no such form variant does not support operands"):
         backend.prepare(inputs("copy"), "no such form")
 
 

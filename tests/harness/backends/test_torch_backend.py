@@ -20,14 +20,14 @@ from bandmark.device.sensors import POWER_CAP, ClockReading, SensorReading
 from bandmark.device.threads import Team
 from bandmark.measure.sampling import StopRule, take
 from bandmark.session.runner import Schedule, measure_groups
-from bandmark_kernels import DTYPES, KERNELS, PACKED, Body, Kernel, Shape
+from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Implementation, Kernel, Shape
 from bandmark_kernels.core.inputs import Inputs, make_inputs
-from bandmark_kernels.gemv.quantized import TORCH as TORCH_FORMATS
 from cupy_sensors import Sensors
 from fakes import FAKE_GPU, GIB, make_group, make_machine, make_peak, make_session, make_target
 from kernel_cases import shape_of
 
-TORCH = [name for name, kernel in KERNELS.items() if kernel.torch.dtypes]
+TORCH = [name for name, kernel in KERNELS.items() if kernel.implementations["torch"].dtypes]
+TORCH_FORMATS = ("fp16", "int8")
 
 
 def bind_in_place(a: Any, b: Any, c: Any, s: float) -> Any:
@@ -40,7 +40,13 @@ def bind_in_place(a: Any, b: Any, c: Any, s: float) -> Any:
     return launch
 
 
-IN_PLACE = replace(KERNELS["nstream"], torch=Body(bind_in_place, ("float32",)))
+def on_torch(kernel: Kernel, bind: Any) -> Kernel:
+    """Return a kernel with another implementation on torch."""
+    implementations = {**kernel.implementations, "torch": Implementation(bind, ("float32",))}
+    return replace(kernel, implementations=implementations)
+
+
+IN_PLACE = on_torch(KERNELS["nstream"], bind_in_place)
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +136,7 @@ def test_every_kernel_is_right_on_an_accelerator(
     """On its own tensors, filled and poisoned on the device, each supported kernel is verified."""
     backend, module = accelerator
     made = inputs(kernel, dtype)
-    if backend.why_not(made.kernel, made.dtype) is not None:
+    if backend.unsupported_reason(made.kernel, made.dtype) is not None:
         assert dtype == "bfloat16"
         return
     workload = backend.prepare(made)
@@ -150,7 +156,7 @@ def test_packed_weights_are_placed_and_verified(name: str, where: str, request: 
         pytest.skip("torch does not use FBGEMM here")
     found = request.getfixturevalue(where)
     backend = found[0] if where == "accelerator" else found
-    packed = make_inputs(PACKED[name], DTYPES["float32"], Shape(128, m=70), seed=3)
+    packed = make_inputs(QUANTIZED[name], DTYPES["float32"], Shape(128, m=70), seed=3)
     workload = backend.prepare(packed, copies=2)
     take(workload, 3)
     assert workload.verify() <= 1
@@ -183,7 +189,7 @@ def test_kernels_in_place_are_verified_with_other_scalars(
     for _ in range(2):
         take(workload, 5)
         assert workload.verify() <= 1
-    idle = replace(kernel, torch=Body(lambda **operands: lambda: None, ("float32",)))
+    idle = on_torch(kernel, lambda **operands: lambda: None)
     workload = backend.prepare(replace(made, kernel=idle))
     take(workload, 5)
     assert not workload.verify() <= 1
@@ -204,7 +210,7 @@ def test_small_sets_rotate_on_an_accelerator(accelerator: tuple[TorchBackend, Mo
     take(workload, 5)
     assert seen == [(begin + i) % 3 for i in range(5)]
     # A kernel that works in place is bound anew, with other scalars, to be verified.
-    assert (workload.verify() <= 1) == bool(KERNELS[kernel].check_scalars)
+    assert (workload.verify() <= 1) == bool(KERNELS[kernel].check.scalars)
 
 
 @pytest.mark.parametrize("kernel", ["copy", "gemv", "dot"])
@@ -321,11 +327,11 @@ def test_accelerators_are_verified_before_they_are_timed(cpu: TorchBackend) -> N
 
 def test_unsupported_cases_have_a_reason(cpu: TorchBackend) -> None:
     """A dtype that a CPU has no fast GEMV for, and float64 on Apple's GPUs, are told."""
-    assert cpu.why_not(KERNELS["gemv"], DTYPES["float16"])
-    assert cpu.why_not(KERNELS["triad"], DTYPES["bfloat16"]) is None
+    assert cpu.unsupported_reason(KERNELS["gemv"], DTYPES["float16"])
+    assert cpu.unsupported_reason(KERNELS["triad"], DTYPES["bfloat16"]) is None
     backend = TorchBackend(FAKE_GPU, None, "cpu")
     backend.address = torch.device("mps")
-    assert backend.why_not(KERNELS["copy"], DTYPES["float64"]) == "Apple GPUs have no float64"
+    assert backend.unsupported_reason(KERNELS["copy"], DTYPES["float64"]) == "Apple GPUs have no float64"
 
 
 def test_opening_an_accelerator_makes_it_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,7 +380,7 @@ def test_a_cuda_device_without_sensors(monkeypatch: pytest.MonkeyPatch) -> None:
     module.get_device_properties = lambda address: SimpleNamespace()  # type: ignore[attr-defined]
     monkeypatch.setattr(torch, "get_device_module", lambda address: module)
     backend = TorchBackend(FAKE_GPU, None, "cuda:0")
-    assert backend.watch() == ClockReading()
+    assert backend.read_clock() == ClockReading()
     assert (backend.driver, backend.telemetry()) == (None, SensorReading())
 
     def refuse(address: Any) -> None:

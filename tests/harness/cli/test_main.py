@@ -29,7 +29,7 @@ from bandmark.device.machine import read_machine
 from bandmark.results.files import read_rows, to_csv, write_file
 from bandmark.results.row import columns
 from bandmark.session import session as session_module
-from bandmark_kernels import DEFAULT_KERNELS, KERNELS
+from bandmark_kernels import DEFAULT_KERNELS, KERNELS, Implementation
 from fakes import make_result
 
 SMALL = ("run", "--backend", "numpy", "--quick", "--size", "32KiB", "--time-limit", "0.4")
@@ -345,8 +345,8 @@ def test_suspect_rows_alone_are_no_failure(own_folder: Path) -> None:
 
 def test_an_error_row_is_a_failure(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel that raises is a row with the reason, the next is measured, and the exit code is 1."""
-    broken = replace(KERNELS["copy"].numpy, bind=lambda **operands: lambda: 1 / 0, variants={})
-    monkeypatch.setitem(KERNELS, "copy", replace(KERNELS["copy"], numpy=broken))
+    broken = {"numpy": Implementation(lambda **operands: lambda: 1 / 0)}
+    monkeypatch.setitem(KERNELS, "copy", replace(KERNELS["copy"], implementations=broken))
     assert main([*SMALL, "--kernel", "copy,read", "--output", "run.csv"]) == 1
     one, two = read_rows(own_folder / "run.csv")
     assert one.status == "error" and "division by zero" in (one.reason or "")
@@ -355,8 +355,8 @@ def test_an_error_row_is_a_failure(own_folder: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_wrong_kernel_is_a_failure(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel that computes nothing has times, no bandwidth, and exit code 1."""
-    idle = replace(KERNELS["copy"].numpy, bind=lambda **operands: lambda: None, variants={})
-    monkeypatch.setitem(KERNELS, "copy", replace(KERNELS["copy"], numpy=idle))
+    idle = {"numpy": Implementation(lambda **operands: lambda: None)}
+    monkeypatch.setitem(KERNELS, "copy", replace(KERNELS["copy"], implementations=idle))
     assert main([*SMALL, "--kernel", "copy", "--output", "run.csv"]) == 1
     (row,) = read_rows(own_folder / "run.csv")
     assert (row.status, row.verified, row.bandwidth_gbs) == ("failed_verification", False, None)

@@ -20,7 +20,7 @@ from bandmark.session import runner
 from bandmark.session.runner import GroupRun, Schedule, measure_groups
 from bandmark.session.session import Session, select_suites
 from bandmark.suites.base import Group
-from bandmark_kernels import PACKED, Shape
+from bandmark_kernels import QUANTIZED, Shape
 from fakes import (
     FAKE_GPU,
     FakeBackend,
@@ -310,7 +310,7 @@ def test_without_room_a_models_matrix_has_fewer_sets() -> None:
 GROUPS = {
     "a kernel": lambda backend: make_group("gemv", [backend]),
     "a model's matrix": lambda backend: make_matrix_group([backend]),
-    "quantized weights": lambda backend: group_of(PACKED["fp16"], [backend], shape=Shape(64, m=50)),
+    "quantized weights": lambda backend: group_of(QUANTIZED["fp16"], [backend], shape=Shape(64, m=50)),
 }
 
 

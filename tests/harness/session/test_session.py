@@ -36,8 +36,7 @@ from bandmark.session.session import (
 )
 from bandmark.suites.base import runnable
 from bandmark.suites.model_layers import QUICK_MATRIX_TIME_S
-from bandmark_kernels import CACHES, KERNELS, PACKED
-from bandmark_kernels.core.kernel import Attention
+from bandmark_kernels import CACHES, KERNELS, QUANTIZED
 from fakes import FAKE_GPU, PLENTY, FakeBackend, VirtualClock, make_machine, make_target
 
 SMALL = MemoryBudget(60_000, 600_000, "a little is free")
@@ -130,10 +129,10 @@ def test_a_dtype_that_does_not_apply_is_told(
 def test_attention_runs_in_every_format_of_a_cache(here: Here) -> None:
     """Kv comes with a cache in the dtypes asked for that it has, and in fp8; --heads are for both."""
     session = open_session(RunOptions(kernels=("kv",), dtypes=("bfloat16",), heads=(14, 2, 64)))
-    formats = [(g.kernel.weight_format, g.dtype.name, g.kernel.attention) for g in session.groups]  # type: ignore[attr-defined]
+    formats = [(g.kernel.weight_format, g.dtype.name, g.kernel.identity) for g in session.groups]  # type: ignore[attr-defined]
     assert formats == [
-        (None, "bfloat16", Attention(14, 2, 64)),
-        ("fp8", "float16", Attention(14, 2, 64, "fp8")),
+        (None, "bfloat16", {"heads": 14, "head_dim": 64}),
+        ("fp8", "float16", {"heads": 14, "head_dim": 64}),
     ]
     assert {(c["n"], c["heads"], c["head_dim"]) for c in (g.cases[0].columns for g in session.groups)} == {
         (128, 14, 64)
@@ -441,7 +440,7 @@ def test_packed_weights_take_the_place_of_the_plain_matrix(here: Here) -> None:
     some = open_session(RunOptions(kernels=("copy", "gemv"), dtypes=("float64",), weights=("mxfp4", "int8")))
     assert [group.label for group in some.groups] == ["copy float64", "gemv int8 float32", "gemv mxfp4 float32"]
     every = open_session(RunOptions(kernels=("gemv",), weights=("all",)))
-    assert of_groups(every, "weight_format") == list(PACKED)
+    assert of_groups(every, "weight_format") == list(QUANTIZED)
 
 
 def config(folder: Path) -> str:
@@ -480,7 +479,7 @@ def test_each_matrix_has_its_time(here: Here) -> None:
     here.backend.room = PLENTY
     assert open_session(RunOptions()).time_limit_s == 90.0
     assert open_session(RunOptions(quick=True)).time_limit_s == 12.0
-    many = RunOptions(layer="llama-3.2-1b", weights=tuple(PACKED), quick=True)
+    many = RunOptions(layer="llama-3.2-1b", weights=tuple(QUANTIZED), quick=True)
     running = sum(bool(runnable(group)) for group in open_session(many).groups)
     assert running > 12.0 / QUICK_MATRIX_TIME_S
     assert open_session(many).time_limit_s == QUICK_MATRIX_TIME_S * running

@@ -14,7 +14,7 @@ from bandmark.session.rows import Outcome, build_rows
 from bandmark.suites import SUITES
 from bandmark.suites.bandwidth import KernelGroup, kernel_of, pick_kernels, selected_kernels
 from bandmark.suites.base import runnable
-from bandmark_kernels import CACHES, DEFAULT_KERNELS, DTYPES, KERNELS, PACKED, Shape
+from bandmark_kernels import CACHES, DEFAULT_KERNELS, DTYPES, KERNELS, QUANTIZED, Shape
 from fakes import FAKE_GPU, PLENTY, FakeBackend, group_of, make_facts, make_group, make_peak, make_result, make_target
 
 GIB, MIB = 2**30, 2**20
@@ -174,7 +174,7 @@ def test_sets_in_a_layout_of_its_own_share_the_room_too() -> None:
     room, device = MemoryBudget(10**6, 10**6, "pretend"), replace(FAKE_GPU, llc_bytes=10**6)
     shape = Shape(128, m=128)
     sets = {
-        name: group_of(PACKED["fp16"], [FakeBackend(name=name, device=device, room=room)], shape=shape).copies()
+        name: group_of(QUANTIZED["fp16"], [FakeBackend(name=name, device=device, room=room)], shape=shape).copies()
         for name in ("cupy", "torch")
     }
     assert sets["torch"] == sets["cupy"] // 2 > 1
@@ -209,7 +209,7 @@ def test_half_a_group_rotates_over_no_more_sets() -> None:
         assert group.copies() == sets
 
 
-@pytest.mark.parametrize("kernel", [*KERNELS.values(), *PACKED.values(), *CACHES.values()], ids=lambda k: k.label)
+@pytest.mark.parametrize("kernel", [*KERNELS.values(), *QUANTIZED.values(), *CACHES.values()], ids=lambda k: k.label)
 def test_a_stored_row_gives_its_case_again(kernel: Any) -> None:
     """For every kernel, format and dtype the columns of a case follow from the identity of its row."""
     for dtype in kernel.dtypes:
@@ -241,9 +241,9 @@ def test_a_row_of_no_known_case(changes: dict[str, Any]) -> None:
 def test_the_kernel_of_a_row() -> None:
     """Name, format and heads tell which kernel of the table a row is of."""
     assert kernel_of(make_result()) is KERNELS["triad"]
-    assert kernel_of(make_result(kernel="gemv", weight_format="int8", m=8)) is PACKED["int8"]
+    assert kernel_of(make_result(kernel="gemv", weight_format="int8", m=8)) is QUANTIZED["int8"]
     attention = kernel_of(make_result(kernel="kv", dtype="float16", n=128, m=8, heads=14, head_dim=64))
-    assert attention is not None and attention.attention is not None and attention.attention.kv_heads == 2
+    assert attention is not None and (attention.identity, attention.columns) == ({"heads": 14, "head_dim": 64}, 128)
 
 
 def test_a_models_rows_are_not_of_this_suite() -> None:

@@ -27,7 +27,7 @@ from bandmark.suites.sizing import (
     shape_for,
 )
 from bandmark.units import parse_bytes
-from bandmark_kernels import DTYPES, KERNELS, PACKED, Kernel, Shape
+from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Kernel, Shape
 from fakes import FakeBackend
 from kernel_cases import cases
 
@@ -155,7 +155,7 @@ def test_shapes_hold_whole_elements_and_no_more_than_asked(case: tuple[str, str]
     """
     kernel, dtype = KERNELS[case[0]], DTYPES[case[1]]
     shape = shape_for(kernel, dtype, size)
-    itemsize = kernel.element(dtype).itemsize
+    itemsize = kernel.element_bits(dtype) // 8
     assert shape.n >= 1
     least = kernel.columns or 1
     assert shape.n_elements * itemsize <= max(size, least * itemsize)
@@ -175,7 +175,7 @@ def test_matrices_are_nearly_square(size: int) -> None:
     assert size < 10**8 or shape.m <= 1.04 * shape.n
 
 
-@pytest.mark.parametrize("kernel", PACKED.values(), ids=PACKED)
+@pytest.mark.parametrize("kernel", QUANTIZED.values(), ids=QUANTIZED)
 @pytest.mark.parametrize("size", [1, 5000, 10**6, 256 * 2**20])
 def test_quantized_rows_are_whole_groups(kernel: Kernel, size: int) -> None:
     """Rows of quantized weights are whole scale groups; codes have at most the size asked for, or are one short row."""
@@ -215,14 +215,14 @@ def test_half_a_vector_and_half_a_matrix() -> None:
 
 def test_rows_of_scale_groups_are_never_cut() -> None:
     """The last row of quantized weights stays whole: there is nothing left to halve."""
-    assert halved(PACKED["int8"], Shape(64, m=1)) == Shape(64, m=1)
+    assert halved(QUANTIZED["int8"], Shape(64, m=1)) == Shape(64, m=1)
 
 
 def test_sets_that_a_library_lays_out_anew() -> None:
     """Torch copies fp16 weights into a layout of its own, and no other library and format does."""
     torch, other = FakeBackend(name="torch"), FakeBackend(name="cupy")
-    assert repacked_sets(PACKED["fp16"], [other, torch]) == 1
-    assert repacked_sets(PACKED["fp16"], [other]) == repacked_sets(KERNELS["copy"], [torch]) == 0
+    assert repacked_sets(QUANTIZED["fp16"], [other, torch]) == 1
+    assert repacked_sets(QUANTIZED["fp16"], [other]) == repacked_sets(KERNELS["copy"], [torch]) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
-"""Do byte counts and table entries follow from the operands?"""
+"""Byte counts and table entries follow from the operands."""
 
 from __future__ import annotations
 
 import pytest
 
-from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, Shape
+from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, SUITES, Shape
+from bandmark_kernels.core.checks import InPlace
 
 WORDS = {
     "copy": (1, 1),
@@ -29,6 +30,7 @@ def test_the_table_is_complete_and_in_order() -> None:
     assert list(KERNELS) == [*WORDS, *OTHERS]
     assert tuple(WORDS) == DEFAULT_KERNELS
     assert [KERNELS[name].suite for name in OTHERS] == ["training", "training", "attention"]
+    assert SUITES == ("stream", "gemv", "training", "attention")
 
 
 @pytest.mark.parametrize("name", WORDS)
@@ -92,5 +94,5 @@ def test_kernels_in_place_are_checked_with_other_scalars(name: str) -> None:
     """A kernel whose timed launches leave its output as it is must be verified with scalars that change it."""
     kernel = KERNELS[name]
     in_place = any(o.role == "inout" for o in kernel.outputs)
-    assert in_place == bool(kernel.steady) == bool(kernel.check_scalars)
+    assert in_place == isinstance(kernel.check, InPlace) == bool(kernel.check.scalars)
     assert not in_place or kernel.check_scalars != kernel.scalars

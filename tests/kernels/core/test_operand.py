@@ -23,15 +23,15 @@ def test_elements_of_a_shape() -> None:
         (Operand("a", "in"), 128, 256, "float16"),
         (Operand("A", "in", "mn"), 1280, 2560, "float16"),
         (Operand("y", "out", "m"), 10, 20, "float16"),
-        (Operand("w", "in", "n", "float32", 4), 128, 512, "float32"),
-        (Operand("codes", "in", "mn", "uint8", 1, 2), 640, 640, "uint8"),
-        (Operand("q", "in", multiple=4), 512, 1024, "float16"),
-        (Operand("K", "in", "mn", form=FLOAT8), 1280, 1280, "uint8"),
-        (Operand("k_scale", "scale", "1", "float32", 4), 1, 4, "float32"),
+        (Operand("w", "in", dtype=F32), 128, 512, "float32"),
+        (Operand("codes", "in", "mn", storage="uint8", elements_per_item=2), 640, 640, "uint8"),
+        (Operand("q", "in", repeat=4), 512, 1024, "float16"),
+        (Operand("K", "in", "mn", FLOAT8), 1280, 1280, "uint8"),
+        (Operand("k_scale", "scale", "1", F32), 1, 4, "float32"),
     ],
 )
 def test_elements_and_bytes_of_an_operand(operand: Operand, count: int, nbytes: int, stored: str) -> None:
-    """They follow from extent, multiple, elements per stored one, and the operand's own format where it has one."""
+    """They follow from extent, repeat, elements per stored one, and the operand's own format where it has one."""
     shape = Shape(128, m=10)
     assert (operand.count(shape), operand.nbytes(shape, F16), operand.stored_as(F16)) == (count, nbytes, stored)
 
@@ -47,5 +47,5 @@ def test_roles(role: str, read: int, written: int) -> None:
 def test_the_format_of_the_elements() -> None:
     """That of the case, or the operand's own."""
     assert Operand("a", "in").number(F32) == F32
-    assert Operand("w", "in", storage="float16", itemsize=2).number(F32) == F16
-    assert Operand("K", "in", form=FLOAT8).number(F16) == FLOAT8
+    assert Operand("w", "in", storage="float16").number(F32) == F16
+    assert Operand("K", "in", dtype=FLOAT8).number(F16) == FLOAT8

@@ -42,7 +42,9 @@ def test_numpy_by_hand() -> None:
     """The first step moves a parameter by the learning rate, against its gradient's sign, after its decay."""
     arrays = {k: np.array(x, np.float32) for k, x in zip(NAMES, ([2.0, 2.0], [0.5, -4.0], [0, 0], [0, 0]), strict=True)}
     given = {"lr": 0.25, "beta1": 0.5, "beta2": 0.75, "eps": 0.0, "weight_decay": 0.5, "step": 1.0}
-    KERNEL.numpy.bind(**arrays, **KERNEL.encoded_constants(FLOAT32, given))()
+    KERNEL.implementations["numpy"].bind(
+        **arrays, **KERNEL.implementations["numpy"].encoded_constants(FLOAT32, given)
+    )()
     assert arrays["p"].tolist() == [2 - 0.25 - 0.25, 2 - 0.25 + 0.25]
     assert arrays["m"].tolist() == [0.25, -2.0]
     assert arrays["v"].tolist() == [0.0625, 4.0]
@@ -91,9 +93,9 @@ def test_the_bound_holds(given: dict[str, float], seed: int) -> None:
     exact = {name: x.astype(np.float64) for name, x in values.items()}
     wanted, allowed = reference(**exact, **given), bounds(**exact, **given)
     ours = {name: x.copy() for name, x in values.items()}
-    KERNEL.numpy.bind(**ours, **KERNEL.encoded_constants(FLOAT32, given))()
+    KERNEL.implementations["numpy"].bind(**ours, **KERNEL.implementations["numpy"].encoded_constants(FLOAT32, given))()
     theirs = tensors(values)
-    KERNEL.torch.bind(**theirs, **given)()
+    KERNEL.implementations["torch"].bind(**theirs, **given)()
     for name in ("p", "m", "v"):
         for got in (ours[name], theirs[name].numpy()):
             assert np.all(abs(got - wanted[name]) <= allowed[name] * FLOAT32.eps / 2), name
@@ -103,7 +105,9 @@ def test_the_bound_is_no_wider_than_needed() -> None:
     """Rounding of the launch that is verified comes within a factor of ten of what is allowed, for each output."""
     inputs = make_inputs(KERNEL, FLOAT32, Shape(100_000), seed=1)
     arrays = operands(inputs)
-    KERNEL.numpy.bind(**arrays, **KERNEL.encoded_constants(FLOAT32, CHECK_SCALARS))()
+    KERNEL.implementations["numpy"].bind(
+        **arrays, **KERNEL.implementations["numpy"].encoded_constants(FLOAT32, CHECK_SCALARS)
+    )()
     values = inputs.values()
     wanted, allowed = reference(**values, **CHECK_SCALARS), bounds(**values, **CHECK_SCALARS)
     for name in ("p", "m", "v"):
@@ -118,7 +122,9 @@ def test_every_scalar_counts(name: str) -> None:
     inputs = make_inputs(KERNEL, FLOAT32, Shape(1000), seed=1)
     arrays = operands(inputs)
     wrong = {**CHECK_SCALARS, name: CHECK_SCALARS[name] * 1.01}
-    KERNEL.numpy.bind(**arrays, **KERNEL.encoded_constants(FLOAT32, wrong))()
+    KERNEL.implementations["numpy"].bind(
+        **arrays, **KERNEL.implementations["numpy"].encoded_constants(FLOAT32, wrong)
+    )()
     assert error_of(inputs, arrays) > 10
 
 
@@ -126,12 +132,16 @@ def test_timed_launches_stay_put() -> None:
     """Ten thousand timed steps leave p as it is, draw m to g and v to g squared, and nothing becomes constant."""
     inputs = make_inputs(KERNEL, FLOAT32, Shape(1000), seed=1)
     for bind, constants in (
-        (KERNEL.numpy.bind, KERNEL.encoded_constants(FLOAT32, SCALARS)),
-        (KERNEL.torch.bind, dict(SCALARS)),
+        (KERNEL.implementations["numpy"].bind, KERNEL.implementations["numpy"].encoded_constants(FLOAT32, SCALARS)),
+        (KERNEL.implementations["torch"].bind, dict(SCALARS)),
     ):
         arrays = operands(inputs)
         before = arrays["p"].copy()
-        bound = arrays if bind is KERNEL.numpy.bind else {name: torch.from_numpy(a) for name, a in arrays.items()}
+        bound = (
+            arrays
+            if bind is KERNEL.implementations["numpy"].bind
+            else {name: torch.from_numpy(a) for name, a in arrays.items()}
+        )
         launch = bind(**bound, **constants)
         for _ in range(10_000):
             launch()
@@ -145,7 +155,9 @@ def test_zeros_are_verified() -> None:
     """With data zeros nothing is divided by zero, and p, m and v stay zero."""
     inputs = make_inputs(KERNEL, FLOAT32, Shape(100), seed=1, pattern="zeros")
     arrays = operands(inputs)
-    KERNEL.numpy.bind(**arrays, **KERNEL.encoded_constants(FLOAT32, CHECK_SCALARS))()
+    KERNEL.implementations["numpy"].bind(
+        **arrays, **KERNEL.implementations["numpy"].encoded_constants(FLOAT32, CHECK_SCALARS)
+    )()
     assert not any(array.any() for array in arrays.values())
     assert error_of(inputs, arrays) == 0
 
@@ -154,7 +166,7 @@ def test_torchs_op_is_in_place_and_repeatable() -> None:
     """The op writes the tensors that it was given, leaves the gradient, and takes the same step when asked again."""
     given = {k: torch.from_numpy(x) for k, x in operands(make_inputs(KERNEL, FLOAT32, Shape(1000), seed=1)).items()}
     before = {name: tensor.clone() for name, tensor in given.items()}
-    launch = KERNEL.torch.bind(**given, **CHECK_SCALARS)
+    launch = KERNEL.implementations["torch"].bind(**given, **CHECK_SCALARS)
     launch()
     once = {name: tensor.clone() for name, tensor in given.items()}
     for name, tensor in before.items():

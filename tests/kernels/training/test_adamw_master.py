@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from bandmark_kernels import Shape
-from bandmark_kernels.core.dtypes import BFLOAT16, FLOAT32
+from bandmark_kernels.core.dtypes import BFLOAT16
 from bandmark_kernels.core.inputs import make_inputs
 from bandmark_kernels.training import adamw
-from bandmark_kernels.training.adamw_master import KERNEL, bounds, narrow, reference, widen
+from bandmark_kernels.training.adamw_master import KERNEL, narrow, widen
 from kernel_cases import error_of, operands
 
 
@@ -20,7 +20,7 @@ def test_bytes() -> None:
     assert KERNEL.bytes_written(Shape(1001), BFLOAT16) == 14 * 1001
     assert KERNEL.working_set(Shape(1001), BFLOAT16) == 16 * 1001
     assert (KERNEL.words, KERNEL.traffic, KERNEL.footprint) == ((4, 4), 7.0, 4.0)
-    assert KERNEL.element(BFLOAT16) == FLOAT32
+    assert KERNEL.element_bits(BFLOAT16) == 32
 
 
 def test_numpy_by_hand() -> None:
@@ -32,7 +32,9 @@ def test_numpy_by_hand() -> None:
         **{name: np.zeros(2, np.float32) for name in ("m", "v")},
         "master": np.array([2 + 2**-12, 1.0], np.float32),
     }
-    KERNEL.numpy.bind(**arrays, **KERNEL.encoded_constants(BFLOAT16, given))()
+    KERNEL.implementations["numpy"].bind(
+        **arrays, **KERNEL.implementations["numpy"].encoded_constants(BFLOAT16, given)
+    )()
     assert arrays["master"].tolist() == [1.75 + 2**-12, 1.25]
     assert BFLOAT16.decode(arrays["p"]).tolist() == [1.75, 1.25]
     assert arrays["m"].tolist() == [0.25, -2.0]
@@ -43,7 +45,7 @@ def test_it_is_the_step_of_adamw() -> None:
     """On the same numbers the master copy and the moments, and their bounds, are those of adamw."""
     rng = np.random.default_rng(1)
     p, g, m, v = (rng.uniform(0.5, 1, 100) for _ in range(4))
-    for ours, plain in ((reference, adamw.reference), (bounds, adamw.bounds)):
+    for ours, plain in ((KERNEL.reference, adamw.reference), (KERNEL.check.bounds, adamw.bounds)):
         found, wanted = ours(g, p, m, v, **adamw.CHECK_SCALARS), plain(p, g, m, v, **adamw.CHECK_SCALARS)
         assert found.keys() == {"p", "master", "m", "v"}
         for name, same in (("p", "p"), ("master", "p"), ("m", "m"), ("v", "v")):
@@ -73,7 +75,9 @@ def test_p_is_the_nearest_bfloat16(off: int, passes: bool) -> None:
     """A weight that is one step of bfloat16 beside the master copy fails verification."""
     inputs = make_inputs(KERNEL, BFLOAT16, Shape(1000), seed=1)
     arrays = operands(inputs)
-    KERNEL.numpy.bind(**arrays, **KERNEL.encoded_constants(BFLOAT16, KERNEL.check_scalars))()
+    KERNEL.implementations["numpy"].bind(
+        **arrays, **KERNEL.implementations["numpy"].encoded_constants(BFLOAT16, KERNEL.check_scalars)
+    )()
     arrays["p"][500] += np.int16(off).view(np.uint16)
     assert (error_of(inputs, arrays) <= 1) == passes
 
@@ -83,7 +87,9 @@ def test_timed_launches_stay_put() -> None:
     inputs = make_inputs(KERNEL, BFLOAT16, Shape(1000), seed=1)
     arrays = operands(inputs)
     before = arrays["master"].copy()
-    launch = KERNEL.numpy.bind(**arrays, **KERNEL.encoded_constants(BFLOAT16, KERNEL.scalars))
+    launch = KERNEL.implementations["numpy"].bind(
+        **arrays, **KERNEL.implementations["numpy"].encoded_constants(BFLOAT16, KERNEL.scalars)
+    )
     for _ in range(5000):
         launch()
     assert arrays["master"].tobytes() == before.tobytes()
@@ -97,4 +103,4 @@ def test_torchs_op_refuses_state_of_another_dtype(weights: str) -> None:
     """Why torch has no row: neither the master copy nor the weights can be stepped with both dtypes at once."""
     p, g = torch.zeros(4, dtype=getattr(torch, weights)), torch.zeros(4, dtype=torch.bfloat16)
     with pytest.raises(RuntimeError):
-        adamw.KERNEL.torch.bind(p, g, torch.zeros(4), torch.zeros(4), **adamw.SCALARS)()
+        adamw.KERNEL.implementations["torch"].bind(p, g, torch.zeros(4), torch.zeros(4), **adamw.SCALARS)()

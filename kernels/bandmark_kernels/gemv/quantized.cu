@@ -1,10 +1,10 @@
-// gemv_packed: y[i] = sum over j of W[i,j] * x[j]. W is m x n, packed as weights.cu says, n a multiple of 64; x and y are
+// quantized: y[i] = sum over j of W[i,j] * x[j]. W is m x n, quantized as weights.cu says, n a multiple of 64; x and y are
 // float32.
 //
 // A warp takes ROWS rows, a block those of its warps and one of gridDim.y ranges of columns. The warps share x: a tile of
 // it at a time goes through shared memory, because a thread's codes are many columns wide, and threads that load x so
 // far apart take several cycles a load. The next tile is fetched while one is in use. With several ranges the sums go to
-// the workspace, and bandmark_gemv_packed_finish adds those up.
+// the workspace, and bandmark_quantized_finish adds those up.
 
 constexpr int PACK_WORDS = PACK_BYTES / 4, PER_WORD = 32 / weights::BITS, PER_PACK = PACK_WORDS * PER_WORD;
 constexpr int GROUPS_OF_PACK = weights::GROUPED ? PER_PACK / weights::GROUP : 1;
@@ -193,7 +193,7 @@ __device__ __forceinline__ float scaled(float sum, const void* scales, const flo
 
 // scales and tensor_scale are null where the format has none.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM)
-bandmark_gemv_packed(const void* __restrict__ codes, const void* __restrict__ scales,
+bandmark_quantized(const void* __restrict__ codes, const void* __restrict__ scales,
                      const float32* __restrict__ tensor_scale, const element* __restrict__ x, element* __restrict__ y,
                      accumulator* __restrict__ partials, u64 m, u64 n)
 {
@@ -233,7 +233,7 @@ bandmark_gemv_packed(const void* __restrict__ codes, const void* __restrict__ sc
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-bandmark_gemv_packed_finish(const accumulator* __restrict__ partials, const void* __restrict__ scales,
+bandmark_quantized_finish(const accumulator* __restrict__ partials, const void* __restrict__ scales,
                             const float32* __restrict__ tensor_scale, element* __restrict__ y, u64 m, u64 splits)
 {
     const u64 i = (u64)blockIdx.x * THREADS + threadIdx.x;

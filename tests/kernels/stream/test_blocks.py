@@ -1,4 +1,4 @@
-"""Do blocks and stacks cover each element once, and nothing else?"""
+"""Blocks and stacks cover each element once, and nothing else."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bandmark_kernels import DTYPES, KERNELS, Shape
-from bandmark_kernels.core import numpy_blocks as blocks
+from bandmark_kernels import DTYPES, KERNELS, Shape, stream
 from bandmark_kernels.core.inputs import make_inputs
-from bandmark_kernels.stream.triad import bind_numpy_matmul
-from kernel_cases import error_of, operands, scalars_of
+from bandmark_kernels.stream import triad
+from kernel_cases import error_of, operands
 
 TRIAD = KERNELS["triad"]
 WIDTH = 4
@@ -23,8 +22,8 @@ WIDTH = 4
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make rows of four float64, so that short vectors have all the parts that long ones have."""
-    monkeypatch.setattr(blocks, "ROW_BYTES", WIDTH * 8)
-    monkeypatch.setattr(blocks, "MIN_BLOCKS", 1)
+    monkeypatch.setattr(triad, "ROW_BYTES", WIDTH * 8)
+    monkeypatch.setattr(triad, "MIN_BLOCKS", 1)
 
 
 def arena(n: int, gap: int, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -39,8 +38,8 @@ def arena(n: int, gap: int, dtype: str = "float64") -> tuple[np.ndarray, np.ndar
 def test_cache_blocks_cover_every_element_once(n: int, block: int) -> None:
     """The blocks of a vector are its elements, in order, none longer than a block."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "BLOCK_BYTES", block)
-        cut = blocks.cache_blocks(np.arange(float(n)), np.arange(float(n)) + 1)
+        patch.setattr(stream, "BLOCK_BYTES", block)
+        cut = stream.cache_blocks(np.arange(float(n)), np.arange(float(n)) + 1)
     first, second = (np.concatenate(parts) for parts in zip(*cut, strict=True))
     assert first.tolist() == list(range(n))
     assert second.tolist() == list(range(1, n + 1))
@@ -48,9 +47,9 @@ def test_cache_blocks_cover_every_element_once(n: int, block: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_private_numbers_share_no_cache_line(dtype: str) -> None:
+def test_padded_numbers_share_no_cache_line(dtype: str) -> None:
     """On both sides of the number its own array goes on for two lines."""
-    number = blocks.private_number(np.dtype(dtype))
+    number = stream.padded_number(np.dtype(dtype))
     start = number.base.ctypes.data
     end = start + number.base.nbytes
     assert number.shape == ()
@@ -63,10 +62,10 @@ def test_private_numbers_share_no_cache_line(dtype: str) -> None:
 def test_a_stack_covers_every_element_once(n: int, gap: int, parts: int) -> None:
     """The blocks of all threads and the rest together are each element once, and no element of the gap."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "ROW_BYTES", WIDTH * 8)
-        patch.setattr(blocks, "MIN_BLOCKS", 1)
+        patch.setattr(triad, "ROW_BYTES", WIDTH * 8)
+        patch.setattr(triad, "MIN_BLOCKS", 1)
         a, b, c = arena(n, gap)
-        found = blocks.stack(b, c, parts)
+        found = triad.stack(b, c, parts)
     if found is None:
         return
     a[:] = 0
@@ -83,7 +82,7 @@ def test_the_rows_of_a_stack_are_those_of_x_and_then_of_y(small: None) -> None:
     """Twice the rows, from x on, reach into y at the same places."""
     _, b, c = arena(60, 3)
     b[:], c[:] = np.arange(60), 1000 + np.arange(60)
-    found = blocks.stack(b, c, 2)
+    found = triad.stack(b, c, 2)
     assert found is not None
     both = found.view(b, 2 * found.rows, range(found.blocks))
     np.testing.assert_array_equal(both[:, found.rows :] - 1000, both[:, : found.rows])
@@ -96,22 +95,22 @@ def test_the_rows_of_a_stack_are_those_of_x_and_then_of_y(small: None) -> None:
 def test_vectors_that_do_not_stack(small: None, gap: int, why: str) -> None:
     """Vectors at an odd distance, or far apart, are no stack."""
     _, b, c = arena(60, gap)
-    assert blocks.stack(b, c, 1) is None, why
+    assert triad.stack(b, c, 1) is None, why
 
 
 def test_vectors_in_the_wrong_order_do_not_stack(small: None) -> None:
     """The second vector must lie behind the first."""
     _, b, c = arena(60, 0)
-    assert blocks.stack(b, c, 1) is not None
-    assert blocks.stack(c, b, 1) is None
-    assert blocks.stack(b[1:], b[:-1], 1) is None
+    assert triad.stack(b, c, 1) is not None
+    assert triad.stack(c, b, 1) is None
+    assert triad.stack(b[1:], b[:-1], 1) is None
 
 
 def test_short_vectors_do_not_stack() -> None:
     """Below a few blocks per thread there is no stack, and so no product."""
-    n = blocks.MIN_BLOCKS * 2 * 3 * blocks.ROW_BYTES // 8
-    assert blocks.stack(*arena(n, 0)[1:], 2) is not None
-    assert blocks.stack(*arena(n - 3, 0)[1:], 2) is None
+    n = triad.MIN_BLOCKS * 2 * 3 * triad.ROW_BYTES // 8
+    assert triad.stack(*arena(n, 0)[1:], 2) is not None
+    assert triad.stack(*arena(n - 3, 0)[1:], 2) is None
 
 
 def run_matmul(n: int, gap: int, parts: int, dtype: str = "float64", wrong: Any = None) -> float | None:
@@ -121,8 +120,8 @@ def run_matmul(n: int, gap: int, parts: int, dtype: str = "float64", wrong: Any 
     filled = operands(inputs)
     a, b, c = arena(n, gap, dtype)
     b[:], c[:] = filled["b"], filled["c"]
-    scalars = {name: found.encode(np.array(value))[()] for name, value in scalars_of(TRIAD).items()}
-    launches = bind_numpy_matmul(parts, a, b, c, **scalars)
+    scalars = {name: found.encode(np.array(value))[()] for name, value in TRIAD.check_scalars.items()}
+    launches = triad.bind_matmul(parts, a, b, c, **scalars)
     if launches is None:
         return None
     assert len(launches) == parts
@@ -142,8 +141,8 @@ def run_matmul(n: int, gap: int, parts: int, dtype: str = "float64", wrong: Any 
 def test_the_product_is_triad_at_every_size(n: int, gap: int, parts: int, dtype: str) -> None:
     """Where b and c stack, the product computes the formula, by any number of threads in any order."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "ROW_BYTES", WIDTH * np.dtype(dtype).itemsize)
-        patch.setattr(blocks, "MIN_BLOCKS", 1)
+        patch.setattr(triad, "ROW_BYTES", WIDTH * np.dtype(dtype).itemsize)
+        patch.setattr(triad, "MIN_BLOCKS", 1)
         error = run_matmul(n, gap, parts, dtype)
     assert error is None or error <= 1
 
@@ -152,7 +151,7 @@ def test_the_product_is_triad_at_every_size(n: int, gap: int, parts: int, dtype:
 @pytest.mark.parametrize(("extra", "gap"), [(0, 0), (1, 2), (1537, 1536 - 1537 % 1536)])
 def test_the_product_is_triad_at_its_real_block_size(dtype: str, extra: int, gap: int) -> None:
     """With blocks of the size that runs use, rows of any length are right."""
-    n = 3 * 40 * blocks.ROW_BYTES // DTYPES[dtype].itemsize + extra
+    n = 3 * 40 * triad.ROW_BYTES // DTYPES[dtype].itemsize + extra
     error = run_matmul(n, gap, 2, dtype)
     assert error is not None
     assert error <= 1
@@ -160,7 +159,7 @@ def test_the_product_is_triad_at_its_real_block_size(dtype: str, extra: int, gap
 
 def test_a_thread_that_does_nothing_is_seen() -> None:
     """Negative control: without one thread's launch the product fails verification."""
-    n = 3 * 40 * blocks.ROW_BYTES // 8
+    n = 3 * 40 * triad.ROW_BYTES // 8
     error = run_matmul(n, 0, 2, wrong=lambda launches: launches[:1])
     assert error is not None
     assert not error <= 1

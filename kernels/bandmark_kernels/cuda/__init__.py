@@ -1,1 +1,0 @@
-"""CUDA sources that several kernels share."""
