@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bandmark.comparison.figures import Run, Side
-from bandmark.comparison.outcome import CaseComparison, Comparison
+from bandmark.comparison.compare import CaseComparison, Comparison
 
 
 def make_case(**changes: Any) -> CaseComparison:

@@ -14,11 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from bandmark.comparison.compare import compare_sides
-from bandmark.comparison.decide import instabilities
+from bandmark.comparison.compare import Comparison, compare_sides
 from bandmark.comparison.figures import Figure, Run, Side
-from bandmark.comparison.outcome import Comparison
-from bandmark.comparison.sides import NORMAL_95
+from bandmark.comparison.sides import NORMAL_95, instabilities
 from bandmark.measure.stats import summarize
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -90,7 +88,7 @@ class World:
     samples: int = 20
     change: float = 0.0
     """By how much the candidate's bandwidth really differs: -0.05 for 5 % less."""
-    between: float = 0.003
+    between: float = 0.005
     """Standard deviation between runs."""
     shared: float = 0.0
     """Share of the variance between runs that all cases of a run have in common."""
@@ -124,15 +122,14 @@ class World:
 def figure(case: int, seconds: list[float]) -> Figure:
     """Return a case's figure from its samples: a launch moves 100 GB."""
     summary = summarize(seconds)
+    unsteady, sway = instabilities(seconds)
     return Figure(
-        backend="numpy",
-        kernel=f"case-{case}",
-        dtype="float64",
-        n=1000,
-        gbs=100 / summary.median_s,
-        best_gbs=100 / summary.min_s,
+        case={"backend": "numpy", "kernel": f"case-{case}", "dtype": "float64", "n": 1000},
+        value=100 / summary.median_s,
+        best=100 / summary.min_s,
         error=None if summary.ci95_rel is None else summary.ci95_rel / NORMAL_95,
-        doubts=tuple(instabilities(seconds)),
+        unsteady=tuple(unsteady),
+        sway=sway,
     )
 
 
@@ -159,30 +156,61 @@ def rates(world: World, comparisons: int, seed: int) -> Rates:
     return Rates(any_change=changed / comparisons, verdicts={v: n / total for v, n in counted.items()})
 
 
-WORLDS: dict[str, World] = {
-    "no difference": World(),
-    "no difference, runs fast or slow as a whole": World(shared=1.0),
-    "no difference, half and half": World(shared=0.5),
-    "no difference, 2 % between runs": World(between=0.02),
-    "no difference, 2 % between runs, as a whole": World(between=0.02, shared=1.0),
-    "no difference, 2 % between runs, mostly as a whole": World(between=0.02, shared=0.9),
-    "no difference, a tenth of cases 4 x as variable": World(scales=unlike),
-    "no difference, the same at 2 % between runs": World(between=0.02, scales=unlike),
-    "no difference, 2 % between runs, by halves": World(between=0.02, halves=True),
-    "no difference, two runs a side": World(between=0.02, shared=0.5, runs=(2, 2)),
-    "no difference, five runs against one": World(between=0.02, runs=(5, 1)),
-    "no difference, one case": World(cases=1, between=0.02),
-    "5 % slower": World(change=-0.05),
-    "5 % slower, runs fast or slow as a whole": World(change=-0.05, shared=1.0),
-    "5 % faster": World(change=0.05),
-    "drift within runs": World(within=drift),
-    "heavy tails": World(within=heavy),
-    "stalls": World(within=stalls),
-    "two states by sample": World(within=two_states),
-    "two states in blocks": World(within=two_states_in_blocks),
-    "two states by case": World(within=two_states_by_case),
+def _one_run(**changes: Any) -> World:
+    """Return a world with one run a side."""
+    return World(runs=(1, 1), **changes)
+
+
+NULLS: dict[str, World] = {
+    "runs vary case by case": World(),
+    "runs vary as a whole": World(shared=1.0),
+    "half and half": World(shared=0.5),
+    "2 % between runs": World(between=0.02),
+    "2 % between runs, as a whole": World(between=0.02, shared=1.0),
+    "2 % between runs, mostly as a whole": World(between=0.02, shared=0.9),
+    "2 % between runs, by halves of the cases": World(between=0.02, halves=True),
+    "a tenth of cases 4 x as variable": World(scales=unlike),
+    "a tenth of cases 4 x as variable, 2 % between runs": World(between=0.02, scales=unlike),
+    "two runs a side": World(between=0.02, shared=0.5, runs=(2, 2)),
+    "five runs against one": World(between=0.02, runs=(5, 1)),
+    "one case": World(cases=1, between=0.02),
+    "one run a side": _one_run(),
+    "one run a side, 2 % as a whole": _one_run(between=0.02, shared=1.0),
+    "one run a side, 3.5 % as a whole": _one_run(between=0.035, shared=1.0),
+    "one run a side, 2 % case by case": _one_run(between=0.02),
+}
+"""Equal sides."""
+
+TROUBLED: dict[str, World] = {
+    f"{name}{text}": World(runs=runs, within=within)
+    for text, runs in (("", (3, 3)), (", one run a side", (1, 1)))
+    for name, within in (
+        ("drift within runs", drift),
+        ("heavy tails", heavy),
+        ("stalls", stalls),
+        ("two states by sample", two_states),
+        ("two states in blocks", two_states_in_blocks),
+        ("two states by case", two_states_by_case),
+    )
+}
+"""Equal sides on machines that drift, stall or have two clock states 20 % apart."""
+
+POWER: dict[str, World] = {
+    "5 % faster, runs vary case by case": World(change=0.05),
+    "5 % faster, runs vary as a whole": World(change=0.05, shared=1.0),
+    "5 % faster, half and half": World(change=0.05, shared=0.5),
+    "5 % slower, runs vary case by case": World(change=-0.05),
+    "5 % slower, runs vary as a whole": World(change=-0.05, shared=1.0),
+    "20 % faster, one run a side": _one_run(change=0.2),
+    "20 % faster, one run a side, as a whole": _one_run(change=0.2, shared=1.0),
+    "20 % slower, one run a side": _one_run(change=-0.2),
+    "50 % faster, one run a side": _one_run(change=0.5),
+}
+"""Sides that differ in every case; 1 % of noise within runs and 0.5 % between them."""
+
+BY_RUN: dict[str, World] = {
     "two states by run": World(within=two_states_by_run),
     "two states by run, four runs a side": World(within=two_states_by_run, runs=(4, 4)),
-    "one run a side": World(runs=(1, 1)),
 }
-"""Worlds that the promise is about, by what is true in them."""
+"""Equal sides of whole runs in one of two states, which no figure shows: all runs of one side may be in one state and
+all of the other in the other, with probability 2^(1 - 2n)."""

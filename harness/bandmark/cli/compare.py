@@ -7,10 +7,9 @@ import json
 import math
 from pathlib import Path
 
-from bandmark.comparison.compare import compare_sides
-from bandmark.comparison.decide import MARGIN
+from bandmark.comparison.compare import Comparison, compare_sides
+from bandmark.comparison.verdict import MARGIN
 from bandmark.comparison.figures import Side
-from bandmark.comparison.outcome import Comparison
 from bandmark.comparison.sides import read_history, read_side
 from bandmark.errors import EXIT_FAILED, EXIT_OK, UsageError
 

@@ -1,6 +1,6 @@
-"""Is one set of runs faster than another, and how sure is that?
+"""Compare sets of runs case by case: is one faster than the other, and how sure is that?
 
-From files to verdicts: sides (what is compared; foreign: other tools' files) -> pairing and settings (what belongs
-together and was measured alike) -> spread and estimate (how large the difference is, and how much of it may be luck)
--> decide (the verdict) -> outcome (typed rows) -> table. compare ties them together.
+Files become verdicts in this order: sides (what is compared; foreign and foreign_json read other tools' files), pairing
+(which cases belong together, and whether they were measured alike), statistics (how large the change is, and how much
+of it differences between runs explain), verdict, compare (typed results), table.
 """

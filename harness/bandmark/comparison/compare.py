@@ -1,7 +1,7 @@
-"""Which figures of two sides belong together, may they be compared, and what comes out?
+"""Compare candidates with a baseline, case by case.
 
-Sides that were measured under unlike settings are refused, unless the caller insists: a size, a thread count or zeros
-for data change the bandwidth by more than what one wants to find.
+Sides that were measured under different settings are refused, unless the caller insists: a size, a thread count or
+zeros for data change the figure by more than what one wants to find.
 """
 
 from __future__ import annotations
@@ -9,36 +9,146 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from statistics import fmean, median
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from bandmark.comparison.decide import MARGIN, Decision, Evidence, decide
-from bandmark.comparison.estimate import Estimate
-from bandmark.comparison.estimate import estimate as estimate_cases
-from bandmark.comparison.figures import Figure, Run, Side
-from bandmark.comparison.outcome import CaseComparison, Comparison
-from bandmark.comparison.pairing import Pair, Statistic, common_statistic, history_groups, of_history, pair_up
-from bandmark.comparison.settings import dtype_difference, unlike, version_notes
-from bandmark.comparison.spread import Runs
+from bandmark.comparison import statistics
+from bandmark.comparison.figures import Figure, Run, Side, key_columns
+from bandmark.comparison.pairing import (
+    Pair,
+    Statistic,
+    common_statistic,
+    dtype_differences,
+    history_figures,
+    history_groups,
+    pair_up,
+    setting_differences,
+    version_notes,
+)
+from bandmark.comparison.statistics import PRIORS, Estimate, Prior, Replicates
+from bandmark.comparison.verdict import MARGIN, Evidence, Verdict, decide
 from bandmark.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("kernel", "backend", "dtype", "weight_format", "variant", "m", "n", "layer")
+"""Identity columns that are fields of CaseComparison."""
+
+LIKE_SIZE = 0.25
+"""Relative difference up to which two changes are of the same size."""
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What all cases of a comparison have in common."""
+class CaseComparison:
+    """One case on both sides. Ratios are candidate over baseline."""
 
+    kernel: str
+    backend: str | None
+    dtype: str | None
+    weight_format: str | None
+    variant: str | None
+    m: int | None
+    n: int | None
+    baseline_gbs: float | None
+    """Geometric mean of the runs, in `unit`: GB/s unless the metric is another one."""
+    candidate_gbs: float | None
+    ratio: float | None
+    ratio_low: float | None
+    """Lower end of the interval on which the verdict rests: for SAME the 90 % interval of the case, else the one that
+    holds for all cases of the comparison at once."""
+    ratio_high: float | None
+    verdict: Verdict
+    reason: str
+    next_step: str | None
+    """What to do where the verdict is UNCLEAR."""
+    baseline_runs: int
+    candidate_runs: int
+    spread: float | None
+    """Relative standard deviation between runs."""
+    baseline_percent_of_peak: float | None = None
+    """This and what follows is filled where the devices differ and both peaks are known."""
+    candidate_percent_of_peak: float | None = None
+    peak_ratio: float | None = None
+    """The candidate's percentage of its peak over the baseline's of its own."""
+    peak_verdict: Verdict | None = None
+    peak_reason: str | None = None
+    layer: str | None = None
+    """Model and matrix of a GEMV that multiplied by a model's."""
+    spread_source: str = "replicates"
+    """Where the spread between runs is from: replicates, or other devices of this kind, as with 1 run a side."""
+    metric: str = "bandwidth_gbs"
+    unit: str = "GB/s"
+    higher_is_better: bool = True
+    other_columns: dict[str, Any] | None = None
+    """Further columns that identify the case, in suites that have some."""
+
+    def loss(self) -> float:
+        """Return by how much the candidate is worse, relative to the baseline; below zero where it is better."""
+        change = 1 - self.ratio if self.ratio is not None else 0.0
+        return change if self.higher_is_better else -change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A candidate against the baseline, case by case."""
+
+    baseline: Side
+    candidate: Side
     statistic: Statistic
+    """Which time the figures are by: the median, or the shortest where another tool has no other."""
     margin: float
-    across: bool
-    """Whether the sides are different devices."""
-    history: bool
-    """Whether stored runs were looked at."""
+    across_devices: bool
+    cases: tuple[CaseComparison, ...]
+    history: tuple[str, ...]
+    """Stored runs that the spread between runs is known from besides the compared ones."""
+    notes: tuple[str, ...]
+
+    def count(self, column: str = "verdict") -> dict[Verdict, int]:
+        """Return how many cases have each verdict; column is verdict or peak_verdict."""
+        counted = Counter(getattr(case, column) for case in self.cases)
+        return {verdict: counted[verdict] for verdict in get_args(Verdict)}
+
+    def regressions(self, beyond: float = 0.0) -> list[CaseComparison]:
+        """Return the cases that are SLOWER by more than a fraction of the baseline's figure."""
+        return [case for case in self.cases if case.verdict == "SLOWER" and case.loss() > beyond]
+
+    def frame(self) -> pd.DataFrame:
+        """Return the cases as a frame, a row each; the columns are the fields of CaseComparison."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(case) for case in self.cases])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the comparison as what json can write."""
+        return {
+            "baseline": _side_as_json(self.baseline),
+            "candidate": _side_as_json(self.candidate),
+            "statistic": self.statistic,
+            "margin": self.margin,
+            "across_devices": self.across_devices,
+            "count": self.count(),
+            "cases": [asdict(case) for case in self.cases],
+            "history": list(self.history),
+            "notes": list(self.notes),
+        }
+
+
+def _side_as_json(side: Side) -> dict[str, Any]:
+    return {
+        "label": side.label,
+        "runs": [run.name for run in side.runs],
+        "tools": sorted({run.tool for run in side.runs}),
+        "systems": list(side.systems),
+        "devices": list(side.devices),
+    }
 
 
 def compare_sides(
@@ -53,8 +163,8 @@ def compare_sides(
 
     Args:
         baseline, candidates: the sides.
-        history: stored runs, from which those of the sides' systems and settings tell the spread between runs.
-        margin: relative difference of bandwidth up to which cases count as the same.
+        history: stored runs; those of the sides' systems and settings show the spread between runs.
+        margin: relative change up to which cases count as the same.
         anyway: compare although settings differ; the differences become notes.
 
     Raises:
@@ -62,35 +172,35 @@ def compare_sides(
     """
     if not 0 < margin < 1:
         raise UsageError(f"--margin {100 * margin:g} is not a margin: take a percentage between 0 and 100, as 2.")
-    return [
-        _compare(baseline, candidate, history, margin, anyway=anyway, candidates=len(candidates))
-        for candidate in candidates
-    ]
+    return [_compare(baseline, side, history, margin, anyway=anyway, sides=len(candidates)) for side in candidates]
 
 
 def _compare(
-    baseline: Side, candidate: Side, history: Sequence[Run], margin: float, *, anyway: bool, candidates: int
+    baseline: Side, candidate: Side, history: Sequence[Run], margin: float, *, anyway: bool, sides: int
 ) -> Comparison:
     across = _across_devices(baseline, candidate)
     statistic = common_statistic(baseline, candidate)
     pairs, notes = pair_up(baseline, candidate)
-    refusals, remarks = unlike(pairs, across=across)
-    refusals += dtype_difference(baseline, candidate)
+    refusals, remarks = setting_differences(pairs, across=across)
+    refusals += dtype_differences(baseline, candidate)
     if refusals and not anyway:
         raise UsageError(
             f"{baseline.label} and {candidate.label} were measured under unlike settings: {'; '.join(refusals)}. "
             "Measure both alike, or add --anyway to compare the cases that both have."
         )
     groups = history_groups(history, baseline, candidate)
-    estimates = estimate_cases(
-        _runs([p.baseline for p in pairs], statistic),
-        _runs([p.candidate for p in pairs], statistic),
-        [_runs([of_history(group, pair) for pair in pairs], statistic) for group in groups],
-        family=len(pairs) * candidates,
+    prior = _prior(baseline, candidate)
+    estimates = statistics.estimate(
+        _replicates([p.baseline for p in pairs], statistic),
+        _replicates([p.candidate for p in pairs], statistic),
+        [_replicates([history_figures(group, pair) for pair in pairs], statistic) for group in groups],
+        prior=prior,
+        family=len(pairs) * sides,
     )
-    used = tuple(run.name for group in groups for run in group)
-    terms = Terms(statistic=statistic, margin=margin, across=across, history=bool(history))
-    cases = [_case(pair, estimate, terms) for pair, estimate in zip(pairs, estimates, strict=True)]
+    judged = zip(pairs, estimates, strict=True)
+    cases = [_case(pair, case, estimates, statistic, margin, across=across) for pair, case in judged]
+    if any(case.is_assumed for case in estimates):
+        notes = [_assumption(prior, baseline, candidate), *notes]
     return Comparison(
         baseline=baseline,
         candidate=candidate,
@@ -98,7 +208,7 @@ def _compare(
         margin=margin,
         across_devices=across,
         cases=tuple(cases),
-        history=used,
+        history=tuple(run.name for group in groups for run in group),
         notes=(*[f"unlike settings: {r}" for r in refusals], *remarks, *version_notes(baseline, candidate), *notes),
     )
 
@@ -111,119 +221,146 @@ def _across_devices(baseline: Side, candidate: Side) -> bool:
     return bool(baseline.devices and candidate.devices and baseline.devices != candidate.devices)
 
 
-def _value(figure: Figure | None, statistic: Statistic) -> float:
-    """Return the logarithm of a figure's bandwidth; NaN where it has none."""
-    gbs = None if figure is None else figure.gbs if statistic == "median" else figure.best_gbs
-    return math.log(gbs) if gbs and 0 < gbs < math.inf else math.nan
+def _prior(baseline: Side, candidate: Side) -> Prior:
+    """Return the spread between runs of the sides' kinds of device, the larger of the two."""
+    kinds = [next((run.kind for run in side.runs if run.kind), None) for side in (baseline, candidate)]
+    known = [kind for kind in kinds if kind] or ["unknown"]
+    return max((PRIORS[kind] for kind in known), key=lambda prior: prior.run)
 
 
-def _runs(cases: Sequence[Sequence[Figure | None]], statistic: Statistic) -> Runs:
+def _assumption(prior: Prior, baseline: Side, candidate: Side) -> str:
+    """Return the note on verdicts that rest on an assumed spread between runs."""
+    counts = sorted({len(side.runs) for side in (baseline, candidate)})
+    runs = f"{counts[0]} run{'s' if counts[0] > 1 else ''}" if len(counts) == 1 else f"{counts[0]} to {counts[1]} runs"
+    return (
+        f"{runs} a side: the spread between runs is taken to be {100 * prior.run:g} %, that of {prior.name}; "
+        "3 runs a side, or --history, show that of this system"
+    )
+
+
+def _log(figure: Figure | None, statistic: Statistic) -> float:
+    """Return the logarithm of a figure, negative if lower is better; NaN where it has none."""
+    value = None if figure is None else figure.value if statistic == "median" else figure.best
+    if figure is None or value is None or not 0 < value < math.inf:
+        return math.nan
+    return math.log(value) if figure.metric.higher_is_better else -math.log(value)
+
+
+def _replicates(cases: Sequence[Sequence[Figure | None]], statistic: Statistic) -> Replicates:
     """Return figures, a sequence per case with an entry per run, as matrices."""
-    values = [[_value(f, statistic) for f in case] for case in cases]
+    logs = [[_log(figure, statistic) for figure in case] for case in cases]
     known = statistic == "median"
     errors = [[f.error if known and f is not None and f.error is not None else math.nan for f in c] for c in cases]
-    return Runs(np.array(values, dtype=np.float64), np.array(errors, dtype=np.float64))
+    return Replicates(np.array(logs, dtype=np.float64), np.array(errors, dtype=np.float64))
 
 
-def _case(pair: Pair, case: Estimate, terms: Terms) -> CaseComparison:
+def _case(
+    pair: Pair, case: Estimate, all_cases: Sequence[Estimate], statistic: Statistic, margin: float, *, across: bool
+) -> CaseComparison:
+    shown, metric = pair.shown, pair.shown.metric
     evidence = Evidence(
-        doubts=(*_doubts(pair.baseline, "baseline"), *_doubts(pair.candidate, "candidate")),
-        clock_ratio=None if terms.across else _clock_ratio(pair),
-        history=terms.history,
+        doubts=_merged(pair, lambda figure: figure.doubts),
+        unsteady=_merged(pair, lambda figure: figure.unsteady),
+        sway=sum(max(math.log1p(f.sway) if f else 0.0 for f in side) for side in (pair.baseline, pair.candidate)),
+        clock_ratio=None if across else _clock_ratio(pair),
+        mirrored=not across and _is_mirrored(case, all_cases),
+        higher_is_better=metric.higher_is_better,
     )
-    decision = _decide(case, evidence, terms)
-    width = case.limit_alone if decision.verdict == "SAME" else case.limit
-    one = pair.shown
-    gbs = (_mean_gbs(pair.baseline, terms.statistic), _mean_gbs(pair.candidate, terms.statistic))
+    verdict, reason, next_step = decide(case, evidence, margin)
+    width = case.limit_alone if verdict == "SAME" else case.limit + evidence.sway
+    sign = 1 if metric.higher_is_better else -1
+    low, high = sign * case.log_ratio - width, sign * case.log_ratio + width
+    columns = {name: shown.get(name) for name in COLUMNS}
+    others = {name: shown.get(name) for name in key_columns() if name not in columns and shown.get(name) is not None}
     return CaseComparison(
-        kernel=one.kernel,
-        backend=one.backend,
-        dtype=one.dtype,
-        weight_format=one.weight_format,
-        variant=one.variant,
-        m=one.m,
-        n=one.n,
-        layer=one.layer,
-        baseline_gbs=gbs[0],
-        candidate_gbs=gbs[1],
-        ratio=_exp(case.log_ratio),
-        ratio_low=_exp(case.log_ratio - width),
-        ratio_high=_exp(case.log_ratio + width),
-        verdict=decision.verdict,
-        reason=decision.reason,
-        next_step=decision.next_step or None,
+        **columns,
+        baseline_gbs=_mean(pair.baseline, statistic),
+        candidate_gbs=_mean(pair.candidate, statistic),
+        ratio=_exp(sign * case.log_ratio),
+        ratio_low=_exp(low),
+        ratio_high=_exp(high),
+        verdict=verdict,
+        reason=reason,
+        next_step=next_step,
         baseline_runs=case.runs[0],
         candidate_runs=case.runs[1],
-        spread=case.spread if math.isfinite(case.spread) else None,
-        **_of_peaks(pair, case, evidence, terms, gbs),
+        spread=case.spread,
+        spread_source="devices of this kind" if case.is_assumed else "replicates",
+        metric=metric.column,
+        unit=metric.unit,
+        higher_is_better=metric.higher_is_better,
+        other_columns=others or None,
+        **(_of_peaks(pair, case, evidence, statistic, margin) if across else {}),
     )
 
 
-def _decide(case: Estimate, evidence: Evidence, terms: Terms) -> Decision:
-    """Return the verdict on a case, which may lack a figure on one side."""
-    if math.isfinite(case.log_ratio):
-        return decide(case, evidence, terms.margin)
-    reason = "; ".join(evidence.doubts) or "one side has no figure"
-    return Decision(verdict="UNCLEAR", reason=reason, next_step="measure the side that has no figure")
-
-
-def _of_peaks(
-    pair: Pair, case: Estimate, evidence: Evidence, terms: Terms, gbs: tuple[float | None, float | None]
-) -> dict[str, Any]:
-    """Return the columns that compare percentages of the peaks: between devices, where both peaks are known."""
-    peaks = _peaks(pair) if terms.across else None
-    if peaks is None or gbs[0] is None or gbs[1] is None:
+def _of_peaks(pair: Pair, case: Estimate, evidence: Evidence, statistic: Statistic, margin: float) -> dict[str, Any]:
+    """Return the columns that compare percentages of the peaks, where both peaks are known."""
+    values = [_mean(figures, statistic) for figures in (pair.baseline, pair.candidate)]
+    peaks = [_peak(figures) for figures in (pair.baseline, pair.candidate)]
+    if None in (*values, *peaks):
         return {}
+    percents = [100 * value / peak for value, peak in zip(values, peaks, strict=True) if value and peak]
     # Peaks are constants: the ratio of the percentages has the error of the ratio of the bandwidths.
-    of_peak = case.shifted(math.log(peaks[0] / peaks[1]))
-    decision = decide(of_peak, evidence, terms.margin)
+    of_peak = case.shifted(math.log(percents[1] / percents[0]) - case.log_ratio)
+    verdict, reason, _ = decide(of_peak, evidence, margin)
     return {
-        "baseline_percent_of_peak": 100 * gbs[0] / peaks[0],
-        "candidate_percent_of_peak": 100 * gbs[1] / peaks[1],
+        "baseline_percent_of_peak": percents[0],
+        "candidate_percent_of_peak": percents[1],
         "peak_ratio": _exp(of_peak.log_ratio),
-        "peak_verdict": decision.verdict,
-        "peak_reason": decision.reason,
+        "peak_verdict": verdict,
+        "peak_reason": reason,
     }
 
 
-def _doubts(figures: Sequence[Figure | None], side: str) -> list[str]:
-    """Return the doubts of a case's runs; alike but for numbers once, with how many runs they are about."""
-    found: dict[str, list[str]] = {}
-    for figure in figures:
-        for doubt in figure.doubts if figure is not None else ():
-            found.setdefault(_NUMBER.sub("#", doubt), []).append(doubt)
-    runs = len(figures)
-    return [f"{side}{f', {len(alike)} of {runs} runs' if runs > 1 else ''}: {alike[0]}" for alike in found.values()]
+def _merged(pair: Pair, texts_of: Callable[[Figure], Sequence[str]]) -> list[str]:
+    """Return what is said of the runs; texts that differ in numbers only once a side, with how many runs have them."""
+    merged = []
+    for side, figures in (("baseline", pair.baseline), ("candidate", pair.candidate)):
+        alike: dict[str, list[str]] = {}
+        for text in (text for figure in figures if figure is not None for text in texts_of(figure)):
+            alike.setdefault(_NUMBER.sub("#", text), []).append(text)
+        runs = len(figures)
+        merged += [f"{side}{f', {len(a)} of {runs} runs' if runs > 1 else ''}: {a[0]}" for a in alike.values()]
+    return merged
+
+
+def _is_mirrored(case: Estimate, cases: Sequence[Estimate]) -> bool:
+    """Return whether single runs show changes of one size in both directions, a quarter of them in the other.
+
+    A clock of two states that changes between cases does that, and nothing in single runs shows it otherwise.
+    """
+    if not case.is_assumed:
+        return False
+    size = abs(case.log_ratio)
+    like = [e.log_ratio for e in cases if abs(abs(e.log_ratio) - size) <= LIKE_SIZE * size]
+    opposite = sum(log_ratio * case.log_ratio < 0 for log_ratio in like)
+    return 4 * opposite >= len(like) > 1
 
 
 def _clock_ratio(pair: Pair) -> float | None:
     """Return the candidate's median processor clock over the baseline's; None where a run has none."""
-    clocks = [
-        [f.row.clock_mhz if f.row is not None else None for f in side if f is not None]
-        for side in (pair.baseline, pair.candidate)
-    ]
-    if not all(clocks) or any(not c for side in clocks for c in side):
+    sides = [[f.row.clock_mhz if f.row is not None else None for f in s if f] for s in (pair.baseline, pair.candidate)]
+    clocks = [[clock for clock in side if clock] for side in sides]
+    if not all(clocks) or clocks != sides:
         return None
-    before, after = (median([c for c in side if c]) for side in clocks)
-    return after / before
+    return median(clocks[1]) / median(clocks[0])
 
 
-def _peaks(pair: Pair) -> tuple[float, float] | None:
-    """Return both sides' peaks, where every run is a verified dram row with one."""
-    peaks = []
-    for side in (pair.baseline, pair.candidate):
-        rows = [f.row for f in side if f is not None and f.row is not None]
-        known = [row.peak_gbs for row in rows if row.peak_gbs and row.percent_of_peak is not None]
-        if not rows or len(known) != len(rows):
-            return None
-        peaks.append(fmean(known))
-    return peaks[0], peaks[1]
+def _peak(figures: Sequence[Figure | None]) -> float | None:
+    """Return a side's peak, where every run has a verified dram row with one."""
+    rows = [f.row for f in figures if f is not None and f.row is not None]
+    peaks = [row.peak_gbs for row in rows if row.peak_gbs and row.percent_of_peak is not None]
+    return fmean(peaks) if peaks and len(peaks) == len(rows) else None
 
 
-def _mean_gbs(figures: Sequence[Figure | None], statistic: Statistic) -> float | None:
+def _mean(figures: Sequence[Figure | None], statistic: Statistic) -> float | None:
     """Return the geometric mean over the runs that have a figure, whose ratio is the one that is judged."""
-    logs = [v for v in (_value(f, statistic) for f in figures) if math.isfinite(v)]
-    return math.exp(fmean(logs)) if logs else None
+    logs = [log for f in figures if math.isfinite(log := _log(f, statistic))]
+    metric = next((f.metric for f in figures if f is not None), None)
+    if not logs or metric is None:
+        return None
+    return math.exp(fmean(logs) if metric.higher_is_better else -fmean(logs))
 
 
 def _exp(log_ratio: float) -> float | None:

@@ -1,52 +1,64 @@
-"""What is compared? Figures, which make up runs, which make up the sides of a comparison."""
+"""Describe what is compared: figures, the runs that they make up, and the sides of a comparison."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from bandmark.results.case import case_label, identity_columns
 from bandmark.results.row import Row
+from bandmark.suites import SUITES, Metric
 
-Key = tuple[str | None, str, str | None, str | None]
-"""Backend, kernel, dtype and weight format of a case; None in another tool's figure that has no such thing."""
+DETAILS = ("layer", "m", "n", "variant")
+"""Identity columns that tell cases apart where a run has several of them, and are settings elsewhere."""
+
+SETTINGS_ONLY = ("device", "heads", "head_dim")
+"""Identity columns that are compared, or may differ, but do not decide which cases belong together."""
+
+BANDWIDTH = SUITES["bandwidth"].metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """What one run says of one case."""
 
-    backend: str | None
-    kernel: str
-    dtype: str | None
-    weight_format: str | None = None
-    variant: str | None = None
-    m: int | None = None
-    n: int | None = None
-    gbs: float | None = None
-    """Bandwidth by the median time in GB/s, by our byte count; None where the tool has no median, or no figure."""
-    best_gbs: float | None = None
-    """Bandwidth by the shortest time in GB/s; None where the tool does not tell."""
+    case: Mapping[str, Any]
+    """What identifies the case, by column; another tool's figure lacks what it does not name."""
+    metric: Metric = BANDWIDTH
+    value: float | None = None
+    """The metric by the median time; None where the tool has no median, or no figure."""
+    best: float | None = None
+    """The metric by the shortest time; None where it is not known."""
     error: float | None = None
-    """Relative standard error of gbs within its run."""
+    """Relative standard error of value within its run."""
     doubts: tuple[str, ...] = ()
     """Why the figure can't be relied on."""
+    unsteady: tuple[str, ...] = ()
+    """In what way the samples have no one speed: two states, drift, far samples."""
+    sway: float = 0.0
+    """Relative change of the figure that the unsteadiness explains."""
     row: Row | None = None
-    """The row it comes from, if it is ours."""
+    """The row it comes from, if it is bandmark's."""
+
+    def get(self, column: str) -> Any:
+        """Return the value of an identity column, None if it is not named."""
+        return self.case.get(column)
 
     @property
-    def key(self) -> Key:
-        """What is compared with what."""
-        return (self.backend, self.kernel, self.dtype, self.weight_format)
+    def key(self) -> tuple[Any, ...]:
+        """What is compared with what: metric, backend, kernel, dtype, weight format, and columns of other suites."""
+        return (self.metric.column, *[self.get(name) for name in key_columns()])
 
     @property
-    def layer(self) -> str | None:
-        """Which matrix of a model it is of; None where it is of none."""
-        return None if self.row is None else self.row.layer
+    def label(self) -> str:
+        """The case in words: numpy triad float64."""
+        return case_label({name: value for name, value in self.case.items() if name != "variant"})
 
-    @property
-    def name(self) -> str:
-        """What people call the case: 'triad numpy float64'."""
-        parts = (self.kernel, self.layer, self.backend, self.dtype, self.weight_format)
-        return " ".join(part for part in parts if part)
+
+def key_columns() -> tuple[str, ...]:
+    """Return the identity columns that decide which cases belong together."""
+    return tuple(name for name in identity_columns() if name not in (*DETAILS, *SETTINGS_ONLY))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +71,8 @@ class Run:
     tool: str = "bandmark"
     system: str | None = None
     device: str | None = None
+    kind: str | None = None
+    """Kind of its device, a key of bandmark.comparison.statistics.PRIORS; None if it is not known."""
     notes: tuple[str, ...] = ()
     """How figures of another tool were converted, and what was left out."""
 

@@ -1,27 +1,25 @@
-"""Which figures of one side are to be held against which of the other?
+"""Match cases of the baseline with cases of the candidate, and check that they were measured alike.
 
-Figures of ours belong together by backend, kernel, dtype and weight format. Size and variant are settings, to be equal;
-only where one run has several rows that differ in nothing else do they tell cases apart. Another tool's figure names no
-backend, and a copy engine no dtype: it is held against every figure of ours that fits.
+Figures of bandmark belong together by their key. Size and variant are settings, which must be equal; only where one run
+has several rows that differ in nothing else do they tell cases apart. Another tool's figure names no backend, and a
+copy engine no dtype: it is compared with every figure of bandmark that fits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
 
-from bandmark.comparison.figures import Figure, Key, Run, Side
-from bandmark.comparison.settings import alike
+from bandmark.comparison.figures import DETAILS, Figure, Run, Side
 from bandmark.errors import UsageError
 
 Statistic = Literal["median", "best"]
-"""Bandwidth by the median time, or by the shortest."""
+"""The metric by the median time, or by the shortest."""
 
-
-Telling = Mapping[Key, Sequence[str]]
-"""Which fields tell figures of one key apart, besides the key."""
+_Details = Mapping[tuple[Any, ...], Sequence[str]]
+"""Which of DETAILS tell figures of one key apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +33,19 @@ class Pair:
 
     @property
     def figures(self) -> list[Figure]:
-        """All that there is of it."""
+        """All figures of the case."""
         return [figure for figure in (*self.baseline, *self.candidate) if figure is not None]
 
 
 def common_statistic(baseline: Side, candidate: Side) -> Statistic:
-    """Return what both sides tell: the median where possible, else the best; raises UsageError if they share none."""
-    figures = [[f for run in side.runs for f in run.figures if not f.doubts] for side in (baseline, candidate)]
-    if all(f.gbs is not None for f in chain(*figures)):
+    """Return what both sides have: the median where possible, else the best; raises UsageError if they share none."""
+    figures = [f for side in (baseline, candidate) for run in side.runs for f in run.figures if not f.doubts]
+    if all(f.value is not None for f in figures):
         return "median"
-    if all(f.best_gbs is not None for f in chain(*figures)):
+    if all(f.best is not None for f in figures):
         return "best"
     raise UsageError(
-        f"{baseline.label} and {candidate.label} have no statistic in common: one tells only the median time, the "
+        f"{baseline.label} and {candidate.label} have no statistic in common: one has only the median time, the "
         "other only the shortest. Compare each with a run of bandmark, which has both."
     )
 
@@ -58,80 +56,175 @@ def pair_up(baseline: Side, candidate: Side) -> tuple[list[Pair], list[str]]:
     Raises:
         UsageError: there is no such case.
     """
-    runs = (*baseline.runs, *candidate.runs)
-    several = _telling(runs)
-    # Another tool's figure may stand for several of ours: ours say which cases there are.
+    details = _details((*baseline.runs, *candidate.runs))
+    # Another tool's figure may stand for several of bandmark's, which say what cases there are.
     leading, other = (candidate, baseline) if candidate.is_ours and not baseline.is_ours else (baseline, candidate)
     pairs = []
-    for shown in _cases(leading, several):
-        if any(_find(run, shown, several) for run in other.runs):
-            sides = (tuple(_find(run, shown, several) for run in side.runs) for side in (baseline, candidate))
+    for shown in _cases(leading, details):
+        if any(_find(run, shown, details) for run in other.runs):
+            sides = (tuple(_find(run, shown, details) for run in side.runs) for side in (baseline, candidate))
             pairs.append(Pair(shown, *sides))
     if not pairs:
+        names = [_names([f for run in side.runs for f in run.figures]) for side in (baseline, candidate)]
         raise UsageError(
-            f"{baseline.label} and {candidate.label} have no case in common: one has {_names(baseline)}, "
-            f"the other {_names(candidate)}."
+            f"{baseline.label} and {candidate.label} have no case in common: one has {names[0]}, the other {names[1]}."
         )
-    return pairs, _left_over(baseline, candidate, several)
+    return pairs, _left_over(baseline, candidate, details)
 
 
-def _left_over(baseline: Side, candidate: Side, several: Telling) -> list[str]:
+def _left_over(baseline: Side, candidate: Side, details: _Details) -> list[str]:
     """Return a note for each side that has cases which the other lacks."""
     notes = []
     for side, other, label in ((baseline, candidate, "baseline"), (candidate, baseline, "candidate")):
-        alone = [f for f in _cases(side, several) if not any(_find(run, f, several) for run in other.runs)]
+        alone = [f for f in _cases(side, details) if not any(_find(run, f, details) for run in other.runs)]
         if alone:
-            names = [f.name for f in alone]
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            notes.append(f"only in the {label}: {', '.join(names[:3])}{more}")
+            notes.append(f"only in the {label}: {_names(alone)}")
     return notes
 
 
-def _cases(side: Side, several: Telling) -> list[Figure]:
+def _names(figures: Sequence[Figure]) -> str:
+    """Return the names of the first cases, and how many there are besides."""
+    labels = list(dict.fromkeys(figure.label for figure in figures))
+    more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
+    return ", ".join(labels[:3]) + more if labels else "no figure"
+
+
+def _cases(side: Side, details: _Details) -> list[Figure]:
     """Return one figure of each case of a side."""
-    found: dict[Any, Figure] = {}
+    cases: dict[Any, Figure] = {}
     for figure in chain.from_iterable(run.figures for run in side.runs):
-        found.setdefault(_identity(figure, several), figure)
-    return list(found.values())
+        cases.setdefault(_identity(figure, details), figure)
+    return list(cases.values())
 
 
-def _identity(figure: Figure, several: Telling) -> tuple[Any, ...]:
-    return (*figure.key, *[getattr(figure, name) for name in several.get(figure.key, ())])
+def _identity(figure: Figure, details: _Details) -> tuple[Any, ...]:
+    return (*figure.key, *[figure.get(name) for name in details.get(figure.key, ())])
 
 
-def _find(run: Run, case: Figure, several: Telling) -> Figure | None:
+def _find(run: Run, case: Figure, details: _Details) -> Figure | None:
     """Return a run's figure of a case; of several sizes in another tool's result the same one, or the largest."""
-    found = [f for f in run.figures if _fits(f, case)]
-    if run.tool == "bandmark" and case.backend is not None:
-        identity = _identity(case, several)
-        return next((f for f in found if _identity(f, several) == identity), None)
-    same = [f for f in found if f.n == case.n]
-    return max(same or found, key=lambda f: f.n or 0, default=None)
+    fitting = [f for f in run.figures if _fits(f, case)]
+    if run.tool == "bandmark" and case.row is not None:
+        identity = _identity(case, details)
+        return next((f for f in fitting if _identity(f, details) == identity), None)
+    same_size = [f for f in fitting if f.get("n") == case.get("n")]
+    return max(same_size or fitting, key=lambda f: f.get("n") or 0, default=None)
 
 
 def _fits(figure: Figure, case: Figure) -> bool:
-    """Return whether a figure is of a case; what one of them does not name does not matter."""
-    named = ((figure.backend, case.backend), (figure.dtype, case.dtype))
-    same = (figure.kernel, figure.weight_format) == (case.kernel, case.weight_format)
-    return same and all(a is None or b is None or a == b for a, b in named)
+    """Return whether a figure is of a case; what another tool does not name does not matter."""
+    if figure.row is not None and case.row is not None:
+        return figure.key == case.key
+    same = figure.metric.column == case.metric.column and all(
+        figure.get(name) == case.get(name) for name in ("kernel", "weight_format")
+    )
+    return same and all(_agree(figure.get(name), case.get(name)) for name in ("backend", "dtype"))
 
 
-def _telling(runs: Sequence[Run]) -> Telling:
-    """Return which of size and variant tell figures of one run apart that have the same key."""
-    found: dict[Key, tuple[str, ...]] = {}
+def _agree(one: Any, other: Any) -> bool:
+    """Return whether two values are equal, or one of them is unknown."""
+    return one is None or other is None or one == other
+
+
+def _details(runs: Sequence[Run]) -> _Details:
+    """Return which details tell figures of one run apart that have the same key."""
+    details: dict[tuple[Any, ...], tuple[str, ...]] = {}
     for run in runs:
-        by_key: dict[Key, list[Figure]] = {}
+        by_key: dict[tuple[Any, ...], list[Figure]] = {}
         for figure in run.figures:
             by_key.setdefault(figure.key, []).append(figure)
         for key, figures in by_key.items():
-            names = [n for n in ("m", "n", "variant") if len({getattr(f, n) for f in figures}) > 1]
-            found[key] = tuple(dict.fromkeys((*found.get(key, ()), *names)))
-    return found
+            names = [name for name in DETAILS if len({f.get(name) for f in figures}) > 1]
+            details[key] = tuple(dict.fromkeys((*details.get(key, ()), *names)))
+    return details
 
 
-def _names(side: Side) -> str:
-    names = list(dict.fromkeys(f.name for run in side.runs for f in run.figures))
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") if names else "no figure"
+def _column(name: str) -> Callable[[Figure], Any]:
+    return lambda figure: None if figure.row is None else figure.row.get(name)
+
+
+def _size(figure: Figure) -> str | None:
+    m, n = figure.get("m"), figure.get("n")
+    return None if n is None else f"{n} elements" if m is None else f"{m} x {n}"
+
+
+def _heads(figure: Figure) -> str | None:
+    """Return the heads of an attention: the size does not tell few large ones from many small ones."""
+    return None if figure.get("heads") is None else f"{figure.get('heads')} of {figure.get('head_dim')}"
+
+
+SETTINGS: Mapping[str, Callable[[Figure], Any]] = {
+    "schema": _column("schema"),
+    "data": _column("data"),
+    "regime": _column("regime"),
+    "size": _size,
+    "heads": _heads,
+    "threads": _column("threads"),
+    "variant": _column("variant"),
+    "copies": _column("copies"),
+}
+"""What decides a figure besides the device and the software, and how to read it from a figure."""
+
+OF_THE_DEVICE = ("size", "threads", "copies")
+"""Settings that follow from the device: between devices a difference is only noted."""
+
+CHOSEN_BY_RUN = ("variant",)
+"""What a run finds out for itself, and may choose differently the next time: never more than a note."""
+
+
+def alike(one: Figure, other: Figure) -> bool:
+    """Return whether two figures were measured under the same settings; unknown ones do not matter."""
+    return all(_agree(read(one), read(other)) for name, read in SETTINGS.items() if name not in CHOSEN_BY_RUN)
+
+
+def setting_differences(pairs: Sequence[Pair], *, across: bool) -> tuple[list[str], list[str]]:
+    """Return the differences that forbid a comparison, and those that are only worth a note.
+
+    Args:
+        pairs: the cases that both sides have.
+        across: whether the sides are different devices.
+    """
+    refusals: list[str] = []
+    notes: list[str] = []
+    for name, read in SETTINGS.items():
+        values_of = [(pair, dict.fromkeys(v for f in pair.figures if (v := read(f)) is not None)) for pair in pairs]
+        differing = [(pair, values) for pair, values in values_of if len(values) > 1]
+        if differing:
+            first, values = differing[0]
+            more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
+            text = f"{name}: {' against '.join(map(str, values))} ({first.shown.label}{more})"
+            is_note = name in CHOSEN_BY_RUN or (across and name in OF_THE_DEVICE)
+            (notes if is_note else refusals).append(text)
+    return refusals, notes
+
+
+def dtype_differences(baseline: Side, candidate: Side) -> list[str]:
+    """Return the difference of the sides' sets of dtypes, if both are bandmark's."""
+    if not baseline.is_ours or not candidate.is_ours:
+        return []
+    sides = [_values(side, "dtype") for side in (baseline, candidate)]
+    return [] if sides[0] == sides[1] else [f"dtypes: {', '.join(sides[0])} against {', '.join(sides[1])}"]
+
+
+def version_notes(baseline: Side, candidate: Side) -> list[str]:
+    """Return what else differs between the sides: it may be what is compared, so it is always noted."""
+    notes = list(dict.fromkeys(note for side in (baseline, candidate) for run in side.runs for note in run.notes))
+    for name in ("bandmark_version", "backend_version", "driver"):
+        before, after = (_values(side, name) for side in (baseline, candidate))
+        if before and after and before != after:
+            notes.append(f"{name}: {', '.join(before)} against {', '.join(after)}")
+    if baseline.systems and candidate.systems and baseline.systems != candidate.systems:
+        notes.append(f"system: {', '.join(baseline.systems)} against {', '.join(candidate.systems)}")
+    if not baseline.devices or not candidate.devices:
+        notes.append("one side does not name its device: it is taken to be the other's")
+    return notes
+
+
+def _values(side: Side, name: str) -> list[str]:
+    """Return the values of a column among the figures of a side; versions of a backend with its name."""
+    rows = [f.row for run in side.runs for f in run.figures if f.row is not None and f.row.get(name) is not None]
+    with_backend = name == "backend_version"
+    return sorted({f"{row.backend} {row.get(name)}" if with_backend else str(row.get(name)) for row in rows})
 
 
 def history_groups(history: Sequence[Run], baseline: Side, candidate: Side) -> list[list[Run]]:
@@ -155,11 +248,11 @@ def _conditions(run: Run) -> tuple[Any, ...]:
     return (run.system, run.device, tuple(versions))
 
 
-def of_history(group: Sequence[Run], pair: Pair) -> tuple[Figure | None, ...]:
+def history_figures(group: Sequence[Run], pair: Pair) -> tuple[Figure | None, ...]:
     """Return the figures of stored runs that were measured like a pair's and are in no doubt."""
     model = next(f for f in pair.figures if f.row is not None)
-    found = []
+    figures = []
     for run in group:
         fitting = [f for f in run.figures if f.key == model.key and not f.doubts and alike(f, model)]
-        found.append(fitting[0] if len(fitting) == 1 else None)
-    return tuple(found)
+        figures.append(fitting[0] if len(fitting) == 1 else None)
+    return tuple(figures)

@@ -1,4 +1,4 @@
-"""How is a comparison shown to people? Headings, tables and footnotes, drawn in 80 columns."""
+"""Show a comparison: headings, tables and footnotes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Table
 
-from bandmark.comparison.decide import Verdict
-from bandmark.comparison.estimate import ERROR_RATE
+from bandmark.comparison.compare import CaseComparison, Comparison
 from bandmark.comparison.figures import Side
-from bandmark.comparison.outcome import CaseComparison, Comparison
+from bandmark.comparison.statistics import ERROR_RATE
+from bandmark.comparison.verdict import Verdict
 from bandmark.show.console import console, escape
 from bandmark.suites.table import SHORT_DTYPES
 
@@ -123,7 +123,7 @@ def _side(name: str, side: Side) -> str:
 def summary(comparison: Comparison) -> str:
     """Return how many cases have each verdict, in a line, and where the spread between runs is known from."""
     text = f"{len(comparison.cases)} case{'s' if len(comparison.cases) > 1 else ''}: {_counts(comparison.count())}."
-    if of_peak := _counts(comparison.count_of_peak()):
+    if of_peak := _counts(comparison.count("peak_verdict")):
         text += f" Of their own peaks: {of_peak}."
     if comparison.history:
         named = ", ".join(comparison.history[:3])

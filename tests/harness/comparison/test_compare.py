@@ -8,7 +8,7 @@ import pytest
 
 from bandmark.comparison.compare import compare_sides
 from bandmark.comparison.figures import Figure, Run, Side
-from bandmark.comparison.outcome import CaseComparison, Comparison
+from bandmark.comparison.compare import CaseComparison, Comparison
 from bandmark.comparison.sides import runs_of
 from bandmark.errors import UsageError
 from fakes import make_result

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bandmark.comparison.outcome import VERDICTS, CaseComparison
+from bandmark.comparison.compare import VERDICTS, CaseComparison
 from comparison_cases import make_case, make_comparison
 
 
@@ -37,7 +37,7 @@ def test_counts() -> None:
     """Every verdict is counted, those that do not occur as zero."""
     found = make_comparison(*MIXED)
     assert found.count() == {"FASTER": 1, "SLOWER": 2, "SAME": 0, "UNCLEAR": 2}
-    assert found.count_of_peak() == {"FASTER": 1, "SLOWER": 0, "SAME": 0, "UNCLEAR": 0}
+    assert found.count("peak_verdict") == {"FASTER": 1, "SLOWER": 0, "SAME": 0, "UNCLEAR": 0}
     assert tuple(found.count()) == VERDICTS
 
 

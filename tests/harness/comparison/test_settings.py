@@ -9,7 +9,7 @@ import pytest
 
 from bandmark.comparison.figures import Figure, Run, Side
 from bandmark.comparison.pairing import Pair
-from bandmark.comparison.settings import alike, dtype_difference, unlike, version_notes
+from bandmark.comparison.pairing import alike, dtype_difference, unlike, version_notes
 from bandmark.comparison.sides import runs_of
 from fakes import make_result
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandmark.comparison.decide import MARGIN, MOST_RUNS, Evidence, change, decide, instabilities
+from bandmark.comparison.verdict import MARGIN, MOST_RUNS, Evidence, change, decide, instabilities
 from bandmark.comparison.estimate import Estimate
 
 NOTHING_ELSE = Evidence()

@@ -1,0 +1,299 @@
+"""Estimate the change of each case, and the largest change that differences between runs explain.
+
+The run is the unit of replication: samples within a run share its memory pages, clock and temperature (T. Kalibera and
+R. Jones, Rigorous benchmarking in reasonable time, ISMM 2013). A run contributes one number per case, the logarithm of
+its figure, in a two-way layout with a random run effect (S. R. Searle, G. Casella and C. E. McCulloch, Variance
+Components, 1992): mean of the case on its side + run effect + rest. All cases of a run share the run effect, so more
+cases do not average it out, and a variance pooled over the cases within runs does not contain it.
+
+- Run effect: its variance is the mean square of the runs' medians over the cases, with the few degrees of freedom that
+  the replicates leave: 4 for three runs a side.
+- Rest: its variance is pooled over all cases, by a quantile of the residuals, so that a few noisy cases do not widen
+  all others. No case is taken to be known better than the samples within its runs say. Where the variances of the cases
+  differ by more than chance has it, each case must also pass a t test by its own runs alone.
+- Below MIN_FREEDOM degrees of freedom a prior joins in, the spread between runs of such devices: variances are averaged
+  with their degrees of freedom as weights, which is the posterior under a scaled inverse chi-square prior (A. Gelman et
+  al., Bayesian Data Analysis, 3rd edition, section 2.6). With one run a side the prior is all there is.
+
+The limit of a case is the change that any of the cases exceeds by chance with probability ERROR_RATE: the run effect,
+Student's t, is integrated out, and given the run effect the cases share the rate (Bonferroni).
+tests/benchmarks/test_compare_errors.py measures how often verdicts err, with and without these assumptions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+ERROR_RATE = 0.005
+"""Probability of any FASTER or SLOWER among cases that do not differ: half of the 1 % that is promised, because the
+spread of real runs is not quite normal."""
+
+OWN_RATE = 0.00025
+"""Probability that a case passes the t test by its own runs without a difference, where cases are unequal: the test
+then has to hold for all that vary more than typical ones."""
+
+UNEQUAL_FROM = 5.0
+"""Standard errors from which the mean square of the cases' variances shows that they are unequal."""
+
+SAME_TAIL = 0.05
+"""Tail beyond each end of the 90 % interval of one case."""
+
+MIN_FREEDOM = 4
+"""Degrees of freedom from which the spread is that of the replicates alone: three runs a side."""
+
+PRIOR_FREEDOM = 20
+"""Degrees of freedom that a prior is worth: its standard deviation is known to a sixth."""
+
+RESOLUTION = 1e-4
+"""Relative error below which no figure is known: host clocks, and nine digits in the file."""
+
+ONE_SIGMA = 0.6826895
+"""Probability that a normal deviate lies within one standard deviation."""
+
+SHARES = np.linspace(0.0, 1.0, 11)
+"""Shares of the rest in the error of a difference at which the limit is tabulated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """The spread between runs that a kind of device is known for."""
+
+    name: str
+    run: float
+    """Relative standard deviation of the run effect; that of the rest is taken to be half of it."""
+
+
+PRIORS = {
+    "gpu": Prior("GPUs", 0.01),
+    "cpu": Prior("bare-metal CPUs", 0.015),
+    "unknown": Prior("CPUs in virtual machines", 0.025),
+}
+"""Spread between runs by kind of device, each the upper end of what is published.
+
+GPUs: BabelStream's triad on two GH200 and with unlocked clocks: 3728, 3724, 3722 GB/s, 0.1 % (dnhkng.github.io,
+2026-04-25); copies and matrix-vector products on units of GB10: 225.0 and 219.6 GB/s, 234.3 and 225.5, 1.7 and 2.7 %
+(github.com/tonyd2wild/DeepSeek-V4.1-Flash-vLLM-DGX-Spark, issue 1), which differ as units as well. CPUs in virtual
+machines: eight runs of four kernels on the system xeon-vm-2-vcpu vary by 2.4 % as a whole (README of version 0.1.0).
+Bare metal lies between: no replicates of it are published here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replicates:
+    """Runs under the same conditions: a side of the comparison, or stored runs of one system."""
+
+    logs: Array
+    """Logarithms of figures, cases x runs, larger is better; NaN where a run lacks a case."""
+    errors: Array
+    """Relative standard error of each within its run, of the same shape; NaN where unknown."""
+
+    @property
+    def residuals(self) -> Array:
+        """Deviations from the mean of each case; NaN where it has fewer than two runs."""
+        known = np.isfinite(self.logs)
+        several = known & (known.sum(axis=1, keepdims=True) > 1)
+        deviations: Array = np.where(several, self.logs - _row_means(self.logs)[:, None], np.nan)
+        return deviations
+
+    @property
+    def sampling(self) -> Array:
+        """Mean squared error of the figures of each case within their runs."""
+        squares: Array = np.maximum(np.nan_to_num(_row_means(self.errors**2), nan=0.0), RESOLUTION**2)
+        return squares
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What the runs say of one case. Differences are of logarithms, candidate less baseline, above zero for faster."""
+
+    log_ratio: float
+    limit: float
+    """Largest difference that chance explains, over all cases at once."""
+    limit_alone: float
+    """Half-width of the 90 % interval of this case alone."""
+    spread: float
+    """Relative standard deviation between runs."""
+    runs: tuple[int, int]
+    """Runs of the baseline and of the candidate that have the case."""
+    is_assumed: bool = False
+    """Whether the spread is in part that of other devices of this kind, for lack of replicates."""
+
+    def shifted(self, by: float) -> Estimate:
+        """Return the estimate of a ratio that differs from this one by a known factor of exp(by)."""
+        return replace(self, log_ratio=self.log_ratio + by)
+
+
+def estimate(
+    baseline: Replicates,
+    candidate: Replicates,
+    history: Sequence[Replicates] = (),
+    *,
+    prior: Prior,
+    family: int | None = None,
+) -> list[Estimate]:
+    """Return what the runs say of each case.
+
+    Args:
+        baseline, candidate: the two sides, with the same cases in the same order.
+        history: stored runs of the same systems, group by group alike, which add to the replicates.
+        prior: the spread between runs of this kind of device, used while replicates are few.
+        family: number of cases that are judged at once; by default those given.
+    """
+    sides = (baseline, candidate)
+    difference = _row_means(candidate.logs) - _row_means(baseline.logs)
+    groups = [group.residuals for group in (*sides, *history)]
+    run, run_freedom, rest, rest_freedom = _components(groups)
+    case_variances, case_freedoms = _case_variances(groups)
+    unequal = _are_unequal(case_variances, case_freedoms, run + rest)
+    few = run_freedom < MIN_FREEDOM
+    if few:
+        run = (run_freedom * run + PRIOR_FREEDOM * prior.run**2) / (run_freedom + PRIOR_FREEDOM)
+        rest = (rest_freedom * rest + PRIOR_FREEDOM * (prior.run / 2) ** 2) / (rest_freedom + PRIOR_FREEDOM)
+        run_freedom, rest_freedom = run_freedom + PRIOR_FREEDOM, math.inf
+    counts = [np.isfinite(side.logs).sum(axis=1) for side in sides]
+    estimates = []
+    for i, log_ratio in enumerate(difference):
+        shares = [1 / max(1, int(count[i])) for count in counts]
+        # What the samples within a run leave open is part of the replicates' spread, but not of the prior.
+        rests = [rest + s.sampling[i] if few else max(rest, s.sampling[i]) for s in sides]
+        run_error = math.sqrt(run * sum(shares))
+        rest_error = math.sqrt(sum(r * share for r, share in zip(rests, shares, strict=True)))
+        limit = _limit(run_error, run_freedom, rest_error, rest_freedom, max(1, family or len(difference)))
+        if unequal and case_freedoms[i] > 0:
+            own_error = math.sqrt(case_variances[i] * sum(shares))
+            limit = max(limit, t_quantile(OWN_RATE / 2, float(case_freedoms[i])) * own_error)
+        estimates.append(
+            Estimate(
+                log_ratio=float(log_ratio),
+                limit=limit,
+                limit_alone=t_quantile(SAME_TAIL, run_freedom) * math.hypot(run_error, rest_error),
+                spread=math.sqrt(run + max(rests)),
+                runs=(int(counts[0][i]), int(counts[1][i])),
+                is_assumed=few,
+            )
+        )
+    return estimates
+
+
+def _components(groups: Sequence[Array]) -> tuple[float, float, float, float]:
+    """Return variance and degrees of freedom of the run effect, and those of the rest, from the groups' residuals."""
+    residuals = np.hstack(groups)
+    known = np.isfinite(residuals)
+    if not known.any():
+        return 0.0, 0.0, 0.0, 0.0
+    effects = np.array([np.median(e) if e.size else 0.0 for e in (c[np.isfinite(c)] for c in residuals.T)])
+    freedom = sum(max(0, int(np.isfinite(g).any(axis=0).sum()) - 1) for g in groups)
+    run = float(np.sum(effects**2)) / freedom
+    left = float(_freedoms(groups).sum()) - freedom
+    if left <= 0:
+        return run, freedom, 0.0, 0.0
+    deviations = np.abs(residuals - effects)[known] * math.sqrt(known.sum() / left)
+    # A quantile is about half as efficient as the variance, hence half the degrees of freedom.
+    return run, freedom, float(np.quantile(deviations, ONE_SIGMA)) ** 2, left / 2
+
+
+def _freedoms(groups: Sequence[Array]) -> Array:
+    """Return the degrees of freedom that each case's runs leave within groups."""
+    total: Array = np.sum([np.maximum(np.isfinite(g).sum(axis=1) - 1.0, 0) for g in groups], axis=0)
+    return total
+
+
+def _case_variances(groups: Sequence[Array]) -> tuple[Array, Array]:
+    """Return the variance of each case's runs within groups, and its degrees of freedom."""
+    freedoms = _freedoms(groups)
+    return np.nansum(np.hstack(groups) ** 2, axis=1) / np.maximum(freedoms, 1), freedoms
+
+
+def _are_unequal(variances: Array, freedoms: Array, typical: float) -> bool:
+    """Return whether the variances of the cases differ by more than chance has it.
+
+    The mean square of an estimated variance with f degrees of freedom is 1 + 2 / f squares of the true one.
+    """
+    known = freedoms > 0
+    if not known.any() or typical <= 0:
+        return False
+    expected = 1 + 2 / float(freedoms[known].mean())
+    square = float(np.mean((variances[known] / typical) ** 2))
+    return square > expected * (1 + UNEQUAL_FROM / math.sqrt(known.sum()))
+
+
+def _row_means(values: Array) -> Array:
+    """Return the mean of each row's known values; NaN where there is none."""
+    known = np.isfinite(values)
+    count = known.sum(axis=1)
+    sums = np.where(known, values, 0.0).sum(axis=1)
+    means: Array = np.where(count > 0, sums / np.maximum(count, 1), np.nan)
+    return means
+
+
+def _limit(run_error: float, run_freedom: float, rest_error: float, rest_freedom: float, family: int) -> float:
+    """Return the difference that any of the cases exceeds by chance with probability ERROR_RATE."""
+    if 0 < rest_freedom < math.inf:
+        # A normal deviate with the tail that Student's t has where the limit lies.
+        tail = ERROR_RATE / 2 / family
+        rest_error *= t_quantile(tail, rest_freedom) / t_quantile(tail, math.inf)
+    error = math.hypot(run_error, rest_error)
+    return error * float(np.interp(rest_error / error, SHARES, _limits_by_share(run_freedom, family)))
+
+
+@lru_cache(maxsize=64)
+def _limits_by_share(freedom: float, family: int) -> tuple[float, ...]:
+    """Return the limit in standard errors of a difference, for each of SHARES."""
+    u = np.linspace(-12.0, 12.0, 801)
+    run, weights = np.sinh(u), _t_density(u, freedom) * (u[1] - u[0])
+
+    def chance(share: float, limit: float) -> float:
+        """Return the chance that any case exceeds a limit."""
+        effect, scale = math.sqrt(1 - share**2) * run, max(share, 1e-6) * math.sqrt(2)
+        beyond = [math.erfc((limit - e) / scale) + math.erfc((limit + e) / scale) for e in effect]
+        return float(np.dot(weights, np.minimum(1.0, family * np.array(beyond) / 2)))
+
+    return tuple(_solve(partial(chance, float(share)), ERROR_RATE) for share in SHARES)
+
+
+@lru_cache(maxsize=4096)
+def t_quantile(tail: float, freedom: float) -> float:
+    """Return the t that Student's t exceeds with probability tail, below one half; infinite without freedom.
+
+    The tail is integrated by Simpson's rule over u = arsinh(t), along which it decays exponentially.
+    """
+    if not 0 < tail < 0.5:
+        raise ValueError(f"a tail of {tail} is not between 0 and 1/2")
+    if freedom <= 0:
+        return math.inf
+    if freedom > 1e6:
+        return -NormalDist().inv_cdf(tail)
+
+    def beyond(t: float) -> float:
+        u = np.linspace(math.asinh(t), math.asinh(t) + 40 / min(freedom, 8), 1001)
+        weights = np.where(np.arange(len(u)) % 2 == 1, 4.0, 2.0)
+        weights[[0, -1]] = 1.0
+        return float(np.dot(weights, _t_density(u, freedom))) * float(u[1] - u[0]) / 3
+
+    return _solve(beyond, tail)
+
+
+def _t_density(u: Array, freedom: float) -> Array:
+    """Return the density of Student's t at sinh(u), times the derivative of sinh."""
+    scale = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - math.log(freedom * math.pi) / 2
+    density: Array = np.exp(scale - (freedom + 1) / 2 * np.log1p(np.sinh(u) ** 2 / freedom)) * np.cosh(u)
+    return density
+
+
+def _solve(falling: Callable[[float], float], value: float) -> float:
+    """Return where a falling function of a positive number takes a value."""
+    low, high = 0.0, 1.0
+    while falling(high) > value:
+        low, high = high, 2 * high
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if falling(middle) > value else (low, middle)
+    return (low + high) / 2

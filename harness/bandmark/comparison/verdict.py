@@ -1,0 +1,117 @@
+"""Give the verdict on one case, the reason, and what to do next where it is inconclusive.
+
+FASTER and SLOWER need a change that differences between runs do not explain in any of the cases at once (statistics)
+and that is larger than the margin. SAME is not the lack of a change: it is shown by equivalence (D. J. Schuirmann, A
+comparison of the two one-sided tests procedure, J. Pharmacokinet. Biopharm. 15 (1987)): the 90 % interval of the case
+lies within the margin. Everything else is UNCLEAR. Unsteady samples widen the limit by what they explain, and rule out
+SAME; a row that is suspect for another reason has no verdict, since nothing says how far it is off.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bandmark.comparison.statistics import Estimate
+
+Verdict = Literal["FASTER", "SLOWER", "SAME", "UNCLEAR"]
+
+MARGIN = 0.02
+"""Relative change up to which cases count as the same, unless the user says otherwise."""
+
+CLOCK_TOLERANCE = 0.05
+"""Relative difference of the sides' processor clocks from which the clock may be what was compared."""
+
+MIN_RUNS = 3
+"""Runs a side below which the spread between runs is that of other devices of its kind, and not the system's own."""
+
+MAX_RUNS = 20
+"""Runs a side that are worth advising; beyond, the machine must become quieter."""
+
+MEASURE_AGAIN = "measure the runs in doubt again on a quiet machine, or leave them out"
+MORE_RUNS = f"measure {MIN_RUNS} runs a side, taken in turns, or name stored runs of this system with --history"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known of a case besides its estimate."""
+
+    doubts: Sequence[str] = ()
+    """Why some of the figures can't be relied on, each with the run that it is about."""
+    unsteady: Sequence[str] = ()
+    """In what way samples have no one speed."""
+    sway: float = 0.0
+    """Change of the logarithm that the unsteady samples explain."""
+    clock_ratio: float | None = None
+    """Clock of the candidate over that of the baseline, on the same device; None where it was not recorded."""
+    mirrored: bool = False
+    """Whether other cases changed by as much in the other direction, as a clock with two states has it."""
+    higher_is_better: bool = True
+
+
+def decide(case: Estimate, evidence: Evidence, margin: float) -> tuple[Verdict, str, str | None]:
+    """Return the verdict on a case, the reason, and the next step where it is UNCLEAR.
+
+    Args:
+        case, evidence: what is known of it.
+        margin: relative change up to which it is the same, 0.02 for 2 %.
+    """
+    if evidence.doubts:
+        return "UNCLEAR", "; ".join(evidence.doubts), MEASURE_AGAIN
+    if not math.isfinite(case.log_ratio):
+        return "UNCLEAR", "one side has no figure", "measure the side that has no figure"
+    edge, size = math.log1p(margin), abs(case.log_ratio)
+    if size > case.limit + evidence.sway and size > edge:
+        return _different(case, evidence)
+    if evidence.unsteady:
+        return "UNCLEAR", "; ".join(evidence.unsteady), MEASURE_AGAIN
+    if size + case.limit_alone <= edge:
+        return "SAME", f"the change is within {100 * margin:g} %, with 95 % confidence on either side", None
+    return "UNCLEAR", *_open(case, edge, margin)
+
+
+def _different(case: Estimate, evidence: Evidence) -> tuple[Verdict, str, str | None]:
+    """Return FASTER or SLOWER, unless the clock or a second state of it explains the change."""
+    faster = case.log_ratio > 0
+    change = describe_change(case.log_ratio, higher_is_better=evidence.higher_is_better)
+    clock = evidence.clock_ratio
+    if clock is not None and abs(clock - 1) > CLOCK_TOLERANCE and (clock > 1) == faster:
+        reason = f"{change}, but the candidate's clock was {describe_change(math.log(clock))} as well"
+        return "UNCLEAR", reason, "let the device settle or lock its clock, and measure the sides in turns"
+    if evidence.mirrored:
+        reason = f"{change}, and other cases changed by as much in the other direction: a clock of two states does that"
+        return "UNCLEAR", reason, MORE_RUNS
+    limit = math.copysign(case.limit + evidence.sway, case.log_ratio if evidence.higher_is_better else -case.log_ratio)
+    return "FASTER" if faster else "SLOWER", f"{change}; {_explained(limit)}", None
+
+
+def _explained(limit: float) -> str:
+    percent = 100 * abs(math.expm1(limit))
+    return f"differences between runs explain {percent:.{1 if percent < 9.95 else 0}f} % at most"
+
+
+def _open(case: Estimate, edge: float, margin: float) -> tuple[str, str]:
+    """Return why a case is UNCLEAR, and what would settle it: errors shrink with the root of the runs."""
+    size = abs(case.log_ratio)
+    if size > edge:
+        excess, reason = case.limit / size, "differences between runs explain a change of this size in one of the cases"
+    else:
+        excess = case.limit_alone / (edge - size) if size < edge else math.inf
+        reason = f"the change may be within {100 * margin:g} % or beyond"
+    if case.is_assumed:
+        return reason, MORE_RUNS
+    runs = min(case.runs)
+    wanted = max(runs + 1, math.ceil(runs * min(excess, 1e3) ** 2))
+    if wanted <= MAX_RUNS:
+        return reason, f"about {wanted} runs a side tell, taken in turns"
+    if case.limit_alone < edge:
+        return reason, "the change is so close to the margin that more runs won't tell; choose another --margin"
+    return reason, "quieten the machine (other programs, clocks, power): its runs differ too much for more to help"
+
+
+def describe_change(log_ratio: float, *, higher_is_better: bool = True) -> str:
+    """Write a difference of logarithms, above zero for faster, as a change of the metric: '5.1 % faster'."""
+    percent = 100 * abs(math.expm1(log_ratio if higher_is_better else -log_ratio))
+    return f"{percent:.{1 if percent < 100 else 0}f} % {'faster' if log_ratio >= 0 else 'slower'}"
