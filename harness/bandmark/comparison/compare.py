@@ -31,7 +31,7 @@ from bandmark.comparison.pairing import (
     version_notes,
 )
 from bandmark.comparison.statistics import PRIORS, Estimate, Prior, Replicates
-from bandmark.comparison.verdict import MARGIN, Evidence, Verdict, decide
+from bandmark.comparison.verdict import MARGIN, Evidence, Verdict, decide, run_count
 from bandmark.errors import UsageError
 
 if TYPE_CHECKING:
@@ -230,11 +230,9 @@ def _prior(baseline: Side, candidate: Side) -> Prior:
 
 def _assumption(prior: Prior, baseline: Side, candidate: Side) -> str:
     """Return the note on verdicts that rest on an assumed spread between runs."""
-    counts = sorted({len(side.runs) for side in (baseline, candidate)})
-    runs = f"{counts[0]} run{'s' if counts[0] > 1 else ''}" if len(counts) == 1 else f"{counts[0]} to {counts[1]} runs"
     return (
-        f"{runs} a side: the spread between runs is taken to be {100 * prior.run:g} %, that of {prior.name}; "
-        "3 runs a side, or --history, show that of this system"
+        f"{run_count([len(side.runs) for side in (baseline, candidate)])}: the spread between runs is taken to be "
+        f"{100 * prior.run:g} %, that of {prior.name}; 3 runs a side, or --history, show that of this system"
     )
 
 

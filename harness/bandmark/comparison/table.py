@@ -54,7 +54,10 @@ def _print_table(out: Console, cases: Sequence[CaseComparison], header: Sequence
         drawn.add_column(name, justify="left" if words else "right", no_wrap=whole, overflow="fold")
     for case in cases:
         dtype = SHORT_DTYPES.get(case.dtype or "", case.dtype or "any")
-        names = (_matrix_name(case.layer) or case.kernel, case.backend or "-", case.weight_format or dtype)
+        kernel = " ".join(
+            map(str, ((case.layer or "").partition(" ")[2] or case.kernel, *(case.other_columns or {}).values()))
+        )
+        names = (kernel, case.backend or "-", case.weight_format or dtype)
         row = [escape(text) for text in (*names, *cells(case))]
         drawn.add_row(*row, style=STYLES[_verdict_shown(case, header)])
     out.print(drawn)
@@ -85,12 +88,12 @@ def _peak_cells(case: CaseComparison) -> tuple[str, ...]:
 
 
 def _figure(value: float | None) -> str:
-    """Write a bandwidth with four figures, so that a change of 1 % shows."""
+    """Write a figure with four digits, so that a change of 1 % shows."""
     return "-" if value is None else f"{value:.0f}" if value >= 1000 else f"{value:#.4g}"
 
 
 def _change(ratio: float | None) -> str:
-    """Write a ratio as a change: +2.7%, or x3.01 from twice the bandwidth on."""
+    """Write a ratio as a change: +2.7%, or x3.01 from twice the figure on."""
     if ratio is None:
         return "-"
     return f"{round(100 * (ratio - 1), 1) + 0.0:+.1f}%" if ratio < 2 else f"x{ratio:.2f}"
@@ -138,16 +141,13 @@ def _counts(counts: Mapping[Verdict, int]) -> str:
 
 def legend(comparison: Comparison) -> str:
     """Return how to read the tables."""
+    units = " or ".join(dict.fromkeys(case.unit for case in comparison.cases)) or "GB/s"
+    units = units.replace("GB/s", "GB/s (10^9 bytes)")
     time = "median time" if comparison.statistic == "median" else "shortest time of a run"
     margin = f"{100 * comparison.margin:g} %"
     return (
-        f"baseline, candidate: GB/s (10^9 bytes) by the {time}, mean of the runs. interval: of the change, from the "
+        f"baseline, candidate: {units} by the {time}, mean of the runs. interval: of the change, from the "
         f"spread between runs; it holds for all cases at once with {100 * (1 - ERROR_RATE):g} % confidence, for SAME "
         f"for the case with 90 %. FASTER, SLOWER: the interval leaves out 0, and the change is over {margin}. SAME: "
         f"the interval is within {margin}."
     )
-
-
-def _matrix_name(layer: str | None) -> str:
-    """Return the matrix in a cell of the column layer."""
-    return (layer or "").partition(" ")[2]

@@ -84,12 +84,15 @@ def _different(case: Estimate, evidence: Evidence) -> tuple[Verdict, str, str | 
         reason = f"{change}, and other cases changed by as much in the other direction: a clock of two states does that"
         return "UNCLEAR", reason, MORE_RUNS
     limit = math.copysign(case.limit + evidence.sway, case.log_ratio if evidence.higher_is_better else -case.log_ratio)
-    return "FASTER" if faster else "SLOWER", f"{change}; {_explained(limit)}", None
-
-
-def _explained(limit: float) -> str:
     percent = 100 * abs(math.expm1(limit))
-    return f"differences between runs explain {percent:.{1 if percent < 9.95 else 0}f} % at most"
+    reason = f"{change}; differences between runs explain {percent:.{1 if percent < 9.95 else 0}f} % at most"
+    return "FASTER" if faster else "SLOWER", reason + (f" ({run_count(case.runs)})" if case.is_assumed else ""), None
+
+
+def run_count(runs: Sequence[int]) -> str:
+    """Write how many runs the sides have: '1 run a side'."""
+    low, high = min(runs), max(runs)
+    return f"{low} run{'s' if low > 1 else ''} a side" if low == high else f"{low} and {high} runs"
 
 
 def _open(case: Estimate, edge: float, margin: float) -> tuple[str, str]:

@@ -183,13 +183,17 @@ def test_unlike_settings(sides: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_single_runs(sides: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One run a side is UNCLEAR and says so; --history of the system's stored runs gives it a verdict and is named."""
+    """One run a side finds what no two runs differ by, and says so; --history of stored runs finds more, named."""
     write_runs(sides / "store" / "fake-1", KERNEL_GBS, runs=6, seed=4)
-    singles = [str(next((sides / name).glob("*.csv"))) for name in ("old", "new")]
-    assert main(["compare", *singles]) == 0
+    write_runs(sides / "fast", {kernel: 1.5 * gbs for kernel, gbs in KERNEL_GBS.items()}, runs=1, seed=6)
+    singles = [str(next((sides / name).glob("*.csv"))) for name in ("old", "new", "fast")]
+    assert main(["compare", singles[0], singles[2]]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "4 cases: 4 FASTER" in out and "note: 1 run a side:" in out
+    assert main(["compare", *singles[:2]]) == 0
     out = capsys.readouterr().out
     assert set(verdicts(out).values()) == {"UNCLEAR"} and "--history" in out
-    assert main(["compare", *singles, "--history", "store"]) == 0
+    assert main(["compare", *singles[:2], "--history", "store"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "1 SLOWER" in out and "6 stored runs: 20261123T" in out
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from bandmark.comparison.compare import compare_sides
+from bandmark.comparison.compare import CaseComparison, Comparison, compare_sides
 from bandmark.comparison.figures import Figure, Run, Side
-from bandmark.comparison.compare import CaseComparison, Comparison
 from bandmark.comparison.sides import runs_of
+from bandmark.comparison.table import legend
 from bandmark.errors import UsageError
+from bandmark.results.row import Column
+from bandmark.suites import Metric, Suite, registered
 from fakes import make_result
 
 SPREAD = (0.999, 1.0, 1.001)
@@ -46,10 +51,9 @@ def only(comparison: Comparison) -> CaseComparison:
 
 
 def test_intervals_beyond_all_numbers_are_unknown() -> None:
-    """Three runs in all that differ by far leave an interval without an end, and advice that says so."""
-    case = only(compare(make_side("a", 100.0, (1.0,)), make_side("b", 1.0, (1.0, 1e4))))
+    """Runs that differ by hundreds of orders of magnitude leave an interval without an end, which JSON can write."""
+    case = only(compare(make_side("a", 1.0, (1e-300, 1.0, 1e300)), make_side("b", 1.0, (1e-300, 1.0, 1e300))))
     assert case.verdict == "UNCLEAR" and case.ratio_high is None and case.ratio_low == pytest.approx(0.0)
-    assert case.next_step is not None and "until it has 3 runs" in case.next_step
 
 
 @pytest.mark.parametrize(("gbs", "verdict"), [(110.0, "FASTER"), (90.0, "SLOWER"), (100.2, "SAME")])
@@ -160,23 +164,64 @@ def test_a_side_is_one_device() -> None:
         compare(mixed, make_side("c", 1.0))
 
 
-def test_single_runs_and_history() -> None:
-    """One run a side is UNCLEAR; with stored runs of the system it gets a verdict, and they are named."""
+def test_single_runs() -> None:
+    """One run a side gives a verdict on a change that no runs of such devices differ by, and is marked."""
+    one = make_side("a", 100.0, (1.0,))
+    for gbs, verdict in ((150.0, "FASTER"), (80.0, "SLOWER"), (105.0, "UNCLEAR"), (100.1, "UNCLEAR")):
+        found = compare(one, make_side("b", gbs, (1.0,)))
+        case = only(found)
+        assert case.verdict == verdict and case.spread_source == "devices of this kind"
+        assert found.notes[0].startswith("1 run a side: the spread between runs is taken to be 2.5 %, that of CPUs in")
+        assert ("1 run a side" in case.reason) == (verdict in ("FASTER", "SLOWER"))
+
+
+def test_single_runs_on_a_gpu_are_compared_more_closely() -> None:
+    """GPUs differ less between runs than CPUs in virtual machines: a smaller change is one."""
+    for driver, verdict in (("580.65", "FASTER"), (None, "UNCLEAR")):
+        sides = [make_side(label, gbs, (1.0,), driver=driver) for label, gbs in (("a", 100.0), ("b", 110.0))]
+        assert only(compare(*sides)).verdict == verdict
+
+
+def many_single(label: str, factors: tuple[float, ...], **changes: Any) -> Side:
+    """Return one run with a case for each factor."""
+    rows = [
+        make_result(run_id=label, kernel=f"case-{i}", bandwidth_gbs=100 * factor, **changes)
+        for i, factor in enumerate(factors)
+    ]
+    return Side(label=label, runs=tuple(runs_of(rows)))
+
+
+def test_single_runs_whose_cases_change_in_both_directions() -> None:
+    """Changes of one size in both directions are what two clock states do: single runs leave them UNCLEAR."""
+    equal = many_single("a", (1.0,) * 8)
+    both = compare(equal, many_single("b", (1.3, 1.31, 1.0, 0.77, 0.76, 1.0, 1.3, 1.3)))
+    assert both.count()["UNCLEAR"] == 8 and "in the other direction" in both.cases[0].reason
+    alike = compare(equal, many_single("b", (1.3, 1.31, 1.0, 1.3, 1.29, 1.0, 1.3, 0.5)))
+    assert [alike.count()[v] for v in ("FASTER", "SLOWER")] == [5, 1]
+
+
+def test_history_of_single_runs() -> None:
+    """Stored runs of the system replace the spread of other devices, and are named; others are left out."""
     one, two = make_side("a", 100.0, (1.0,)), make_side("b", 110.0, (1.0,))
-    alone = compare(one, two)
-    assert only(alone).verdict == "UNCLEAR" and only(alone).ratio_low is None and alone.history == ()
     history = make_side("h", 50.0, (0.999, 1.0, 1.001, 1.002, 0.998)).runs
     known = compare(one, two, history=history)
-    assert only(known).verdict == "FASTER"
-    assert known.history == tuple(f"h-{i}" for i in range(5))
-
-
-def test_history_that_does_not_fit() -> None:
-    """Stored runs of another system, or of another size, leave single runs UNCLEAR, and this is said."""
-    one, two = make_side("a", 100.0, (1.0,)), make_side("b", 110.0, (1.0,))
+    assert (only(known).verdict, only(known).spread_source) == ("FASTER", "replicates")
+    assert known.history == tuple(f"h-{i}" for i in range(5)) and not known.notes
     for changes in ({"system": "other"}, {"n": 5000}):
         case = only(compare(one, two, history=make_side("h", 100.0, **changes).runs))
-        assert case.verdict == "UNCLEAR" and "nor does any stored run" in case.reason
+        assert case.verdict == "UNCLEAR" and case.spread_source == "devices of this kind"
+
+
+def test_unsteady_samples_widen_the_interval() -> None:
+    """Samples that drift by 10 % leave a change of 50 % FASTER, within a wider interval, and one of 8 % UNCLEAR."""
+    runs = make_side("a", 100.0).runs
+    figure = replace(runs[0].figures[0], unsteady=("drift",), sway=0.1)
+    drifting = Side(label="d", runs=(replace(runs[0], figures=(figure,)), *runs[1:]))
+    for gbs, verdict in ((150.0, "FASTER"), (108.0, "UNCLEAR")):
+        plain, wide = (only(compare(side, make_side("b", gbs))) for side in (make_side("a", 100.0), drifting))
+        assert (plain.verdict, wide.verdict) == ("FASTER", verdict)
+        assert plain.ratio_low is not None and wide.ratio_low == pytest.approx(plain.ratio_low / 1.1)
+    assert wide.reason == "baseline, 1 of 3 runs: drift"
 
 
 def test_several_candidates_share_the_error_rate() -> None:
@@ -202,7 +247,7 @@ def test_another_tool_is_compared_by_its_statistic() -> None:
     foreign = [
         Run(
             name=f"s{i}",
-            figures=(Figure(backend=None, kernel="triad", dtype="float64", n=1000, best_gbs=110.0 * f),),
+            figures=(Figure(case={"kernel": "triad", "dtype": "float64", "n": 1000}, best=110.0 * f),),
             tool="STREAM",
             notes=("STREAM's best rate is compared with our best",),
         )
@@ -227,3 +272,45 @@ def test_margins_that_make_no_sense(margin: float) -> None:
 def test_bandwidths_without_a_logarithm(gbs: float) -> None:
     """A bandwidth of zero or without bound is no figure."""
     assert only(compare(make_side("a", 100.0), make_side("b", 1.0, bandwidth_gbs=gbs))).verdict == "UNCLEAR"
+
+
+@contextmanager
+def latency_suite() -> Iterator[Suite]:
+    """Register a suite whose metric is a latency in ns, with a column of its own that identifies its cases."""
+    suite = Suite()
+    suite.name = "toy-latency"
+    suite.metric = Metric(name="latency", column="latency_ns", unit="ns", higher_is_better=False)
+    suite.columns = (
+        Column(name="latency_ns", type="float", doc="latency", unit="ns"),
+        Column(name="stride", type="int", doc="stride", unit="bytes", identity=True),
+    )
+    with registered(suite):
+        yield suite
+
+
+def test_a_metric_of_which_less_is_better() -> None:
+    """Less is FASTER where lower is better; a column that identifies cases tells them apart and is shown."""
+    with latency_suite() as suite:
+
+        def measured(label: str, latency: dict[int, float]) -> Side:
+            rows = [
+                make_result(
+                    run_id=f"{label}-{i}", suite=suite.name, extra={"latency_ns": ns * factor, "stride": stride}
+                )
+                for i, factor in enumerate(SPREAD)
+                for stride, ns in latency.items()
+            ]
+            return Side(label=label, runs=tuple(runs_of(rows)))
+
+        found = compare(measured("a", {64: 100.0, 4096: 200.0}), measured("b", {64: 80.0, 4096: 240.0}))
+        assert [(c.other_columns, c.verdict) for c in found.cases] == [
+            ({"stride": 64}, "FASTER"),
+            ({"stride": 4096}, "SLOWER"),
+        ]
+        faster, slower = found.cases
+        assert faster.ratio == pytest.approx(0.8) and faster.reason.startswith("20.0 % faster")
+        assert faster.ratio_low is not None and faster.ratio_high is not None
+        assert faster.ratio_low < 0.8 < faster.ratio_high < 1
+        assert (faster.unit, faster.metric, faster.baseline_gbs) == ("ns", "latency_ns", pytest.approx(100.0, rel=1e-5))
+        assert found.regressions(0.19) == [slower] and found.regressions(0.21) == []
+        assert "ns by the median time" in legend(found)

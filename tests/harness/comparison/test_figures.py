@@ -6,10 +6,13 @@ from bandmark.comparison.figures import Figure, Run, Side
 
 
 def test_name_and_key_of_a_figure() -> None:
-    """A figure is called by what it has: kernel, backend, dtype, weight format."""
-    one = Figure(backend="cupy", kernel="gemv", dtype="float16", weight_format="mxfp4")
-    assert one.name == "gemv cupy float16 mxfp4" and one.key == ("cupy", "gemv", "float16", "mxfp4")
-    assert Figure(backend=None, kernel="copy", dtype=None).name == "copy"
+    """A figure is called by what identifies its case; size and variant are not part of its key."""
+    case = {"backend": "cupy", "kernel": "gemv", "dtype": "float16", "weight_format": "mxfp4"}
+    one = Figure(case=case)
+    assert one.label == "cupy gemv mxfp4 float16"
+    assert one.key == ("bandwidth_gbs", "cupy", "gemv", "float16", "mxfp4")
+    assert Figure(case={**case, "n": 7, "variant": "x"}).key == one.key
+    assert Figure(case={"kernel": "copy"}).label == "copy"
 
 
 def test_what_a_side_consists_of() -> None:

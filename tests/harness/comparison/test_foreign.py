@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bandmark.comparison.figures import Figure, Run
-from bandmark.comparison.foreign import LARGEST, read_foreign
+from bandmark.comparison.sides import MAX_FOREIGN_BYTES, read_foreign
 from bandmark.errors import FileError
 from bandmark.results.files import to_csv
 from fakes import make_result
@@ -23,7 +23,7 @@ def read(folder: Path, text: str, name: str = "other.txt") -> list[Run]:
 
 def by_kernel(run: Run) -> dict[str, Figure]:
     """Return a run's figures by kernel."""
-    return {figure.kernel: figure for figure in run.figures}
+    return {figure.get("kernel"): figure for figure in run.figures}
 
 
 def test_stream(tmp_path: Path) -> None:
@@ -32,9 +32,9 @@ def test_stream(tmp_path: Path) -> None:
     figures = by_kernel(run)
     assert list(figures) == ["copy", "scale", "add", "triad"]
     triad = figures["triad"]
-    assert triad.best_gbs == pytest.approx(30.7247) and triad.gbs is None
-    assert triad.best_gbs == pytest.approx(3 * 8 * 33554432 / 0.026211 / 1e9, rel=1e-3)
-    assert (triad.dtype, triad.n, triad.backend) == ("float64", 33554432, None)
+    assert triad.best == pytest.approx(30.7247) and triad.value is None
+    assert triad.best == pytest.approx(3 * 8 * 33554432 / 0.026211 / 1e9, rel=1e-3)
+    assert (triad.get("dtype"), triad.get("n"), triad.get("backend")) == ("float64", 33554432, None)
     assert (run.tool, run.name, run.device) == ("STREAM", "other.txt", None)
     assert "shortest time" in run.notes[0]
 
@@ -42,9 +42,9 @@ def test_stream(tmp_path: Path) -> None:
 def test_stream_in_single_precision(tmp_path: Path) -> None:
     """STREAM built with 4-byte elements is float32; a bare table is taken for doubles, and says so."""
     (single,) = read(tmp_path, STREAM.replace("uses 8 bytes", "uses 4 bytes"))
-    assert {f.dtype for f in single.figures} == {"float32"}
+    assert {f.get("dtype") for f in single.figures} == {"float32"}
     (bare,) = read(tmp_path, STREAM[STREAM.index("Function") :])
-    assert {(f.dtype, f.n) for f in bare.figures} == {("float64", None)}
+    assert {(f.get("dtype"), f.get("n")) for f in bare.figures} == {("float64", None)}
     assert any("not stated" in note for note in bare.notes)
 
 
@@ -52,7 +52,7 @@ def test_stream_of_2005(tmp_path: Path) -> None:
     """The heading of older versions, `Rate (MB/s)`, is known too, and Windows line ends do not matter."""
     old = STREAM.replace("Function    Best Rate MB/s", "Function      Rate (MB/s)").replace("\n", "\r\n")
     (run,) = read(tmp_path, old)
-    assert by_kernel(run)["copy"].best_gbs == pytest.approx(29.3304)
+    assert by_kernel(run)["copy"].best == pytest.approx(29.3304)
 
 
 def test_stream_that_failed(tmp_path: Path) -> None:
@@ -67,8 +67,8 @@ def test_outputs_one_after_the_other(tmp_path: Path) -> None:
     second = STREAM.replace("29330.4", "30000.0").replace("uses 8 bytes", "uses 4 bytes")
     runs = read(tmp_path, STREAM + second)
     assert [run.name for run in runs] == ["other.txt", "other.txt#2"]
-    assert [by_kernel(run)["copy"].best_gbs for run in runs] == pytest.approx([29.3304, 30.0])
-    assert [run.figures[0].dtype for run in runs] == ["float64", "float32"]
+    assert [by_kernel(run)["copy"].best for run in runs] == pytest.approx([29.3304, 30.0])
+    assert [run.figures[0].get("dtype") for run in runs] == ["float64", "float32"]
     renamed = BABELSTREAM.replace("Fake GPU", "Second GPU")
     assert [run.device for run in read(tmp_path, BABELSTREAM + renamed)] == ["Fake GPU", "Second GPU"]
 
@@ -78,10 +78,10 @@ def test_babelstream(tmp_path: Path) -> None:
     (run,) = read(tmp_path, BABELSTREAM)
     figures = by_kernel(run)
     assert list(figures) == ["copy", "scale", "add", "triad", "dot"]
-    assert figures["scale"].best_gbs == pytest.approx(2 * 8 * 33554432 / 0.000178522 / 1e9)
-    assert figures["dot"].best_gbs == pytest.approx(2981.1, rel=1e-3)
-    assert (run.tool, run.device, figures["copy"].dtype) == ("BabelStream", "Fake GPU", "float64")
-    assert figures["copy"].n == 33554432 and "shortest time" in run.notes[0]
+    assert figures["scale"].best == pytest.approx(2 * 8 * 33554432 / 0.000178522 / 1e9)
+    assert figures["dot"].best == pytest.approx(2981.1, rel=1e-3)
+    assert (run.tool, run.device, figures["copy"].get("dtype")) == ("BabelStream", "Fake GPU", "float64")
+    assert figures["copy"].get("n") == 33554432 and "shortest time" in run.notes[0]
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("GB", 1e-3), ("GiB", 1e6 / 2**30), ("mibytes", 1e6 / 2**20)])
@@ -90,7 +90,7 @@ def test_babelstreams_units(unit: str, factor: float, tmp_path: Path) -> None:
     line = f"Copy,100,33554432,8,{3018620 * factor:.6g},0.000177853,0.000181214,0.000178532"
     header = f"function,num_times,n_elements,sizeof,max_{unit}_per_sec,min_runtime,max_runtime,avg_runtime"
     (run,) = read(tmp_path, f"{header}\n{line}\n")
-    assert run.figures[0].best_gbs == pytest.approx(3018.62, rel=1e-4)
+    assert run.figures[0].best == pytest.approx(3018.62, rel=1e-4)
 
 
 def test_older_device_lines(tmp_path: Path) -> None:
@@ -103,10 +103,10 @@ def test_older_device_lines(tmp_path: Path) -> None:
     ("before", "after", "message"),
     [
         ("3.01862e+06", "1.50931e+06", r"Copy says 1509\.31 GB/s, but 536870912 bytes"),
-        ("0.000177853", "0", "line for Copy is damaged"),
-        ("Copy,100,33554432,8,", "Copy,100,many,8,", "line for Copy is damaged"),
-        ("Copy,100,33554432,8,", "Copy,100,33554432,3,", "line for Copy is damaged"),
-        ("Copy,100,33554432,8,3.01862e+06,0.000177853,0.000181214,0.000178532", "Copy,100", "line for Copy is damaged"),
+        ("0.000177853", "0", "Copy has"),
+        ("Copy,100,33554432,8,", "Copy,100,many,8,", "Copy has"),
+        ("Copy,100,33554432,8,", "Copy,100,33554432,3,", "Copy has"),
+        ("Copy,100,33554432,8,3.01862e+06,0.000177853,0.000181214,0.000178532", "Copy,100", "Copy has"),
         ("mbytes", "cubits", "unit that is not known"),
     ],
 )
@@ -121,7 +121,7 @@ def test_truncated_files(tmp_path: Path) -> None:
     """A table without a line of a kernel is said to be truncated or lacking."""
     with pytest.raises(FileError, match="truncated"):
         read(tmp_path, BABELSTREAM[: BABELSTREAM.index("Copy,")])
-    with pytest.raises(FileError, match="has no line such as"):
+    with pytest.raises(FileError, match="no line of a kernel"):
         read(tmp_path, STREAM[: STREAM.index("Copy: ")])
 
 
@@ -132,7 +132,7 @@ def test_what_is_not_another_tools(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(bytes(range(256)) * 10)
     assert read_foreign(tmp_path / "binary") == []
     with (tmp_path / "huge").open("wb") as huge:
-        huge.truncate(LARGEST + 1)
+        huge.truncate(MAX_FOREIGN_BYTES + 1)
     assert read_foreign(tmp_path / "huge") == []
     with pytest.raises(FileError, match="can't read"):
         read_foreign(tmp_path / "missing")

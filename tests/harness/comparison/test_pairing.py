@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bandmark.comparison.figures import Figure, Run, Side
-from bandmark.comparison.pairing import common_statistic, history_groups, of_history, pair_up
+from bandmark.comparison.pairing import common_statistic, history_figures, history_groups, pair_up
 from bandmark.comparison.sides import runs_of
 from bandmark.errors import UsageError
 from fakes import make_result
@@ -31,7 +31,7 @@ def joined(*sides: Side) -> Side:
 
 def names(pairs: list[Any]) -> list[str]:
     """Return what the cases are called."""
-    return [pair.shown.name for pair in pairs]
+    return [pair.shown.label for pair in pairs]
 
 
 def test_cases_belong_together_by_key() -> None:
@@ -39,17 +39,17 @@ def test_cases_belong_together_by_key() -> None:
     baseline = ours({}, {"backend": "torch"}, {"dtype": "float32"}, {"kernel": "copy"})
     candidate = ours({"dtype": "float32"}, {}, {"weight_format": "mxfp4"})
     pairs, notes = pair_up(baseline, candidate)
-    assert names(pairs) == ["triad numpy float64", "triad numpy float32"]
+    assert names(pairs) == ["numpy triad float64", "numpy triad float32"]
     assert notes == [
-        "only in the baseline: triad torch float64, copy numpy float64",
-        "only in the candidate: triad numpy float64 mxfp4",
+        "only in the baseline: torch triad float64, numpy copy float64",
+        "only in the candidate: numpy triad mxfp4 float64",
     ]
 
 
 def test_sizes_do_not_keep_cases_apart() -> None:
     """One size a run: other sizes are the same case, whose settings differ."""
     pairs, _ = pair_up(ours({"n": 1000}), ours({"n": 2000}))
-    assert [[f.n for f in pair.figures] for pair in pairs] == [[1000, 2000]]
+    assert [[f.get("n") for f in pair.figures] for pair in pairs] == [[1000, 2000]]
 
 
 @pytest.mark.parametrize("name", ["n", "m", "variant"])
@@ -57,7 +57,7 @@ def test_several_rows_of_one_key(name: str) -> None:
     """Where a run has several sizes or variants, these tell its cases apart, in the other run too."""
     a, b = ("x", "y") if name == "variant" else (10, 20)
     pairs, notes = pair_up(ours({name: a}, {name: b}), ours({name: b}, {name: 7}))
-    assert [[getattr(f, name) for f in pair.figures] for pair in pairs] == [[b, b]]
+    assert [[f.get(name) for f in pair.figures] for pair in pairs] == [[b, b]]
     assert len(notes) == 2
 
 
@@ -65,7 +65,7 @@ def test_variants_keep_the_size_a_setting() -> None:
     """Variants that tell cases apart leave the size a setting that must be equal."""
     variants = ({"variant": "x"}, {"variant": "y"})
     pairs, _ = pair_up(ours(*variants), ours(*variants, n=2000))
-    assert [[f.n for f in pair.figures] for pair in pairs] == [[1000, 2000]] * 2
+    assert [[f.get("n") for f in pair.figures] for pair in pairs] == [[1000, 2000]] * 2
 
 
 def test_runs_that_lack_a_case() -> None:
@@ -77,7 +77,7 @@ def test_runs_that_lack_a_case() -> None:
 
 def test_no_case_in_common() -> None:
     """Sides without a common case are refused, with what each has."""
-    with pytest.raises(UsageError, match="one has triad numpy float64, the other copy torch float64"):
+    with pytest.raises(UsageError, match="one has numpy triad float64, the other torch copy float64"):
         pair_up(ours(), ours({"kernel": "copy", "backend": "torch"}))
 
 
@@ -85,38 +85,38 @@ def test_no_case_in_common() -> None:
 def test_another_tools_figure_fits_every_backend(first: bool) -> None:
     """Another tool's figure is held against every backend of ours, on whichever side it stands."""
     mine = ours({}, {"backend": "torch"}, {"dtype": "float32"})
-    other = theirs(Figure(backend=None, kernel="triad", dtype="float64", n=1000, best_gbs=1.0))
+    other = theirs(Figure(case={"kernel": "triad", "dtype": "float64", "n": 1000}, best=1.0))
     pairs, notes = pair_up(*((other, mine) if first else (mine, other)))
-    assert names(pairs) == ["triad numpy float64", "triad torch float64"]
-    assert notes == [f"only in the {'candidate' if first else 'baseline'}: triad numpy float32"]
+    assert names(pairs) == ["numpy triad float64", "torch triad float64"]
+    assert notes == [f"only in the {'candidate' if first else 'baseline'}: numpy triad float32"]
 
 
 def test_a_copy_engine_fits_every_dtype() -> None:
     """A figure without a dtype is held against every dtype."""
     pairs, _ = pair_up(
         ours({"kernel": "copy"}, {"kernel": "copy", "dtype": "float32"}),
-        theirs(Figure(backend=None, kernel="copy", dtype=None, gbs=1.0)),
+        theirs(Figure(case={"kernel": "copy"}, value=1.0)),
     )
     assert len(pairs) == 2
 
 
 def test_of_several_sizes_the_same_counts() -> None:
     """Of another tool's sizes ours is taken, or the largest where it has not ours."""
-    sizes = theirs(*[Figure(backend=None, kernel="triad", dtype="float64", n=n, best_gbs=1.0) for n in (10, 1000, 99)])
-    assert pair_up(ours(), sizes)[0][0].candidate[0].n == 1000  # type: ignore[union-attr]
-    assert pair_up(ours({"n": 5}), sizes)[0][0].candidate[0].n == 1000  # type: ignore[union-attr]
+    sizes = theirs(*[Figure(case={"kernel": "triad", "dtype": "float64", "n": n}, best=1.0) for n in (10, 1000, 99)])
+    assert pair_up(ours(), sizes)[0][0].candidate[0].get("n") == 1000  # type: ignore[union-attr]
+    assert pair_up(ours({"n": 5}), sizes)[0][0].candidate[0].get("n") == 1000  # type: ignore[union-attr]
 
 
 def test_two_other_tools() -> None:
     """Two results of other tools are held against each other as well."""
-    one = theirs(Figure(backend=None, kernel="add", dtype="float64", n=8, best_gbs=1.0))
+    one = theirs(Figure(case={"kernel": "add", "dtype": "float64", "n": 8}, best=1.0))
     assert names(pair_up(one, one)[0]) == ["add float64"]
 
 
 def test_statistic_that_both_have() -> None:
     """The median counts where both tell it, else the best; without a common one the sides can't be compared."""
-    median = theirs(Figure(backend=None, kernel="copy", dtype=None, gbs=1.0))
-    best = theirs(Figure(backend=None, kernel="copy", dtype="float64", best_gbs=1.0))
+    median = theirs(Figure(case={"kernel": "copy"}, value=1.0))
+    best = theirs(Figure(case={"kernel": "copy", "dtype": "float64"}, best=1.0))
     assert common_statistic(ours(), ours()) == "median"
     assert common_statistic(ours(), median) == "median"
     assert common_statistic(ours(), best) == "best" == common_statistic(best, ours())
@@ -145,4 +145,4 @@ def test_history_of_a_case() -> None:
         *ours(run_id="lacks", kernel="copy").runs,
     ]
     (pair,), _ = pair_up(ours(), ours(run_id="r2"))
-    assert [figure is not None for figure in of_history(group, pair)] == [True, False, False, False]
+    assert [figure is not None for figure in history_figures(group, pair)] == [True, False, False, False]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bandmark.comparison.figures import Side
 from bandmark.comparison.compare import CaseComparison, Comparison
+from bandmark.comparison.figures import Side
 from bandmark.comparison.table import heading, legend, show_comparison, summary
 from comparison_cases import make_case, make_comparison
 
