@@ -35,7 +35,7 @@ AGREEMENT = 0.01
 """Relative difference up to which a printed bandwidth, or declared bytes, agree with those that are computed."""
 
 _STREAM_HEADER = re.compile(r"^Function\s+(?:Best )?Rate \(?MB/s", re.MULTILINE)
-_STREAM_LINE = re.compile(r"^(Copy|Scale|Add|Triad):\s+(\S+)", re.MULTILINE)
+_STREAM_LINE = re.compile(r"^(Copy|Scale|Add|Triad):(.*)$", re.MULTILINE)
 _BABEL_HEADER = re.compile(r"^function,num_times,n_elements,sizeof,max_(\w+)_per_sec,min_runtime\b.*$", re.MULTILINE)
 _BABEL_DEVICE = re.compile(r'^(?:CUDA Device \d+: "([^"]+)".*|Using (?:\w+ )?device:? (.+))$', re.MULTILINE)
 _OUTPUT_START = re.compile(r"^(?:STREAM version|BabelStream$|CUDA Driver:|Using |function,num_times)", re.MULTILINE)
@@ -120,10 +120,14 @@ def _stream(text: str) -> tuple[Figures, list[str]]:
     notes = ["STREAM's best rate (bytes / shortest time, MB of 10^6 bytes) is compared with our best"]
     if size is None:
         notes.append("the size of its elements is not stated: 8 bytes, STREAM's default, are assumed")
-    return [
-        ({"kernel": KERNEL_NAMES[kernel.lower()], "dtype": dtype, "n": n}, positive_number(rate) * 1e6 / 1e9)
-        for kernel, rate in _STREAM_LINE.findall(text)
-    ], notes
+    figures: Figures = []
+    for kernel, line in _STREAM_LINE.findall(text):
+        fields = line.split()
+        if len(fields) != 4:
+            raise ValueError(f"{kernel} has {len(fields)} figures where a rate and three times should be")
+        case = {"kernel": KERNEL_NAMES[kernel.lower()], "dtype": dtype, "n": n}
+        figures.append((case, positive_number(fields[0]) * 1e6 / 1e9))
+    return figures, notes
 
 
 def _babelstream(text: str) -> tuple[Figures, list[str]]:

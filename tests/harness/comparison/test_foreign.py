@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bandmark.comparison.figures import Figure, Run
+from bandmark.comparison.foreign import read_text
 from bandmark.comparison.sides import MAX_FOREIGN_BYTES, read_foreign
 from bandmark.errors import FileError
 from bandmark.results.files import to_csv
@@ -53,13 +58,6 @@ def test_stream_of_2005(tmp_path: Path) -> None:
     old = STREAM.replace("Function    Best Rate MB/s", "Function      Rate (MB/s)").replace("\n", "\r\n")
     (run,) = read(tmp_path, old)
     assert by_kernel(run)["copy"].best == pytest.approx(29.3304)
-
-
-def test_stream_that_failed(tmp_path: Path) -> None:
-    """A STREAM run whose validation failed has doubtful figures."""
-    failed = STREAM.replace("Solution Validates", "Failed Validation on array a[], AvgRelAbsErr > epsilon")
-    (run,) = read(tmp_path, failed)
-    assert all("Failed Validation" in f.doubts[0] for f in run.figures)
 
 
 def test_outputs_one_after_the_other(tmp_path: Path) -> None:
@@ -136,3 +134,51 @@ def test_what_is_not_another_tools(tmp_path: Path) -> None:
     assert read_foreign(tmp_path / "huge") == []
     with pytest.raises(FileError, match="can't read"):
         read_foreign(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("text", "tool"),
+    [
+        (STREAM.replace("Solution Validates", "Failed Validation on array a[], AvgRelAbsErr > epsilon"), "STREAM"),
+        ("Validation failed on a[]. Average error 0.4321\n" + BABELSTREAM, "BabelStream"),
+        (BABELSTREAM + "Validation failed on sum. Error 75.5013\n", "BabelStream"),
+    ],
+)
+def test_results_that_failed_validation(text: str, tool: str, tmp_path: Path) -> None:
+    """Figures of a run whose results the tool itself found to be wrong are in doubt, all of them."""
+    (run,) = read(tmp_path, text)
+    assert all(f.doubts and tool in f.doubts[0] and "result is wrong" in f.doubts[0] for f in run.figures)
+
+
+HOSTILE = ("1.2.3.4", "nan", "-inf", "inf", "1e999", "0", "-5", "many", "", "9" * 5000, "1_000.5.1")
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [
+        (STREAM, "29330.4"),
+        (BABELSTREAM, "3.01862e+06"),
+        (BABELSTREAM, "0.000177853"),
+        (BABELSTREAM, ",33554432,8,3.01862e+06"),
+    ],
+)
+def test_values_that_are_no_figures(value: str, text: str, before: str, tmp_path: Path) -> None:
+    """What can't be a size, a time or a bandwidth is an error with the file and the tool, never a traceback."""
+    after = before.replace("33554432", value) if before.startswith(",") else value
+    with pytest.raises(FileError, match=r"other\.txt.*(STREAM|BabelStream)"):
+        read(tmp_path, text.replace(before, after, 1))
+
+
+def test_zero_elements(tmp_path: Path) -> None:
+    """An array without elements is an error that says what should stand there."""
+    with pytest.raises(FileError, match="'0' where a number above zero should be"):
+        read(tmp_path, STREAM.replace("Array size = 33554432", "Array size = 0"))
+
+
+@given(st.text(max_size=60), st.integers(0, len(BABELSTREAM)), st.integers(0, 40))
+def test_any_edit_of_a_result_is_read_or_refused(text: str, start: int, length: int) -> None:
+    """A result with anything in place of a part of it is read, left to other readers, or refused in words."""
+    with suppress(FileError):
+        for run in read_text(Path("other"), BABELSTREAM[:start] + text + BABELSTREAM[start + length :]):
+            assert all(figure.best and 0 < figure.best < math.inf for figure in run.figures)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bandmark.comparison.foreign_json import read_json
+from bandmark.comparison.sides import read_foreign
 from bandmark.errors import FileError
 from foreign_files import NVBANDWIDTH, nvbench, nvbench_state
 
@@ -132,3 +136,53 @@ def test_no_declared_bytes() -> None:
     state["summaries"] = [s for s in state["summaries"] if "bytes_per_second" not in s["tag"]]
     with pytest.raises(FileError, match="no byte count"):
         read_json(FILE, nvbench({"triad": [state]}))
+
+
+def test_text_before_nvbandwidths_json(tmp_path: Path) -> None:
+    """Nvbandwidth may print its version before the JSON, also to a file: the JSON is read all the same."""
+    file = tmp_path / "prefixed.json"
+    file.write_text("nvbandwidth Version: v0.8\nBuilt from Git version: v0.8\n\n" + json.dumps(NVBANDWIDTH))
+    (run,) = read_foreign(file)
+    assert run.figures[0].value == 2 * 1405.5
+
+
+def nvbench_with(changes: dict[str, Any]) -> str:
+    """Return NVBench's JSON of a triad with these values of its summaries, or of its elements."""
+    state = nvbench_state(N, "F32", 3, 2e-4)
+    for summary in state["summaries"]:
+        for datum in summary.get("data", []):
+            datum["value"] = changes.get(summary["tag"], datum["value"])
+    state["axis_values"][1]["value"] = changes.get("Elements", str(N))
+    return nvbench({"triad": [state]})
+
+
+HOSTILE = ("1.2.3.4", 10**400, -1, "nan", "-inf", [1], {"a": 1}, True)
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_values_that_are_no_figures(value: Any) -> None:
+    """What can't be a size, a time or a bandwidth is an error with the file, never a traceback."""
+    texts = [edited(bandwidth_matrix=[[value]])]
+    texts += [nvbench_with({tag: value}) for tag in ("nv/cold/time/gpu/mean", "nv/cold/time/gpu/median", "Elements")]
+    for text in texts:
+        with pytest.raises(FileError, match=r"other\.json lacks what such a file holds"):
+            read_json(FILE, text)
+
+
+@pytest.mark.parametrize("elements", ["0", 0, "2.5", "1e30"])
+def test_sizes_that_are_no_sizes(elements: Any) -> None:
+    """Zero elements, half an element and more than any memory has are refused with what stands there."""
+    with pytest.raises(FileError, match="should be"):
+        read_json(FILE, nvbench_with({"Elements": elements}))
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=8), lambda v: st.lists(v, max_size=3)))
+def test_any_type_in_any_place_is_read_or_refused(value: Any) -> None:
+    """Foreign types anywhere in the JSON are read over or refused in words."""
+    for place in ("testcases", "GPU Device list"):
+        with suppress(FileError):
+            read_json(FILE, json.dumps({"nvbandwidth": NVBANDWIDTH["nvbandwidth"] | {place: value}}))
+    state = nvbench_state(N, "F32", 3, 2e-4)
+    for place in state:
+        with suppress(FileError):
+            read_json(FILE, nvbench({"triad": [state | {place: value}]}))
