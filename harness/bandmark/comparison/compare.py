@@ -37,10 +37,10 @@ from bandmark.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("kernel", "backend", "dtype", "weight_format", "variant", "m", "n", "layer")
+_COLUMNS = ("kernel", "backend", "dtype", "weight_format", "variant", "m", "n", "layer")
 """Identity columns that are fields of CaseComparison."""
 
-LIKE_SIZE = 0.25
+_LIKE_SIZE = 0.25
 """Relative difference up to which two changes are of the same size."""
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -268,7 +268,7 @@ def _case(
     width = case.limit_alone if verdict == "SAME" else case.limit + evidence.sway
     sign = 1 if metric.higher_is_better else -1
     low, high = sign * case.log_ratio - width, sign * case.log_ratio + width
-    columns = {name: shown.get(name) for name in COLUMNS}
+    columns = {name: shown.get(name) for name in _COLUMNS}
     others = {name: shown.get(name) for name in key_columns() if name not in columns and shown.get(name) is not None}
     return CaseComparison(
         **columns,
@@ -331,7 +331,7 @@ def _is_mirrored(case: Estimate, cases: Sequence[Estimate]) -> bool:
     if not case.is_assumed:
         return False
     size = abs(case.log_ratio)
-    like = [e.log_ratio for e in cases if abs(abs(e.log_ratio) - size) <= LIKE_SIZE * size]
+    like = [e.log_ratio for e in cases if abs(abs(e.log_ratio) - size) <= _LIKE_SIZE * size]
     opposite = sum(log_ratio * case.log_ratio < 0 for log_ratio in like)
     return 4 * opposite >= len(like) > 1
 

@@ -13,7 +13,7 @@ from bandmark.suites import SUITES, Metric
 DETAILS = ("layer", "m", "n", "variant")
 """Identity columns that tell cases apart where a run has several of them, and are settings elsewhere."""
 
-SETTINGS_ONLY = ("device", "heads", "head_dim")
+_SETTINGS_ONLY = ("device", "heads", "head_dim")
 """Identity columns that are compared, or may differ, but do not decide which cases belong together."""
 
 BANDWIDTH = SUITES["bandwidth"].metric
@@ -58,7 +58,7 @@ class Figure:
 
 def key_columns() -> tuple[str, ...]:
     """Return the identity columns that decide which cases belong together."""
-    return tuple(name for name in identity_columns() if name not in (*DETAILS, *SETTINGS_ONLY))
+    return tuple(name for name in identity_columns() if name not in (*DETAILS, *_SETTINGS_ONLY))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,14 +21,14 @@ from bandmark.errors import FileError
 from bandmark.results.faults import quote
 from bandmark_kernels import DTYPES, KERNELS, Shape
 
-KERNEL_NAMES = {"copy": "copy", "mul": "scale", "scale": "scale", "add": "add", "triad": "triad", "dot": "dot"} | {
+_KERNEL_NAMES = {"copy": "copy", "mul": "scale", "scale": "scale", "add": "add", "triad": "triad", "dot": "dot"} | {
     "nstream": "nstream"
 }
 """Kernels of STREAM and BabelStream, in lower case, and what bandmark calls them."""
 
-DTYPES_BY_SIZE = {8: "float64", 4: "float32", 2: "float16"}
+_DTYPES_BY_SIZE = {8: "float64", 4: "float32", 2: "float16"}
 
-UNITS = {"mbytes": 1e6, "mb": 1e6, "gb": 1e9, "tb": 1e12, "mib": 2**20, "mibytes": 2**20, "gib": 2**30, "tib": 2**40}
+_UNITS = {"mbytes": 1e6, "mb": 1e6, "gb": 1e9, "tb": 1e12, "mib": 2**20, "mibytes": 2**20, "gib": 2**30, "tib": 2**40}
 """Bytes of the units in BabelStream's column max_..._per_sec, in lower case."""
 
 AGREEMENT = 0.01
@@ -72,7 +72,7 @@ def read_text(file: Path, text: str) -> list[Run]:
     Raises:
         FileError: it is such a tool's result and damaged.
     """
-    for tool in TOOLS:
+    for tool in _TOOLS:
         starts = [match.start() for match in tool.header.finditer(text)]
         # What stands before a header (sizes, the device) belongs to it, so a run reaches from header to header.
         edges = [0, *[_end_of_output(text, start) for start in starts]]
@@ -88,7 +88,7 @@ def _end_of_output(text: str, header: int) -> int:
     return match.start() if match else len(text)
 
 
-def _read(tool: Tool, file: Path, text: str, number: int) -> Run:
+def _read(tool: _Tool, file: Path, text: str, number: int) -> Run:
     try:
         figures, notes = tool.read(text)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -108,36 +108,36 @@ def _read(tool: Tool, file: Path, text: str, number: int) -> Run:
     )
 
 
-Figures = list[tuple[dict[str, str | int | None], float]]
+_Figures = list[tuple[dict[str, str | int | None], float]]
 """What identifies a case, and its bandwidth by the shortest time in GB/s."""
 
 
-def _stream(text: str) -> tuple[Figures, list[str]]:
+def _stream(text: str) -> tuple[_Figures, list[str]]:
     size = re.search(r"uses (\d+) bytes per (?:array element|DOUBLE PRECISION word)", text)
     elements = re.search(r"Array size = (\d+)", text)
-    dtype = DTYPES_BY_SIZE.get(positive_count(size[1])) if size else "float64"
+    dtype = _DTYPES_BY_SIZE.get(positive_count(size[1])) if size else "float64"
     n = positive_count(elements[1]) if elements else None
     notes = ["STREAM's best rate (bytes / shortest time, MB of 10^6 bytes) is compared with our best"]
     if size is None:
         notes.append("the size of its elements is not stated: 8 bytes, STREAM's default, are assumed")
-    figures: Figures = []
+    figures: _Figures = []
     for kernel, line in _STREAM_LINE.findall(text):
         fields = line.split()
         if len(fields) != 4:
             raise ValueError(f"{kernel} has {len(fields)} figures where a rate and three times should be")
-        case = {"kernel": KERNEL_NAMES[kernel.lower()], "dtype": dtype, "n": n}
+        case = {"kernel": _KERNEL_NAMES[kernel.lower()], "dtype": dtype, "n": n}
         figures.append((case, positive_number(fields[0]) * 1e6 / 1e9))
     return figures, notes
 
 
-def _babelstream(text: str) -> tuple[Figures, list[str]]:
+def _babelstream(text: str) -> tuple[_Figures, list[str]]:
     header = _BABEL_HEADER.search(text)
     assert header is not None
-    unit = UNITS.get(header[1].lower())
+    unit = _UNITS.get(header[1].lower())
     if unit is None:
         raise ValueError(f"the column max_{header[1]}_per_sec has a unit that is not known")
     rows = csv.DictReader(text[header.start() :].splitlines())
-    figures = [_babelstream_figure(row, unit) for row in rows if (row["function"] or "").lower() in KERNEL_NAMES]
+    figures = [_babelstream_figure(row, unit) for row in rows if (row["function"] or "").lower() in _KERNEL_NAMES]
     return figures, ["BabelStream's figures (bytes / shortest time) are compared with our best"]
 
 
@@ -148,11 +148,11 @@ def _babelstream_figure(row: dict[str, str], unit: float) -> tuple[dict[str, str
         n, size = positive_count(row["n_elements"]), positive_count(row["sizeof"])
         shortest = positive_number(row["min_runtime"])
         printed = positive_number(next(text for column, text in row.items() if column.startswith("max_")))
-        if size not in DTYPES_BY_SIZE:
+        if size not in _DTYPES_BY_SIZE:
             raise ValueError(f"elements of {size} bytes where 8, 4 or 2 should be")
     except ValueError as error:
         raise ValueError(f"{name} has {error}") from None
-    kernel, dtype = KERNEL_NAMES[name.lower()], DTYPES_BY_SIZE[size]
+    kernel, dtype = _KERNEL_NAMES[name.lower()], _DTYPES_BY_SIZE[size]
     moved = bytes_moved(kernel, dtype, n)
     gbs, printed_gbs = moved / shortest / 1e9, printed * unit / 1e9
     if abs(gbs / printed_gbs - 1) > AGREEMENT:
@@ -161,7 +161,7 @@ def _babelstream_figure(row: dict[str, str], unit: float) -> tuple[dict[str, str
 
 
 @dataclass(frozen=True, slots=True)
-class Tool:
+class _Tool:
     """A tool whose results are text."""
 
     name: str
@@ -169,11 +169,11 @@ class Tool:
     """The heading of its table."""
     failure: str
     """What it prints if its results are wrong."""
-    read: Callable[[str], tuple[Figures, list[str]]]
+    read: Callable[[str], tuple[_Figures, list[str]]]
     """Reads one output: its figures, and notes on how they were converted."""
 
 
-TOOLS = (
-    Tool("STREAM", _STREAM_HEADER, "Failed Validation", _stream),
-    Tool("BabelStream", _BABEL_HEADER, "Validation failed", _babelstream),
+_TOOLS = (
+    _Tool("STREAM", _STREAM_HEADER, "Failed Validation", _stream),
+    _Tool("BabelStream", _BABEL_HEADER, "Validation failed", _babelstream),
 )

@@ -21,13 +21,13 @@ from bandmark.comparison.foreign import AGREEMENT, bytes_moved, positive_count, 
 from bandmark.errors import FileError
 from bandmark_kernels import KERNELS
 
-COPY_COUNTS = 2
+_COPY_COUNTS = 2
 """Bytes of a copy by bandmark's count over nvbandwidth's, which counts the buffer once."""
 
-KERNEL_NAMES = {name: name for name in KERNELS} | {"mul": "scale", "fill": "write"}
+_KERNEL_NAMES = {name: name for name in KERNELS} | {"mul": "scale", "fill": "write"}
 """Words in the names of NVBench benchmarks, and the kernels that they stand for."""
 
-DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"} | {
+_DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"} | {
     "double": "float64",
     "float": "float32",
     "__half": "float16",
@@ -35,11 +35,11 @@ DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bf
 }
 """Values of NVBench's type axes."""
 
-SIZE_AXES = ("Elements", "NumElements", "elements", "n")
+_SIZE_AXES = ("Elements", "NumElements", "elements", "n")
 """Names of NVBench's axes that hold the number of elements."""
 
 
-TAGS = (
+_TAGS = (
     "nv/cold/sample_size",
     "nv/cold/bw/global/bytes_per_second",
     *[f"nv/cold/time/gpu/{name}" for name in ("mean", "median", "min", "stdev/relative")],
@@ -58,7 +58,7 @@ def read_json(file: Path, text: str) -> Run:
     except (ValueError, RecursionError) as error:
         raise FileError(f"{file} is no valid JSON: {error}. It may be truncated.") from error
     try:
-        for key, read in READERS.items():
+        for key, read in _READERS.items():
             if key in root:
                 return read(file, root)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -81,7 +81,7 @@ def _nvbandwidth(file: Path, root: dict[str, Any]) -> Run:
         raise FileError(f"{file}: device_local_copy passed, but has no figure.")
     figure = Figure(
         case={"kernel": "copy"},
-        value=COPY_COUNTS * rates[0] if passed else None,
+        value=_COPY_COUNTS * rates[0] if passed else None,
         doubts=() if passed else (f"nvbandwidth's status is {status}",),
     )
     notes = ["nvbandwidth counts a copy once: its figure is doubled; its median is compared with ours"]
@@ -123,7 +123,7 @@ def _nvbench(file: Path, root: dict[str, Any]) -> Run:
     )
 
 
-READERS = {"nvbandwidth": _nvbandwidth, "benchmarks": _nvbench}
+_READERS = {"nvbandwidth": _nvbandwidth, "benchmarks": _nvbench}
 """Key at the top of a tool's JSON, and what reads it."""
 
 
@@ -131,7 +131,7 @@ def _states(root: dict[str, Any], notes: list[str]) -> Iterator[tuple[str, dict[
     """Yield the states that ran, each with bandmark's name of its kernel."""
     for bench in root["benchmarks"]:
         words = re.split(r"[^a-z0-9]+", bench["name"].lower())
-        kernels = {KERNEL_NAMES[word] for word in words if word in KERNEL_NAMES}
+        kernels = {_KERNEL_NAMES[word] for word in words if word in _KERNEL_NAMES}
         if len(kernels) != 1:
             notes.append(f"benchmark {bench['name']!r} is left out: its name is not that of one of our kernels")
             continue
@@ -141,13 +141,13 @@ def _states(root: dict[str, Any], notes: list[str]) -> Iterator[tuple[str, dict[
 def _figure(kernel: str, state: dict[str, Any], notes: list[str]) -> Figure | None:
     """Return a state's figure, or None, with a note, if it lacks a dtype or a byte count."""
     axes = {axis["name"].split("{")[0]: axis["value"] for axis in state.get("axis_values") or []}
-    dtypes = [DTYPE_NAMES[value] for value in axes.values() if value in DTYPE_NAMES]
-    values = {s["tag"]: _value(s) for s in state["summaries"] if s["tag"] in TAGS}
+    dtypes = [_DTYPE_NAMES[value] for value in axes.values() if value in _DTYPE_NAMES]
+    values = {s["tag"]: _value(s) for s in state["summaries"] if s["tag"] in _TAGS}
     mean, rate = values.get("nv/cold/time/gpu/mean"), values.get("nv/cold/bw/global/bytes_per_second")
     if len(dtypes) != 1 or not mean or not rate:
         notes.append(f"{kernel} [{state['name']}] is left out: no type axis with one of our dtypes, or no byte count")
         return None
-    n = next((positive_count(axes[name]) for name in SIZE_AXES if name in axes), None)
+    n = next((positive_count(axes[name]) for name in _SIZE_AXES if name in axes), None)
     declared = rate * mean
     median, shortest = values.get("nv/cold/time/gpu/median"), values.get("nv/cold/time/gpu/min")
     if not median:

@@ -153,7 +153,7 @@ def _heads(figure: Figure) -> str | None:
     return None if figure.get("heads") is None else f"{figure.get('heads')} of {figure.get('head_dim')}"
 
 
-SETTINGS: Mapping[str, Callable[[Figure], Any]] = {
+_SETTINGS: Mapping[str, Callable[[Figure], Any]] = {
     "schema": _column("schema"),
     "data": _column("data"),
     "regime": _column("regime"),
@@ -165,16 +165,16 @@ SETTINGS: Mapping[str, Callable[[Figure], Any]] = {
 }
 """What decides a figure besides the device and the software, and how to read it from a figure."""
 
-OF_THE_DEVICE = ("size", "threads", "copies")
+_OF_THE_DEVICE = ("size", "threads", "copies")
 """Settings that follow from the device: between devices a difference is only noted."""
 
-CHOSEN_BY_RUN = ("variant",)
+_CHOSEN_BY_RUN = ("variant",)
 """What a run finds out for itself, and may choose differently the next time: never more than a note."""
 
 
 def alike(one: Figure, other: Figure) -> bool:
     """Return whether two figures were measured under the same settings; unknown ones do not matter."""
-    return all(_agree(read(one), read(other)) for name, read in SETTINGS.items() if name not in CHOSEN_BY_RUN)
+    return all(_agree(read(one), read(other)) for name, read in _SETTINGS.items() if name not in _CHOSEN_BY_RUN)
 
 
 def setting_differences(pairs: Sequence[Pair], *, across: bool) -> tuple[list[str], list[str]]:
@@ -186,14 +186,14 @@ def setting_differences(pairs: Sequence[Pair], *, across: bool) -> tuple[list[st
     """
     refusals: list[str] = []
     notes: list[str] = []
-    for name, read in SETTINGS.items():
+    for name, read in _SETTINGS.items():
         values_of = [(pair, dict.fromkeys(v for f in pair.figures if (v := read(f)) is not None)) for pair in pairs]
         differing = [(pair, values) for pair, values in values_of if len(values) > 1]
         if differing:
             first, values = differing[0]
             more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
             text = f"{name}: {' against '.join(map(str, values))} ({first.shown.label}{more})"
-            is_note = name in CHOSEN_BY_RUN or (across and name in OF_THE_DEVICE)
+            is_note = name in _CHOSEN_BY_RUN or (across and name in _OF_THE_DEVICE)
             (notes if is_note else refusals).append(text)
     return refusals, notes
 

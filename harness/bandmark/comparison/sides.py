@@ -24,13 +24,13 @@ from bandmark.suites import Metric, metric_of
 NORMAL_95 = 1.959964
 """Standard errors in the half-width of a 95 % interval."""
 
-SUFFIXES = (".csv", ".json", ".txt", ".log", ".out")
+_SUFFIXES = (".csv", ".json", ".txt", ".log", ".out")
 """Endings of files that are taken from a folder; a JSON that belongs to a CSV is not taken twice."""
 
 MAX_FOREIGN_BYTES = 64 * 2**20
 """Bytes up to which a file may be another tool's result; no such file is larger than a few megabytes."""
 
-HEAVY_FROM = 0.01
+_HEAVY_FROM = 0.01
 """Mean distance of the samples from their median, over it, from which far samples matter."""
 
 
@@ -68,19 +68,19 @@ def _files_of(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     try:
-        files = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and not p.name.startswith("."))
+        files = sorted(p for p in path.iterdir() if p.suffix in _SUFFIXES and not p.name.startswith("."))
     except OSError as error:
         raise FileError(f"can't read {path}: {error.strerror}.") from error
     files = [p for p in files if p.suffix != ".json" or not p.with_suffix(".csv").exists()]
     files = [p for p in files if p.name != "datapackage.json"]
     if not files:
-        raise FileError(f"{path} holds no result file ({', '.join(SUFFIXES)}). Name the folder of the runs.")
+        raise FileError(f"{path} holds no result file ({', '.join(_SUFFIXES)}). Name the folder of the runs.")
     return files
 
 
 def read_runs(file: Path) -> list[Run]:
     """Read the runs of one file, bandmark's or another tool's; raises FileError."""
-    return read_foreign(file) or runs_of(read_rows(file), read_samples(file))
+    return read_foreign(file) or runs_of(read_rows(file), _read_samples(file))
 
 
 def read_foreign(file: Path) -> list[Run]:
@@ -134,7 +134,7 @@ def read_history(paths: Sequence[str | Path]) -> list[Run]:
     return list(runs.values())
 
 
-def read_samples(csv: Path) -> Entries:
+def _read_samples(csv: Path) -> Entries:
     """Return the raw samples beside a CSV; none where there is no JSON. Raises FileError if they are damaged."""
     entries = read_record_beside(csv).get("samples", [])
     return Entries(entries if isinstance(entries, list) else [entries], csv.with_suffix(".json"))
@@ -153,7 +153,7 @@ def _kind(rows: Sequence[Row]) -> str | None:
     return "cpu" if any("SMBIOS" in (row.peak_source or "") for row in rows) else None
 
 
-def figure_values(row: Row) -> tuple[Metric, float | None, float | None]:
+def _figure_values(row: Row) -> tuple[Metric, float | None, float | None]:
     """Return the metric of a row, its value by the median time, and by the shortest; None where it was not measured."""
     try:
         metric = metric_of(row)
@@ -165,7 +165,7 @@ def figure_values(row: Row) -> tuple[Metric, float | None, float | None]:
 
 
 def _figure(row: Row, samples: Entries) -> Figure:
-    metric, value, best = figure_values(row)
+    metric, value, best = _figure_values(row)
     unsteady, sway = instabilities(samples.seconds(row)) if row.status in MEASURED else ([], 0.0)
     # What is unsteady widens the limit of the case; any other reason to suspect a row can't be put in figures.
     reasons = [part for part in (row.reason or "").split("; ") if part and part not in unsteady]
@@ -202,7 +202,7 @@ def instabilities(seconds: Sequence[float]) -> tuple[list[str], float]:
     near = distances[: -max(1, len(distances) // 20)]
     distance = sum(near) / len(near) / middle
     quartiles = (quantile(ordered, 0.75) - quantile(ordered, 0.25)) / middle
-    if not warnings and distance > HEAVY_FROM and distance > quartiles:
+    if not warnings and distance > _HEAVY_FROM and distance > quartiles:
         warnings.append(f"samples lie {100 * distance:.2g} % from the median on average, most of it by a few far ones")
         sway = distance
     return warnings, sway if warnings else 0.0

@@ -31,20 +31,20 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+_Array = npt.NDArray[np.float64]
 
 ERROR_RATE = 0.005
 """Probability of any FASTER or SLOWER among cases that do not differ: half of the 1 % that is promised, because the
 spread of real runs is not quite normal."""
 
-OWN_RATE = 0.00025
+_OWN_RATE = 0.00025
 """Probability that a case passes the t test by its own runs without a difference, where cases are unequal: the test
 then has to hold for all that vary more than typical ones."""
 
-UNEQUAL_FROM = 5.0
+_UNEQUAL_FROM = 5.0
 """Standard errors from which the mean square of the cases' variances shows that they are unequal."""
 
-SAME_TAIL = 0.05
+_SAME_TAIL = 0.05
 """Tail beyond each end of the 90 % interval of one case."""
 
 MIN_FREEDOM = 4
@@ -56,10 +56,10 @@ PRIOR_FREEDOM = 20
 RESOLUTION = 1e-4
 """Relative error below which no figure is known: host clocks, and nine digits in the file."""
 
-ONE_SIGMA = 0.6826895
+_ONE_SIGMA = 0.6826895
 """Probability that a normal deviate lies within one standard deviation."""
 
-SHARES = np.linspace(0.0, 1.0, 11)
+_SHARES = np.linspace(0.0, 1.0, 11)
 """Shares of the rest in the error of a difference at which the limit is tabulated."""
 
 
@@ -90,23 +90,23 @@ Bare metal lies between: no replicates of it are published here."""
 class Replicates:
     """Runs under the same conditions: a side of the comparison, or stored runs of one system."""
 
-    logs: Array
+    logs: _Array
     """Logarithms of figures, cases x runs, larger is better; NaN where a run lacks a case."""
-    errors: Array
+    errors: _Array
     """Relative standard error of each within its run, of the same shape; NaN where unknown."""
 
     @property
-    def residuals(self) -> Array:
+    def residuals(self) -> _Array:
         """Deviations from the mean of each case; NaN where it has fewer than two runs."""
         known = np.isfinite(self.logs)
         several = known & (known.sum(axis=1, keepdims=True) > 1)
-        deviations: Array = np.where(several, self.logs - _row_means(self.logs)[:, None], np.nan)
+        deviations: _Array = np.where(several, self.logs - _row_means(self.logs)[:, None], np.nan)
         return deviations
 
     @property
-    def sampling(self) -> Array:
+    def sampling(self) -> _Array:
         """Mean squared error of the figures of each case within their runs."""
-        squares: Array = np.maximum(np.nan_to_num(_row_means(self.errors**2), nan=0.0), RESOLUTION**2)
+        squares: _Array = np.maximum(np.nan_to_num(_row_means(self.errors**2), nan=0.0), RESOLUTION**2)
         return squares
 
 
@@ -169,12 +169,12 @@ def estimate(
         limit = _limit(run_error, run_freedom, rest_error, rest_freedom, max(1, family or len(difference)))
         if unequal and case_freedoms[i] > 0:
             own_error = math.sqrt(case_variances[i] * sum(shares))
-            limit = max(limit, t_quantile(OWN_RATE / 2, float(case_freedoms[i])) * own_error)
+            limit = max(limit, t_quantile(_OWN_RATE / 2, float(case_freedoms[i])) * own_error)
         estimates.append(
             Estimate(
                 log_ratio=float(log_ratio),
                 limit=limit,
-                limit_alone=t_quantile(SAME_TAIL, run_freedom) * math.hypot(run_error, rest_error),
+                limit_alone=t_quantile(_SAME_TAIL, run_freedom) * math.hypot(run_error, rest_error),
                 spread=math.sqrt(run + max(rests)),
                 runs=(int(counts[0][i]), int(counts[1][i])),
                 is_assumed=few,
@@ -183,7 +183,7 @@ def estimate(
     return estimates
 
 
-def _components(groups: Sequence[Array]) -> tuple[float, float, float, float]:
+def _components(groups: Sequence[_Array]) -> tuple[float, float, float, float]:
     """Return variance and degrees of freedom of the run effect, and those of the rest, from the groups' residuals."""
     residuals = np.hstack(groups)
     known = np.isfinite(residuals)
@@ -197,22 +197,22 @@ def _components(groups: Sequence[Array]) -> tuple[float, float, float, float]:
         return run, freedom, 0.0, 0.0
     deviations = np.abs(residuals - effects)[known] * math.sqrt(known.sum() / left)
     # A quantile is about half as efficient as the variance, hence half the degrees of freedom.
-    return run, freedom, float(np.quantile(deviations, ONE_SIGMA)) ** 2, left / 2
+    return run, freedom, float(np.quantile(deviations, _ONE_SIGMA)) ** 2, left / 2
 
 
-def _freedoms(groups: Sequence[Array]) -> Array:
+def _freedoms(groups: Sequence[_Array]) -> _Array:
     """Return the degrees of freedom that each case's runs leave within groups."""
-    total: Array = np.sum([np.maximum(np.isfinite(g).sum(axis=1) - 1.0, 0) for g in groups], axis=0)
+    total: _Array = np.sum([np.maximum(np.isfinite(g).sum(axis=1) - 1.0, 0) for g in groups], axis=0)
     return total
 
 
-def _case_variances(groups: Sequence[Array]) -> tuple[Array, Array]:
+def _case_variances(groups: Sequence[_Array]) -> tuple[_Array, _Array]:
     """Return the variance of each case's runs within groups, and its degrees of freedom."""
     freedoms = _freedoms(groups)
     return np.nansum(np.hstack(groups) ** 2, axis=1) / np.maximum(freedoms, 1), freedoms
 
 
-def _are_unequal(variances: Array, freedoms: Array, typical: float) -> bool:
+def _are_unequal(variances: _Array, freedoms: _Array, typical: float) -> bool:
     """Return whether the variances of the cases differ by more than chance has it.
 
     The mean square of an estimated variance with f degrees of freedom is 1 + 2 / f squares of the true one.
@@ -222,15 +222,15 @@ def _are_unequal(variances: Array, freedoms: Array, typical: float) -> bool:
         return False
     expected = 1 + 2 / float(freedoms[known].mean())
     square = float(np.mean((variances[known] / typical) ** 2))
-    return square > expected * (1 + UNEQUAL_FROM / math.sqrt(known.sum()))
+    return square > expected * (1 + _UNEQUAL_FROM / math.sqrt(known.sum()))
 
 
-def _row_means(values: Array) -> Array:
+def _row_means(values: _Array) -> _Array:
     """Return the mean of each row's known values; NaN where there is none."""
     known = np.isfinite(values)
     count = known.sum(axis=1)
     sums = np.where(known, values, 0.0).sum(axis=1)
-    means: Array = np.where(count > 0, sums / np.maximum(count, 1), np.nan)
+    means: _Array = np.where(count > 0, sums / np.maximum(count, 1), np.nan)
     return means
 
 
@@ -241,12 +241,12 @@ def _limit(run_error: float, run_freedom: float, rest_error: float, rest_freedom
         tail = ERROR_RATE / 2 / family
         rest_error *= t_quantile(tail, rest_freedom) / t_quantile(tail, math.inf)
     error = math.hypot(run_error, rest_error)
-    return error * float(np.interp(rest_error / error, SHARES, _limits_by_share(run_freedom, family)))
+    return error * float(np.interp(rest_error / error, _SHARES, _limits_by_share(run_freedom, family)))
 
 
 @lru_cache(maxsize=64)
 def _limits_by_share(freedom: float, family: int) -> tuple[float, ...]:
-    """Return the limit in standard errors of a difference, for each of SHARES."""
+    """Return the limit in standard errors of a difference, for each of _SHARES."""
     u = np.linspace(-12.0, 12.0, 801)
     run, weights = np.sinh(u), _t_density(u, freedom) * (u[1] - u[0])
 
@@ -256,7 +256,7 @@ def _limits_by_share(freedom: float, family: int) -> tuple[float, ...]:
         beyond = [math.erfc((limit - e) / scale) + math.erfc((limit + e) / scale) for e in effect]
         return float(np.dot(weights, np.minimum(1.0, family * np.array(beyond) / 2)))
 
-    return tuple(_solve(partial(chance, float(share)), ERROR_RATE) for share in SHARES)
+    return tuple(_solve(partial(chance, float(share)), ERROR_RATE) for share in _SHARES)
 
 
 @lru_cache(maxsize=4096)
@@ -281,10 +281,10 @@ def t_quantile(tail: float, freedom: float) -> float:
     return _solve(beyond, tail)
 
 
-def _t_density(u: Array, freedom: float) -> Array:
+def _t_density(u: _Array, freedom: float) -> _Array:
     """Return the density of Student's t at sinh(u), times the derivative of sinh."""
     scale = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - math.log(freedom * math.pi) / 2
-    density: Array = np.exp(scale - (freedom + 1) / 2 * np.log1p(np.sinh(u) ** 2 / freedom)) * np.cosh(u)
+    density: _Array = np.exp(scale - (freedom + 1) / 2 * np.log1p(np.sinh(u) ** 2 / freedom)) * np.cosh(u)
     return density
 
 

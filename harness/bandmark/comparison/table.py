@@ -16,14 +16,14 @@ from bandmark.comparison.verdict import Verdict
 from bandmark.show.console import console, escape
 from bandmark.suites.table import SHORT_DTYPES
 
-STYLES = {"FASTER": "green", "SLOWER": "red", "SAME": "", "UNCLEAR": "yellow"}
+_STYLES = {"FASTER": "green", "SLOWER": "red", "SAME": "", "UNCLEAR": "yellow"}
 """Colours on a terminal; the words alone tell as much."""
 
-FAR = 10.0
+_FAR = 10.0
 """Factor beyond which the end of an interval is not told: few noisy runs can put it at a million."""
 
-CASE_HEADER = ("kernel", "backend", "dtype")
-Cells = Callable[[CaseComparison], Sequence[str]]
+_CASE_HEADER = ("kernel", "backend", "dtype")
+_Cells = Callable[[CaseComparison], Sequence[str]]
 
 
 def show_comparison(comparison: Comparison, file: TextIO | None = None) -> None:
@@ -46,11 +46,11 @@ def show_comparison(comparison: Comparison, file: TextIO | None = None) -> None:
     out.print(f"[dim]{escape(legend(comparison))}[/dim]" if out.is_terminal else escape(legend(comparison)))
 
 
-def _print_table(out: Console, cases: Sequence[CaseComparison], header: Sequence[str], cells: Cells) -> None:
+def _print_table(out: Console, cases: Sequence[CaseComparison], header: Sequence[str], cells: _Cells) -> None:
     drawn = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in (*CASE_HEADER, *header):
-        words = name in (*CASE_HEADER, "verdict", "notes")
-        whole = name != CASE_HEADER[0]
+    for name in (*_CASE_HEADER, *header):
+        words = name in (*_CASE_HEADER, "verdict", "notes")
+        whole = name != _CASE_HEADER[0]
         drawn.add_column(name, justify="left" if words else "right", no_wrap=whole, overflow="fold")
     for case in cases:
         dtype = SHORT_DTYPES.get(case.dtype or "", case.dtype or "any")
@@ -59,7 +59,7 @@ def _print_table(out: Console, cases: Sequence[CaseComparison], header: Sequence
         )
         names = (kernel, case.backend or "-", case.weight_format or dtype)
         row = [escape(text) for text in (*names, *cells(case))]
-        drawn.add_row(*row, style=STYLES[_verdict_shown(case, header)])
+        drawn.add_row(*row, style=_STYLES[_verdict_shown(case, header)])
     out.print(drawn)
 
 
@@ -100,14 +100,14 @@ def _change(ratio: float | None) -> str:
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    """Write an interval of ratios; an end beyond a factor of FAR is said to be beyond, for no more is known of it."""
+    """Write an interval of ratios; an end beyond a factor of _FAR is said to be beyond, for no more is known of it."""
     return "unknown" if low is None else f"{_end(low)} to {_end(high)}"
 
 
 def _end(ratio: float | None) -> str:
-    if ratio is None or ratio > FAR:
-        return f">x{FAR:g}"
-    return f"<{100 / FAR - 100:.0f}%" if ratio < 1 / FAR else _change(ratio)
+    if ratio is None or ratio > _FAR:
+        return f">x{_FAR:g}"
+    return f"<{100 / _FAR - 100:.0f}%" if ratio < 1 / _FAR else _change(ratio)
 
 
 def heading(comparison: Comparison) -> str:

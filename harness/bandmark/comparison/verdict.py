@@ -21,17 +21,17 @@ Verdict = Literal["FASTER", "SLOWER", "SAME", "UNCLEAR"]
 MARGIN = 0.02
 """Relative change up to which cases count as the same, unless the user says otherwise."""
 
-CLOCK_TOLERANCE = 0.05
+_CLOCK_TOLERANCE = 0.05
 """Relative difference of the sides' processor clocks from which the clock may be what was compared."""
 
-MIN_RUNS = 3
+_MIN_RUNS = 3
 """Runs a side below which the spread between runs is that of other devices of its kind, and not the system's own."""
 
 MAX_RUNS = 20
 """Runs a side that are worth advising; beyond, the machine must become quieter."""
 
-MEASURE_AGAIN = "measure the runs in doubt again on a quiet machine, or leave them out"
-MORE_RUNS = f"measure {MIN_RUNS} runs a side, taken in turns, or name stored runs of this system with --history"
+_MEASURE_AGAIN = "measure the runs in doubt again on a quiet machine, or leave them out"
+_MORE_RUNS = f"measure {_MIN_RUNS} runs a side, taken in turns, or name stored runs of this system with --history"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +59,14 @@ def decide(case: Estimate, evidence: Evidence, margin: float) -> tuple[Verdict, 
         margin: relative change up to which it is the same, 0.02 for 2 %.
     """
     if evidence.doubts:
-        return "UNCLEAR", "; ".join(evidence.doubts), MEASURE_AGAIN
+        return "UNCLEAR", "; ".join(evidence.doubts), _MEASURE_AGAIN
     if not math.isfinite(case.log_ratio):
         return "UNCLEAR", "one side has no figure", "measure the side that has no figure"
     edge, size = math.log1p(margin), abs(case.log_ratio)
     if size > case.limit + evidence.sway and size > edge:
         return _different(case, evidence)
     if evidence.unsteady:
-        return "UNCLEAR", "; ".join(evidence.unsteady), MEASURE_AGAIN
+        return "UNCLEAR", "; ".join(evidence.unsteady), _MEASURE_AGAIN
     if size + case.limit_alone <= edge:
         return "SAME", f"the change is within {100 * margin:g} %, with 95 % confidence on either side", None
     return "UNCLEAR", *_open(case, edge, margin)
@@ -77,12 +77,12 @@ def _different(case: Estimate, evidence: Evidence) -> tuple[Verdict, str, str | 
     faster = case.log_ratio > 0
     change = describe_change(case.log_ratio, higher_is_better=evidence.higher_is_better)
     clock = evidence.clock_ratio
-    if clock is not None and abs(clock - 1) > CLOCK_TOLERANCE and (clock > 1) == faster:
+    if clock is not None and abs(clock - 1) > _CLOCK_TOLERANCE and (clock > 1) == faster:
         reason = f"{change}, but the candidate's clock was {describe_change(math.log(clock))} as well"
         return "UNCLEAR", reason, "let the device settle or lock its clock, and measure the sides in turns"
     if evidence.mirrored:
         reason = f"{change}, and other cases changed by as much in the other direction: a clock of two states does that"
-        return "UNCLEAR", reason, MORE_RUNS
+        return "UNCLEAR", reason, _MORE_RUNS
     limit = math.copysign(case.limit + evidence.sway, case.log_ratio if evidence.higher_is_better else -case.log_ratio)
     percent = 100 * abs(math.expm1(limit))
     reason = f"{change}; differences between runs explain {percent:.{1 if percent < 9.95 else 0}f} % at most"
@@ -104,7 +104,7 @@ def _open(case: Estimate, edge: float, margin: float) -> tuple[str, str]:
         excess = case.limit_alone / (edge - size) if size < edge else math.inf
         reason = f"the change may be within {100 * margin:g} % or beyond"
     if case.is_assumed:
-        return reason, MORE_RUNS
+        return reason, _MORE_RUNS
     runs = min(case.runs)
     wanted = max(runs + 1, math.ceil(runs * min(excess, 1e3) ** 2))
     if wanted <= MAX_RUNS:
