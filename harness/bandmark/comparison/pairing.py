@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Literal
 
 from bandmark.comparison.figures import DETAILS, Figure, Run, Side
@@ -17,9 +16,6 @@ from bandmark.errors import UsageError
 
 Statistic = Literal["median", "best"]
 """The metric by the median time, or by the shortest."""
-
-_Details = Mapping[tuple[Any, ...], Sequence[str]]
-"""Which of DETAILS tell figures of one key apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +52,25 @@ def pair_up(baseline: Side, candidate: Side) -> tuple[list[Pair], list[str]]:
     Raises:
         UsageError: there is no such case.
     """
-    details = _details((*baseline.runs, *candidate.runs))
+    index = _Index((*baseline.runs, *candidate.runs))
     # Another tool's figure may stand for several of bandmark's, which say what cases there are.
     leading, other = (candidate, baseline) if candidate.is_ours and not baseline.is_ours else (baseline, candidate)
     pairs = []
-    for shown in _cases(leading, details):
-        if any(_find(run, shown, details) for run in other.runs):
-            sides = (tuple(_find(run, shown, details) for run in side.runs) for side in (baseline, candidate))
+    for shown in index.cases(leading):
+        if any(index.find(run, shown) for run in other.runs):
+            sides = (tuple(index.find(run, shown) for run in side.runs) for side in (baseline, candidate))
             pairs.append(Pair(shown, *sides))
     if not pairs:
         names = [_names([f for run in side.runs for f in run.figures]) for side in (baseline, candidate)]
         raise UsageError(
             f"{baseline.label} and {candidate.label} have no case in common: one has {names[0]}, the other {names[1]}."
         )
-    return pairs, _left_over(baseline, candidate, details)
-
-
-def _left_over(baseline: Side, candidate: Side, details: _Details) -> list[str]:
-    """Return a note for each side that has cases which the other lacks."""
     notes = []
-    for side, other, label in ((baseline, candidate, "baseline"), (candidate, baseline, "candidate")):
-        alone = [f for f in _cases(side, details) if not any(_find(run, f, details) for run in other.runs)]
+    for side, against, label in ((baseline, candidate, "baseline"), (candidate, baseline, "candidate")):
+        alone = [f for f in index.cases(side) if not any(index.find(run, f) for run in against.runs)]
         if alone:
             notes.append(f"only in the {label}: {_names(alone)}")
-    return notes
+    return pairs, notes
 
 
 def _names(figures: Sequence[Figure]) -> str:
@@ -89,54 +80,56 @@ def _names(figures: Sequence[Figure]) -> str:
     return ", ".join(labels[:3]) + more if labels else "no figure"
 
 
-def _cases(side: Side, details: _Details) -> list[Figure]:
-    """Return one figure of each case of a side."""
-    cases: dict[Any, Figure] = {}
-    for figure in chain.from_iterable(run.figures for run in side.runs):
-        cases.setdefault(_identity(figure, details), figure)
-    return list(cases.values())
+class _Index:
+    """The figures of some runs by case."""
 
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._details: dict[tuple[Any, ...], tuple[str, ...]] = {}
+        """Which of DETAILS tell figures of one key apart in any of the runs."""
+        for run in runs:
+            by_key: dict[tuple[Any, ...], list[Figure]] = {}
+            for figure in run.figures:
+                by_key.setdefault(figure.key, []).append(figure)
+            for key, figures in by_key.items():
+                names = [name for name in DETAILS if len({f.get(name) for f in figures}) > 1]
+                self._details[key] = tuple(dict.fromkeys((*self._details.get(key, ()), *names)))
+        self._figures = {id(run): self._by_identity(run) for run in runs}
 
-def _identity(figure: Figure, details: _Details) -> tuple[Any, ...]:
-    return (*figure.key, *[figure.get(name) for name in details.get(figure.key, ())])
+    def _by_identity(self, run: Run) -> dict[tuple[Any, ...], Figure]:
+        """Return the figures of a run by what identifies them, the first of equal ones."""
+        return {self._identity(figure): figure for figure in reversed(run.figures)}
 
+    def _identity(self, figure: Figure) -> tuple[Any, ...]:
+        key = figure.key
+        return (*key, *[figure.get(name) for name in self._details.get(key, ())])
 
-def _find(run: Run, case: Figure, details: _Details) -> Figure | None:
-    """Return a run's figure of a case; of several sizes in another tool's result the same one, or the largest."""
-    fitting = [f for f in run.figures if _fits(f, case)]
-    if run.tool == "bandmark" and case.row is not None:
-        identity = _identity(case, details)
-        return next((f for f in fitting if _identity(f, details) == identity), None)
-    same_size = [f for f in fitting if f.get("n") == case.get("n")]
-    return max(same_size or fitting, key=lambda f: f.get("n") or 0, default=None)
+    def cases(self, side: Side) -> list[Figure]:
+        """Return one figure of each case of a side."""
+        cases: dict[Any, Figure] = {}
+        for run in side.runs:
+            for figure in run.figures:
+                cases.setdefault(self._identity(figure), figure)
+        return list(cases.values())
+
+    def find(self, run: Run, case: Figure) -> Figure | None:
+        """Return a run's figure of a case; of several sizes in another tool's result the same one, or the largest."""
+        if run.tool == "bandmark" and case.get("backend") is not None:
+            return self._figures[id(run)].get(self._identity(case))
+        fitting = [figure for figure in run.figures if _fits(figure, case)]
+        same_size = [figure for figure in fitting if figure.get("n") == case.get("n")]
+        return max(same_size or fitting, key=lambda figure: figure.get("n") or 0, default=None)
 
 
 def _fits(figure: Figure, case: Figure) -> bool:
-    """Return whether a figure is of a case; what another tool does not name does not matter."""
-    if figure.row is not None and case.row is not None:
-        return figure.key == case.key
-    same = figure.metric.column == case.metric.column and all(
-        figure.get(name) == case.get(name) for name in ("kernel", "weight_format")
-    )
-    return same and all(_agree(figure.get(name), case.get(name)) for name in ("backend", "dtype"))
+    """Return whether a figure is of a case, where another tool does not name backend or dtype."""
+    same = all(figure.get(name) == case.get(name) for name in ("kernel", "weight_format"))
+    named = all(_agree(figure.get(name), case.get(name)) for name in ("backend", "dtype"))
+    return same and named and figure.metric.column == case.metric.column
 
 
 def _agree(one: Any, other: Any) -> bool:
     """Return whether two values are equal, or one of them is unknown."""
     return one is None or other is None or one == other
-
-
-def _details(runs: Sequence[Run]) -> _Details:
-    """Return which details tell figures of one run apart that have the same key."""
-    details: dict[tuple[Any, ...], tuple[str, ...]] = {}
-    for run in runs:
-        by_key: dict[tuple[Any, ...], list[Figure]] = {}
-        for figure in run.figures:
-            by_key.setdefault(figure.key, []).append(figure)
-        for key, figures in by_key.items():
-            names = [name for name in DETAILS if len({f.get(name) for f in figures}) > 1]
-            details[key] = tuple(dict.fromkeys((*details.get(key, ()), *names)))
-    return details
 
 
 def _column(name: str) -> Callable[[Figure], Any]:
