@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from bandmark.comparison.compare import Comparison, compare_sides
+from bandmark.comparison.compare import compare_sides
 from bandmark.comparison.figures import Figure, Run, Side
 from bandmark.comparison.sides import NORMAL_95, instabilities
+from bandmark.comparison.verdict import Comparison
 from bandmark.measure.stats import summarize
 
 Array = np.ndarray[Any, np.dtype[np.float64]]

@@ -19,8 +19,8 @@ from bandmark.session.session import run_session
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bandmark.comparison.compare import Comparison
     from bandmark.comparison.figures import Run, Side
+    from bandmark.comparison.verdict import Comparison
 
     Runs = str | Path | pd.DataFrame | Sequence[str | Path | pd.DataFrame]
 
@@ -76,7 +76,7 @@ def compare(
     Args:
         baseline, candidate: a result file (ours, or another tool's as the command takes it), a folder, a frame of run()
             or load(), or a sequence of these: the runs of a side are replicates of each other.
-        history: files or folders of stored runs that tell the spread between runs.
+        history: files or folders of stored runs that show the spread between runs.
         margin: relative difference of bandwidth up to which cases are SAME, 0.02 for 2 %.
         anyway: compare although the settings differ.
 
@@ -98,16 +98,16 @@ def _side(runs: Runs, label: str) -> Side:
     from bandmark.comparison.sides import read_side, runs_of, side
 
     parts = [runs] if isinstance(runs, str | Path | pd.DataFrame) else list(runs)
-    found: list[Run] = []
+    replicates: list[Run] = []
     for part in parts:
         if isinstance(part, pd.DataFrame):
-            found += runs_of(from_frame(part))
+            replicates += runs_of(from_frame(part))
         elif isinstance(part, str | Path):
-            found += read_side([part]).runs
+            replicates += read_side([part]).runs
         else:
             raise UsageError(f"{label} holds a {type(part).__name__}: give paths, or frames of run() or load().")
     named = [str(part) for part in parts if isinstance(part, str | Path)]
-    return side(found, ", ".join(named) or label)
+    return side(replicates, ", ".join(named) or label)
 
 
 def from_frame(frame: pd.DataFrame) -> list[Row]:

@@ -1,4 +1,4 @@
-"""bandmark compare: is a candidate faster than a baseline?"""
+"""bandmark compare: compare candidates with a baseline."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import json
 import math
 from pathlib import Path
 
-from bandmark.comparison.compare import Comparison, compare_sides
-from bandmark.comparison.verdict import MARGIN
+from bandmark.comparison.compare import compare_sides
 from bandmark.comparison.figures import Side
 from bandmark.comparison.sides import read_history, read_side
+from bandmark.comparison.verdict import MARGIN, Comparison
 from bandmark.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 SIDES = """\
-A side is a file, a folder of runs, or files with commas between them; runs of one side are replicates, and three a side
-find a change of 5 %. With patterns of the shell: --baseline old/*.csv --candidate new/*.csv. The second side may
-be another tool's result: STREAM's text, BabelStream's CSV, nvbandwidth's or NVBench's JSON.
+A side is a file, a folder of runs, or files with commas between them; runs of one side are replicates. One run a side
+finds a change of 20 %, three find one of 5 %. With patterns of the shell: --baseline old/*.csv --candidate new/*.csv.
+Either side may be another tool's result: STREAM's text, BabelStream's CSV, nvbandwidth's or NVBench's JSON.
 """
 
 
@@ -30,7 +30,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
         "--candidate", nargs="+", action="append", metavar="FILE", help="runs of a candidate (may be given again)"
     )
     parser.add_argument(
-        "--history", nargs="+", metavar="FILE|FOLDER", help="stored runs that tell the spread between runs"
+        "--history", nargs="+", metavar="FILE|FOLDER", help="stored runs that show the spread between runs"
     )
     parser.add_argument("--margin", type=float, metavar="PCT", help="change up to which cases are SAME (default: 2)")
     parser.add_argument(

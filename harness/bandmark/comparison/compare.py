@@ -9,11 +9,9 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from statistics import fmean, median
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -31,11 +29,8 @@ from bandmark.comparison.pairing import (
     version_notes,
 )
 from bandmark.comparison.statistics import PRIORS, Estimate, Prior, Replicates
-from bandmark.comparison.verdict import MARGIN, Evidence, Verdict, decide, run_count
+from bandmark.comparison.verdict import MARGIN, CaseComparison, Comparison, Evidence, decide, run_count
 from bandmark.errors import UsageError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _COLUMNS = ("kernel", "backend", "dtype", "weight_format", "variant", "m", "n", "layer")
 """Identity columns that are fields of CaseComparison."""
@@ -44,111 +39,6 @@ _LIKE_SIZE = 0.25
 """Relative difference up to which two changes are of the same size."""
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseComparison:
-    """One case on both sides. Ratios are candidate over baseline."""
-
-    kernel: str
-    backend: str | None
-    dtype: str | None
-    weight_format: str | None
-    variant: str | None
-    m: int | None
-    n: int | None
-    baseline_gbs: float | None
-    """Geometric mean of the runs, in `unit`: GB/s unless the metric is another one."""
-    candidate_gbs: float | None
-    ratio: float | None
-    ratio_low: float | None
-    """Lower end of the interval on which the verdict rests: for SAME the 90 % interval of the case, else the one that
-    holds for all cases of the comparison at once."""
-    ratio_high: float | None
-    verdict: Verdict
-    reason: str
-    next_step: str | None
-    """What to do where the verdict is UNCLEAR."""
-    baseline_runs: int
-    candidate_runs: int
-    spread: float | None
-    """Relative standard deviation between runs."""
-    baseline_percent_of_peak: float | None = None
-    """This and what follows is filled where the devices differ and both peaks are known."""
-    candidate_percent_of_peak: float | None = None
-    peak_ratio: float | None = None
-    """The candidate's percentage of its peak over the baseline's of its own."""
-    peak_verdict: Verdict | None = None
-    peak_reason: str | None = None
-    layer: str | None = None
-    """Model and matrix of a GEMV that multiplied by a model's."""
-    spread_source: str = "replicates"
-    """Where the spread between runs is from: replicates, or other devices of this kind, as with 1 run a side."""
-    metric: str = "bandwidth_gbs"
-    unit: str = "GB/s"
-    higher_is_better: bool = True
-    other_columns: dict[str, Any] | None = None
-    """Further columns that identify the case, in suites that have some."""
-
-    def loss(self) -> float:
-        """Return by how much the candidate is worse, relative to the baseline; below zero where it is better."""
-        change = 1 - self.ratio if self.ratio is not None else 0.0
-        return change if self.higher_is_better else -change
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """A candidate against the baseline, case by case."""
-
-    baseline: Side
-    candidate: Side
-    statistic: Statistic
-    """Which time the figures are by: the median, or the shortest where another tool has no other."""
-    margin: float
-    across_devices: bool
-    cases: tuple[CaseComparison, ...]
-    history: tuple[str, ...]
-    """Stored runs that the spread between runs is known from besides the compared ones."""
-    notes: tuple[str, ...]
-
-    def count(self, column: str = "verdict") -> dict[Verdict, int]:
-        """Return how many cases have each verdict; column is verdict or peak_verdict."""
-        counted = Counter(getattr(case, column) for case in self.cases)
-        return {verdict: counted[verdict] for verdict in get_args(Verdict)}
-
-    def regressions(self, beyond: float = 0.0) -> list[CaseComparison]:
-        """Return the cases that are SLOWER by more than a fraction of the baseline's figure."""
-        return [case for case in self.cases if case.verdict == "SLOWER" and case.loss() > beyond]
-
-    def frame(self) -> pd.DataFrame:
-        """Return the cases as a frame, a row each; the columns are the fields of CaseComparison."""
-        import pandas as pd
-
-        return pd.DataFrame([asdict(case) for case in self.cases])
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the comparison as what json can write."""
-        return {
-            "baseline": _side_as_json(self.baseline),
-            "candidate": _side_as_json(self.candidate),
-            "statistic": self.statistic,
-            "margin": self.margin,
-            "across_devices": self.across_devices,
-            "count": self.count(),
-            "cases": [asdict(case) for case in self.cases],
-            "history": list(self.history),
-            "notes": list(self.notes),
-        }
-
-
-def _side_as_json(side: Side) -> dict[str, Any]:
-    return {
-        "label": side.label,
-        "runs": [run.name for run in side.runs],
-        "tools": sorted({run.tool for run in side.runs}),
-        "systems": list(side.systems),
-        "devices": list(side.devices),
-    }
 
 
 def compare_sides(

@@ -9,10 +9,9 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Table
 
-from bandmark.comparison.compare import CaseComparison, Comparison
 from bandmark.comparison.figures import Side
 from bandmark.comparison.statistics import ERROR_RATE
-from bandmark.comparison.verdict import Verdict
+from bandmark.comparison.verdict import CaseComparison, Comparison, Verdict
 from bandmark.show.console import console, escape
 from bandmark.suites.table import SHORT_DTYPES
 

@@ -1,4 +1,4 @@
-"""Give the verdict on one case, the reason, and what to do next where it is inconclusive.
+"""Give the verdict on each case, the reason, and the next step where it is inconclusive; hold the results.
 
 FASTER and SLOWER need a change that differences between runs do not explain in any of the cases at once (statistics)
 and that is larger than the margin. SAME is not the lack of a change: it is shown by equivalence (D. J. Schuirmann, A
@@ -10,11 +10,16 @@ SAME; a row that is suspect for another reason has no verdict, since nothing say
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from bandmark.comparison.figures import Side
 from bandmark.comparison.statistics import Estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Verdict = Literal["FASTER", "SLOWER", "SAME", "UNCLEAR"]
 
@@ -118,3 +123,108 @@ def describe_change(log_ratio: float, *, higher_is_better: bool = True) -> str:
     """Write a difference of logarithms, above zero for faster, as a change of the metric: '5.1 % faster'."""
     percent = 100 * abs(math.expm1(log_ratio if higher_is_better else -log_ratio))
     return f"{percent:.{1 if percent < 100 else 0}f} % {'faster' if log_ratio >= 0 else 'slower'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseComparison:
+    """One case on both sides. Ratios are candidate over baseline."""
+
+    kernel: str
+    backend: str | None
+    dtype: str | None
+    weight_format: str | None
+    variant: str | None
+    m: int | None
+    n: int | None
+    baseline_gbs: float | None
+    """Geometric mean of the runs, in `unit`: GB/s unless the metric is another one."""
+    candidate_gbs: float | None
+    ratio: float | None
+    ratio_low: float | None
+    """Lower end of the interval on which the verdict rests: for SAME the 90 % interval of the case, else the one that
+    holds for all cases of the comparison at once."""
+    ratio_high: float | None
+    verdict: Verdict
+    reason: str
+    next_step: str | None
+    """What to do where the verdict is UNCLEAR."""
+    baseline_runs: int
+    candidate_runs: int
+    spread: float | None
+    """Relative standard deviation between runs."""
+    baseline_percent_of_peak: float | None = None
+    """This and what follows is filled where the devices differ and both peaks are known."""
+    candidate_percent_of_peak: float | None = None
+    peak_ratio: float | None = None
+    """The candidate's percentage of its peak over the baseline's of its own."""
+    peak_verdict: Verdict | None = None
+    peak_reason: str | None = None
+    layer: str | None = None
+    """Model and matrix of a GEMV that multiplied by a model's."""
+    spread_source: str = "replicates"
+    """Where the spread between runs is from: replicates, or other devices of this kind, as with 1 run a side."""
+    metric: str = "bandwidth_gbs"
+    unit: str = "GB/s"
+    higher_is_better: bool = True
+    other_columns: dict[str, Any] | None = None
+    """Further columns that identify the case, in suites that have some."""
+
+    def loss(self) -> float:
+        """Return by how much the candidate is worse, relative to the baseline; below zero where it is better."""
+        change = 1 - self.ratio if self.ratio is not None else 0.0
+        return change if self.higher_is_better else -change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A candidate against the baseline, case by case."""
+
+    baseline: Side
+    candidate: Side
+    statistic: Literal["median", "best"]
+    """Which time the figures are by: the median, or the shortest where another tool has no other."""
+    margin: float
+    across_devices: bool
+    cases: tuple[CaseComparison, ...]
+    history: tuple[str, ...]
+    """Stored runs that the spread between runs is known from besides the compared ones."""
+    notes: tuple[str, ...]
+
+    def count(self, column: str = "verdict") -> dict[Verdict, int]:
+        """Return how many cases have each verdict; column is verdict or peak_verdict."""
+        counted = Counter(getattr(case, column) for case in self.cases)
+        return {verdict: counted[verdict] for verdict in get_args(Verdict)}
+
+    def regressions(self, beyond: float = 0.0) -> list[CaseComparison]:
+        """Return the cases that are SLOWER by more than a fraction of the baseline's figure."""
+        return [case for case in self.cases if case.verdict == "SLOWER" and case.loss() > beyond]
+
+    def frame(self) -> pd.DataFrame:
+        """Return the cases as a frame, a row each; the columns are the fields of CaseComparison."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(case) for case in self.cases])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the comparison as what json can write."""
+        return {
+            "baseline": _side_as_json(self.baseline),
+            "candidate": _side_as_json(self.candidate),
+            "statistic": self.statistic,
+            "margin": self.margin,
+            "across_devices": self.across_devices,
+            "count": self.count(),
+            "cases": [asdict(case) for case in self.cases],
+            "history": list(self.history),
+            "notes": list(self.notes),
+        }
+
+
+def _side_as_json(side: Side) -> dict[str, Any]:
+    return {
+        "label": side.label,
+        "runs": [run.name for run in side.runs],
+        "tools": sorted({run.tool for run in side.runs}),
+        "systems": list(side.systems),
+        "devices": list(side.devices),
+    }

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from bandmark.comparison.compare import CaseComparison, Comparison, compare_sides
+from bandmark.comparison.compare import compare_sides
 from bandmark.comparison.figures import Figure, Run, Side
 from bandmark.comparison.sides import runs_of
 from bandmark.comparison.table import legend
+from bandmark.comparison.verdict import CaseComparison, Comparison
 from bandmark.errors import UsageError
 from bandmark.results.row import Column
 from bandmark.suites import Metric, Suite, registered

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bandmark.comparison.compare import CaseComparison
+from bandmark.comparison.verdict import CaseComparison
 from comparison_cases import make_case, make_comparison
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bandmark.comparison.compare import CaseComparison, Comparison
 from bandmark.comparison.figures import Side
 from bandmark.comparison.table import heading, legend, show_comparison, summary
+from bandmark.comparison.verdict import CaseComparison, Comparison
 from comparison_cases import make_case, make_comparison
 
 
