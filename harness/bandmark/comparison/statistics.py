@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -59,8 +59,8 @@ RESOLUTION = 1e-4
 _ONE_SIGMA = 0.6826895
 """Probability that a normal deviate lies within one standard deviation."""
 
-_SHARES = np.linspace(0.0, 1.0, 11)
-"""Shares of the rest in the error of a difference at which the limit is tabulated."""
+_STEPS = 10
+"""Steps in which the limit is tabulated by the share of the rest in the error of a difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,32 +151,35 @@ def estimate(
     difference = _row_means(candidate.logs) - _row_means(baseline.logs)
     groups = [group.residuals for group in (*sides, *history)]
     run, run_freedom, rest, rest_freedom = _components(groups)
-    case_variances, case_freedoms = _case_variances(groups)
+    case_freedoms = _freedoms(groups)
+    case_variances = np.nansum(np.hstack(groups) ** 2, axis=1) / np.maximum(case_freedoms, 1)
     unequal = _are_unequal(case_variances, case_freedoms, run + rest)
     few = run_freedom < MIN_FREEDOM
     if few:
         run = (run_freedom * run + PRIOR_FREEDOM * prior.run**2) / (run_freedom + PRIOR_FREEDOM)
         rest = (rest_freedom * rest + PRIOR_FREEDOM * (prior.run / 2) ** 2) / (rest_freedom + PRIOR_FREEDOM)
         run_freedom, rest_freedom = run_freedom + PRIOR_FREEDOM, math.inf
-    counts = [np.isfinite(side.logs).sum(axis=1) for side in sides]
+    counts = np.array([np.isfinite(side.logs).sum(axis=1) for side in sides])
+    shares = 1 / np.maximum(counts, 1)
+    sampling = np.array([side.sampling for side in sides])
+    # What the samples within a run leave open is part of the replicates' spread, but not of the prior.
+    rests = rest + sampling if few else np.maximum(rest, sampling)
+    run_errors, rest_errors = np.sqrt(run * shares.sum(axis=0)), np.sqrt((rests * shares).sum(axis=0))
+    own_errors = np.sqrt(case_variances * shares.sum(axis=0))
     estimates = []
     for i, log_ratio in enumerate(difference):
-        shares = [1 / max(1, int(count[i])) for count in counts]
-        # What the samples within a run leave open is part of the replicates' spread, but not of the prior.
-        rests = [rest + s.sampling[i] if few else max(rest, s.sampling[i]) for s in sides]
-        run_error = math.sqrt(run * sum(shares))
-        rest_error = math.sqrt(sum(r * share for r, share in zip(rests, shares, strict=True)))
-        limit = _limit(run_error, run_freedom, rest_error, rest_freedom, max(1, family or len(difference)))
+        limit = _limit(
+            float(run_errors[i]), run_freedom, float(rest_errors[i]), rest_freedom, family or len(difference)
+        )
         if unequal and case_freedoms[i] > 0:
-            own_error = math.sqrt(case_variances[i] * sum(shares))
-            limit = max(limit, t_quantile(_OWN_RATE / 2, float(case_freedoms[i])) * own_error)
+            limit = max(limit, t_quantile(_OWN_RATE / 2, float(case_freedoms[i])) * float(own_errors[i]))
         estimates.append(
             Estimate(
                 log_ratio=float(log_ratio),
                 limit=limit,
-                limit_alone=t_quantile(_SAME_TAIL, run_freedom) * math.hypot(run_error, rest_error),
-                spread=math.sqrt(run + max(rests)),
-                runs=(int(counts[0][i]), int(counts[1][i])),
+                limit_alone=t_quantile(_SAME_TAIL, run_freedom) * math.hypot(run_errors[i], rest_errors[i]),
+                spread=math.sqrt(run + rests[:, i].max()),
+                runs=(int(counts[0, i]), int(counts[1, i])),
                 is_assumed=few,
             )
         )
@@ -204,12 +207,6 @@ def _freedoms(groups: Sequence[_Array]) -> _Array:
     """Return the degrees of freedom that each case's runs leave within groups."""
     total: _Array = np.sum([np.maximum(np.isfinite(g).sum(axis=1) - 1.0, 0) for g in groups], axis=0)
     return total
-
-
-def _case_variances(groups: Sequence[_Array]) -> tuple[_Array, _Array]:
-    """Return the variance of each case's runs within groups, and its degrees of freedom."""
-    freedoms = _freedoms(groups)
-    return np.nansum(np.hstack(groups) ** 2, axis=1) / np.maximum(freedoms, 1), freedoms
 
 
 def _are_unequal(variances: _Array, freedoms: _Array, typical: float) -> bool:
@@ -241,22 +238,25 @@ def _limit(run_error: float, run_freedom: float, rest_error: float, rest_freedom
         tail = ERROR_RATE / 2 / family
         rest_error *= t_quantile(tail, rest_freedom) / t_quantile(tail, math.inf)
     error = math.hypot(run_error, rest_error)
-    return error * float(np.interp(rest_error / error, _SHARES, _limits_by_share(run_freedom, family)))
+    part = _STEPS * rest_error / error
+    low = min(int(part), _STEPS - 1)
+    limits = [_limit_in_errors(run_freedom, family, (low + i) / _STEPS) for i in (0, 1)]
+    return error * (limits[0] + (part - low) * (limits[1] - limits[0]))
 
 
-@lru_cache(maxsize=64)
-def _limits_by_share(freedom: float, family: int) -> tuple[float, ...]:
-    """Return the limit in standard errors of a difference, for each of _SHARES."""
+@lru_cache(maxsize=4096)
+def _limit_in_errors(freedom: float, family: int, share: float) -> float:
+    """Return the limit in standard errors of a difference, of which the rest has this share."""
     u = np.linspace(-12.0, 12.0, 801)
-    run, weights = np.sinh(u), _t_density(u, freedom) * (u[1] - u[0])
+    effects, weights = math.sqrt(1 - share**2) * np.sinh(u), _t_density(u, freedom) * (u[1] - u[0])
+    scale = max(share, 1e-6) * math.sqrt(2)
 
-    def chance(share: float, limit: float) -> float:
+    def chance(limit: float) -> float:
         """Return the chance that any case exceeds a limit."""
-        effect, scale = math.sqrt(1 - share**2) * run, max(share, 1e-6) * math.sqrt(2)
-        beyond = [math.erfc((limit - e) / scale) + math.erfc((limit + e) / scale) for e in effect]
+        beyond = [math.erfc((limit - effect) / scale) + math.erfc((limit + effect) / scale) for effect in effects]
         return float(np.dot(weights, np.minimum(1.0, family * np.array(beyond) / 2)))
 
-    return tuple(_solve(partial(chance, float(share)), ERROR_RATE) for share in _SHARES)
+    return _solve(chance, ERROR_RATE)
 
 
 @lru_cache(maxsize=4096)

@@ -102,6 +102,19 @@ def test_two_folders(sides: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "4 cases: 1 SLOWER, 3 SAME" in out and "3 runs on Fake GPU" in out
 
 
+def test_the_readme_shows_this_output(sides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The README's examples are what the command prints for these runs, apart from lines that it leaves out."""
+    write_runs(sides / "fast", {kernel: 1.5 * gbs for kernel, gbs in KERNEL_GBS.items()}, runs=1, seed=6)
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^\$ bandmark (compare [^\n]*)\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    assert len(examples) == 2
+    for command, shown in examples:
+        assert main(command.split()) == 0
+        printed = " ".join(capsys.readouterr().out.split())
+        for part in shown.split("...\n"):
+            assert " ".join(part.split()) in printed
+
+
 def test_commas_and_options_say_the_same(sides: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Files with commas between them, and --baseline and --candidate, are the same sides as the folders."""
     old, new = (sorted(str(p) for p in (sides / name).glob("*.csv")) for name in ("old", "new"))
