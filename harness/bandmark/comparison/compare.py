@@ -79,7 +79,7 @@ def _compare(
             "Measure both alike, or add --anyway to compare the cases that both have."
         )
     groups = history_groups(history, baseline, candidate)
-    prior = _prior(baseline, candidate)
+    prior = _prior(baseline, candidate, across=across)
     estimates = statistics.estimate(
         _replicates([p.baseline for p in pairs], statistic),
         _replicates([p.candidate for p in pairs], statistic),
@@ -111,11 +111,12 @@ def _across_devices(baseline: Side, candidate: Side) -> bool:
     return bool(baseline.devices and candidate.devices and baseline.devices != candidate.devices)
 
 
-def _prior(baseline: Side, candidate: Side) -> Prior:
+def _prior(baseline: Side, candidate: Side, *, across: bool) -> Prior:
     """Return the spread between runs of the sides' kinds of device, the larger of the two."""
-    kinds = [next((run.kind for run in side.runs if run.kind), None) for side in (baseline, candidate)]
-    known = [kind for kind in kinds if kind] or ["unknown"]
-    return max((PRIORS[kind] for kind in known), key=lambda prior: prior.run)
+    kinds = [next((run.kind for run in side.runs if run.kind), "unknown") for side in (baseline, candidate)]
+    if not across and kinds.count("unknown") == 1:
+        kinds.remove("unknown")
+    return max((PRIORS[kind] for kind in kinds), key=lambda prior: prior.run)
 
 
 def _assumption(prior: Prior, baseline: Side, candidate: Side) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bandmark.comparison.compare import compare_sides
 from bandmark.comparison.figures import Figure, Run, Side
@@ -181,6 +184,30 @@ def test_single_runs_on_a_gpu_are_compared_more_closely() -> None:
     for driver, verdict in (("580.65", "FASTER"), (None, "UNCLEAR")):
         sides = [make_side(label, gbs, (1.0,), driver=driver) for label, gbs in (("a", 100.0), ("b", 110.0))]
         assert only(compare(*sides)).verdict == verdict
+
+
+def test_the_kind_of_a_single_run() -> None:
+    """On one device the side that tells its kind tells the other's; between devices the wider spread counts."""
+    gpu = make_side("a", 100.0, (1.0,), driver="580.65")
+    for device, source in (("Fake GPU", "GPUs"), ("Other CPU", "CPUs in virtual machines")):
+        found = compare(gpu, make_side("b", 150.0, (1.0,), device=device), anyway=True)
+        assert any(f"that of {source};" in note for note in found.notes)
+
+
+ANY_FLOAT = st.floats() | st.sampled_from([5e-324, 1e-300, 1e300, -0.0])
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(ANY_FLOAT, min_size=4, max_size=4), ANY_FLOAT, ANY_FLOAT)
+def test_any_number_in_a_row_ends_in_json(values: list[float], error: float, sway: float) -> None:
+    """Infinite, negative, tiny and huge figures and errors raise nothing, and the JSON is strict."""
+    sides = []
+    for label, numbers in (("a", values[:2]), ("b", values[2:])):
+        side = make_side(label, 1.0, (1.0, 1.0), ci95_rel=error)
+        figures = [replace(run.figures[0], value=x, sway=abs(sway)) for run, x in zip(side.runs, numbers, strict=True)]
+        runs = [replace(run, figures=(figure,)) for run, figure in zip(side.runs, figures, strict=True)]
+        sides.append(replace(side, runs=tuple(runs)))
+    json.dumps(compare(*sides).as_json(), allow_nan=False)
 
 
 def many_single(label: str, factors: tuple[float, ...], **changes: Any) -> Side:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandmark.comparison.figures import Figure, Run
@@ -176,6 +176,7 @@ def test_zero_elements(tmp_path: Path) -> None:
         read(tmp_path, STREAM.replace("Array size = 33554432", "Array size = 0"))
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.text(max_size=60), st.integers(0, len(BABELSTREAM)), st.integers(0, 40))
 def test_any_edit_of_a_result_is_read_or_refused(text: str, start: int, length: int) -> None:
     """A result with anything in place of a part of it is read, left to other readers, or refused in words."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandmark.comparison.foreign_json import read_json
@@ -176,6 +176,7 @@ def test_sizes_that_are_no_sizes(elements: Any) -> None:
         read_json(FILE, nvbench_with({"Elements": elements}))
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=8), lambda v: st.lists(v, max_size=3)))
 def test_any_type_in_any_place_is_read_or_refused(value: Any) -> None:
     """Foreign types anywhere in the JSON are read over or refused in words."""

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandmark.comparison.statistics import Estimate
@@ -43,6 +43,7 @@ def test_verdicts(estimate: Estimate, verdict: str) -> None:
     assert decide(estimate, NOTHING_ELSE, MARGIN)[0] == verdict
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     st.floats(-1, 1),
     st.floats(1e-4, 0.5),
