@@ -106,7 +106,9 @@ class Replicates:
     @property
     def sampling(self) -> _Array:
         """Mean squared error of the figures of each case within their runs."""
-        squares: _Array = np.maximum(np.nan_to_num(_row_means(self.errors**2), nan=0.0), RESOLUTION**2)
+        squares: _Array = np.maximum(
+            np.nan_to_num(_row_means(np.minimum(self.errors, 1e3) ** 2), nan=0.0), RESOLUTION**2
+        )
         return squares
 
 

@@ -89,7 +89,7 @@ def _different(case: Estimate, evidence: Evidence) -> tuple[Verdict, str, str | 
         reason = f"{change}, and other cases changed by as much in the other direction: a clock of two states does that"
         return "UNCLEAR", reason, _MORE_RUNS
     limit = math.copysign(case.limit + evidence.sway, case.log_ratio if evidence.higher_is_better else -case.log_ratio)
-    percent = 100 * abs(math.expm1(limit))
+    percent = _percent(limit)
     reason = f"{change}; differences between runs explain {percent:.{1 if percent < 9.95 else 0}f} % at most"
     return "FASTER" if faster else "SLOWER", reason + (f" ({run_count(case.runs)})" if case.is_assumed else ""), None
 
@@ -121,8 +121,13 @@ def _open(case: Estimate, edge: float, margin: float) -> tuple[str, str]:
 
 def describe_change(log_ratio: float, *, higher_is_better: bool = True) -> str:
     """Write a difference of logarithms, above zero for faster, as a change of the metric: '5.1 % faster'."""
-    percent = 100 * abs(math.expm1(log_ratio if higher_is_better else -log_ratio))
+    percent = _percent(log_ratio if higher_is_better else -log_ratio)
     return f"{percent:.{1 if percent < 100 else 0}f} % {'faster' if log_ratio >= 0 else 'slower'}"
+
+
+def _percent(log_ratio: float) -> float:
+    """Return the size of a change in percent; beyond a factor of 10^6 no more is known of it than that."""
+    return 100 * abs(math.expm1(min(log_ratio, math.log(1e6))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
