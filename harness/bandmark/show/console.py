@@ -1,19 +1,21 @@
-"""How does the terminal show things? Everything that rich draws: results on stdout, talk on stderr."""
+"""Print tables of results on stdout, and messages and progress on stderr, with rich."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, TextIO
 
 from rich import markup
+from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement, measure_renderables
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from bandmark.results.faults import printable_lines
 from bandmark.results.row import Row
@@ -21,17 +23,54 @@ from bandmark.show.table import build_table, heading
 from bandmark.suites import by_suite
 from bandmark.suites.base import Suite
 
-PIPED_WIDTH = 80
+UNLIMITED = 1 << 20
+"""Columns of a stream that is no terminal: more than any line has, so that rich wraps none."""
 
-MOST_NAMED = 10
+MAX_NAMED = 10
 """Things of a kind that are named one by one."""
 
 
 class _Console(Console):
-    """Rich's console, but that a reader who goes away is told to the caller: rich would end the program with 1."""
+    """Rich's console, except that words and cells stay whole and that a closed pipe raises BrokenPipeError."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; what is wider than the terminal and has no place for a break is left to the terminal to wrap."""
+        for table in objects:
+            if isinstance(table, Table):
+                self._fit(table)
+                options["crop"] = False
+        if self.file.isatty() and objects and all(isinstance(text, str) for text in objects):
+            objects = (self._wrapped(" ".join(objects)),)
+            options["soft_wrap"] = True
+        super().print(*objects, **options)
+
+    def _wrapped(self, marked: str) -> Text:
+        """Return text with line ends between words: rich itself would cut a word that is longer than a line."""
+        lines: list[Text] = []
+        for line in self.render_str(marked).split("\n", allow_blank=True):
+            start, breaks = 0, []
+            for word in re.finditer(r"\S+", line.plain):
+                too_long = cell_len(line.plain[start : word.end()]) > self.width
+                if too_long and line.plain[start : word.start()].strip():
+                    start = word.start()
+                    breaks.append(start)
+            lines += line.divide(breaks)
+        for line in lines:
+            line.rstrip()
+        return Text("\n").join(lines)
+
+    def _fit(self, table: Table) -> None:
+        """Give a table the width of the terminal, or what its cells need at least: rich would cut them."""
+        unlimited = self.options.update(max_width=UNLIMITED)
+        for column in table.columns:
+            if column.no_wrap:
+                cells = measure_renderables(self, unlimited, [column.header, *column.cells])
+                column.min_width = cells.maximum
+        needed = Measurement.get(self, unlimited, table)
+        table.width = min(needed.maximum, max(needed.minimum, self.width))
 
     def on_broken_pipe(self) -> None:
-        """Raise the BrokenPipeError that is being handled."""
+        """Raise the BrokenPipeError that is being handled: rich would end the program with 1."""
         raise sys.exception() or BrokenPipeError()
 
 
@@ -48,7 +87,7 @@ class _Trimmed:
 
     def write(self, text: str) -> int:
         """Write text, which rich hands over in whole lines."""
-        self._file.write(_TRAILING.sub("", text))
+        self._file.write(_TRAILING.sub(r"\1", text))
         return len(text)
 
     def flush(self) -> None:
@@ -56,18 +95,19 @@ class _Trimmed:
         self._file.flush()
 
 
-_TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
+_TRAILING = re.compile(r"[ \t]+((?:\x1b\[[\d;]*m)*)$", re.MULTILINE)
+"""Spaces at the end of a line, and the codes behind them that end a colour (FORCE_COLOR)."""
 
 
 def console(file: TextIO) -> Console:
-    """Return a console on a stream: as wide as the terminal, or 80 columns of plain text when piped.
+    """Return a console on a stream.
 
-    What it prints raises BrokenPipeError where nobody reads any more.
+    On a terminal text wraps between words. Elsewhere every line is as long as it needs to be, so that a path or a name
+    can be searched for, and colour comes with FORCE_COLOR alone.
     """
     on_terminal = file.isatty()
-    width = shutil.get_terminal_size().columns if on_terminal else PIPED_WIDTH
     out: Any = file if on_terminal else _Trimmed(file)
-    return _Console(file=out, width=max(width, PIPED_WIDTH), highlight=False, soft_wrap=False, emoji=False)
+    return _Console(file=out, width=None if on_terminal else UNLIMITED, highlight=False, emoji=False)
 
 
 def escape(text: str) -> str:
@@ -113,8 +153,8 @@ def _show_suite(out: Console, suite: Suite, rows: Sequence[Row]) -> None:
     table = build_table(suite, rows)
     drawn = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for number, (name, left) in enumerate(zip(table.header, table.left, strict=True)):
-        # Only the first column may have a name so long that it takes a second line.
-        drawn.add_column(name, justify="left" if left else "right", no_wrap=number > 0, overflow="fold")
+        # Only the first column may have a name so long that it takes a second line on a terminal.
+        drawn.add_column(name, justify="left" if left else "right", no_wrap=number > 0)
     parts = [_part(row) for row in rows]
     grouped = len(set(parts)) < len(parts)
     for before, part, line in zip([None, *parts], parts, table.rows, strict=False):
@@ -156,10 +196,10 @@ def nowhere() -> TextIO:
 
 def talk_each(lines: Sequence[str], what: str) -> None:
     """Print the first lines of many to stderr, and how many more of what there are."""
-    for line in lines[:MOST_NAMED]:
+    for line in lines[:MAX_NAMED]:
         talk(line)
-    if len(lines) > MOST_NAMED:
-        talk(f"and {len(lines) - MOST_NAMED} more {what}")
+    if len(lines) > MAX_NAMED:
+        talk(f"and {len(lines) - MAX_NAMED} more {what}")
 
 
 def warn(text: str) -> None:

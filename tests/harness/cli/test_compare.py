@@ -264,11 +264,11 @@ def test_replicates_of_another_tool(sides: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_piped_output_is_plain(sides: Path) -> None:
-    """A pipe gets plain text in 80 columns, and python -m bandmark exits as main does."""
+    """A pipe gets plain text, and python -m bandmark exits as main does."""
     command = [sys.executable, "-m", "bandmark", "compare", "old", "new", "--fail-on-regression"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=sides)
     assert done.returncode == 1 and done.stderr == "" and "\x1b" not in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "GB/s (10^9 bytes) by the median time, mean of the runs. interval: of the change" in done.stdout
 
 
 def test_library(sides: Path) -> None:

@@ -1,9 +1,10 @@
-"""What the terminal shows: plain text of 80 columns when piped, and progress on a terminal alone."""
+"""Piped output is plain text that is never wrapped; on a terminal words and cells stay whole, and there is progress."""
 
 from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark.results.row import Row
-from bandmark.show.console import LiveProgress, console, show_results, talk, warn
+from bandmark.show.console import LiveProgress, console, escape, show_results, talk, warn
 from bandmark_kernels import DTYPES, KERNELS
 from fakes import make_result
 
@@ -29,6 +30,26 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+@pytest.fixture(autouse=True)
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every terminal be an xterm of 80 columns, whatever runs the tests."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+def plain(text: str) -> str:
+    """Text without the codes that colour it."""
+    return re.sub(r"\x1b\[[\d;]*m", "", text)
+
+
+def cells_of(text: str) -> list[list[str]]:
+    """The cells of the table's header and of its rows."""
+    lines = (plain(line).split() for line in text.splitlines())
+    return [cells for cells in lines if cells and cells[0] in {"kernel", *KERNELS}]
 
 
 def widest() -> list[Row]:
@@ -61,11 +82,12 @@ def shown(rows: list[Row], file: io.StringIO | None = None) -> str:
     return out.getvalue()
 
 
-def test_piped_output_is_plain_and_fits_80_columns() -> None:
-    """No escape codes, no line beyond 80 characters, and no cell cut short."""
+def test_piped_output_is_plain_and_the_table_fits_80_columns() -> None:
+    """No escape codes, no cell cut short, and no line of the table of a plain run beyond 80 characters."""
     text = shown(widest())
     assert "\x1b" not in text and "…" not in text
-    assert max(map(len, text.splitlines())) <= 80
+    rows = [line for line in text.splitlines() if line.split()[:1] and line.split()[0] in {"kernel", *KERNELS}]
+    assert len(rows) == 1 + len(widest()) and max(map(len, rows)) <= 80
     for cell in ("gemv_t", "7100", "8000", "2601", "152.0%", "reason 39"):
         assert cell in text
 
@@ -100,12 +122,56 @@ def test_a_terminal_gets_colour_and_pipes_do_not() -> None:
     assert "\x1b" not in shown([row])
 
 
-@pytest.mark.parametrize(("columns", "width"), [("200", 200), ("40", 80)])
-def test_a_terminal_is_used_in_its_width(monkeypatch: pytest.MonkeyPatch, columns: str, width: int) -> None:
-    """As wide as the terminal, but never below 80: a narrower one wraps by itself."""
+def test_colour_is_forced_and_forbidden_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FORCE_COLOR brings colour to a pipe, NO_COLOR keeps it from a terminal; neither changes the text."""
+    row = make_result(status="suspect", reason="drift")
+    piped = shown([row])
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[33m" not in shown([row], Terminal())
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    forced = shown([row])
+    assert "\x1b[33m" in forced
+    assert plain(forced) == piped
+
+
+PATH = "/somewhere/a-folder-whose-name-is-long/and-another-one-below-it/20261123T101500Z-3f2a.csv"
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_terminal_wraps_text_between_words(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """Text fills the terminal's width and breaks between words; a path that is longer than a line stays whole."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    words = ["several", "words", "and"] * 12 + [PATH]
+    out = Terminal()
+    console(out).print(escape(" ".join(words)))
+    lines = out.getvalue().splitlines()
+    assert " ".join(lines).split() == words
+    assert max(len(line) for line in lines if PATH not in line) <= columns
+    assert any(len(line) > columns - 8 for line in lines)
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_terminal_never_cuts_a_cell(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """However narrow the terminal is, the table has the cells that it has in a pipe."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert cells_of(shown(widest(), Terminal())) == cells_of(shown(widest()))
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+def test_a_pipe_is_the_same_whatever_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str
+) -> None:
+    """Off a terminal a message, a footnote and the legend are a line each, whatever COLUMNS says."""
     monkeypatch.setenv("COLUMNS", columns)
-    assert console(Terminal()).width == width
-    assert console(io.StringIO()).width == 80
+    reason = f"a long reason {'and more of it ' * 20}with {PATH}"
+    text = shown([make_result(status="suspect", reason=reason)])
+    assert f"1: suspect: {reason}\n" in text
+    legend = text.splitlines()[-1]
+    assert legend.startswith("best: bytes / shortest time.") and legend.endswith("variant of STREAM.")
+    talk(f"wrote {reason}")
+    warn(reason)
+    assert capsys.readouterr().err == f"wrote {reason}\nnote: {reason}\n"
 
 
 def test_talk_and_warnings_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,38 +222,44 @@ def test_packed_weights_beside_long_names_fit_80_columns() -> None:
     rows = [row for row in widest() if row.dtype == "float32"]
     rows += [replace(row, weight_format="nvfp4", weights_per_s=7999.9e9) for row in rows if row.kernel == "gemv"]
     text = shown(rows)
-    assert max(map(len, text.splitlines())) <= 80 and "…" not in text
+    lines = [line for line in text.splitlines() if line.split()[:1] and line.split()[0] in KERNELS]
+    assert len(lines) == len(rows) and max(map(len, lines)) <= 80
     assert {line.split()[0] for line in text.splitlines() if line.strip()} >= set(KERNELS)
 
 
-def test_a_models_matrices_fit_80_columns_and_are_summed() -> None:
-    """Long names of matrices wrap, nothing is cut, formats stand apart, and below the table is a pass over all."""
+@pytest.mark.parametrize("columns", [40, 80, None])
+def test_a_models_matrices_are_summed(monkeypatch: pytest.MonkeyPatch, columns: int | None) -> None:
+    """Long names wrap on a terminal alone, nothing is cut, formats stand apart, and below is a pass over all."""
+    monkeypatch.setenv("COLUMNS", str(columns))
     rows = [
         replace(row, kernel="gemv", m=6144, n=4096, layer=f"deepseek-v3 {name}", layer_uses=32, weight_format=form)
         for form in ("nvfp4", "mxfp4")
         for name, row in zip(("qkv", "expert+shared gate_up", "lm_head"), widest(), strict=False)
     ]
     rows = [replace(row, dtype="float32", weights_per_s=7999.9e9, bytes_read=10**10) for row in rows]
-    text = shown(rows)
-    assert max(map(len, text.splitlines())) <= 80 and "…" not in text
+    text = plain(shown(rows, Terminal() if columns else None))
+    assert "…" not in text
     for words in ("expert+shared", "gate_up", "nvfp4", "8000", "2601", "152.0%"):
         assert words in text
+    table = [line for line in text.splitlines() if "torch" in line and "152.0%" in line]
+    assert len(table) == 6 and max(map(len, table)) <= 80 + (columns is None) * len(" gate_up")
+    assert any(line.startswith("expert+shared gate_up") for line in table) == (columns is None)
     said = " ".join(text.split())
     assert "One decode step's matrices of deepseek-v3, one after the other" in said
     assert "torch mxfp4: 960 GB in 96 ms, 1e+04 GB/s; suspect: all" in said
-    lines = text.splitlines()
+    lines = [line.rstrip() for line in text.splitlines()]
     assert "" in lines[next(i for i, line in enumerate(lines) if line.startswith("qkv")) :][:6]
 
 
-@given(st.lists(st.text("abc,;()-", min_size=1, max_size=79), min_size=1, max_size=30))
-def test_notes_wrap_between_words(words: list[str]) -> None:
-    """Piped, a footnote takes lines of at most 80 characters, and put together again they are its words."""
-    text = shown([make_result(status="suspect", reason=" ".join(words))])
+@given(st.lists(st.text("abc,;()-", min_size=1, max_size=79), min_size=1, max_size=30), st.booleans())
+def test_notes_stay_whole(words: list[str], terminal: bool) -> None:
+    """A footnote is one line in a pipe, and lines of whole words on a terminal, without spaces at their ends."""
+    text = plain(shown([make_result(status="suspect", reason=" ".join(words))], Terminal() if terminal else None))
     lines = text.splitlines()
-    assert max(map(len, lines)) <= 80 and all(line == line.rstrip() for line in lines)
     begin = next(i for i, line in enumerate(lines) if line.startswith("1: "))
-    end = next(i for i, line in enumerate(lines) if line.startswith("GB/s:") or line.startswith("best:"))
+    end = next(i for i, line in enumerate(lines) if line.startswith("best:"))
     assert " ".join(lines[begin:end]).split() == ["1:", "suspect:", *words]
+    assert terminal or (end == begin + 1 and all(line == line.rstrip() for line in lines))
 
 
 def test_a_reader_that_goes_away_is_told_to_the_caller() -> None:
