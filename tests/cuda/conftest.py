@@ -1,4 +1,4 @@
-"""What do the tests of the CUDA sources share? The helpers beside them, and one set of compiled kernels a session."""
+"""Let the tests of the CUDA sources import the helpers beside them, and share what they have loaded."""
 
 from __future__ import annotations
 
@@ -9,15 +9,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cuda_check import ALL_CASES, TABLE, host_source, make_program
 from cuda_host import Host
-
-from bandmark_kernels import DTYPES
 
 
 @pytest.fixture(scope="session")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
-    """Every kernel, dtype and variant, compiled for the CPU."""
-    host = Host(tmp_path_factory.mktemp("cuda_host"))
-    host.compile(host_source(make_program(TABLE[k], DTYPES[d], v)) for k, d, v in ALL_CASES)
-    return host
+def host() -> Host:
+    """What compiles kernels for the CPU when a test runs them, and keeps them loaded."""
+    return Host()

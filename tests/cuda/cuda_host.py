@@ -1,4 +1,4 @@
-"""What does a CUDA kernel compute and touch, executed on this machine's CPU?
+"""Run a CUDA kernel on this machine's CPU, and report what it computes and touches.
 
 Each .cu source is compiled unmodified by g++ behind shim/cuda_host.h; shim/host.cpp runs it thread by thread, and
 shim/memory.cpp sees every load and store. Nothing here needs CUDA.
@@ -7,11 +7,10 @@ shim/memory.cpp sees every load and store. Nothing here needs CUDA.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import subprocess
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bandmark_kernels.core.launch import GridLaunch
+from build_cache import cached
 
 SHIM = Path(__file__).parent / "shim"
 ALIGNMENT = 512
@@ -27,6 +27,7 @@ GUARD = 4096
 """Bytes between arrays, so that a near miss hits none of them."""
 WARNINGS = ("-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-psabi")
 HOOKS = ("-fsanitize=thread,alignment,bounds", "--param=tsan-instrument-func-entry-exit=0")
+FLAGS = ("-O1", *WARNINGS, *HOOKS, "-ffp-contract=off", "-fPIC", "-fvisibility=hidden")
 POINTER_LETTER = "p"
 LETTERS = {"float64": "d", "float32": "f", "uint64": "u"}
 
@@ -64,23 +65,10 @@ class Source:
 
 @dataclass(slots=True)
 class Host:
-    """Compiles sources into a folder, each at most once, and runs their entry points."""
+    """Compiles sources, each at most once as long as the cache of builds is kept, and runs their entry points."""
 
-    folder: Path
     _runtime: ctypes.CDLL | None = None
     _libraries: dict[Source, ctypes.CDLL] = field(default_factory=dict)
-
-    def compile(self, sources: Iterable[Source]) -> None:
-        """Compile those sources that are new, two at a time.
-
-        Raises:
-            RuntimeError: g++ refuses a source or warns about it; the message is the compiler's.
-        """
-        self._load_runtime()
-        new = [s for s in dict.fromkeys(sources) if s not in self._libraries]
-        with ThreadPoolExecutor(2) as pool:
-            for source, library in zip(new, pool.map(self._build, new), strict=True):
-                self._libraries[source] = library
 
     def run(
         self, source: Source, steps: Iterable[GridLaunch], values: dict[str, Any], *, backwards: bool = False
@@ -90,7 +78,6 @@ class Host:
         Returns:
             What went wrong, or an empty string, and the traffic of each array over all launches.
         """
-        self.compile([source])
         runtime = self._load_runtime()
         arrays = {name: v for name, v in values.items() if isinstance(v, np.ndarray)}
         records = (_Array * len(arrays))(
@@ -106,7 +93,7 @@ class Host:
         return error, dict(zip(arrays, counts, strict=True))
 
     def _launch(self, source: Source, step: GridLaunch, values: dict[str, Any], *, backwards: bool) -> str:
-        library, runtime = self._libraries[source], self._load_runtime()
+        library, runtime = self._library(source), self._load_runtime()
         letters = getattr(library, f"letters_{step.entry}")
         letters.restype = ctypes.c_char_p
         wanted = "".join(POINTER_LETTER if a.is_array else LETTERS[a.dtype] for a in step.args)
@@ -129,31 +116,40 @@ class Host:
 
     def _load_runtime(self) -> ctypes.CDLL:
         if self._runtime is None:
-            path = self.folder / "libhost.so"
-            _gxx("-O2", *WARNINGS, "-fPIC", "-shared", *map(str, SHIM.glob("*.cpp")), "-o", str(path))
+            # longjmp between stacks is what Linux distributions' fortified one refuses
+            flags = ("-O2", "-U_FORTIFY_SOURCE", *WARNINGS, "-fPIC", "-shared")
+            sources = {file.name: file.read_text() for file in sorted(SHIM.iterdir())}
+            build = partial(_gxx, *flags, *SHIM.glob("*.cpp"), "-o")
+            path = cached(".so", (flags, sources, _version()), build)
             self._runtime = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
             self._runtime.host_launch.restype = ctypes.c_char_p
         return self._runtime
 
-    def _build(self, source: Source) -> ctypes.CDLL:
-        exports = [f"EXPORT_KERNEL({entry})" for entry in source.entries]
-        text = "\n".join([source.text, *exports, "EXPORT_SHARED_MEMORY", ""])
-        stem = self.folder / hashlib.sha256(repr(source).encode()).hexdigest()[:16]
-        stem.with_suffix(".cpp").write_text(text, "utf-8")
-        shim = ("-include", str(SHIM / "cuda_host.h"))
-        flags = (
-            "-O1",
-            *WARNINGS,
-            *HOOKS,
-            "-ffp-contract=off",
-            "-fPIC",
-            "-fvisibility=hidden",
-            *shim,
-            *source.options,
-        )
-        _gxx(*flags, "-c", str(stem.with_suffix(".cpp")), "-o", str(stem.with_suffix(".o")))
-        _gxx("-shared", "-nostartfiles", str(stem.with_suffix(".o")), "-o", str(stem.with_suffix(".so")))
-        return ctypes.CDLL(str(stem.with_suffix(".so")))
+    def _library(self, source: Source) -> ctypes.CDLL:
+        """Return a compiled source.
+
+        Raises:
+            RuntimeError: g++ refuses a source or warns about it; the message is the compiler's.
+        """
+        self._load_runtime()
+        if source not in self._libraries:
+            shim = (SHIM / "cuda_host.h").read_text()
+            path = cached(".so", (source, FLAGS, shim, _version()), partial(_build, source))
+            self._libraries[source] = ctypes.CDLL(str(path))
+        return self._libraries[source]
+
+
+def _build(source: Source, library: Path) -> None:
+    exports = [f"EXPORT_KERNEL({entry})" for entry in source.entries]
+    text = library.with_suffix(".cpp")
+    text.write_text("\n".join([source.text, *exports, "EXPORT_SHARED_MEMORY", ""]), "utf-8")
+    try:
+        # the linker would bring the sanitizer's runtime, so it is not told of it
+        _gxx(*FLAGS, "-include", str(SHIM / "cuda_host.h"), *source.options, "-c", str(text), "-o", f"{text}.o")
+        _gxx("-shared", "-nostartfiles", f"{text}.o", "-o", str(library))
+    finally:
+        text.unlink()
+        Path(f"{text}.o").unlink(missing_ok=True)
 
 
 def allocate(counts: dict[str, tuple[int, str]]) -> dict[str, NDArray[Any]]:
@@ -174,10 +170,19 @@ def _cell(value: Any) -> NDArray[Any]:
     return np.array([value.ctypes.data], np.uint64) if isinstance(value, np.ndarray) else np.array([value])
 
 
-def _gxx(*arguments: str) -> None:
+@cache
+def _version() -> str:
+    """Return which compiler it is."""
+    return _gxx("--version")
+
+
+def _gxx(*arguments: str | Path) -> str:
+    """Run the compiler and return what it prints on stdout."""
+    command = ("g++", "-std=c++17", *map(str, arguments))
     try:
-        run = subprocess.run(("g++", "-std=c++17", *arguments), capture_output=True, text=True, check=False)
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise RuntimeError("the CUDA sources are checked with g++, which is missing: install g++ 11 or newer") from None
     if run.returncode or run.stderr:
-        raise RuntimeError(f"g++ {' '.join(arguments)}\n{run.stderr}")
+        raise RuntimeError(f"{' '.join(command)}\n{run.stderr}")
+    return run.stdout

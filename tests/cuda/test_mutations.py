@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from attention_check import wrong_codes
-from cuda_check import TABLE, awkward_shapes, call, host_source, make_program, wrong_roundings
+from cuda_check import TABLE, awkward_shapes, call, make_program, wrong_roundings
 from cuda_host import Host
 from extremes_check import SLOPES, small_weights_error, steep_error
 from mutations import MUTATIONS, ROUNDINGS, Mutation
@@ -35,49 +35,42 @@ def broken(mutation: Mutation, kernel: Kernel | None = None) -> Program:
     return replace(prog, source=changed, options=(*prog.options, "-w"))
 
 
-@pytest.fixture(scope="module")
-def compiled(host: Host) -> Host:
-    """Every mutant, compiled."""
-    host.compile(host_source(broken(m)) for m in (*ORDINARY, *ROUNDINGS, *DECODING))
-    return host
-
-
 @pytest.mark.parametrize("mutation", ORDINARY, ids=lambda m: f"{m.kernel}-{m.label}".replace(" ", "_"))
-def test_broken_kernel_is_caught(compiled: Host, mutation: Mutation) -> None:
+def test_broken_kernel_is_caught(host: Host, mutation: Mutation) -> None:
     """A broken kernel fails at one of the awkward sizes, for the reason that its change makes."""
     prog = broken(mutation)
     found: list[str] = []
     for shape in awkward_shapes(prog):
-        found += call(compiled, prog, shape, sm_count=48).findings
+        found += call(host, prog, shape, sm_count=48).findings
         if any(re.search(mutation.finds, finding) for finding in found):
             return
     pytest.fail(f"found {found or 'nothing'}, not {mutation.finds!r}")
 
 
 @pytest.mark.parametrize("mutation", ROUNDINGS, ids=lambda m: f"{m.dtype}-{m.label}".replace(" ", "_"))
-def test_broken_rounding_is_caught(compiled: Host, mutation: Mutation) -> None:
+def test_broken_rounding_is_caught(host: Host, mutation: Mutation) -> None:
     """A conversion that is wrong for a few bit patterns alone is caught by the test of all."""
-    assert any(wrong_roundings(compiled, broken(mutation), s) > 0 for s in (1.0, 1 / 3, 7.0))
+    assert any(wrong_roundings(host, broken(mutation), s) > 0 for s in (1.0, 1 / 3, 7.0))
 
 
 @pytest.mark.parametrize("mutation", DECODING, ids=lambda m: f"{m.kernel}-{m.label}".replace(" ", "_"))
-def test_broken_decoding_is_caught(compiled: Host, mutation: Mutation) -> None:
+def test_broken_decoding_is_caught(host: Host, mutation: Mutation) -> None:
     """Weights that are decoded wrongly for a few codes or scales alone are caught by the test of all."""
-    assert wrong_weights(compiled, broken(mutation)) != []
+    assert wrong_weights(host, broken(mutation)) != []
 
 
 @pytest.mark.parametrize("mutation", KV_DECODING, ids=lambda m: m.label.replace(" ", "_"))
-def test_broken_decoding_of_a_cache_is_caught(compiled: Host, mutation: Mutation) -> None:
+def test_broken_decoding_of_a_cache_is_caught(host: Host, mutation: Mutation) -> None:
     """Codes of a cache that are decoded wrongly, however few, are caught by the test of all."""
-    assert wrong_codes(compiled, broken(mutation, kv_kernel(16, 16, 64, "fp8"))) != []
+    assert wrong_codes(host, broken(mutation, kv_kernel(16, 16, 64, "fp8"))) != []
 
 
 @pytest.mark.parametrize("mutation", KV_EXTREMES, ids=lambda m: m.label.replace(" ", "_"))
-def test_broken_softmax_is_caught(compiled: Host, mutation: Mutation) -> None:
+def test_broken_softmax_is_caught(host: Host, mutation: Mutation) -> None:
     """A softmax that is right while scores are close together is caught by those that are far apart."""
     prog = broken(mutation, kv_kernel(2, 1, 64))
-    errors = (steep_error(compiled, prog, slope) for slope in SLOPES)
-    assert small_weights_error(compiled, prog) > 1 or any(error > 1 for error in errors)
+    errors = (steep_error(host, prog, slope) for slope in SLOPES)
+    assert small_weights_error(host, prog) > 1 or any(error > 1 for error in errors)
 
 
 def test_every_kernel_is_broken_in_many_ways() -> None:

@@ -2,6 +2,7 @@
 //
 // Executes kernels that g++ has compiled behind cuda_host.h: blocks one after the other, the threads of a block as
 // fibers that hand over at barriers and shuffles. memory.cpp watches what they touch.
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <cstdarg>
@@ -18,11 +19,13 @@ namespace {
 constexpr int WARP = 32, MAX_THREADS = 1024;
 constexpr size_t STACK_BYTES = 64 * 1024;
 
+// A fiber runs one thread after the other, for starting one costs a system call. Once it runs, control passes by
+// longjmp, which costs none.
 struct Fiber {
-    ucontext_t context;
+    jmp_buf resume;
     std::unique_ptr<char[]> stack;
     int thread;
-    bool done;
+    bool started, done;
 };
 
 struct Warp {
@@ -32,14 +35,19 @@ struct Warp {
 
 std::vector<Fiber> fibers(MAX_THREADS);
 std::vector<Warp> warps;
-ucontext_t scheduler;
+jmp_buf scheduler;
 Fiber* current;
+void (*kernel)(void**);
+void** arguments;
 Index3 grid, block_size;
 int threads, running, waiting;
 bool progress;
 char failure[512];
 
-void leave() { swapcontext(&current->context, &scheduler); }
+void leave()
+{
+    if (!_setjmp(current->resume)) _longjmp(scheduler, 1);
+}
 
 }  // namespace
 
@@ -55,51 +63,51 @@ void fail(const char* format, ...)
 
 namespace {
 
-void run_thread(void (*kernel)(void**), void** args)
+void run_threads()
 {
-    kernel(args);
-    current->done = true;
-    --running;
-    progress = true;
-    if (waiting) fail("barrier: a thread has left the kernel while %d wait at a barrier", waiting);
-    leave();
+    for (;;) {
+        kernel(arguments);
+        current->done = true;
+        --running;
+        progress = true;
+        if (waiting) fail("barrier: a thread has left the kernel while %d wait at a barrier", waiting);
+        leave();
+    }
 }
 
-void start(Fiber& fiber, int thread, void (*kernel)(void**), void** args)
+void start(Fiber& fiber)
 {
-    if (!fiber.stack) fiber.stack.reset(new char[STACK_BYTES]);
-    fiber.thread = thread;
-    fiber.done = false;
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.get();
-    fiber.context.uc_stack.ss_size = STACK_BYTES;
-    fiber.context.uc_link = nullptr;
-    // makecontext passes ints alone
-    const uint64_t k = (uint64_t)kernel, a = (uint64_t)args;
-    makecontext(&fiber.context, (void (*)())(void (*)(unsigned, unsigned, unsigned, unsigned))[](
-                                    unsigned k0, unsigned k1, unsigned a0, unsigned a1) {
-        run_thread((void (*)(void**))((uint64_t)k1 << 32 | k0), (void**)((uint64_t)a1 << 32 | a0));
-    }, 4, (unsigned)k, (unsigned)(k >> 32), (unsigned)a, (unsigned)(a >> 32));
+    fiber.started = true;
+    ucontext_t context;
+    getcontext(&context);
+    context.uc_stack.ss_sp = fiber.stack.get();
+    context.uc_stack.ss_size = STACK_BYTES;
+    context.uc_link = nullptr;
+    makecontext(&context, run_threads, 0);
+    setcontext(&context);
 }
 
 void enter(Fiber& fiber)
 {
     if (fiber.done) return;
+    if (!fiber.stack) fiber.stack.reset(new char[STACK_BYTES]);
     current = &fiber;
     at.thread = fiber.thread;
     at.stack = (uintptr_t)fiber.stack.get();
     at.stack_end = at.stack + STACK_BYTES;
     at.inside = true;
-    swapcontext(&scheduler, &fiber.context);
+    if (_setjmp(scheduler)) return;
+    if (fiber.started) _longjmp(fiber.resume, 1);
+    start(fiber);
 }
 
-void run_block(void (*kernel)(void**), void** args, bool backwards)
+void run_block(bool backwards)
 {
     begin_block();
     warps.assign((threads + WARP - 1) / WARP, Warp{});
     running = threads;
     waiting = at.barriers = 0;
-    for (int t = 0; t < threads; ++t) start(fibers[t], t, kernel, args);
+    for (int t = 0; t < threads; ++t) fibers[t].thread = t, fibers[t].done = false;
     while (running && !failure[0]) {
         progress = false;
         for (int k = 0; k < threads && !failure[0]; ++k) {
@@ -110,6 +118,9 @@ void run_block(void (*kernel)(void**), void** args, bool backwards)
                      waiting, threads, running - waiting, at.block.x, at.block.y, at.block.z);
     }
     at.inside = false;
+    // After a failure threads are stuck within the kernel.
+    if (failure[0])
+        for (Fiber& fiber : fibers) fiber.started = false;
 }
 
 }  // namespace
@@ -162,7 +173,7 @@ unsigned long long host_shuffle(unsigned mask, unsigned long long bits, int from
 }
 
 // Runs one launch. Returns null, or what went wrong.
-const char* host_launch(void (*kernel)(void**), void** args, const unsigned* grid_size, const unsigned* block_dims,
+const char* host_launch(void (*entry)(void**), void** args, const unsigned* grid_size, const unsigned* block_dims,
                         char* shared_begin, char* shared_end, int backwards)
 {
     grid = {grid_size[0], grid_size[1], grid_size[2]};
@@ -170,12 +181,14 @@ const char* host_launch(void (*kernel)(void**), void** args, const unsigned* gri
     threads = (int)(block_size.x * block_size.y * block_size.z);
     failure[0] = 0;
     if (threads < 1 || threads > MAX_THREADS) return "a block has 1 to 1024 threads";
+    kernel = entry;
+    arguments = args;
     begin_launch(shared_begin, shared_end);
     at.block_number = 0;
     Index3& block = at.block;
     for (block.z = 0; block.z < grid.z; ++block.z)
         for (block.y = 0; block.y < grid.y; ++block.y)
-            for (block.x = 0; block.x < grid.x && !failure[0]; ++block.x, ++at.block_number) run_block(kernel, args, backwards);
+            for (block.x = 0; block.x < grid.x && !failure[0]; ++block.x, ++at.block_number) run_block(backwards);
     end_launch();
     return failure[0] ? failure : nullptr;
 }
