@@ -1,4 +1,4 @@
-"""What machine code does NVIDIA's compiler make of a CUDA source?
+"""Compile a CUDA source as CuPy does, and read the machine code.
 
 NVRTC and the disassemblers come as Python wheels; no GPU and no CUDA installation is needed.
 """
@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import json
 import re
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
+
+from build_cache import cached
 
 CUPY_OPTIONS = ("-ftz=true", "--device-as-default-execution-space")
 """What CuPy 14.2 adds to a RawModule's own options, beside -arch=sm_NN and include folders that the kernels do not
@@ -38,6 +42,34 @@ class Function:
     local: int
     instructions: tuple[str, ...]
     """SASS in order; a label is an instruction that starts with a dot."""
+
+
+def disassembled(text: str, options: tuple[str, ...], arch: int) -> dict[str, Function]:
+    """Return what each __global__ function becomes, from the cache of builds if it has been compiled before.
+
+    Raises:
+        MissingWheel: the compiler or a disassembler is not installed.
+        ValueError: NVRTC refuses the source.
+    """
+
+    def build(file: Path) -> None:
+        parts = functions(compile_cubin(text, options, arch))
+        file.write_text(json.dumps([asdict(function) for function in parts.values()]), "utf-8")
+
+    file = cached(".sass.json", (text, options, CUPY_OPTIONS, arch, _versions()), build)
+    stored = json.loads(file.read_text("utf-8"))
+    return {f["name"]: Function(**{**f, "instructions": tuple(f["instructions"])}) for f in stored}
+
+
+@cache
+def _versions() -> tuple[str, ...]:
+    """Return which compiler and disassemblers these are.
+
+    Raises:
+        MissingWheel: one is not installed.
+    """
+    require_tools()
+    return tuple(version(f"nvidia-cuda-{tool}") for tool in ("nvrtc", "nvdisasm", "cuobjdump"))
 
 
 def compile_cubin(text: str, options: tuple[str, ...], arch: int) -> bytes:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 
 import sass_page
-from cubin import Function, compile_cubin, functions, require_tools
+from cubin import Function, disassembled, require_tools
 from cuda_check import TABLE, geometry_of, weights_of
 from listing import load_runs, loop, path_length
 
@@ -224,7 +224,7 @@ def row(kernel: str, dtype: str, variant: str, arch: int) -> Line:
 
 def judge(prog: Program, arch: int) -> Line:
     """Compile, disassemble, measure and judge a program."""
-    parts = functions(compile_cubin(prog.source, prog.options, arch))
+    parts = disassembled(prog.source, prog.options, arch)
     main, *others = (measure(parts[name], prog, arch) for name in prog.entries)
     found = [
         *faults(main, prog, arch),

@@ -8,7 +8,7 @@ import cubin
 import pytest
 from cuda_check import TABLE
 from listing import load_runs, loop, path_length
-from sass import MAX_PER_BYTE, MIN_KIB_IN_FLIGHT, Line, cases, faults, judge, rows
+from sass import MAX_PER_BYTE, MIN_KIB_IN_FLIGHT, Line, Measured, cases, faults, judge, row
 from sass_page import FIGURES, markdown
 
 from bandmark_kernels import DTYPES, KERNELS
@@ -20,22 +20,33 @@ ARCHITECTURES = (90, 103, 121)
 SLICE = [(k, d, v, a) for k, d, v, a in cases(ARCHITECTURES) if v == "v16" or d == "float32"]
 """The default variant in every dtype, the others in float32; `make sass` has them all."""
 
+FIRST = {(kernel.label, min(kernel.dtypes, key=lambda d: d != "float32"), "v16") for kernel in TABLE.values()}
+"""Of each kernel the default variant in one dtype; the others are tests of `make test-all`."""
 
-@pytest.fixture(scope="session")
+
+def measured(kernel: str, dtype: str, variant: str, arch: int) -> Measured:
+    """The figures of one row."""
+    return row(kernel, dtype, variant, arch).measured
+
+
+@pytest.fixture(scope="module")
 def table() -> dict[tuple[str, str, str, int], Line]:
     """Every row of the slice."""
-    return dict(zip(SLICE, rows(SLICE), strict=True))
+    return {case: row(*case) for case in SLICE}
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
-@pytest.mark.parametrize("kernel", TABLE)
-def test_machine_code_keeps_its_promises(table: dict[tuple[str, str, str, int], Line], kernel: str, arch: int) -> None:
+@pytest.mark.parametrize(
+    ("kernel", "dtype", "variant", "arch"),
+    [pytest.param(*case, marks=[] if case[:3] in FIRST else pytest.mark.slow) for case in SLICE],
+)
+def test_machine_code_keeps_its_promises(kernel: str, dtype: str, variant: str, arch: int) -> None:
     """Loads are wide, early, read-only and enough, stores wide, and nothing spills, in every dtype and variant."""
-    broken = {key: r.faults for key, r in table.items() if (key[0], key[3]) == (kernel, arch) and r.faults}
-    assert broken == {}
+    assert row(kernel, dtype, variant, arch).faults == ()
 
 
-@pytest.mark.parametrize("arch", [80, 90, 121])
+@pytest.mark.parametrize(
+    "arch", [pytest.param(80, marks=pytest.mark.slow), 90, pytest.param(121, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("form", [(64, 8, 64, "fp8"), (32, 2, 128, None), (16, 8, 192, "fp8"), (64, 8, 256, None)])
 def test_attention_of_other_heads(form: tuple[int, int, int, str | None], arch: int) -> None:
     """Nothing spills for any size of heads and groups, and as much is in flight as for those of the document.
@@ -48,13 +59,18 @@ def test_attention_of_other_heads(form: tuple[int, int, int, str | None], arch: 
     assert [fault for fault in found.faults if not any(words in fault for words in expected)] == []
 
 
-def test_attention_by_the_wrong_means_is_found() -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "finds"),
+    [
+        ("__launch_bounds__(THREADS, BLOCKS_PER_SM)", "__launch_bounds__(THREADS, 7)", "stack and local memory"),
+        ("__restrict__", "", "read-only"),
+    ],
+)
+def test_attention_by_the_wrong_means_is_found(old: str, new: str, finds: str) -> None:
     """Cut to half of the registers attention spills, and without __restrict__ it may not take the read-only path."""
     prog = program(KERNELS["kv"], DTYPES["float16"], "v16", capability=(9, 0))
-    crowded = prog.source.replace("__launch_bounds__(THREADS, BLOCKS_PER_SM)", "__launch_bounds__(THREADS, 7)")
-    assert any("stack and local memory" in fault for fault in judge(replace(prog, source=crowded), 90).faults)
-    writable = prog.source.replace("__restrict__", "")
-    assert any("read-only" in fault for fault in judge(replace(prog, source=writable), 90).faults)
+    changed = replace(prog, source=prog.source.replace(old, new))
+    assert any(finds in fault for fault in judge(changed, 90).faults)
 
 
 def _triad(arch: int) -> Program:
@@ -97,43 +113,41 @@ def test_spills_are_found() -> None:
     assert any("stack and local memory" in fault for fault in judge(starved, 90).faults)
 
 
-def test_narrow_accesses_are_found(table: dict[tuple[str, str, str, int], Line]) -> None:
+def test_narrow_accesses_are_found() -> None:
     """Loads and stores are counted width by width: halves of what was promised do not make up for it."""
     prog = program(KERNELS["adamw_master"], DTYPES["bfloat16"], "v16", capability=(10, 3))
-    measured = table["adamw_master", "bfloat16", "v16", 103].measured
-    assert faults(measured, prog, 103) == []
-    split = replace(measured, load_bits={128: 5, 64: 4}, store_bits={128: 2, 64: 20})
+    whole = measured("adamw_master", "bfloat16", "v16", 103)
+    assert faults(whole, prog, 103) == []
+    split = replace(whole, load_bits={128: 5, 64: 4}, store_bits={128: 2, 64: 20})
     assert faults(split, prog, 103) == ["5 loads of 16 bytes in a run, not 6", "2 stores of 16 bytes, not 6"]
 
 
-def test_too_few_bytes_in_flight_are_found(table: dict[tuple[str, str, str, int], Line]) -> None:
+def test_too_few_bytes_in_flight_are_found() -> None:
     """A kernel that keeps less in flight than its architecture needs is named with both figures."""
-    measured = replace(table["copy", "float32", "v16", 103].measured, kib_in_flight=MIN_KIB_IN_FLIGHT[103] - 1)
+    changed = replace(measured("copy", "float32", "v16", 103), kib_in_flight=MIN_KIB_IN_FLIGHT[103] - 1)
     prog = program(KERNELS["copy"], DTYPES["float32"], "v16", capability=(10, 3))
-    assert faults(measured, prog, 103) == ["63 KiB in flight per multiprocessor, not 64"]
+    assert faults(changed, prog, 103) == ["63 KiB in flight per multiprocessor, not 64"]
 
 
-def test_too_many_instructions_are_found(table: dict[tuple[str, str, str, int], Line]) -> None:
+def test_too_many_instructions_are_found() -> None:
     """A kernel that needs more instructions than a multiprocessor issues while its bytes arrive is named."""
-    measured = replace(table["dot", "float32", "v16", 103].measured, per_byte=MAX_PER_BYTE[103] + 0.1)
+    changed = replace(measured("dot", "float32", "v16", 103), per_byte=MAX_PER_BYTE[103] + 0.1)
     prog = program(KERNELS["dot"], DTYPES["float32"], "v16", capability=(10, 3))
-    assert faults(measured, prog, 103) == ["3.8 instructions per byte, more than 3.7"]
+    assert faults(changed, prog, 103) == ["3.8 instructions per byte, more than 3.7"]
 
 
-def test_instructions_per_byte_are_those_of_the_loop(table: dict[tuple[str, str, str, int], Line]) -> None:
+def test_instructions_per_byte_are_those_of_the_loop() -> None:
     """A reduction is judged by the loop over its tiles, a tile that is taken once by the way of a whole tile."""
-    dot, copy, write = (table[name, "float32", "v16", 103].measured for name in ("dot", "copy", "write"))
+    dot, copy, write = (measured(name, "float32", "v16", 103) for name in ("dot", "copy", "write"))
     assert dot.per_byte * 2 * 4 * 16 < dot.instructions / 2
     assert 2 * 4 < copy.per_byte * 2 * 4 * 16 < copy.instructions / 2
     assert write.per_byte == write.instructions / (4 * 16)
 
 
 @pytest.mark.parametrize("kernel", ["copy", "triad", "nstream", "adamw"])
-def test_the_way_of_a_whole_tile_is_about_as_long_as_the_loop_over_tiles(
-    table: dict[tuple[str, str, str, int], Line], kernel: str
-) -> None:
+def test_the_way_of_a_whole_tile_is_about_as_long_as_the_loop_over_tiles(kernel: str) -> None:
     """The variant with a loop needs as many instructions per tile, but for what comes before and after the loop."""
-    once, loop = (table[kernel, "float32", variant, 103].measured.per_byte for variant in ("v16", "v16-gridstride"))
+    once, loop = (measured(kernel, "float32", variant, 103).per_byte for variant in ("v16", "v16-gridstride"))
     assert abs(once - loop) * KERNELS[kernel].traffic * 4 * 16 < 60
 
 
@@ -177,6 +191,7 @@ def test_the_shortest_way_passes_the_loads() -> None:
         path_length(tuple(i.replace("@P0 BRA `(.L_x_1)", "NOP") for i in listing), [load])
 
 
+@pytest.mark.slow
 def test_every_figure_of_the_design_is_met_or_explained(table: dict[tuple[str, str, str, int], Line]) -> None:
     """Each figure is about some rows; one without an explanation holds for all of them, others not for all."""
     for figure in FIGURES:
@@ -186,6 +201,7 @@ def test_every_figure_of_the_design_is_met_or_explained(table: dict[tuple[str, s
         assert bool(unmet) == bool(figure.unmet), (figure.what, unmet)
 
 
+@pytest.mark.slow
 def test_the_document_has_every_kernel_and_figure(table: dict[tuple[str, str, str, int], Line]) -> None:
     """The page has a table per kernel and a line per figure, with the explanation where there is one."""
     page = markdown(list(table.values()))
@@ -199,7 +215,7 @@ def test_the_document_has_every_kernel_and_figure(table: dict[tuple[str, str, st
 def test_probes_compile(arch: int) -> None:
     """The delay and clock kernels compile and read the device's clocks."""
     for (text, step), register in ((delay(1), "GLOBALTIMER"), (clock_probe(1), "CLOCK")):
-        function = cubin.functions(cubin.compile_cubin(text, (), arch))[step.entry]
+        function = cubin.disassembled(text, (), arch)[step.entry]
         assert any(register in instruction for instruction in function.instructions)
 
 
