@@ -72,8 +72,8 @@ class StandIn:
         made.__spec__ = importlib.machinery.ModuleSpec("cupy", None)
         made.__version__ = "14.2.0"
         made.cuda = cuda
-        made.empty = lambda count, dtype: Array.new(self, np.full(count * np.dtype(dtype).itemsize, 0xA5, "u1"), dtype)
-        made.asarray = lambda host: Array.new(self, np.array(host).reshape(-1).view("u1"), host.dtype)
+        made.empty = lambda count, dtype: Array.new(self, count * np.dtype(dtype).itemsize, dtype)
+        made.asarray = lambda host: Array.new(self, host.nbytes, host.dtype, host)
         made.RawModule = lambda code, options=(): Module(self, code, options)
         made.get_default_memory_pool = lambda: SimpleNamespace(free_all_blocks=self._free)
         return made
@@ -132,13 +132,14 @@ class Array:
         self.data = Pointer(self)
 
     @classmethod
-    def new(cls, device: StandIn, raw: Any, dtype: Any) -> Array:
-        """Allocate; the memory goes back to the pool when the last view of it is gone."""
+    def new(cls, device: StandIn, nbytes: int, dtype: Any, host: Any = None) -> Array:
+        """Allocate, and copy an array of the host; the memory goes back to the pool when its last view is gone."""
         gpu = device.gpu
-        gpu.allocate(raw.nbytes)
+        gpu.allocate(nbytes)
         device.log.append("allocate")
+        raw = np.full(nbytes, 0xA5, "u1") if host is None else np.array(host).reshape(-1).view("u1")
         made = cls(device, raw, dtype)
-        made.block = weakref.finalize(made, gpu.give_back, raw.nbytes)  # type: ignore[attr-defined]
+        made.block = weakref.finalize(made, gpu.give_back, nbytes)  # type: ignore[attr-defined]
         return made
 
     def __getitem__(self, part: slice) -> Array:

@@ -57,7 +57,9 @@ KINDS = {
 }
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(
+    params=["no driver", *(pytest.param(name, marks=pytest.mark.slow) for name in ("broken", "no library"))]
+)
 def kind(request: pytest.FixtureRequest) -> Any:
     """A way in which CuPy is there and of no use."""
     return request.param
@@ -75,7 +77,7 @@ def call(folder: Path, kind: str, *arguments: str) -> subprocess.CompletedProces
         timeout=120,
         check=False,
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(folder)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])},
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 NOTEBOOK = Path(__file__).parent.parent / "docs" / "notebook.py"
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Its cells run in order on small arrays: two runs of three kernels, their comparison, and both read back."""
     monkeypatch.setenv("BANDMARK_SIZE", "65536")

@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bandmark_kernels import DEFAULT_KERNELS
 
 RUN = Path(__file__).parent / "yardstick" / "run.py"
 
 
+@pytest.mark.slow
 def test_every_kernel_of_a_plain_run_is_compared() -> None:
     """On tiny arrays, whose ratios say nothing, each kernel gets a line in both dtypes, verified on both sides."""
     command = [sys.executable, str(RUN), "--size", "64KiB", "--rounds", "1"]

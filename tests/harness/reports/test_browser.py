@@ -14,9 +14,12 @@ from report_runs import TIMES, hostile, of_every_status, rows
 
 BROWSER = chromium.find()
 
-pytestmark = pytest.mark.skipif(
-    BROWSER is None, reason="no browser is installed (apt-get install chromium): the page was not looked at"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        BROWSER is None, reason="no browser is installed (apt-get install chromium): the page was not looked at"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def checks(monkeypatch: pytest.MonkeyPatch, gpu: Gpu, *kernels: str, dtypes: Any
     return {c.name: c for c in check_results(backend, [KERNELS[k] for k in kernels], dtypes)}
 
 
-@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize("name", [pytest.param(k, marks=[pytest.mark.slow] if k == "kv" else []) for k in KERNELS])
 def test_a_sound_device_passes(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Every dtype and variant is verified at every awkward size."""
     found = checks(monkeypatch, Gpu(sms=1), name, dtypes=list(DTYPES.values()))
