@@ -1,52 +1,83 @@
 # Two commands: `make bench` measures this machine, `make test` checks the suite. Each sets up what it needs in .venv.
 #
 #   make bench ARGS="--quick"        options for bandmark run
-#   make bench ACCEL=cuda12          for a driver of CUDA 12 (cuda13, cuda12 or cpu; found out by default)
-#   make test TORCH="torch==2.12.0"  another torch for the tests
+#   make bench ACCEL=cuda12          for a driver of CUDA 12 (cuda13, cuda12, cpu or base; found out by default)
 #   make gpu-selftest                whether the suite works on this GPU; leaves a file for bug reports
-#   make lint | yardstick | sass | test-bench | results-docs | decode-fit | clean
+#   make test TORCH="torch==2.12.0"  another torch for the tests
+#   make test-all                    every form of every kernel as well, the notebook, the browser: some minutes
+#   make mutants                     whether the tests of the CUDA sources find each of many broken kernels
+#   make test-bench                  large benchmarks, and simulations of comparisons
+#   make lint | yardstick | sass | results-docs | decode-fit | clean
 
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
 ACCEL  ?= $(if $(shell nvidia-smi -L 2>/dev/null),cuda13,base)
+# The torch of the tests. On Linux this brings CUDA libraries of some gigabytes, unless torch for CPUs is there already:
+#   python3 -m venv .venv && uv pip install --torch-backend=cpu torch==2.13.0
 TORCH  ?= torch==2.13.0
 
-BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+ifneq ($(words $(VENV)),1)
+$(error VENV is '$(VENV)', and make can't name a file whose path has a space: give a path without one)
+endif
+ifeq ($(filter cuda13 cuda12 cpu base,$(ACCEL)),)
+$(error ACCEL is '$(ACCEL)', which is none of cuda13, cuda12, cpu and base)
+endif
+
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest -n auto
 
 # A container that brings its own torch or CuPy (NVIDIA's do) keeps it: the environment sees the system's packages,
-# and what is there is not installed again. With the system's torch alone, CuPy comes without a torch (extra cupy13),
-# and beside its CuPy what reads the sensors alone (nvml).
-OWN    := $(shell $(PYTHON) -c "from importlib.util import find_spec as f; print(*[m for m in ('torch', 'cupy') if f(m)])" 2>/dev/null)
+# and what is there is not installed again.
+OWN    := $(shell "$(PYTHON)" -c "from importlib.util import find_spec as f; print(*[m for m in ('torch', 'cupy') if f(m)])" 2>/dev/null)
 SYSTEM := $(if $(OWN),--system-site-packages)
-GPU    := $(patsubst cuda%,%,$(filter cuda%,$(ACCEL)))
-EXTRAS := $(if $(filter cupy,$(OWN)),$(if $(GPU),nvml),$(if $(GPU),$(if $(filter torch,$(OWN)),cupy$(GPU),cuda$(GPU)),$(filter cpu,$(ACCEL))))
 
-.PHONY: bench gpu-selftest test lint yardstick sass test-bench results-docs decode-fit clean
+# The extra to install, by ACCEL and what the system has: nothing, torch alone (then CuPy comes without a torch), CuPy
+# (then what reads the sensors alone comes).
+EXTRA.cuda13       := cuda13
+EXTRA.cuda13.torch := cupy13
+EXTRA.cuda13.cupy  := nvml
+EXTRA.cuda12       := cuda12
+EXTRA.cuda12.torch := cupy12
+EXTRA.cuda12.cupy  := nvml
+EXTRA.cpu          := cpu
+EXTRA.cpu.torch    := cpu
+EXTRA.cpu.cupy     := cpu
+EXTRA := $(EXTRA.$(ACCEL)$(addprefix .,$(lastword $(OWN))))
+
+.PHONY: bench gpu-selftest test test-all mutants lint yardstick sass test-bench results-docs decode-fit clean
 
 bench: $(VENV)/.bench-$(ACCEL)
-	$(BIN)/bandmark run $(ARGS)
+	$(BIN)/python -m bandmark run $(ARGS)
 
 gpu-selftest: $(VENV)/.bench-$(ACCEL)
-	$(BIN)/bandmark selftest $(ARGS)
+	$(BIN)/python -m bandmark selftest $(ARGS)
 
+# pytest-xdist uses every processor, and pytest-randomly changes the order: ARGS="-n 0 -p no:randomly" does neither.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
+
+test-all: $(VENV)/.test
+	$(PYTEST) -m "not mutants" $(ARGS)
+
+mutants: $(VENV)/.test
+	$(PYTEST) -m mutants $(ARGS)
+
+test-bench: $(VENV)/.test
+	$(BIN)/python -m pytest tests/benchmarks -p no:randomly --benchmark-enable --benchmark-only -m "" $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 yardstick: $(VENV)/.test
 	$(BIN)/python tests/yardstick/run.py $(ARGS)
 
 sass: $(VENV)/.test
 	$(BIN)/python tests/cuda/sass.py --all $(ARGS)
-
-test-bench: $(VENV)/.test
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-enable --benchmark-only $(ARGS)
 
 results-docs: $(VENV)/.bench-$(ACCEL)
 	$(BIN)/python -m bandmark.publishing.folder results
@@ -55,18 +86,18 @@ decode-fit: $(VENV)/.bench-$(ACCEL)
 	$(BIN)/python tools/fit_decode.py
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) .cache build dist
 
-$(VENV)/bin/python:
-	$(PYTHON) -m venv $(SYSTEM) $(VENV)
+$(BIN)/python:
+	"$(PYTHON)" -m venv $(SYSTEM) $(VENV)
 
-$(VENV)/.bench-$(ACCEL): pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --quiet --no-compile -e ".$(if $(EXTRAS),[$(EXTRAS)])"
+$(VENV)/.bench-$(ACCEL): pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --no-compile -e ".$(addsuffix ],$(addprefix [,$(EXTRA)))"
 	@touch $@
 
 # The tests bring torch, because its kernels are tested, and it goes first: a requirement that it satisfies
 # does not replace it.
-$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(if $(filter torch,$(OWN)),,$(PIP) install --quiet "$(TORCH)")
 	$(PIP) install --quiet -e ".[test]"
 	@touch $@

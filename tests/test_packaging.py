@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -75,6 +76,7 @@ def test_the_metadata(wheel: zipfile.ZipFile) -> None:
     base = {need.split(">")[0].strip() for need in needs if "extra ==" not in need}
     assert base == {"numpy", "pandas", "rich", "threadpoolctl"}
     assert {"cpu", "cuda12", "cuda13", "nvml"} <= set(metadata.get_all("Provides-Extra") or [])
+    assert not [need for need in needs if need.startswith("torch") and "cuda" not in need]
     for extra in ("cupy12", "cupy13", "nvml"):
         assert any(need.startswith("nvidia-ml-py") and f"'{extra}'" in need for need in needs), extra
     (path,) = (name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt"))
@@ -89,30 +91,60 @@ def test_the_metadata(wheel: zipfile.ZipFile) -> None:
         ("cuda13", "torch", "[cupy13]"),
         ("cuda12", "torch", "[cupy12]"),
         ("cuda13", "torch cupy", "[nvml]"),
+        ("cuda12", "cupy", "[nvml]"),
         ("cpu", "", "[cpu]"),
+        ("cpu", "torch", "[cpu]"),
         ("base", "", ""),
+        ("base", "torch", ""),
         ("base", "torch cupy", ""),
     ],
 )
-def test_what_make_installs(accelerator: str, own: str, extra: str, tmp_path: Path) -> None:
+def test_what_make_installs(accelerator: str, own: str, extra: str) -> None:
     """`make bench` brings what the machine lacks, and never another torch or CuPy beside those of a container."""
-    if shutil.which("make") is None:
-        pytest.skip("make is not installed")
-    options = [f"ACCEL={accelerator}", f"OWN={own}", f"VENV={tmp_path / 'venv'}"]
-    done = subprocess.run(
-        ["make", "-n", "-C", str(ROOT), "bench", *options], capture_output=True, text=True, check=True
-    )
+    done = make("bench", f"ACCEL={accelerator}", f"OWN={own}")
+    assert done.returncode == 0, done.stderr
     (line,) = (line for line in done.stdout.splitlines() if "pip" in line)
     assert line.endswith(f'-e ".{extra}"')
     (venv,) = (line for line in done.stdout.splitlines() if "-m venv" in line)
     assert ("--system-site-packages" in venv) == bool(own)
 
 
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """What make would do in a checkout without an environment."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    command = ["make", "-n", "-C", str(ROOT), "VENV=.venv-that-is-not-there", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [("ACCEL=cuda11", "none of cuda13, cuda12, cpu and base"), ("VENV=a folder", "give a path without one")],
+)
+def test_what_make_refuses(option: str, message: str) -> None:
+    """An accelerator that has no extra and a path that make can't name end with a sentence."""
+    done = make("bench", option)
+    assert done.returncode == 2 and message in done.stderr
+
+
+@pytest.mark.parametrize(
+    "target", ["bench", "test", "test-all", "mutants", "test-bench", "lint", "gpu-selftest", "sass"]
+)
+def test_make_names_no_folder_of_the_checkout(target: str) -> None:
+    """Every path in a recipe is relative to the checkout, whose own path may have a space."""
+    done = make(target, "OWN=")
+    assert done.returncode == 0, done.stderr
+    recipes = [line for line in done.stdout.splitlines() if not line.startswith("make: ")]
+    assert recipes and str(ROOT) not in "\n".join(recipes)
+
+
 @pytest.mark.parametrize("name", ["kernels", "harness", "tests", "fakes"])
 def test_source_roots_are_no_packages(name: str, tmp_path: Path) -> None:
     """From a neutral folder `import kernels` and `import harness` fail: the installation adds two packages alone."""
     program = f"import bandmark, bandmark_kernels\nimport {name}"
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(str(ROOT / root) for root in ("harness", "kernels"))}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert f"ModuleNotFoundError: No module named '{name}'" in done.stderr
 
