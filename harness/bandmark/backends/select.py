@@ -31,7 +31,8 @@ ACCELERATOR_BACKENDS = ("cupy", "torch")
 """Those that reach accelerators. CuPy is asked first: it reads the attributes that tell colliding names apart."""
 
 INSTALL = {
-    "torch": "`pip install 'bandmark[cuda13]'` on an NVIDIA GPU (cuda12 for older drivers), `uv pip install --torch-backend=cpu torch` elsewhere",
+    "torch": "`pip install 'bandmark[cuda13]'` on an NVIDIA GPU (cuda12 for older drivers), "
+    "`uv pip install --torch-backend=cpu torch` elsewhere",
     "cupy": "`pip install 'bandmark[cuda13]'`, or 'bandmark[cuda12]' for a CUDA 12 driver",
 }
 """How to get a library that is missing."""
