@@ -1,14 +1,20 @@
-"""Does the test suite keep its own rules?"""
+"""The tests and the sources keep the rules that no other tool checks."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bandmark_kernels import KERNELS
+
 TESTS = Path(__file__).parent
+ROOT = TESTS.parent
 FILES = sorted(TESTS.rglob("test_*.py"))
+SOURCES = sorted(path for root in ("harness", "kernels") for path in (ROOT / root).rglob("*.py"))
+BACKENDS = ("numpy", "torch", "cupy")
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TESTS)))
@@ -26,15 +32,183 @@ def test_no_package_in_the_tests() -> None:
     assert not list(TESTS.rglob("__init__.py"))
 
 
-ELSEWHERE = {"cuda": "cuda/test_sass.py", "selftest": "harness/selftest/test_checks.py"}
-"""Modules whose tests are named after what they check."""
+ELSEWHERE: dict[str, str] = {
+    "harness/bandmark/cli/merge.py": "harness/results/test_merge.py",
+    "harness/bandmark/cli/publish.py": "harness/publishing/test_publish.py",
+    "harness/bandmark/cli/selftest.py": "harness/selftest/test_checks.py",
+    "harness/bandmark/cli/validate.py": "harness/validation/test_validate.py",
+    "harness/bandmark/measure/measurement.py": "harness/session/test_runner.py",
+    "harness/bandmark/options.py": "harness/cli/test_run.py",
+    "harness/bandmark/results/case.py": "harness/results/test_row.py",
+    "harness/bandmark/results/record.py": "harness/validation/test_record.py",
+    "harness/bandmark/suites/bandwidth.py": "harness/suites/test_plan.py",
+    "harness/bandmark/suites/base.py": "harness/suites/test_plan.py",
+    "harness/bandmark/suites/model_layers.py": "harness/suites/test_plan.py",
+    "harness/bandmark/suites/sizing.py": "harness/suites/test_plan.py",
+    "harness/bandmark/suites/table.py": "harness/show/test_table.py",
+    "kernels/bandmark_kernels/core/cuda.py": "cuda/test_sass.py",
+    "kernels/bandmark_kernels/core/launch.py": "cuda/test_launch.py",
+}
+"""Modules whose tests are not at the path that mirrors theirs, and where those are."""
+
+
+def mirror(source: Path) -> str:
+    """The path below tests/ of a module's test file."""
+    root, _, *folders, _ = source.relative_to(ROOT).parts
+    return "/".join([root, *folders, f"test_{source.stem}.py"])
 
 
 def test_every_module_has_a_test_file() -> None:
-    """Each module of the two packages has a test file of its name, or one that ELSEWHERE names."""
-    names = {file.stem for file in FILES}
-    sources = [p for root in ("kernels", "harness") for p in (TESTS.parent / root).rglob("*.py")]
-    wanted = [p for p in sources if not p.stem.startswith("__") and p.stem not in ELSEWHERE]
-    missing = [str(p.relative_to(TESTS.parent)) for p in wanted if f"test_{p.stem}" not in names]
-    assert not missing
-    assert all((TESTS / file).exists() for file in ELSEWHERE.values())
+    """The test of a module is at the path that mirrors the module's, or where ELSEWHERE says."""
+    modules = {str(p.relative_to(ROOT)): mirror(p) for p in SOURCES if not p.stem.startswith("__")}
+    missing = {name: path for name, path in modules.items() if not (TESTS / ELSEWHERE.get(name, path)).exists()}
+    assert missing == {}
+    needless = [name for name in ELSEWHERE if name not in modules or (TESTS / modules[name]).exists()]
+    assert needless == [], "these are where they belong: take them out of ELSEWHERE"
+
+
+EXEMPT: tuple[str, ...] = ()
+"""Where kernels and backends may be named: one table of decode, and the readers of other tools' files."""
+
+NAMED: dict[str, int] = {
+    "harness/bandmark/backends/select.py": 4,
+    "harness/bandmark/cli/list.py": 3,
+    "harness/bandmark/judge/bands.py": 2,
+    "harness/bandmark/reports/charts.py": 4,
+    "harness/bandmark/reports/style.py": 1,
+    "harness/bandmark/suites/sizing.py": 1,
+    "kernels/bandmark_kernels/core/cuda.py": 2,
+    "kernels/bandmark_kernels/core/launch.py": 1,
+}
+"""Comparisons with the name of a kernel or a backend that are still there, by file; each that goes is taken out."""
+
+
+def comparisons(source: Path) -> Iterator[int]:
+    """Yield the lines that compare a name, a kernel or a backend with the name of one that is not the module's own."""
+    tree = ast.parse(source.read_text())
+    tables = {
+        target.id: {c.value for c in ast.walk(statement.value) if isinstance(c, ast.Constant)}
+        for statement in tree.body
+        if isinstance(statement, ast.Assign) and not isinstance(statement.value, ast.Dict | ast.Subscript)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+    own = {name for name in (*KERNELS, *BACKENDS) if source.stem == name or source.stem.startswith(f"{name}_")}
+    names = {*KERNELS, *BACKENDS} - own
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            subjects = {side.attr for side in sides if isinstance(side, ast.Attribute)}
+            variables = {side.id for side in sides if isinstance(side, ast.Name)}
+            values = {c.value for side in sides for c in ast.walk(side) if isinstance(c, ast.Constant)}
+            values = values.union(*(tables.get(name, set()) for name in variables))
+            subjects |= variables
+            if subjects & {"name", "kernel", "backend", "label"} and values & names:
+                yield node.lineno
+
+
+def test_no_code_compares_the_name_of_a_kernel_or_a_backend() -> None:
+    """What differs between kernels and backends is told by them; a name is compared in their own modules alone."""
+    found = {str(p.relative_to(ROOT)): len(list(comparisons(p))) for p in SOURCES}
+    found = {name: count for name, count in found.items() if count and name not in EXEMPT}
+    assert found == NAMED
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        ('if kernel.name == "gemv": ...', 1),
+        ('x = row.backend in ("torch", "cupy")', 1),
+        ('y = "triad" != case.kernel', 1),
+        ('SUMS = ("dot", "read")\nif row.kernel in SUMS: ...', 1),
+        ('if row.kernel == other.kernel or row.kernel == "all": ...', 0),
+        ('if operand.role == "read": ...', 0),
+    ],
+)
+def test_such_comparisons_are_found(code: str, count: int, tmp_path: Path) -> None:
+    """Equality, membership and either order count; other names and other attributes do not."""
+    (tmp_path / "module.py").write_text(code)
+    (tmp_path / "gemv.py").write_text(code)
+    assert len(list(comparisons(tmp_path / "module.py"))) == count
+    assert len(list(comparisons(tmp_path / "gemv.py"))) == count * ("gemv" not in code)
+
+
+QUESTIONS: tuple[str, ...] = (
+    "harness/bandmark/backends/base.py",
+    "harness/bandmark/backends/cupy_devices.py",
+    "harness/bandmark/backends/events.py",
+    "harness/bandmark/backends/host.py",
+    "harness/bandmark/backends/torch_devices.py",
+    "harness/bandmark/cli/compare.py",
+    "harness/bandmark/cli/selftest.py",
+    "harness/bandmark/cli/validate.py",
+    "harness/bandmark/comparison/__init__.py",
+    "harness/bandmark/comparison/compare.py",
+    "harness/bandmark/comparison/decide.py",
+    "harness/bandmark/comparison/estimate.py",
+    "harness/bandmark/comparison/figures.py",
+    "harness/bandmark/comparison/foreign.py",
+    "harness/bandmark/comparison/foreign_json.py",
+    "harness/bandmark/comparison/outcome.py",
+    "harness/bandmark/comparison/pairing.py",
+    "harness/bandmark/comparison/quantiles.py",
+    "harness/bandmark/comparison/settings.py",
+    "harness/bandmark/comparison/sides.py",
+    "harness/bandmark/comparison/spread.py",
+    "harness/bandmark/comparison/table.py",
+    "harness/bandmark/device/catalog.py",
+    "harness/bandmark/device/device.py",
+    "harness/bandmark/device/dimms.py",
+    "harness/bandmark/device/machine.py",
+    "harness/bandmark/device/memory.py",
+    "harness/bandmark/device/nvml.py",
+    "harness/bandmark/device/peaks.py",
+    "harness/bandmark/device/preflight.py",
+    "harness/bandmark/device/sensors.py",
+    "harness/bandmark/device/telemetry.py",
+    "harness/bandmark/device/threads.py",
+    "harness/bandmark/judge/bands.py",
+    "harness/bandmark/judge/references.py",
+    "harness/bandmark/measure/stats.py",
+    "harness/bandmark/publishing/leaderboard.py",
+    "harness/bandmark/publishing/leaderboard_plot.py",
+    "harness/bandmark/publishing/publish.py",
+    "harness/bandmark/publishing/schema.py",
+    "harness/bandmark/reports/__init__.py",
+    "harness/bandmark/reports/charts.py",
+    "harness/bandmark/reports/elements.py",
+    "harness/bandmark/reports/figures.py",
+    "harness/bandmark/reports/image.py",
+    "harness/bandmark/reports/markdown.py",
+    "harness/bandmark/reports/page.py",
+    "harness/bandmark/reports/runs.py",
+    "harness/bandmark/reports/style.py",
+    "harness/bandmark/reports/tables.py",
+    "harness/bandmark/results/faults.py",
+    "harness/bandmark/results/merge.py",
+    "harness/bandmark/results/privacy.py",
+    "harness/bandmark/selftest/checks.py",
+    "harness/bandmark/selftest/timing.py",
+    "harness/bandmark/units.py",
+    "kernels/bandmark_kernels/core/checks.py",
+    "kernels/bandmark_kernels/core/cuda.py",
+    "kernels/bandmark_kernels/core/dtypes.py",
+    "kernels/bandmark_kernels/core/inputs.py",
+    "kernels/bandmark_kernels/core/launch.py",
+    "kernels/bandmark_kernels/core/numpy_blocks.py",
+    "kernels/bandmark_kernels/core/operand.py",
+    "kernels/bandmark_kernels/core/quantized.py",
+    "kernels/bandmark_kernels/core/reasons.py",
+    "kernels/bandmark_kernels/stream/copy.py",
+    "kernels/bandmark_kernels/stream/dot.py",
+    "kernels/bandmark_kernels/stream/write.py",
+    "kernels/bandmark_kernels/training/adamw.py",
+)
+"""Modules whose docstring still asks a question; each that is mended is taken out here."""
+
+
+def test_no_module_docstring_asks_a_question() -> None:
+    """A module docstring says what the module does; each that still asks is in QUESTIONS."""
+    first = {str(p.relative_to(ROOT)): (ast.get_docstring(ast.parse(p.read_text())) or "") for p in SOURCES}
+    asking = [name for name, text in first.items() if "?" in text.split("\n\n")[0]]
+    assert asking == sorted(QUESTIONS)
