@@ -158,5 +158,5 @@ def test_the_wheel_works_on_its_own(wheel: zipfile.ZipFile, tmp_path: Path) -> N
         "print(bandmark.__file__, len(c.load_catalog()))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
-    file, count = done.stdout.split()
+    file, count = done.stdout.rsplit(maxsplit=1)
     assert Path(file).is_relative_to(tmp_path) and int(count) > 10
