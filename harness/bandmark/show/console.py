@@ -126,16 +126,10 @@ def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: in
 
 
 def print_parts(parts: Iterable[Table | str]) -> None:
-    """Print tables and paragraphs on stdout: off a terminal a paragraph is one line, and a table is never squeezed."""
+    """Print tables and paragraphs on stdout."""
+    out = console(sys.stdout)
     for part in parts:
-        out = console(sys.stdout)
-        if isinstance(part, str):
-            out.print(escape(part), soft_wrap=not out.is_terminal)
-        else:
-            # Names and figures stay whole: a terminal that is too narrow wraps the lines.
-            natural = out.measure(part, options=out.options.update(max_width=10_000)).maximum
-            out.size = out.size._replace(width=max(out.width, natural))
-            out.print(part)
+        out.print(escape(part) if isinstance(part, str) else part)
 
 
 def show_results(results: Sequence[Row], file: TextIO | None = None) -> None:
