@@ -107,7 +107,10 @@ def console(file: TextIO) -> Console:
     """
     on_terminal = file.isatty()
     out: Any = file if on_terminal else _Trimmed(file)
-    return _Console(file=out, width=None if on_terminal else UNLIMITED, highlight=False, emoji=False)
+    made = _Console(file=out, width=None if on_terminal else UNLIMITED, highlight=False, emoji=False)
+    if made.width == 0:  # COLUMNS=0 says that the width is unknown, and rich would print nothing
+        made.width = 80
+    return made
 
 
 def escape(text: str) -> str:

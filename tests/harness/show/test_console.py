@@ -158,6 +158,14 @@ def test_a_terminal_never_cuts_a_cell(monkeypatch: pytest.MonkeyPatch, columns: 
     assert cells_of(shown(widest(), Terminal())) == cells_of(shown(widest()))
 
 
+@pytest.mark.parametrize("columns", ["0", "", "wide"])
+def test_a_terminal_of_unknown_width_has_80_columns(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    """COLUMNS without a width is no reason to print nothing."""
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr("os.get_terminal_size", lambda descriptor: os.terminal_size((0, 0)))
+    assert console(Terminal()).width == 80
+
+
 @pytest.mark.parametrize("columns", ["40", "80", "200"])
 def test_a_pipe_is_the_same_whatever_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: str
