@@ -26,7 +26,7 @@ endif
 
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
-PYTEST := $(BIN)/python -m pytest -n auto
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8
 
 # A container that brings its own torch or CuPy (NVIDIA's do) keeps it: the environment sees the system's packages,
 # and what is there is not installed again.
