@@ -34,8 +34,8 @@ import numpy.typing as npt
 _Array = npt.NDArray[np.float64]
 
 ERROR_RATE = 0.004
-"""Probability of any FASTER or SLOWER among cases that do not differ: less than half of the 1 % that is promised, because
-the spread of real runs is not quite normal."""
+"""Probability of any FASTER or SLOWER among cases that do not differ: less than half of the 1 % that is promised,
+because the spread of real runs is not quite normal."""
 
 _OWN_RATE = 0.00025
 """Probability that a case passes the t test by its own runs without a difference, where cases are unequal: the test
