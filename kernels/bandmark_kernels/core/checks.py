@@ -7,7 +7,6 @@ overwritten shows as a wrong output. Errors are given in units of the allowed er
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +59,8 @@ def _output_error(expected: Expectation, fetch: Fetch, workers: int) -> float:
     starts = range(0, expected.elements, step)
     if workers == 1:
         return max(map(chunk_error, starts))
+    from concurrent.futures import ThreadPoolExecutor  # only here: importing it takes longer than the kernel table
+
     with ThreadPoolExecutor(workers) as pool:
         return max(pool.map(chunk_error, starts))
 
