@@ -107,7 +107,7 @@ class Replicates:
     def sampling(self) -> _Array:
         """Mean squared error of the figures of each case within their runs."""
         squares: _Array = np.maximum(
-            np.nan_to_num(_row_means(np.minimum(self.errors, 1e3) ** 2), nan=0.0), RESOLUTION**2
+            np.nan_to_num(_row_means(np.clip(self.errors, 0, 1e3) ** 2), nan=0.0), RESOLUTION**2
         )
         return squares
 

@@ -114,7 +114,8 @@ def test_runs_are_not_surer_than_their_samples() -> None:
     case = estimated(runs([0.0] * 3, error=0.01), runs([0.0] * 3, error=0.01))
     assert case.limit == pytest.approx(t_quantile(ERROR_RATE / 2, math.inf) * 0.01 * math.sqrt(2 / 3), rel=0.03)
     exact = estimated(runs([0.0] * 3), runs([0.0] * 3))
-    assert exact.limit >= t_quantile(ERROR_RATE / 2, math.inf) * RESOLUTION * math.sqrt(2 / 3)
+    least = t_quantile(ERROR_RATE / 2, math.inf) * RESOLUTION * math.sqrt(2 / 3)
+    assert exact.limit == pytest.approx(least, rel=1e-6)
 
 
 def test_a_noisy_case_does_not_widen_the_others() -> None:
