@@ -6,12 +6,13 @@ import argparse
 import json
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bandmark.comparison.compare import compare_sides
-from bandmark.comparison.figures import Side
-from bandmark.comparison.sides import read_history, read_side
-from bandmark.comparison.verdict import MARGIN, Comparison
 from bandmark.errors import EXIT_FAILED, EXIT_OK, UsageError
+
+if TYPE_CHECKING:
+    from bandmark.comparison.figures import Side
+    from bandmark.comparison.verdict import Comparison
 
 SIDES = """\
 A side is a file, a folder of runs, or files with commas between them; runs of one side are replicates. One run a side
@@ -55,6 +56,10 @@ def percentage(text: str) -> float:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the comparison of each candidate with the baseline and return the exit code."""
+    from bandmark.comparison.compare import compare_sides  # loads NumPy
+    from bandmark.comparison.sides import read_history
+    from bandmark.comparison.verdict import MARGIN
+
     margin = MARGIN if arguments.margin is None else arguments.margin / 100
     limit = _regression_limit(arguments.fail_on_regression, margin)
     baseline, candidates = read_sides(arguments)
@@ -99,6 +104,8 @@ def read_sides(arguments: argparse.Namespace) -> tuple[Side, list[Side]]:
     Raises:
         UsageError: fewer than two sides, or both ways at once.
     """
+    from bandmark.comparison.sides import read_side
+
     if arguments.baseline or arguments.candidate:
         if arguments.sides or not (arguments.baseline and arguments.candidate):
             raise UsageError("give --baseline FILE... and --candidate FILE..., or A B [C...] without either.")
