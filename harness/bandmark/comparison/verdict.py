@@ -205,10 +205,10 @@ class Comparison:
         return [case for case in self.cases if case.verdict == "SLOWER" and case.loss() > beyond]
 
     def frame(self) -> pd.DataFrame:
-        """Return the cases as a frame, a row each; the columns are the fields of CaseComparison."""
+        """Return a row per case: the fields of CaseComparison, and identity columns of suites from outside."""
         import pandas as pd
 
-        return pd.DataFrame([asdict(case) for case in self.cases])
+        return pd.DataFrame([asdict(case) | (case.other_columns or {}) for case in self.cases])
 
     def as_json(self) -> dict[str, Any]:
         """Return the comparison as what json can write."""

@@ -288,8 +288,8 @@ def test_what_the_record_says_of_libraries() -> None:
     """Version, driver, threads and what the backend adds, by name."""
     one, two = FakeBackend(name="one"), FakeBackend(name="two", threads=2, driver=None)
     assert make_target([one, two]).libraries() == {
-        "one": {"version": "1.2.3", "driver": "999.1", "threads": None, "build": "pretend"},
-        "two": {"version": "1.2.3", "driver": None, "threads": 2, "build": "pretend"},
+        "one": {"version": "1.2.3", "driver": "999.1", "threads": None, "git": "pretend"},
+        "two": {"version": "1.2.3", "driver": None, "threads": 2, "git": "pretend"},
     }
 
 
