@@ -95,8 +95,6 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 HEAVY = ("torch", "cupy", "pandas", "numpy", "resvg_py", "hypothesis", "threadpoolctl")
 
-NUMPY_LOADED = pytest.mark.xfail(reason="the comparison loads NumPy with its options", strict=True)
-
 
 def loaded_by(arguments: list[str]) -> set[str]:
     """The modules that a command has imported when it ends."""
@@ -116,9 +114,7 @@ def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
     assert not loaded_by(arguments) & {*HEAVY, "rich"}
 
 
-@pytest.mark.parametrize(
-    "command", [pytest.param(name, marks=[NUMPY_LOADED] * (name == "compare")) for name in COMMANDS]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_a_command_imports_no_numerical_library(command: str) -> None:
     """What computes is loaded when it computes, whichever command it is."""
     assert not loaded_by([command, "--help"]) & {*HEAVY}

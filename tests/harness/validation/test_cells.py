@@ -71,7 +71,8 @@ def test_older_files_lack_the_newest_columns() -> None:
     lines = [line.split(",") for line in to_csv([make_result()]).splitlines()]
     assert faults("".join(",".join(cells[:cut]) + "\n" for cells in lines)) == []
     assert faults("".join(",".join(cells[: cut - 1]) + "\n" for cells in lines)) == [
-        f"run.csv:1: {FIRST_LAYOUT}: found no such column, wanted one, if only with empty cells"
+        f"run.csv:1: {FIRST_LAYOUT}: found another order, or a missing column, wanted {FIRST_LAYOUT}: columns are "
+        "those of results/README.md"
     ]
 
 
