@@ -58,7 +58,7 @@ gpu-selftest: $(VENV)/.bench-$(ACCEL)
 test: $(VENV)/.test
 	$(PYTEST) $(ARGS)
 
-test-all: $(VENV)/.test
+test-all: $(VENV)/.test-all
 	$(PYTEST) -m "not mutants" $(ARGS)
 
 mutants: $(VENV)/.test
@@ -100,6 +100,10 @@ $(VENV)/.bench-$(ACCEL): pyproject.toml | $(BIN)/python
 $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(if $(filter torch,$(OWN)),,$(PIP) install --quiet "$(TORCH)")
 	$(PIP) install --quiet -e ".[test]"
+	@touch $@
+
+$(VENV)/.test-all: $(VENV)/.test
+	$(PIP) install --quiet -e ".[test-all]"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.test
