@@ -24,7 +24,7 @@ from bandmark.session.runner import Schedule, measure_groups
 from bandmark.session.session import Session
 from bandmark.suites import SUITES
 from bandmark.suites.bandwidth import KernelGroup, kernel_columns
-from bandmark.suites.base import Case, Group, RunFacts, runnable
+from bandmark.suites.base import Case, Group, RunFacts
 from bandmark.suites.model_layers import MatrixGroup
 from bandmark_kernels import DTYPES, KERNELS, DType, Kernel, Shape
 from bandmark_kernels.core.inputs import Inputs
@@ -383,7 +383,8 @@ def group_of(
         Case(columns=columns | {"backend": b.name}, backend=b, skip_reason=b.unsupported_reason(kernel, number))
         for b in backends
     )
-    return KernelGroup(suite=SUITES["bandwidth"], kernel=kernel, dtype=number, shape=size, cases=cases)
+    label = f"{kernel.label} {number.name}"
+    return KernelGroup(suite=SUITES["bandwidth"], label=label, cases=cases, kernel=kernel, dtype=number, shape=size)
 
 
 def make_matrix_group(backends: Sequence[FakeBackend], shape: Shape | None = None) -> MatrixGroup:
@@ -392,11 +393,12 @@ def make_matrix_group(backends: Sequence[FakeBackend], shape: Shape | None = Non
     named = {"layer": "my-model qkv", "layer_uses": 7}
     return MatrixGroup(
         suite=SUITES["model-layers"],
+        label=f"{plain.label} qkv",
         kernel=plain.kernel,
         dtype=plain.dtype,
         shape=plain.shape,
         cases=tuple(replace(case, columns={**case.columns, **named}) for case in plain.cases),
-        min_time_s=9.0 if runnable(plain) else None,
+        min_time_s=9.0 if plain.runnable else None,
     )
 
 

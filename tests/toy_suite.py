@@ -40,28 +40,15 @@ class ChaseWorkload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChaseGroup:
+class ChaseGroup(Group):
     """One stride on every backend."""
 
-    suite: Suite
-    cases: tuple[Case, ...]
     stride: int
     slowdown: float
-    halved_what: str = "the ring"
-    min_time_s: float | None = None
-
-    @property
-    def label(self) -> str:
-        """The kernel and its stride."""
-        return f"chase {self.stride}"
 
     def inputs(self, options: RunOptions) -> int:
         """Return the seed."""
         return options.seed
-
-    def copies(self) -> int:
-        """Return that nothing rotates."""
-        return 1
 
     def prepare(self, case: Case, inputs: int, copies: int) -> Workload:
         """Return a launch of HOPS accesses, with 1 % of noise."""
@@ -98,7 +85,7 @@ class Chase(Suite):
 
     def _group(self, stride: int, target: Target) -> ChaseGroup:
         cases = tuple(Case(columns=_columns(b.name, stride), backend=b) for b in target.backends)
-        return ChaseGroup(suite=self, cases=cases, stride=stride, slowdown=self.slowdown)
+        return ChaseGroup(suite=self, label=f"chase {stride}", cases=cases, stride=stride, slowdown=self.slowdown)
 
     def case_columns(self, row: Row) -> Mapping[str, Any] | None:
         """Return the columns of a stored row's case."""

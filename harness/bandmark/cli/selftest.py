@@ -20,7 +20,7 @@ from bandmark.selftest.timing import Timing
 from bandmark.session.runner import utc_now
 from bandmark.session.session import new_run_id
 from bandmark.show.console import talk
-from bandmark.suites.bandwidth import pick, pick_kernels
+from bandmark.suites.selection import pick, pick_kernels
 from bandmark.units import parse_bytes
 from bandmark_kernels import DTYPES, DType, Kernel
 

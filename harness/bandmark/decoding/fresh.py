@@ -9,7 +9,6 @@ from bandmark.decoding.measured import MeasuredSystem
 from bandmark.options import RunOptions
 from bandmark.session.session import Session, open_session, run_session
 from bandmark.show.console import LiveProgress, talk
-from bandmark.suites.base import runnable
 
 
 def measure_here(kernels: Sequence[str], weights: Sequence[str] = ()) -> MeasuredSystem:
@@ -44,7 +43,7 @@ def _tell(session: Session) -> None:
 def _kernels(session: Session) -> dict[str, list[str]]:
     """Return the kernels that some library runs here, each with its quantized formats."""
     kernels: dict[str, list[str]] = {}
-    for case in (case for group in session.groups for case in runnable(group)):
+    for case in (case for group in session.groups for case in group.runnable):
         formats = kernels.setdefault(case.columns["kernel"], [])
         weight_format = case.columns["weight_format"]
         if weight_format and weight_format not in formats:

@@ -17,7 +17,7 @@ from bandmark.measure.measurement import Measurement
 from bandmark.measure.sampling import CaseFailedError, Clock, Samples, StopRule, measure_group, take
 from bandmark.options import RunOptions
 from bandmark.session.rows import Outcome
-from bandmark.suites.base import Case, Group, runnable
+from bandmark.suites.base import Case, Group
 
 MAX_OVERTIME = 1.25
 """How far past the time limit a group may still begin; later ones are skipped, and their rows say so."""
@@ -113,7 +113,7 @@ class GroupRun:
 
     def _attempt(self) -> None:
         """Measure the group at its present size; raises MemoryError if an operand does not fit."""
-        if not runnable(self.group):
+        if not self.group.runnable:
             return
         inputs, copies = self.group.inputs(self.options), self.group.copies()
         workloads: dict[int, Workload] = {}
@@ -179,7 +179,7 @@ class GroupRun:
 
     def _sensor_reading(self) -> SensorReading:
         """Return the first library's reading of the device, with the warnings and throttle reasons of all."""
-        readings = [case.backend.telemetry() for case in runnable(self.group)]
+        readings = [case.backend.telemetry() for case in self.group.runnable]
         return replace(
             next((r for r in readings if r != SensorReading()), SensorReading()),
             warnings=tuple(dict.fromkeys(warning for r in readings for warning in r.warnings)),
@@ -236,7 +236,7 @@ class GroupRun:
 
     def _others_share(self, before: CpuUse | None, after: CpuUse | None) -> float | None:
         """Return the CPU share used by other processes, where the CPU is what is measured."""
-        on_cpu = runnable(self.group)[0].backend.threads is not None
+        on_cpu = self.group.runnable[0].backend.threads is not None
         # The system's counters cover all of its processors, not only those that this process may use.
         return others_share(before, after, cpu_count()) if on_cpu else None
 

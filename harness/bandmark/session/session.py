@@ -13,7 +13,7 @@ from bandmark import __version__
 from bandmark.backends.select import Target, open_target
 from bandmark.device.machine import read_machine
 from bandmark.device.preflight import preflight
-from bandmark.errors import FileError, unknown_name
+from bandmark.errors import FileError, UsageError, unknown_name
 from bandmark.measure.sampling import StopRule
 from bandmark.models.matrices import find_matrices
 from bandmark.options import RunOptions
@@ -24,11 +24,8 @@ from bandmark.session.rows import Outcome, build_rows
 from bandmark.session.runner import Progress, Schedule, measure_groups, utc_now
 from bandmark.suites import SUITES
 from bandmark.suites.base import Group, RunFacts, Suite
-from bandmark_kernels import DTYPES
 
 QUICK_RULE = StopRule(min_time_s=0.1, warmup_s=0.05, max_warmup_s=0.3)
-QUICK_NOTE = "--quick takes the smallest arrays that still count as memory, one dtype and few samples: a first look"
-QUICK_LAYER_NOTE = "--quick takes few samples: a first look"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -172,7 +169,9 @@ def open_session(options: RunOptions) -> Session:
     try:
         groups = [group for suite in suites for group in suite.plan(options, target)]
         notes = [*target.notes, *preflight(machine, on_cpu=target.on_cpu, threads=target.backends[0].threads)]
-        notes += _option_notes(options, groups, target)
+        if target.peak.gbs is None:
+            notes.append(target.peak.explanation)
+        notes += [note for suite in suites for note in suite.notes(options)]
         if options.layer is not None:
             options = replace(options, layer=layer)
         now = utc_now()
@@ -192,44 +191,26 @@ def open_session(options: RunOptions) -> Session:
 
 
 def select_suites(options: RunOptions) -> list[Suite]:
-    """Return the suites to run: those named, or bandwidth, and model-layers where a model is named.
+    """Return the suites to run: those named, else those that the other options ask for.
 
     Raises:
-        UsageError: there is no suite of some name.
+        UsageError: there is no suite of some name, or an option goes with a suite that does not run.
     """
-    names = options.suites or ()
-    for name in names:
+    if options.suites is None:
+        return [suite for suite in SUITES.values() if suite.is_default(options)]
+    for name in options.suites:
         if name not in (*SUITES, "all"):
             raise unknown_name("suite", name, (*SUITES, "all"))
-    if not names:
-        return [suite for suite in SUITES.values() if suite.is_default(options)]
-    return [s for s in SUITES.values() if s.name in names or ("all" in names and s.in_all) or s.is_asked_for(options)]
+    for suite in SUITES.values():
+        if suite.name not in options.suites:
+            _refuse_options_of(suite, options)
+    return [s for s in SUITES.values() if s.name in options.suites or (s.in_all and "all" in options.suites)]
 
 
-def _option_notes(options: RunOptions, groups: Sequence[Group], target: Target) -> list[str]:
-    """Return what the options give up, and what they leave without effect."""
-    notes = []
-    if options.dtypes is not None:
-        notes += _dtype_notes(options.dtypes, groups)
-    if target.peak.gbs is None:
-        notes.append(target.peak.explanation)
-    if options.quick:
-        notes.append(QUICK_LAYER_NOTE if options.layer else QUICK_NOTE)
-    return notes
-
-
-def _dtype_notes(wanted: Sequence[str], groups: Sequence[Group]) -> list[str]:
-    """Return a note for each kernel that exists in none of the dtypes asked for."""
-    dtypes: dict[str, list[str]] = {}
-    for group in groups:
-        columns = group.cases[0].columns
-        name = " ".join(filter(None, (columns["kernel"], columns.get("weight_format"))))
-        dtypes.setdefault(name, []).append(columns["dtype"])
-    return [
-        f"{name} runs in {' and '.join(own)}, the only dtype{'s' * (len(own) > 1)} it has; --dtype is for the others"
-        for name, own in ((name, list(dict.fromkeys(found))) for name, found in dtypes.items())
-        if all(dtype in DTYPES for dtype in own) and not set(own) & set(wanted)
-    ]
+def _refuse_options_of(suite: Suite, options: RunOptions) -> None:
+    for name in suite.own_options:
+        if getattr(options, name) is not None:
+            raise UsageError(f"--{name} goes with --suite {suite.name}: add that, or leave --{name} out.")
 
 
 def _time_limit(suites: Sequence[Suite], groups: Sequence[Group], options: RunOptions) -> float:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from bandmark.backends.base import Backend, Workload
-from bandmark.errors import UsageError, unknown_name
 from bandmark.judge import warnings as judge
 from bandmark.judge.bands import kernel_class, verdict
 from bandmark.judge.references import REFERENCES
 from bandmark.measure.sampling import StopRule
 from bandmark.results.row import Row
-from bandmark.suites.base import Case, Draft, Group, Metric, RunFacts, Suite, TableColumn, Values, runnable
+from bandmark.suites.base import Case, Draft, Group, Metric, RunFacts, Suite, TableColumn, Values
+from bandmark.suites.selection import (
+    GEMV,
+    buffer_sets,
+    check_variants,
+    default_dtypes,
+    planned_cases,
+    selected_dtypes,
+    selected_kernels,
+    with_columns,
+)
 from bandmark.suites.sizing import (
     MAX_SETS,
     Sizing,
@@ -27,7 +36,6 @@ from bandmark.suites.sizing import (
 )
 from bandmark.suites.table import BEST_LEGEND, LEGEND, WEIGHTS_LEGEND, bandwidth_columns
 from bandmark_kernels import (
-    DEFAULT_KERNELS,
     DTYPES,
     KERNELS,
     MATRIX_FORMATS,
@@ -46,9 +54,7 @@ CEILING = KERNELS["read"]
 """The kernel whose best verified row is the ceiling that percent_of_ceiling divides by."""
 
 COPY = KERNELS["copy"]
-GEMV = KERNELS["gemv"]
-
-T = TypeVar("T")
+QUICK_NOTE = "--quick takes the smallest arrays that still count as memory, one dtype and few samples: a first look"
 
 METRIC = Metric(
     name="bandwidth",
@@ -60,23 +66,14 @@ METRIC = Metric(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KernelGroup:
+class KernelGroup(Group):
     """A kernel in one dtype and size, on every backend."""
 
-    suite: Suite
     kernel: Kernel
     dtype: DType
     shape: Shape
-    cases: tuple[Case, ...]
-    min_time_s: float | None = None
-    halved_what: str = "the size"
     max_sets: int = MAX_SETS
     """Buffer sets that launches may rotate through."""
-
-    @property
-    def label(self) -> str:
-        """The kernel and its dtype."""
-        return f"{self.kernel.label} {self.dtype.name}"
 
     def inputs(self, options: RunOptions) -> Inputs:
         """Draw the contents of the operands."""
@@ -92,7 +89,7 @@ class KernelGroup:
         On a CPU nothing rotates: a small --size there means to measure the cache, as STREAM's users do. A GPU's
         last-level cache is no target of its own, and its kernels are meant for data in memory.
         """
-        cases = runnable(self)
+        cases = self.runnable
         if not cases or cases[0].backend.threads is not None:
             return 1
         return self._rotation(sets=len(cases))
@@ -101,19 +98,16 @@ class KernelGroup:
         """Return the group with half the elements."""
         if self.shape.n_elements < 2:
             return None
+        shape = halved(self.kernel, self.shape)
+        cases = with_columns(self.cases, size_columns(self.kernel, self.dtype, shape))
         # As many sets as before: more would take the room that half the elements leave.
-        return replace(self._with_shape(halved(self.kernel, self.shape)), max_sets=self.copies())
+        return replace(self, shape=shape, cases=cases, max_sets=self.copies())
 
     def _rotation(self, *, sets: int) -> int:
-        backends = [case.backend for case in runnable(self)]
+        backends = [case.backend for case in self.runnable]
         set_bytes = self.kernel.working_set(self.shape, self.dtype)
         room = backends[0].budget().default_bytes // (sets + repacked_sets(self.kernel, backends))
         return rotation_sets(set_bytes, backends[0].device.llc_bytes, room, self.max_sets)
-
-    def _with_shape(self, shape: Shape) -> KernelGroup:
-        sizes = size_columns(self.kernel, self.dtype, shape)
-        cases = tuple(replace(case, columns={**case.columns, **sizes}) for case in self.cases)
-        return replace(self, shape=shape, cases=cases)
 
 
 class Bandwidth(Suite):
@@ -137,8 +131,16 @@ class Bandwidth(Suite):
     def check(self, options: RunOptions) -> None:
         """Raise UsageError for kernels, dtypes, formats or heads that do not exist."""
         selected_kernels(options)
-        if options.dtypes is not None:
-            pick("dtype", options.dtypes, DTYPES)
+        selected_dtypes(options, [])
+
+    def notes(self, options: RunOptions) -> list[str]:
+        """Return what --quick gives up, and which kernels exist in none of the dtypes asked for."""
+        notes = [QUICK_NOTE] if options.quick else []
+        for kernel in self.kernels(options):
+            if options.dtypes is not None and not {"all", *kernel.dtypes} & set(options.dtypes):
+                only = f"the only dtype{'s' * (len(kernel.dtypes) > 1)} it has"
+                notes.append(f"{kernel.label} runs in {' and '.join(kernel.dtypes)}, {only}; --dtype is for the others")
+        return notes
 
     def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
         """Return a group for each kernel and dtype."""
@@ -175,15 +177,9 @@ class Bandwidth(Suite):
     def _group(
         self, kernel: Kernel, dtype: DType, backends: Sequence[Backend], sizing: Sizing, variants: Sequence[str]
     ) -> KernelGroup:
-        plans = list(case_plans(kernel, dtype, backends, variants))
-        sets = buffer_sets(kernel, plans)
-        shape = shape_for(kernel, dtype, array_bytes(kernel, sizing, sets))
-        columns = kernel_columns(kernel, dtype, shape)
-        cases = tuple(
-            Case(columns=columns | {"backend": backend.name}, backend=backend, variant=variant, skip_reason=reason)
-            for backend, variant, reason in plans
-        )
-        return KernelGroup(suite=self, kernel=kernel, dtype=dtype, shape=shape, cases=cases)
+        cases = planned_cases(kernel, dtype, backends, variants)
+        shape = shape_for(kernel, dtype, array_bytes(kernel, sizing, buffer_sets(kernel, cases)))
+        return kernel_group(self, kernel, dtype, shape, cases)
 
     def case_columns(self, row: Row) -> Mapping[str, Any] | None:
         """Return what the kernel table says of a stored row."""
@@ -236,97 +232,16 @@ class Bandwidth(Suite):
         return None
 
 
-def selected_kernels(options: RunOptions) -> list[Kernel]:
-    """Return the kernels that the options select; where weight formats are given, gemv is in these.
-
-    Raises:
-        UsageError: an unknown name, or options that do not go together.
-    """
-    default = (GEMV.name,) if options.layer else DEFAULT_KERNELS
-    kernels = pick_kernels(default if options.kernels is None else options.kernels)
-    if options.weights:
-        if GEMV not in kernels:
-            raise UsageError("--weights is for gemv: add it to --kernel, or leave --weights out.")
-        quantized = pick("weight format", options.weights, MATRIX_FORMATS[GEMV.name])
-        kernels = [k for kernel in kernels for k in (quantized if kernel is GEMV else [kernel])]
-    return kernels if options.heads is None else _with_heads(kernels, options.heads)
-
-
-def pick_kernels(names: Sequence[str]) -> list[Kernel]:
-    """Return the kernels of these names in the table's order, or every one for "all"; kv in all cache formats.
-
-    Raises:
-        UsageError: there is no kernel of some name.
-    """
-    kernels = []
-    for kernel in pick("kernel", names, KERNELS):
-        kernels += [kernel, *(MATRIX_FORMATS[kernel.name].values() if "heads" in kernel.identity else ())]
-    return kernels
-
-
-def pick(kind: str, names: Sequence[str] | None, table: Mapping[str, T]) -> list[T]:
-    """Return the entries of these names in the table's order; all of them for "all" and without names.
-
-    Raises:
-        UsageError: a name is not in the table.
-    """
-    for name in names or ():
-        if name not in (*table, "all"):
-            raise unknown_name(kind, name, (*table, "all"))
-    return [entry for name, entry in table.items() if names is None or name in names or "all" in names]
-
-
-def _with_heads(kernels: Sequence[Kernel], heads: tuple[int, int, int]) -> list[Kernel]:
-    """Return the kernels, attention for these heads; raises UsageError if none is attention or has no such heads."""
-    if not any("heads" in kernel.identity for kernel in kernels):
-        raise UsageError("--heads is for kv: add it to --kernel, or leave --heads out.")
-    try:
-        return [find_kernel(k.name, k.weight_format, heads) if "heads" in k.identity else k for k in kernels]
-    except ValueError as problem:
-        raise UsageError(f"--heads {','.join(map(str, heads))}: {problem}.") from None
-
-
-def default_dtypes(target: Target, *, quick: bool) -> list[DType]:
-    """Return the dtypes of a run that names none."""
-    names = ("float64", "float32") if target.on_cpu else ("float32", "float16")
-    return [DTYPES[name] for name in (names[:1] if quick else names)]
-
-
-def selected_dtypes(options: RunOptions, default: list[DType]) -> list[DType]:
-    """Return the dtypes that the options name, or else the default."""
-    return default if options.dtypes is None else pick("dtype", options.dtypes, DTYPES)
-
-
-CasePlan = tuple[Backend, str | None, str | None]
-"""A backend, a variant or None for the default, and why it does not run."""
-
-
-def case_plans(
-    kernel: Kernel, dtype: DType, backends: Sequence[Backend], variants: Sequence[str]
-) -> Iterator[CasePlan]:
-    """Yield the default of each backend, then the variants that were asked for by name."""
-    for backend in backends:
-        reason = backend.unsupported_reason(kernel, dtype)
-        yield backend, None, reason
-        if variants and reason is None:
-            yield from ((backend, v, None) for v in backend.variants(kernel) if v in variants or "all" in variants)
-
-
-def check_variants(variants: Sequence[str], kernels: Sequence[Kernel], backends: Sequence[Backend]) -> None:
-    """Raise UsageError if no backend has a variant of some name."""
-    if variants:
-        known = dict.fromkeys(v for backend in backends for kernel in kernels for v in backend.variants(kernel))
-        pick("variant", variants, {name: name for name in known})
-
-
-def buffer_sets(kernel: Kernel, plans: Sequence[CasePlan]) -> int:
-    """Return how many sets of a kernel's arrays exist at once.
-
-    Backends that share the host's arrays need one set; every case on a device has its own.
-    """
-    running = [(backend, variant) for backend, variant, reason in plans if reason is None]
-    sets = len({(b.memory_name, None if b.threads else variant) for b, variant in running}) or 1
-    return sets + repacked_sets(kernel, [backend for backend, _ in running])
+def kernel_group(suite: Suite, kernel: Kernel, dtype: DType, shape: Shape, cases: Sequence[Case]) -> KernelGroup:
+    """Return the group of a kernel in one size, with the columns of its cases."""
+    return KernelGroup(
+        suite=suite,
+        label=f"{kernel.label} {dtype.name}",
+        cases=with_columns(cases, kernel_columns(kernel, dtype, shape)),
+        kernel=kernel,
+        dtype=dtype,
+        shape=shape,
+    )
 
 
 def kernel_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:
@@ -336,8 +251,7 @@ def kernel_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:
         "kernel": kernel.name,
         "dtype": dtype.name,
         "weight_format": kernel.weight_format,
-        "heads": kernel.identity.get("heads"),
-        "head_dim": kernel.identity.get("head_dim"),
+        **kernel.identity,
         **size_columns(kernel, dtype, shape),
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from bandmark.measure.measurement import Measurement
 from bandmark.results.row import Column, Row
@@ -42,14 +42,6 @@ class Metric:
         number: float | None = row.get(self.column)
         return number
 
-    def at(self, row: Row, seconds: float) -> float | None:
-        """Return what the figure of a row would be with another time per launch."""
-        value = self.value(row)
-        if value is None or not row.time_median_s:
-            return None
-        ratio = seconds / row.time_median_s
-        return value / ratio if self.higher_is_better else value * ratio
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableColumn:
@@ -77,34 +69,31 @@ class Case:
     skip_status: SkipStatus = "unsupported"
 
 
-class Group(Protocol):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
     """The cases that are compared with each other, and therefore sampled in turns."""
 
-    @property
-    def suite(self) -> Suite:
-        """The suite that planned it."""
+    suite: Suite
+    label: str
+    """In words, for the progress bar and messages."""
+    cases: tuple[Case, ...]
+    min_time_s: float | None = None
+    """Seconds of sampling that the group adds to the time limit of a run; None if it shares the usual one."""
+    halved_what: str = "the size"
+    """What `halved` halves, in words."""
 
     @property
-    def cases(self) -> tuple[Case, ...]:
-        """Its cases, those that will not be measured included."""
-
-    @property
-    def halved_what(self) -> str:
-        """What `halved` halves, in words."""
-
-    @property
-    def label(self) -> str:
-        """The group in words, for the progress bar and messages."""
-
-    @property
-    def min_time_s(self) -> float | None:
-        """Seconds of sampling that the group adds to the time limit of a run; None if it shares the usual one."""
+    def runnable(self) -> tuple[Case, ...]:
+        """The cases that will be measured."""
+        return tuple(case for case in self.cases if case.skip_reason is None)
 
     def inputs(self, options: RunOptions) -> Any:
         """Return what the operands of all cases hold."""
+        return None
 
     def copies(self) -> int:
         """Return how many buffer sets launches rotate through."""
+        return 1
 
     def prepare(self, case: Case, inputs: Any, copies: int) -> Workload:
         """Place the operands of a case and bind the kernel to them.
@@ -113,14 +102,11 @@ class Group(Protocol):
             MemoryError: they do not fit.
             NotImplementedError: the case does not go with the operands after all.
         """
+        raise NotImplementedError
 
     def halved(self) -> Group | None:
         """Return the group with half the elements, None if there is nothing to halve."""
-
-
-def runnable(group: Group) -> tuple[Case, ...]:
-    """Return the cases of a group that will be measured."""
-    return tuple(case for case in group.cases if case.skip_reason is None)
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,12 +155,11 @@ class Suite:
     in_all = True
     """Whether `--suite all` includes it."""
 
+    own_options: tuple[str, ...] = ()
+    """Options of a run that go with this suite alone."""
+
     def is_default(self, options: RunOptions) -> bool:
         """Return whether a run that names no suite includes this one."""
-        return self.is_asked_for(options)
-
-    def is_asked_for(self, options: RunOptions) -> bool:
-        """Return whether other options than --suite ask for this suite."""
         return False
 
     def owns(self, row: Row) -> bool:
@@ -183,6 +168,10 @@ class Suite:
 
     def check(self, options: RunOptions) -> None:
         """Raise UsageError for options that the suite can't follow, before anything is opened or measured."""
+
+    def notes(self, options: RunOptions) -> list[str]:
+        """Return what the options give up, and what they leave without effect."""
+        return []
 
     def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
         """Return the groups of a run, in the order in which they are measured."""
@@ -212,5 +201,5 @@ class Suite:
         return ""
 
     def headline(self, rows: Sequence[Row]) -> str | None:
-        """Return the one line that answers the question of the suite, None if no row does."""
-        raise NotImplementedError
+        """Return the text below the table that answers the question of the suite, None if no row does."""
+        return None

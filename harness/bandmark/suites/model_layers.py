@@ -11,19 +11,17 @@ from bandmark.errors import UsageError
 from bandmark.models.matrices import Matrix, find_matrices
 from bandmark.results.case import matrix_of, model_of
 from bandmark.results.row import MEASURED, Row
-from bandmark.suites.bandwidth import (
+from bandmark.suites.bandwidth import Bandwidth, KernelGroup, kernel_columns
+from bandmark.suites.base import Group, TableColumn, Values
+from bandmark.suites.selection import (
     GEMV,
-    Bandwidth,
-    CasePlan,
-    KernelGroup,
     buffer_sets,
-    case_plans,
     check_variants,
-    kernel_columns,
+    planned_cases,
     selected_dtypes,
     selected_kernels,
+    with_columns,
 )
-from bandmark.suites.base import Case, Group, SkipStatus, TableColumn, runnable
 from bandmark.suites.sizing import MAX_LAYER_SETS
 from bandmark.suites.table import LEGEND, WEIGHTS_LEGEND, bandwidth_columns
 from bandmark.units import format_bytes, format_seconds
@@ -49,7 +47,7 @@ class MatrixGroup(KernelGroup):
 
     def copies(self) -> int:
         """Return how many buffer sets launches rotate through, on a CPU too: a step reads each matrix from memory."""
-        cases = runnable(self)
+        cases = self.runnable
         if not cases:
             return 1
         # Libraries on a CPU share their sets; on a device each case has its own.
@@ -71,12 +69,9 @@ class ModelLayers(Bandwidth):
     headline_kernels = kernel_names
     title = "gemv on the weight matrices of a model's decode step (--layer MODEL)"
     in_all = False
+    own_options = ("layer",)
 
     def is_default(self, options: RunOptions) -> bool:
-        """Return whether a model is named."""
-        return options.layer is not None
-
-    def is_asked_for(self, options: RunOptions) -> bool:
         """Return whether a model is named."""
         return options.layer is not None
 
@@ -95,6 +90,10 @@ class ModelLayers(Bandwidth):
         find_matrices(options.layer)
         selected_dtypes(options, [])
 
+    def notes(self, options: RunOptions) -> list[str]:
+        """Return what the options give up."""
+        return ["--quick takes few samples: a first look"] if options.quick else []
+
     def kernels(self, options: RunOptions) -> list[Kernel]:
         """Return gemv, or gemv in the formats of quantized weights that were asked for."""
         return [kernel for kernel in selected_kernels(options) if kernel.name == GEMV.name]
@@ -106,44 +105,31 @@ class ModelLayers(Bandwidth):
         # As narrow as libraries multiply matrices at the speed of memory.
         default = DTYPES["float32"] if target.on_cpu else DTYPES["float16"]
         check_variants(options.variants, kernels, target.backends)
-        time_s = QUICK_MATRIX_TIME_S if options.quick else MATRIX_TIME_S
-        groups: list[Group] = []
-        for kernel in kernels:
-            for dtype in kernel.dtypes_among(selected_dtypes(options, [default])):
-                plans = list(case_plans(kernel, dtype, target.backends, options.variants))
-                groups += [
-                    self._matrix_group(kernel, dtype, matrix, plans=plans, target=target, time_s=time_s)
-                    for matrix in find_matrices(options.layer)
-                ]
-        return groups
+        return [
+            self._matrix_group(kernel, dtype, matrix, options=options, target=target)
+            for kernel in kernels
+            for dtype in kernel.dtypes_among(selected_dtypes(options, [default]))
+            for matrix in find_matrices(options.layer)
+        ]
 
     def _matrix_group(
-        self,
-        kernel: Kernel,
-        dtype: DType,
-        matrix: Matrix,
-        *,
-        plans: Sequence[CasePlan],
-        target: Target,
-        time_s: float,
+        self, kernel: Kernel, dtype: DType, matrix: Matrix, *, options: RunOptions, target: Target
     ) -> MatrixGroup:
         """Return the group of a model's matrix, which is measured as it is or not at all."""
+        cases = planned_cases(kernel, dtype, target.backends, options.variants)
         shape = Shape(matrix.n, m=matrix.m)
-        left_out, status = _why_left_out(kernel, dtype, shape, buffer_sets(kernel, plans), target)
-        columns = {**kernel_columns(kernel, dtype, shape), "layer": matrix.label, "layer_uses": matrix.uses}
-        cases = tuple(
-            Case(
-                columns=columns | {"backend": backend.name},
-                backend=backend,
-                variant=variant,
-                skip_reason=reason or left_out,
-                skip_status="unsupported" if reason else status,
-            )
-            for backend, variant, reason in plans
-        )
+        if left_out := _left_out(kernel, dtype, shape, buffer_sets(kernel, cases), target):
+            cases = [case if case.skip_reason else replace(case, **left_out) for case in cases]
         runs = any(case.skip_reason is None for case in cases)
+        columns = {**kernel_columns(kernel, dtype, shape), "layer": matrix.label, "layer_uses": matrix.uses}
         return MatrixGroup(
-            suite=self, kernel=kernel, dtype=dtype, shape=shape, cases=cases, min_time_s=time_s if runs else None
+            suite=self,
+            label=f"{kernel.label} {dtype.name} {matrix.name}",
+            cases=with_columns(cases, columns),
+            min_time_s=(QUICK_MATRIX_TIME_S if options.quick else MATRIX_TIME_S) if runs else None,
+            kernel=kernel,
+            dtype=dtype,
+            shape=shape,
         )
 
     def case_columns(self, row: Row) -> Mapping[str, Any] | None:
@@ -164,20 +150,16 @@ class ModelLayers(Bandwidth):
         return "\n".join(step_totals(rows)) or None
 
 
-def _why_left_out(
-    kernel: Kernel, dtype: DType, shape: Shape, sets: int, target: Target
-) -> tuple[str | None, SkipStatus]:
-    """Return why a matrix is not measured, None if it is, and the status of its rows."""
+def _left_out(kernel: Kernel, dtype: DType, shape: Shape, sets: int, target: Target) -> Values:
+    """Return why a matrix is not measured and the status of its rows, as fields of Case; empty if it is measured."""
     needed, budget = sets * kernel.working_set(shape, dtype), target.backends[0].budget()
     if shape.n % kernel.column_multiple:
-        return (
-            f"its rows have {shape.n} weights, and quantized rows a multiple of {kernel.column_multiple}",
-            "unsupported",
-        )
+        needs = f"quantized rows a multiple of {kernel.column_multiple}"
+        return {"skip_reason": f"its rows have {shape.n} weights, and {needs}"}
     if needed > budget.limit_bytes:
-        limit = format_bytes(budget.limit_bytes)
-        return f"it needs {format_bytes(needed)}, but {budget.explanation}: {limit}", "skipped"
-    return None, "unsupported"
+        reason = f"it needs {format_bytes(needed)}, but {budget.explanation}: {format_bytes(budget.limit_bytes)}"
+        return {"skip_reason": reason, "skip_status": "skipped"}
+    return {}
 
 
 def matrix_shapes(rows: Sequence[Row]) -> list[str]:

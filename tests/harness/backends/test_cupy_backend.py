@@ -13,7 +13,7 @@ from bandmark.errors import BackendUnavailable, UsageError
 from bandmark.options import RunOptions
 from bandmark.results.row import Row
 from bandmark.session.session import run_session
-from bandmark.suites.bandwidth import pick_kernels
+from bandmark.suites.selection import pick_kernels
 from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Shape
 from bandmark_kernels.core.inputs import make_inputs
 from cupy_errors import CUDADriverError, CUDARuntimeError

@@ -34,7 +34,6 @@ from bandmark.session.session import (
     select_suites,
     system_name,
 )
-from bandmark.suites.base import runnable
 from bandmark.suites.model_layers import QUICK_MATRIX_TIME_S
 from bandmark_kernels import CACHES, KERNELS, QUANTIZED
 from fakes import FAKE_GPU, PLENTY, FakeBackend, VirtualClock, make_machine, make_target
@@ -404,7 +403,7 @@ def test_a_full_disk_ends_the_run_before_it_begins(here: Here, monkeypatch: pyte
         ({"suites": ("model-layers",), "layer": "llama-3.1-8b"}, ["model-layers"]),
         ({"layer": "llama-3.1-8b"}, ["model-layers"]),
         ({"layer": "llama-3.1-8b", "kernels": ("read", "gemv")}, ["bandwidth", "model-layers"]),
-        ({"suites": ("bandwidth",), "layer": "llama-3.1-8b"}, ["bandwidth", "model-layers"]),
+        ({"suites": ("bandwidth", "model-layers"), "layer": "llama-3.1-8b"}, ["bandwidth", "model-layers"]),
     ],
 )
 def test_which_suites_run(options: dict[str, Any], names: list[str]) -> None:
@@ -415,6 +414,10 @@ def test_which_suites_run(options: dict[str, Any], names: list[str]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (
+            {"suites": ("bandwidth",), "layer": "llama-3.1-8b"},
+            "--layer goes with --suite model-layers: add that, or leave --layer out.",
+        ),
         ({"suites": ("bandwith",)}, "unknown suite 'bandwith'. Did you mean 'bandwidth'? Choose from bandwidth, "),
         ({"suites": ("all", "x")}, "unknown suite 'x'. Choose from bandwidth, model-layers, all."),
         ({"suites": ("model-layers",)}, "--suite model-layers needs a model: add --layer llama-3.1-8b"),
@@ -480,7 +483,7 @@ def test_each_matrix_has_its_time(here: Here) -> None:
     assert open_session(RunOptions()).time_limit_s == 90.0
     assert open_session(RunOptions(quick=True)).time_limit_s == 12.0
     many = RunOptions(layer="llama-3.2-1b", weights=tuple(QUANTIZED), quick=True)
-    running = sum(bool(runnable(group)) for group in open_session(many).groups)
+    running = sum(bool(group.runnable) for group in open_session(many).groups)
     assert running > 12.0 / QUICK_MATRIX_TIME_S
     assert open_session(many).time_limit_s == QUICK_MATRIX_TIME_S * running
     assert open_session(replace(many, time_limit_s=5.0)).time_limit_s == 5.0

@@ -15,7 +15,6 @@ from bandmark.models.matrices import Matrix
 from bandmark.options import RunOptions
 from bandmark.results.row import Row
 from bandmark.suites import SUITES, model_layers
-from bandmark.suites.base import runnable
 from bandmark.suites.model_layers import (
     MATRIX_TIME_S,
     QUICK_MATRIX_TIME_S,
@@ -81,10 +80,10 @@ def test_a_matrix_without_room_is_skipped() -> None:
     """A model's matrix is measured as it is or not at all: what exceeds the limit is left out, with need and limit."""
     budget = MemoryBudget(10**9, 400_000, "so much is free")
     large, small = plan([FakeBackend()], budget=budget)
-    assert runnable(small) and runnable(large)
+    assert small.runnable and large.runnable
     two = [FakeBackend(name="one", memory_name="one"), FakeBackend(name="two", memory_name="two")]
     large, small = plan(two, budget=budget)
-    assert runnable(small) and not runnable(large)
+    assert small.runnable and not large.runnable
     assert {case.skip_status for case in large.cases} == {"skipped"}
     assert large.cases[0].skip_reason == "it needs 646 KiB, but so much is free: 391 KiB"
 
@@ -213,5 +212,5 @@ def test_bytes_and_seconds_of_a_step() -> None:
 def test_which_rows_are_a_models() -> None:
     """A row with a layer is of this suite; a model's run is asked for by --layer."""
     assert LAYERS.owns(ROWS[0]) and not LAYERS.owns(make_result(kernel="gemv"))
-    assert LAYERS.is_asked_for(RunOptions(layer="x")) and not LAYERS.is_asked_for(RunOptions())
+    assert LAYERS.is_default(RunOptions(layer="x")) and not LAYERS.is_default(RunOptions())
     assert not LAYERS.in_all

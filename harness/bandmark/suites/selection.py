@@ -1,0 +1,115 @@
+"""Select kernels, dtypes, formats and variants by the options of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from bandmark.backends.base import Backend
+from bandmark.errors import UsageError, unknown_name
+from bandmark.suites.base import Case, Values
+from bandmark.suites.sizing import repacked_sets
+from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, MATRIX_FORMATS, DType, Kernel, find_kernel
+
+if TYPE_CHECKING:
+    from bandmark.backends.select import Target
+    from bandmark.options import RunOptions
+
+GEMV = KERNELS["gemv"]
+
+T = TypeVar("T")
+
+
+def selected_kernels(options: RunOptions) -> list[Kernel]:
+    """Return the kernels that the options select; where weight formats are given, gemv is in these.
+
+    Raises:
+        UsageError: an unknown name, or options that do not go together.
+    """
+    default = (GEMV.name,) if options.layer else DEFAULT_KERNELS
+    kernels = pick_kernels(default if options.kernels is None else options.kernels)
+    if options.weights:
+        if GEMV not in kernels:
+            raise UsageError("--weights is for gemv: add it to --kernel, or leave --weights out.")
+        quantized = pick("weight format", options.weights, MATRIX_FORMATS[GEMV.name])
+        kernels = [k for kernel in kernels for k in (quantized if kernel is GEMV else [kernel])]
+    return kernels if options.heads is None else _with_heads(kernels, options.heads)
+
+
+def pick_kernels(names: Sequence[str]) -> list[Kernel]:
+    """Return the kernels of these names in the table's order, or every one for "all"; kv in all cache formats.
+
+    Raises:
+        UsageError: there is no kernel of some name.
+    """
+    kernels = []
+    for kernel in pick("kernel", names, KERNELS):
+        kernels += [kernel, *(MATRIX_FORMATS[kernel.name].values() if "heads" in kernel.identity else ())]
+    return kernels
+
+
+def pick(kind: str, names: Sequence[str] | None, table: Mapping[str, T]) -> list[T]:
+    """Return the entries of these names in the table's order; all of them for "all" and without names.
+
+    Raises:
+        UsageError: a name is not in the table.
+    """
+    for name in names or ():
+        if name not in (*table, "all"):
+            raise unknown_name(kind, name, (*table, "all"))
+    return [entry for name, entry in table.items() if names is None or name in names or "all" in names]
+
+
+def _with_heads(kernels: Sequence[Kernel], heads: tuple[int, int, int]) -> list[Kernel]:
+    """Return the kernels, attention for these heads; raises UsageError if none is attention or has no such heads."""
+    if not any("heads" in kernel.identity for kernel in kernels):
+        raise UsageError("--heads is for kv: add it to --kernel, or leave --heads out.")
+    try:
+        return [find_kernel(k.name, k.weight_format, heads) if "heads" in k.identity else k for k in kernels]
+    except ValueError as problem:
+        raise UsageError(f"--heads {','.join(map(str, heads))}: {problem}.") from None
+
+
+def default_dtypes(target: Target, *, quick: bool) -> list[DType]:
+    """Return the dtypes of a run that names none."""
+    names = ("float64", "float32") if target.on_cpu else ("float32", "float16")
+    return [DTYPES[name] for name in (names[:1] if quick else names)]
+
+
+def selected_dtypes(options: RunOptions, default: list[DType]) -> list[DType]:
+    """Return the dtypes that the options name, or else the default."""
+    return default if options.dtypes is None else pick("dtype", options.dtypes, DTYPES)
+
+
+def planned_cases(kernel: Kernel, dtype: DType, backends: Sequence[Backend], variants: Sequence[str]) -> list[Case]:
+    """Return the default of each backend, then the variants that were asked for by name, still without columns."""
+    cases = []
+    for backend in backends:
+        reason = backend.unsupported_reason(kernel, dtype)
+        names = backend.variants(kernel) if reason is None else ()
+        chosen = (None, *(name for name in names if name in variants or "all" in variants))
+        cases += [Case(columns={}, backend=backend, variant=name, skip_reason=reason) for name in chosen]
+    return cases
+
+
+def check_variants(variants: Sequence[str], kernels: Sequence[Kernel], backends: Sequence[Backend]) -> None:
+    """Raise UsageError if no backend has a variant of some name."""
+    if variants:
+        known = [name for backend in backends for kernel in kernels for name in backend.variants(kernel)]
+        pick("variant", variants, dict.fromkeys(known))
+
+
+def with_columns(cases: Sequence[Case], columns: Values) -> tuple[Case, ...]:
+    """Return cases with what is known of their rows, each with its backend."""
+    return tuple(replace(case, columns={**case.columns, **columns, "backend": case.backend.name}) for case in cases)
+
+
+def buffer_sets(kernel: Kernel, cases: Sequence[Case]) -> int:
+    """Return how many sets of a kernel's arrays exist at once.
+
+    Backends that share the host's arrays need one set; every case on a device has its own.
+    """
+    running = [case for case in cases if case.skip_reason is None]
+    sets = len({(c.backend.memory_name, None if c.backend.threads else c.variant) for c in running}) or 1
+    return sets + repacked_sets(kernel, [case.backend for case in running])
