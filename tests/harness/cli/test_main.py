@@ -76,8 +76,10 @@ def test_help_says_what_a_newcomer_needs(capsys: pytest.CaptureFixture[str]) -> 
     assert ended.value.code == 0
     out = capsys.readouterr().out
     for words in ("memory bandwidth", "bandmark run --quick", "bandmark show", "130 interrupted"):
-        assert words in out
-    assert all(re.search(rf"^    {name}\s+{text[:20]}", out, re.MULTILINE) for name, text in COMMANDS.items())
+        assert words in re.sub(r"\s+", " ", out)
+    for name, text in COMMANDS.items():  # wrapped at any width, and at hyphens
+        assert re.search(rf"^    {name}\s", out, re.MULTILINE)
+        assert "".join((name + text).split()) in "".join(out.split())
     with pytest.raises(SystemExit):
         main(["run", "--help"])
     out = capsys.readouterr().out
