@@ -10,6 +10,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from bandmark import __version__
+from bandmark.measure.measurement import Measurement
 from bandmark.options import RunOptions
 from bandmark.results.faults import Fault, FaultyFile, quote
 from bandmark.results.reading import parse_json
@@ -140,6 +141,15 @@ def _contents(record: dict[str, Any]) -> Iterator[Finding]:
         if not is_entry(entry):
             wanted = "backend, kernel, dtype, launches_per_sample and seconds_per_launch (positive numbers) of a case"
             yield f"samples[{i}]", quote(entry), wanted
+        else:
+            yield from _check_entry(f"samples[{i}]", entry)
+
+
+def _check_entry(place: str, entry: dict[str, Any]) -> Iterator[Finding]:
+    """Yield where an entry of samples can't have been written from a Measurement."""
+    hints = get_type_hints(Measurement) | {"max_error": float | Literal["inf", "nan"] | None}
+    for name in entry.keys() & hints.keys():
+        yield from _check(f"{place}.{name}", entry[name], hints[name], strict=False)
 
 
 def to_record(record: dict[str, Any]) -> RunRecord:

@@ -13,6 +13,7 @@ from bandmark.results.faults import FaultyFile
 from bandmark.results.record import RunRecord
 from bandmark.validation.record import check_shape, read_record
 from corpus import good_run
+from stored_runs import stored_run
 
 FILE = Path("run.json")
 _, RECORD = good_run(kernels=("copy",))
@@ -111,3 +112,22 @@ def test_further_keys() -> None:
     record["machine"]["more"] = "x"
     assert {f.column for f in check_shape(FILE, record)} == {"more", "machine.more"}
     assert check_shape(FILE, record | {"bandmark_version": "9.0.0"}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("copies", [1]),
+        ("stop_reason", "bored"),
+        ("max_error", "huge"),
+        ("warnings", [1]),
+        ("clocks_mhz", ["x"]),
+        ("note", 3),
+    ],
+)
+def test_a_measurement_of_other_types(name: str, value: Any) -> None:
+    """Every field of a stored measurement has the type that a run writes."""
+    record = stored_run()[0].to_json()
+    record["samples"][0][name] = value
+    places = [fault.column or "" for fault in check_shape(Path("run.json"), json.loads(json.dumps(record)))]
+    assert [place for place in places if place.startswith("samples[0]")]
