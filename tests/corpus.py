@@ -192,7 +192,7 @@ def _scaled(factor: float) -> Callable[[str], str]:
     return lambda text: f"{float(text) * factor:.9g}"
 
 
-FIRST_LAYOUT = [column.name for column in columns()].index("copies")
+_FIRST_LAYOUT = [column.name for column in columns()].index("copies")
 """Where the last of the columns stands that every published file has."""
 
 
@@ -266,7 +266,10 @@ _text(
 _text("a column with spaces", _rename("samples", " samples"), "an unknown column, wanted samples")
 _text("a column missing", _columns(lambda c: [*c[:12], *c[13:]]), "a missing column, wanted samples")
 _text(
-    "the last columns missing", _columns(lambda c: c[:FIRST_LAYOUT]), "a missing column, wanted copies", column="copies"
+    "the last columns missing",
+    _columns(lambda c: c[:_FIRST_LAYOUT]),
+    "a missing column, wanted copies",
+    column="copies",
 )
 _text("a column that every row must have missing", _columns(lambda c: [*c[:5], *c[6:]]), "lacks the columns kernel")
 _text("a column twice", _columns(lambda c: [*c, c[19]]), "wanted no further column", column="bandwidth_gbs")

@@ -25,7 +25,7 @@ from bandmark.session.session import Session
 from bandmark.suites import SUITES
 from bandmark.suites.bandwidth import KernelGroup, kernel_columns
 from bandmark.suites.base import Case, Group, RunFacts
-from bandmark.suites.model_layers import MatrixGroup
+from bandmark.suites.model_layers import _MatrixGroup
 from bandmark_kernels import DTYPES, KERNELS, DType, Kernel, Shape
 from bandmark_kernels.core.inputs import Inputs
 from kernel_cases import shape_of
@@ -387,11 +387,11 @@ def group_of(
     return KernelGroup(suite=SUITES["bandwidth"], label=label, cases=cases, kernel=kernel, dtype=number, shape=size)
 
 
-def make_matrix_group(backends: Sequence[FakeBackend], shape: Shape | None = None) -> MatrixGroup:
+def make_matrix_group(backends: Sequence[FakeBackend], shape: Shape | None = None) -> _MatrixGroup:
     """Return the group of a matrix of a model, 50 x 60, which a decode step uses 7 times."""
     plain = make_group("gemv", backends, shape=shape)
     named = {"layer": "my-model qkv", "layer_uses": 7}
-    return MatrixGroup(
+    return _MatrixGroup(
         suite=SUITES["model-layers"],
         label=f"{plain.label} qkv",
         kernel=plain.kernel,

@@ -20,8 +20,8 @@ from bandmark_kernels.core.inputs import PATTERNS, Pattern
 
 SYSTEM_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
-WHAT = "what to measure"
-HOW = "how to measure"
+_WHAT = "what to measure"
+_HOW = "how to measure"
 RESULTS = "what to do with the results"
 
 
@@ -50,30 +50,30 @@ class RunOptions:
     """What to measure and how; None is the default for the machine."""
 
     suites: tuple[str, ...] | None = _option(
-        "--suite", WHAT, "suites of `bandmark list`, or all (default: bandwidth)", type=names, metavar="NAME,..."
+        "--suite", _WHAT, "suites of `bandmark list`, or all (default: bandwidth)", type=names, metavar="NAME,..."
     )
     backends: tuple[str, ...] | None = _option(
-        "--backend", WHAT, "numpy, torch, cupy or all (default: what fits)", type=names, metavar="NAME,..."
+        "--backend", _WHAT, "numpy, torch, cupy or all (default: what fits)", type=names, metavar="NAME,..."
     )
     kernels: tuple[str, ...] | None = _option(
         "--kernel",
-        WHAT,
+        _WHAT,
         "kernels of `bandmark list`, or all (default: its first ten)",
         type=names,
         metavar="NAME,...",
     )
     dtypes: tuple[str, ...] | None = _option(
-        "--dtype", WHAT, "float64, float32, float16, bfloat16", type=names, metavar="NAME,..."
+        "--dtype", _WHAT, "float64, float32, float16, bfloat16", type=names, metavar="NAME,..."
     )
     size_bytes: int | None = _option(
-        "--size", WHAT, "bytes of each array (GEMV: of the matrix): 64MiB, 1e8", type=parse_bytes, metavar="BYTES"
+        "--size", _WHAT, "bytes of each array (GEMV: of the matrix): 64MiB, 1e8", type=parse_bytes, metavar="BYTES"
     )
     device: str | None = _option(
-        "--device", WHAT, "cpu, cuda, cuda:1 ... (default: the GPU with the highest peak)", metavar="DEVICE"
+        "--device", _WHAT, "cpu, cuda, cuda:1 ... (default: the GPU with the highest peak)", metavar="DEVICE"
     )
     variants: tuple[str, ...] = _option(
         "--variant",
-        WHAT,
+        _WHAT,
         "also run other variants of the kernels, or all",
         default=(),
         type=names,
@@ -81,7 +81,7 @@ class RunOptions:
     )
     weights: tuple[str, ...] = _option(
         "--weights",
-        WHAT,
+        _WHAT,
         "gemv with quantized weights: nvfp4 ..., or all",
         default=(),
         type=names,
@@ -89,30 +89,30 @@ class RunOptions:
     )
     layer: str | None = _option(
         "--layer",
-        WHAT,
+        _WHAT,
         "gemv on the matrices of a model's decode step: llama-3.1-8b, or a config.json",
         metavar="MODEL",
     )
     heads: tuple[int, int, int] | None = _option(
         "--heads",
-        WHAT,
+        _WHAT,
         "kv's query heads, KV heads and elements of a head (default: 32,8,128)",
         type=_heads,
         metavar="Q,KV,SIZE",
     )
-    quick: bool = _option("--quick", HOW, "a first look in under 20 seconds", default=False, action="store_true")
+    quick: bool = _option("--quick", _HOW, "a first look in under 20 seconds", default=False, action="store_true")
     time_limit_s: float | None = _option(
-        "--time-limit", HOW, "seconds for all sampling (default: 90, quick 12)", type=float, metavar="S"
+        "--time-limit", _HOW, "seconds for all sampling (default: 90, quick 12)", type=float, metavar="S"
     )
     threads: int | None = _option(
-        "--threads", HOW, "processors to use on a CPU (default: all usable)", type=int, metavar="N"
+        "--threads", _HOW, "processors to use on a CPU (default: all usable)", type=int, metavar="N"
     )
-    seed: int = _option("--seed", HOW, "seed of the random inputs (default: 1)", default=1, type=int, metavar="N")
+    seed: int = _option("--seed", _HOW, "seed of the random inputs (default: 1)", default=1, type=int, metavar="N")
     data: Pattern = _option(  # noqa: RUF009
-        "--data", HOW, "contents of the inputs (default: random)", default="random", choices=PATTERNS
+        "--data", _HOW, "contents of the inputs (default: random)", default="random", choices=PATTERNS
     )
     peak: str | None = _option(
-        "--peak", HOW, "the peak bandwidth, if you know it: 76.8, or 2x5600 (channels x MT/s)", metavar="GBS"
+        "--peak", _HOW, "the peak bandwidth, if you know it: 76.8, or 2x5600 (channels x MT/s)", metavar="GBS"
     )
     system: str | None = _option("--system", RESULTS, "name of this system, as in dgx-spark", metavar="NAME")
 
@@ -134,7 +134,7 @@ class RunOptions:
 
 def add_arguments(parser: argparse.ArgumentParser) -> dict[str, argparse._ArgumentGroup]:
     """Add the options to a parser; return its groups by title, for options that are not of the run itself."""
-    groups = {title: parser.add_argument_group(title) for title in (WHAT, HOW, RESULTS)}
+    groups = {title: parser.add_argument_group(title) for title in (_WHAT, _HOW, RESULTS)}
     for option in fields(RunOptions):
         settings = dict(option.metadata)
         group, flag, text = groups[settings.pop("group")], settings.pop("flag"), settings.pop("help")

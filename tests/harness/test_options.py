@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark.errors import UsageError
-from bandmark.options import HOW, RESULTS, WHAT, RunOptions, add_arguments, from_arguments, from_keywords, names
+from bandmark.options import _HOW, _WHAT, RESULTS, RunOptions, add_arguments, from_arguments, from_keywords, names
 from fakes import FakeBackend, make_session
 
 FIELDS = {option.name: option for option in fields(RunOptions)}
@@ -50,7 +50,7 @@ def test_every_option_has_a_flag_a_group_and_help(name: str) -> None:
     """A flag in lower case, one of the three groups, and a line of help; an example of each is tested here."""
     metadata = FIELDS[name].metadata
     assert metadata["flag"].startswith("--") and metadata["flag"] == metadata["flag"].lower()
-    assert metadata["group"] in (WHAT, HOW, RESULTS)
+    assert metadata["group"] in (_WHAT, _HOW, RESULTS)
     assert 10 < len(metadata["help"]) < 100
     assert name in EXAMPLES
 
@@ -59,7 +59,7 @@ def test_flags_are_in_their_groups() -> None:
     """The help has each flag once, under the title of its group, and the groups are returned for other options."""
     parser = argparse.ArgumentParser()
     groups = add_arguments(parser)
-    assert list(groups) == [WHAT, HOW, RESULTS]
+    assert list(groups) == [_WHAT, _HOW, RESULTS]
     for title, group in groups.items():
         flags = [action.option_strings for action in group._group_actions]
         assert flags == [[o.metadata["flag"]] for o in FIELDS.values() if o.metadata["group"] == title]

@@ -39,7 +39,7 @@ How much of its published memory bandwidth does this machine really give?
   bandmark compare A B      whether B is faster than A, case by case
 """
 
-EXIT_CODES = "exit codes: 0 fine, 1 a result failed, 2 bad usage or bad file, 130 interrupted, 141 pipe closed"
+_EXIT_CODES = "exit codes: 0 fine, 1 a result failed, 2 bad usage or bad file, 130 interrupted, 141 pipe closed"
 
 
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
@@ -47,7 +47,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bandmark",
         description=DESCRIPTION,
-        epilog=EXIT_CODES,
+        epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"bandmark {__version__}")
@@ -55,7 +55,7 @@ def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     given = next((word for word in argv if not word.startswith("-")), None)
     for name, text in COMMANDS.items():
         command = commands.add_parser(
-            name, help=text, epilog=EXIT_CODES, formatter_class=argparse.RawDescriptionHelpFormatter
+            name, help=text, epilog=_EXIT_CODES, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         if name == given:  # importing every command would take longer than most commands run
             _module(name).add_parser(command)

@@ -14,7 +14,7 @@ from bandmark.results.row import MEASURED
 from bandmark.show.console import talk
 from bandmark.validation.validate import Checked, check
 
-MOST_FAULTS = 20
+_MOST_FAULTS = 20
 """Kinds of faults of one file that are printed; --json prints all."""
 
 
@@ -48,11 +48,11 @@ def show_faults(checked: Sequence[Checked]) -> None:
     for one in checked:
         alike = Counter(map(_kind, one.faults))
         firsts = {_kind(fault): fault for fault in reversed(one.faults)}
-        for kind, number in list(alike.items())[:MOST_FAULTS]:
+        for kind, number in list(alike.items())[:_MOST_FAULTS]:
             more = f" ({number - 1} more lines are wrong alike)" if number > 1 else ""
             print(f"{firsts[kind]}{more}")
-        if len(alike) > MOST_FAULTS:
-            left = len(alike) - MOST_FAULTS
+        if len(alike) > _MOST_FAULTS:
+            left = len(alike) - _MOST_FAULTS
             print(f"{printable(str(one.csv))}: {left} more kinds of faults; --json prints all")
 
 

@@ -12,7 +12,7 @@ from bandmark.measure.stats import Summary, summarize
 from bandmark.results.case import identity_columns
 from bandmark.results.row import StopReason
 
-STORED_ALWAYS = (
+_STORED_ALWAYS = (
     "variant",
     "launches_per_sample",
     "seconds_per_launch",
@@ -75,7 +75,7 @@ class Measurement:
         if self.max_error is not None and not math.isfinite(self.max_error):
             values["max_error"] = str(self.max_error)  # JSON has no number for an error without bound
         return named | {
-            n: v for n, v in values.items() if n in STORED_ALWAYS or not (v is None or v is True or v == [])
+            n: v for n, v in values.items() if n in _STORED_ALWAYS or not (v is None or v is True or v == [])
         }
 
     @classmethod

@@ -158,12 +158,12 @@ def stop_reason(samples: Samples, rule: StopRule, out_of_time: bool) -> StopReas
         interval = summarize(samples.seconds).ci95_rel
         if interval is not None and interval <= rule.precision:
             return "converged"
-        if noise_has_settled(samples.noise):
+        if _noise_has_settled(samples.noise):
             return "noise_settled"
     return "time_limit" if out_of_time and n >= rule.few_samples else None
 
 
-def noise_has_settled(noise: Sequence[float], window: int = 64, tolerance: float = 0.05) -> bool:
+def _noise_has_settled(noise: Sequence[float], window: int = 64, tolerance: float = 0.05) -> bool:
     """Return whether more samples no longer change the noise.
 
     This is NVBench's second stopping rule: the standard deviation of the last 64 noise values is below 5 % of their

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-CONFIDENCE = 0.95
+_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def quantile(ordered: Sequence[float], q: float) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
 
 
-def median_ranks(n: int, confidence: float = CONFIDENCE) -> tuple[int, int] | None:
+def _median_ranks(n: int, confidence: float = _CONFIDENCE) -> tuple[int, int] | None:
     """Return the 1-based ranks whose values enclose the median with at least this confidence, or None.
 
     The number of n independent samples below the median is binomial(n, 1/2), whatever the distribution, so the
@@ -57,9 +57,9 @@ def median_ranks(n: int, confidence: float = CONFIDENCE) -> tuple[int, int] | No
     return (best, n + 1 - best) if best else None
 
 
-def median_interval(ordered: Sequence[float]) -> tuple[float, float] | None:
+def _median_interval(ordered: Sequence[float]) -> tuple[float, float] | None:
     """Return the distribution-free 95 % confidence interval of the median of sorted values, or None below six."""
-    ranks = median_ranks(len(ordered))
+    ranks = _median_ranks(len(ordered))
     return None if ranks is None else (ordered[ranks[0] - 1], ordered[ranks[1] - 1])
 
 
@@ -69,7 +69,7 @@ def summarize(seconds: Sequence[float]) -> Summary:
         raise ValueError("no samples to summarize")
     ordered = sorted(seconds)
     middle = median(ordered)
-    interval = median_interval(ordered)
+    interval = _median_interval(ordered)
     return Summary(
         samples=len(ordered),
         median_s=middle,

@@ -9,10 +9,10 @@ from typing import Any
 from bandmark.results.row import Row, columns
 from bandmark_kernels import DTYPES, FORMATS, KERNELS
 
-NAMED_FIRST = ("backend", "kernel", "weight_format", "dtype", "variant", "layer")
+_NAMED_FIRST = ("backend", "kernel", "weight_format", "dtype", "variant", "layer")
 """Identity columns in the order in which a label names them. Sizes and the device are not part of a label."""
 
-UNNAMED = ("device", "m", "n", "heads", "head_dim")
+_UNNAMED = ("device", "m", "n", "heads", "head_dim")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ def identity_columns() -> tuple[str, ...]:
 
 def case_label(values: Mapping[str, Any]) -> str:
     """Return what identifies a case in words, from the values of its identity columns."""
-    others = [name for name in identity_columns() if name not in (*NAMED_FIRST, *UNNAMED)]
-    words = [str(values[name]) for name in (*NAMED_FIRST, *others) if values.get(name) is not None]
+    others = [name for name in identity_columns() if name not in (*_NAMED_FIRST, *_UNNAMED)]
+    words = [str(values[name]) for name in (*_NAMED_FIRST, *others) if values.get(name) is not None]
     return " ".join(words)
 
 
@@ -69,7 +69,7 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
     The matrices of a model keep the order of its layers, in which they were measured.
     """
     kernels, dtypes, formats = list(KERNELS), list(DTYPES), [None, *FORMATS]
-    others = [name for name in identity_columns() if name not in (*NAMED_FIRST, *UNNAMED)]
+    others = [name for name in identity_columns() if name not in (*_NAMED_FIRST, *_UNNAMED)]
 
     def sort_key(row: Row) -> tuple[Any, ...]:
         size = 0 if row.layer else row.n_elements or 0

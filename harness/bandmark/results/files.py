@@ -17,7 +17,7 @@ from bandmark.results.reading import parse_json, read_bytes
 from bandmark.results.row import SCHEMA, Row, columns, from_cells, to_cells
 from bandmark.results.sheet import read_sheet
 
-TEMPORARY = ".tmp"
+_TEMPORARY = ".tmp"
 
 
 def to_csv(rows: Iterable[Row]) -> str:
@@ -93,7 +93,7 @@ def _signals_held() -> Iterator[None]:
 def _remove_stale(file: Path) -> None:
     """Remove what a run of the same name left behind when it was killed while writing."""
     try:
-        for temporary in file.parent.glob(f".{glob_escape(file.name)}.*{TEMPORARY}"):
+        for temporary in file.parent.glob(f".{glob_escape(file.name)}.*{_TEMPORARY}"):
             temporary.unlink(missing_ok=True)
     except OSError:
         return  # a folder that can't be listed or changed is reported when the file is written
@@ -144,7 +144,7 @@ def _write_temporary(file: Path, content: str | bytes) -> Path:
     temporary = ""
     try:
         prefix = f".{file.name}."
-        with tempfile.NamedTemporaryFile("wb", dir=file.parent, prefix=prefix, suffix=TEMPORARY, delete=False) as out:
+        with tempfile.NamedTemporaryFile("wb", dir=file.parent, prefix=prefix, suffix=_TEMPORARY, delete=False) as out:
             temporary = out.name
             out.write(content.encode() if isinstance(content, str) else content)
             out.flush()

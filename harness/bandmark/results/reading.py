@@ -16,10 +16,10 @@ from typing import Any
 from bandmark.errors import FileError, UsageError
 from bandmark.results.faults import Fault, FaultyFile, printable, quote
 
-MAX_BYTES = 256 * 2**20
+_MAX_BYTES = 256 * 2**20
 """Bytes of a file that is read; 10,000 merged runs have less."""
 
-MAX_DIGITS = 20
+_MAX_DIGITS = 20
 """Digits of a whole number in JSON: more than any count, time or size has."""
 
 AS_WRITTEN = "take the file as bandmark wrote it, which is plain UTF-8 text"
@@ -31,8 +31,8 @@ def read_bytes(path: Path) -> bytes:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             raise FileError(f"can't read {_name(path)}: it is no regular file.")
-        if status.st_size > MAX_BYTES:
-            raise FileError(f"can't read {_name(path)}: it has {status.st_size} bytes, and no result has {MAX_BYTES}.")
+        if status.st_size > _MAX_BYTES:
+            raise FileError(f"can't read {_name(path)}: it has {status.st_size} bytes, and no result has {_MAX_BYTES}.")
         return path.read_bytes()
     except OSError as error:
         raise FileError(f"can't read {_name(path)}: {error.strerror}.") from error
@@ -78,7 +78,7 @@ def _constant(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    if len(text) > MAX_DIGITS:
+    if len(text) > _MAX_DIGITS:
         raise ValueError(f"a whole number of {len(text)} digits")
     return int(text)
 

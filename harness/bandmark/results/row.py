@@ -23,7 +23,7 @@ MEASURED: tuple[Status, ...] = ("ok", "suspect")
 """The statuses of rows whose bandwidth counts as a result."""
 
 Regime = Literal["dram", "mixed", "cache"]
-REGIMES: tuple[Regime, ...] = get_args(Regime)
+_REGIMES: tuple[Regime, ...] = get_args(Regime)
 
 
 StopReason = Literal["converged", "noise_settled", "time_limit"]
@@ -65,7 +65,7 @@ class Row:
     n_elements: int | None = _column("elements of each vector, or m x n of the matrix", "elements")
     working_set_bytes: int | None = _column("bytes of all arrays of the case", "bytes")
     regime: str | None = _column(
-        "working_set_bytes x copies over llc_bytes: below 1 cache, below 4 mixed, else dram", values=REGIMES
+        "working_set_bytes x copies over llc_bytes: below 1 cache, below 4 mixed, else dram", values=_REGIMES
     )
     bytes_read: int | None = _column("bytes that one launch must read, each element once", "bytes")
     bytes_written: int | None = _column("bytes that one launch must write, each element once", "bytes")

@@ -15,12 +15,12 @@ from bandmark.results.case import CaseId
 from bandmark.results.faults import quote
 from bandmark.results.row import Row
 
-REQUIRED = ("backend", "kernel", "dtype")
+_REQUIRED = ("backend", "kernel", "dtype")
 """What every entry names of its row."""
 
-PER_SAMPLE = ("clocks_mhz", "sensor_clocks_mhz", "braked_samples")
+_PER_SAMPLE = ("clocks_mhz", "sensor_clocks_mhz", "braked_samples")
 
-LIMIT = 1e9
+_LIMIT = 1e9
 """Above all launches, seconds and megahertz."""
 
 
@@ -34,12 +34,12 @@ class Entries:
             if not is_entry(entry):
                 wanted = "no entry of samples (a case, launches, times in seconds); `bandmark validate` says more."
                 raise FileError(f"{file or 'samples'}: {quote(entry)} is {wanted}")
-            self._known.setdefault(tuple(entry[name] for name in REQUIRED), []).append(entry)
+            self._known.setdefault(tuple(entry[name] for name in _REQUIRED), []).append(entry)
 
     def of(self, row: Row) -> list[dict[str, Any]]:
         """Return the entries that name nothing else than what the row is: one, unless the files are damaged."""
         case = CaseId.of(row)
-        return [e for e in self._known.get(tuple(row.get(name) for name in REQUIRED), []) if case.matches(e)]
+        return [e for e in self._known.get(tuple(row.get(name) for name in _REQUIRED), []) if case.matches(e)]
 
     def seconds(self, row: Row) -> tuple[float, ...]:
         """Return the seconds per launch of each sample of a row; empty where they are not known for sure."""
@@ -53,16 +53,16 @@ def is_entry(entry: Any) -> bool:
         return False
     seconds, launches = entry.get("seconds_per_launch"), entry.get("launches_per_sample")
     return (
-        all(isinstance(entry.get(name), str) for name in REQUIRED)
+        all(isinstance(entry.get(name), str) for name in _REQUIRED)
         and isinstance(launches, int)
-        and 0 < launches < LIMIT
+        and 0 < launches < _LIMIT
         and isinstance(seconds, list)
         and bool(seconds)
-        and all(isinstance(s, int | float) and s is not True and 0 < s < LIMIT for s in seconds)
-        and all(_are_numbers(entry.get(name, [])) for name in PER_SAMPLE)
+        and all(isinstance(s, int | float) and s is not True and 0 < s < _LIMIT for s in seconds)
+        and all(_are_numbers(entry.get(name, [])) for name in _PER_SAMPLE)
     )
 
 
 def _are_numbers(values: Any) -> bool:
     """Return whether a value is a list of numbers that a clock, or a position, can be."""
-    return isinstance(values, list) and all(isinstance(v, int | float) and 0 <= v < LIMIT for v in values)
+    return isinstance(values, list) and all(isinstance(v, int | float) and 0 <= v < _LIMIT for v in values)

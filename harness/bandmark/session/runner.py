@@ -19,10 +19,10 @@ from bandmark.options import RunOptions
 from bandmark.session.rows import Outcome
 from bandmark.suites.base import Case, Group
 
-MAX_OVERTIME = 1.25
+_MAX_OVERTIME = 1.25
 """How far past the time limit a group may still begin; later ones are skipped, and their rows say so."""
 
-MAX_HALVINGS = 8
+_MAX_HALVINGS = 8
 """How often a size is halved when a device has no room for it after all."""
 
 
@@ -38,7 +38,7 @@ class Schedule:
     @property
     def is_over(self) -> bool:
         """Whether no further group may begin."""
-        return self.sampled_s > MAX_OVERTIME * self.limit_s
+        return self.sampled_s > _MAX_OVERTIME * self.limit_s
 
     def share(self) -> float:
         """Return the seconds of sampling that the next group may take."""
@@ -95,7 +95,7 @@ class GroupRun:
                 self._attempt()
                 break
             except MemoryError as error:
-                smaller = self.group.halved() if self.halvings < MAX_HALVINGS else None
+                smaller = self.group.halved() if self.halvings < _MAX_HALVINGS else None
                 if smaller is None:
                     self._fail_rest(f"out of memory: {error}")
                     break

@@ -25,7 +25,7 @@ from bandmark.session.runner import Progress, Schedule, measure_groups, utc_now
 from bandmark.suites import SUITES
 from bandmark.suites.base import Group, RunFacts, Suite
 
-QUICK_RULE = StopRule(min_time_s=0.1, warmup_s=0.05, max_warmup_s=0.3)
+_QUICK_RULE = StopRule(min_time_s=0.1, warmup_s=0.05, max_warmup_s=0.3)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,7 +130,7 @@ def run_session(
 
 def _measure(session: Session, files: RunFiles | None, progress: Progress) -> None:
     """Measure all groups, saving after each."""
-    rule = QUICK_RULE if session.options.quick else StopRule()
+    rule = _QUICK_RULE if session.options.quick else StopRule()
     total = len(session.groups)
     schedule = Schedule(limit_s=session.time_limit_s, groups_left=total)
     outcomes = measure_groups(session.groups, session.options, rule, schedule)
@@ -179,7 +179,7 @@ def open_session(options: RunOptions) -> Session:
             options=options,
             run_id=new_run_id(now),
             started=now,
-            system=options.system or system_name(target.peak.device_id or target.device.name),
+            system=options.system or _system_name(target.peak.device_id or target.device.name),
             target=target,
             groups=groups,
             time_limit_s=options.time_limit_s or _time_limit(suites, groups, options),
@@ -224,6 +224,6 @@ def new_run_id(now: datetime) -> str:
     return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
-def system_name(name: str) -> str:
+def _system_name(name: str) -> str:
     """Return a device's name as the name of a system: 'NVIDIA GB10' -> 'nvidia-gb10'."""
     return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm|c)\)", " ", name.lower())).strip("-") or "unknown"

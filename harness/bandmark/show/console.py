@@ -23,10 +23,10 @@ from bandmark.show.table import build_table, heading
 from bandmark.suites import by_suite
 from bandmark.suites.base import Suite
 
-UNLIMITED = 1 << 20
+_UNLIMITED = 1 << 20
 """Columns of a stream that is no terminal: more than any line has, so that rich wraps none."""
 
-MAX_NAMED = 10
+_MAX_NAMED = 10
 """Things of a kind that are named one by one."""
 
 
@@ -61,7 +61,7 @@ class _Console(Console):
 
     def _fit(self, table: Table) -> None:
         """Give a table the width of the terminal, or what its cells need at least: rich would cut them."""
-        unlimited = self.options.update(max_width=UNLIMITED)
+        unlimited = self.options.update(max_width=_UNLIMITED)
         for column in table.columns:
             if column.no_wrap:
                 cells = measure_renderables(self, unlimited, [column.header, *column.cells])
@@ -107,7 +107,7 @@ def console(file: TextIO) -> Console:
     """
     on_terminal = file.isatty()
     out: Any = file if on_terminal else _Trimmed(file)
-    made = _Console(file=out, width=None if on_terminal else UNLIMITED, highlight=False, emoji=False)
+    made = _Console(file=out, width=None if on_terminal else _UNLIMITED, highlight=False, emoji=False)
     if made.width == 0:  # COLUMNS=0 says that the width is unknown, and rich would print nothing
         made.width = 80
     return made
@@ -193,10 +193,10 @@ def nowhere() -> TextIO:
 
 def talk_each(lines: Sequence[str], what: str) -> None:
     """Print the first lines of many to stderr, and how many more of what there are."""
-    for line in lines[:MAX_NAMED]:
+    for line in lines[:_MAX_NAMED]:
         talk(line)
-    if len(lines) > MAX_NAMED:
-        talk(f"and {len(lines) - MAX_NAMED} more {what}")
+    if len(lines) > _MAX_NAMED:
+        talk(f"and {len(lines) - _MAX_NAMED} more {what}")
 
 
 def warn(text: str) -> None:

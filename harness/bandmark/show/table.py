@@ -12,13 +12,13 @@ from bandmark.suites.base import Suite
 from bandmark.suites.model_layers import matrix_shapes
 from bandmark.units import format_bytes
 
-ROTATES = "launches rotate over sets of the arrays that are larger than the cache (column copies of the CSV)"
+_ROTATES = "launches rotate over sets of the arrays that are larger than the cache (column copies of the CSV)"
 
-FEW_SAMPLES = "fewer than {} samples before the time limit"
+_FEW_SAMPLES = "fewer than {} samples before the time limit"
 
 
 @dataclass(frozen=True, slots=True)
-class TableRow:
+class _TableRow:
     """One line of the table."""
 
     cells: tuple[str, ...]
@@ -27,19 +27,19 @@ class TableRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ResultTable:
+class _ResultTable:
     """The lines of the table and the footnotes that its marks refer to."""
 
     header: tuple[str, ...]
     left: tuple[bool, ...]
     """Whether each column is aligned to the left."""
-    rows: tuple[TableRow, ...]
+    rows: tuple[_TableRow, ...]
     footnotes: tuple[str, ...]
     legend: str
     """What the headings mean."""
 
 
-def build_table(suite: Suite, rows: Sequence[Row]) -> ResultTable:
+def build_table(suite: Suite, rows: Sequence[Row]) -> _ResultTable:
     """Return the table of a suite's rows, in their order, with numbered footnotes for whatever is not plainly ok."""
     columns = suite.table_columns(rows)
     several = {r.backend for r in rows if len({s.variant for s in rows if s.backend == r.backend}) > 1}
@@ -50,8 +50,8 @@ def build_table(suite: Suite, rows: Sequence[Row]) -> ResultTable:
             footnotes.setdefault(note, len(footnotes) + 1) for note in _notes(row, name_variant=row.backend in several)
         ]
         cells = (*(column.text(row) for column in columns), ",".join(map(str, marks)))
-        lines.append(TableRow(cells, is_ok=row.status == "ok"))
-    return ResultTable(
+        lines.append(_TableRow(cells, is_ok=row.status == "ok"))
+    return _ResultTable(
         header=(*(column.title for column in columns), "notes"),
         left=(*(column.left for column in columns), True),
         rows=tuple(lines),
@@ -66,12 +66,12 @@ def _notes(row: Row, *, name_variant: bool) -> list[str]:
     reason = row.reason or ""
     if row.layer and rotation(row.copies) in reason:
         # How many sets there are differs from matrix to matrix: one footnote serves all.
-        notes.append(ROTATES)
+        notes.append(_ROTATES)
         reason = reason.replace(rotation(row.copies), "").strip("; ")
     if reason:
         notes.append(f"{row.status}: {reason}" if row.status != "ok" else reason)
     if row.status == "ok" and row.samples is not None and row.samples < StopRule().min_samples:
-        notes.append(FEW_SAMPLES.format(StopRule().min_samples))
+        notes.append(_FEW_SAMPLES.format(StopRule().min_samples))
     if row.status in MEASURED and row.working_set_bytes is not None and row.regime != "dram":
         sizes = {"cache": "fits the last-level cache", "mixed": "is less than 4 last-level caches"}
         size = sizes.get(row.regime or "", "can't be compared with the cache, whose size is unknown")

@@ -50,13 +50,13 @@ if TYPE_CHECKING:
     from bandmark.backends.select import Target
     from bandmark.options import RunOptions
 
-CEILING = KERNELS["read"]
+_CEILING = KERNELS["read"]
 """The kernel whose best verified row is the ceiling that percent_of_ceiling divides by."""
 
-COPY = KERNELS["copy"]
-QUICK_NOTE = "--quick takes the smallest arrays that still count as memory, one dtype and few samples: a first look"
+_COPY = KERNELS["copy"]
+_QUICK_NOTE = "--quick takes the smallest arrays that still count as memory, one dtype and few samples: a first look"
 
-METRIC = Metric(
+_METRIC = Metric(
     name="bandwidth",
     column="bandwidth_gbs",
     unit="GB/s",
@@ -99,7 +99,7 @@ class KernelGroup(Group):
         if self.shape.n_elements < 2:
             return None
         shape = halved(self.kernel, self.shape)
-        cases = with_columns(self.cases, size_columns(self.kernel, self.dtype, shape))
+        cases = with_columns(self.cases, _size_columns(self.kernel, self.dtype, shape))
         # As many sets as before: more would take the room that half the elements leave.
         return replace(self, shape=shape, cases=cases, max_sets=self.copies())
 
@@ -118,7 +118,7 @@ class Bandwidth(Suite):
     kernel_names = tuple(KERNELS)
     headline_kernels: tuple[str, ...] = ("read", "copy", "triad", "gemv")
     title = "achieved memory bandwidth of each kernel"
-    metric = METRIC
+    metric = _METRIC
 
     def is_default(self, options: RunOptions) -> bool:
         """Return whether a run that names no suite includes this one: unless a model's matrices are all it measures."""
@@ -135,7 +135,7 @@ class Bandwidth(Suite):
 
     def notes(self, options: RunOptions) -> list[str]:
         """Return what --quick gives up, and which kernels exist in none of the dtypes asked for."""
-        notes = [QUICK_NOTE] if options.quick else []
+        notes = [_QUICK_NOTE] if options.quick else []
         for kernel in self.kernels(options):
             if options.dtypes is not None and not {"all", *kernel.dtypes} & set(options.dtypes):
                 only = f"the only dtype{'s' * (len(kernel.dtypes) > 1)} it has"
@@ -179,11 +179,11 @@ class Bandwidth(Suite):
     ) -> KernelGroup:
         cases = planned_cases(kernel, dtype, backends, variants)
         shape = shape_for(kernel, dtype, array_bytes(kernel, sizing, buffer_sets(kernel, cases)))
-        return kernel_group(self, kernel, dtype, shape, cases)
+        return _kernel_group(self, kernel, dtype, shape, cases)
 
     def case_columns(self, row: Row) -> Mapping[str, Any] | None:
         """Return what the kernel table says of a stored row."""
-        kernel = kernel_of(row)
+        kernel = _kernel_of(row)
         if kernel is None or row.n is None or row.dtype not in kernel.dtypes:
             return None
         shape = Shape(row.n, m=row.m)
@@ -212,7 +212,7 @@ class Bandwidth(Suite):
     def fill_across(self, drafts: Sequence[Draft], facts: RunFacts) -> None:
         """Fill percent_of_ceiling, and doubt CUDA kernels that read far more slowly than they copy."""
         measured = [d.values for d in drafts if d.values.get("bandwidth_gbs") and d.values["regime"] == "dram"]
-        reads = [v["bandwidth_gbs"] for v in measured if v["kernel"] == CEILING.name and v.get("verified")]
+        reads = [v["bandwidth_gbs"] for v in measured if v["kernel"] == _CEILING.name and v.get("verified")]
         for values in measured if reads else ():
             values["percent_of_ceiling"] = 100 * values["bandwidth_gbs"] / max(reads)
         _doubt_slow_reads(drafts, facts)
@@ -232,7 +232,7 @@ class Bandwidth(Suite):
         return None
 
 
-def kernel_group(suite: Suite, kernel: Kernel, dtype: DType, shape: Shape, cases: Sequence[Case]) -> KernelGroup:
+def _kernel_group(suite: Suite, kernel: Kernel, dtype: DType, shape: Shape, cases: Sequence[Case]) -> KernelGroup:
     """Return the group of a kernel in one size, with the columns of its cases."""
     return KernelGroup(
         suite=suite,
@@ -252,11 +252,11 @@ def kernel_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:
         "dtype": dtype.name,
         "weight_format": kernel.weight_format,
         **kernel.identity,
-        **size_columns(kernel, dtype, shape),
+        **_size_columns(kernel, dtype, shape),
     }
 
 
-def size_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:
+def _size_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:
     """Return the columns that depend on the size of a case."""
     return {
         "n_elements": shape.n_elements,
@@ -268,7 +268,7 @@ def size_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:
     }
 
 
-def kernel_of(row: Row) -> Kernel | None:
+def _kernel_of(row: Row) -> Kernel | None:
     """Return the kernel of a row's name, format and heads; None if there is no such kernel."""
     if row.kernel not in KERNELS or row.weight_format not in (None, *MATRIX_FORMATS.get(row.kernel, {})):
         return None
@@ -305,7 +305,7 @@ def _doubt_slow_reads(drafts: Sequence[Draft], facts: RunFacts) -> None:
         return bool(verified) and v["backend"] == "cupy"
 
     judged = [draft for draft in drafts if counts(draft)]
-    copies = {d.values["dtype"]: d.values["bandwidth_gbs"] for d in judged if d.values["kernel"] == COPY.name}
+    copies = {d.values["dtype"]: d.values["bandwidth_gbs"] for d in judged if d.values["kernel"] == _COPY.name}
     for draft in judged:
         copy = copies.get(draft.values["dtype"])
         if copy and kernel_class(draft.values["kernel"]) == "read":

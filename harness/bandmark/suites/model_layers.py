@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from bandmark.backends.select import Target
     from bandmark.options import RunOptions
 
-MATRIX_TIME_S = 9.0
-QUICK_MATRIX_TIME_S = 3.0
+_MATRIX_TIME_S = 9.0
+_QUICK_MATRIX_TIME_S = 3.0
 """Seconds of sampling for each matrix."""
 
-REST_OF_STEP = "Attention over the cache, norms and all else that a token takes come on top."
+_REST_OF_STEP = "Attention over the cache, norms and all else that a token takes come on top."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MatrixGroup(KernelGroup):
+class _MatrixGroup(KernelGroup):
     """A matrix of a model in one format, on every backend; its size is never changed."""
 
     halved_what: str = "the number of sets"
@@ -114,7 +114,7 @@ class ModelLayers(Bandwidth):
 
     def _matrix_group(
         self, kernel: Kernel, dtype: DType, matrix: Matrix, *, options: RunOptions, target: Target
-    ) -> MatrixGroup:
+    ) -> _MatrixGroup:
         """Return the group of a model's matrix, which is measured as it is or not at all."""
         cases = planned_cases(kernel, dtype, target.backends, options.variants)
         shape = Shape(matrix.n, m=matrix.m)
@@ -122,11 +122,11 @@ class ModelLayers(Bandwidth):
             cases = [case if case.skip_reason else replace(case, **left_out) for case in cases]
         runs = any(case.skip_reason is None for case in cases)
         columns = {**kernel_columns(kernel, dtype, shape), "layer": matrix.label, "layer_uses": matrix.uses}
-        return MatrixGroup(
+        return _MatrixGroup(
             suite=self,
             label=f"{kernel.label} {dtype.name} {matrix.name}",
             cases=with_columns(cases, columns),
-            min_time_s=(QUICK_MATRIX_TIME_S if options.quick else MATRIX_TIME_S) if runs else None,
+            min_time_s=(_QUICK_MATRIX_TIME_S if options.quick else _MATRIX_TIME_S) if runs else None,
             kernel=kernel,
             dtype=dtype,
             shape=shape,
@@ -181,7 +181,7 @@ def step_totals(rows: Sequence[Row]) -> list[str]:
         sums = [line for _, group in groupby(own, key=setting) for line in _step_total(list(group), names)]
         if sums:
             lines.append(f"One decode step's matrices of {model}, one after the other, at the median times above:")
-            lines += [*sums, REST_OF_STEP]
+            lines += [*sums, _REST_OF_STEP]
     return lines
 
 

@@ -13,23 +13,23 @@ from bandmark.judge.warnings import DRAM_FROM
 from bandmark.units import format_bytes
 from bandmark_kernels import DType, Kernel, Shape
 
-MIN_CACHES = 8
+_MIN_CACHES = 8
 """Each array is at least this many last-level caches: GPUs with large caches are flat only from there on."""
 
-MIN_BYTES = 256 * 2**20
-QUICK_MIN_BYTES = 32 * 2**20
+_MIN_BYTES = 256 * 2**20
+_QUICK_MIN_BYTES = 32 * 2**20
 
 MIN_TRAFFIC_S = 1e-3
 """A launch moves at least what the peak moves in this time, so that its fixed cost stays under 0.5 %."""
 
-SAMPLING_SHARE = 0.6
+_SAMPLING_SHARE = 0.6
 """Share of a group's time in which all its samples should fit, by the speed of a plain copy: the rest is for warm-up
 and for libraries that are slower."""
 
-QUICK_MARGIN = 1.05
+_QUICK_MARGIN = 1.05
 """How far above the border of the dram regime the working set of a quick case is."""
 
-ROTATED_CACHES = 5
+_ROTATED_CACHES = 5
 """The buffer sets fill this many last-level caches, and one set more, so that none is read again while it is cached:
 as FlashInfer's benchmarks do, with a margin over the 1.7 caches from which cyclic reads run at the speed of memory."""
 
@@ -69,8 +69,8 @@ def array_bytes(kernel: Kernel, sizing: Sizing, sets: int = 1) -> int:
         return sizing.size_bytes
     llc = sizing.llc_bytes or 0
     traffic = MIN_TRAFFIC_S * (sizing.peak_gbs or 0) * 1e9 / kernel.traffic
-    smallest = max(DRAM_FROM * QUICK_MARGIN * llc / kernel.footprint, QUICK_MIN_BYTES, traffic)
-    wanted = max(MIN_CACHES * llc, MIN_BYTES, traffic)
+    smallest = max(DRAM_FROM * _QUICK_MARGIN * llc / kernel.footprint, _QUICK_MIN_BYTES, traffic)
+    wanted = max(_MIN_CACHES * llc, _MIN_BYTES, traffic)
     if sizing.quick or sizing.max_traffic_bytes < wanted * kernel.traffic:
         wanted = smallest if sizing.quick else max(smallest, sizing.max_traffic_bytes / kernel.traffic)
     return min(math.ceil(wanted), int(sizing.budget.default_bytes // (kernel.footprint * sets)))
@@ -85,7 +85,7 @@ def max_traffic(copy_gbs: float, share_s: float, cases: int, samples: int) -> fl
         cases: how many cases share them.
         samples: how many each should take.
     """
-    return SAMPLING_SHARE * share_s / (cases * samples) * copy_gbs * 1e9
+    return _SAMPLING_SHARE * share_s / (cases * samples) * copy_gbs * 1e9
 
 
 def _check_fits(kernel: Kernel, size: int, sets: int, budget: MemoryBudget) -> None:
@@ -148,5 +148,5 @@ def rotation_sets(set_bytes: int, llc_bytes: int | None, room_bytes: int, max_se
     llc = llc_bytes or 0
     if set_bytes >= DRAM_FROM * llc:
         return 1
-    wanted = -(-ROTATED_CACHES * llc // set_bytes) + 1
+    wanted = -(-_ROTATED_CACHES * llc // set_bytes) + 1
     return max(1, min(wanted, max_sets, room_bytes // set_bytes))

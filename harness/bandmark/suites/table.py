@@ -9,7 +9,7 @@ from bandmark.suites.base import TableColumn
 
 SHORT_DTYPES = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
-SHORT_SYSTEMS = ("%Spark", "%5000", "%Stn")
+_SHORT_SYSTEMS = ("%Spark", "%5000", "%Stn")
 """Headings of the percentages of REFERENCES, in their order."""
 
 WEIGHTS_LEGEND = "Gw/s: 10^9 weights per second; the dtype column names the format of quantized weights."
@@ -50,8 +50,8 @@ def dtype(row: Row) -> str:
     return SHORT_DTYPES.get(row.number_format, row.number_format)
 
 
-BACKEND = TableColumn(title="backend", text=lambda row: row.backend, left=True)
-DTYPE = TableColumn(title="dtype", text=dtype, left=True)
+_BACKEND = TableColumn(title="backend", text=lambda row: row.backend, left=True)
+_DTYPE = TableColumn(title="dtype", text=dtype, left=True)
 SPREAD = TableColumn(title="spread", text=spread)
 
 
@@ -74,13 +74,13 @@ def bandwidth_columns(*, weights: bool, matrices: bool = False) -> tuple[TableCo
     )
     return (
         first,
-        BACKEND,
-        DTYPE,
+        _BACKEND,
+        _DTYPE,
         TableColumn(title="GB/s", text=lambda row: figure(row.bandwidth_gbs)),
         second,
         SPREAD,
         TableColumn(title="%peak", text=lambda row: percentage(row.percent_of_peak)),
-        *map(_percent_of, SHORT_SYSTEMS, (reference.column for reference in REFERENCES)),
+        *map(_percent_of, _SHORT_SYSTEMS, (reference.column for reference in REFERENCES)),
     )
 
 

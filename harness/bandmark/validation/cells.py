@@ -19,13 +19,13 @@ from bandmark.suites import SUITES
 from bandmark_kernels import DTYPES
 from bandmark_kernels.core.inputs import PATTERNS
 
-FIRST_LAYOUT = "copies"
+_FIRST_LAYOUT = "copies"
 """The last column of the first files that were published: columns after it may be missing from older files."""
 
 MAX_TEXT = 2000
 """Characters of a cell; the longest sentences that bandmark writes have a few hundred."""
 
-MAX_INT = 2**63
+_MAX_INT = 2**63
 """Above every whole number that a result can hold."""
 
 TEXT_FORMS = {
@@ -36,7 +36,7 @@ TEXT_FORMS = {
     "backend_version": (re.compile(r"\d+(\.\d+)+[\w.+\-]*"), "a version: 2.13.0+cu130"),
 }
 
-MAY_BE_ZERO = ("bytes_read", "bytes_written", "max_error", "ci95_rel", "power_w", "temperature_c")
+_MAY_BE_ZERO = ("bytes_read", "bytes_written", "max_error", "ci95_rel", "power_w", "temperature_c")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _line_ends(sheet: Sheet) -> Iterator[Fault]:
 def _header(sheet: Sheet, version: str | None) -> Iterator[Fault]:
     """Yield the first column that differs from those of this version: columns are only ever appended."""
     names = [c.name for c in columns()]
-    expected = names[: max(len(sheet.header), names.index(FIRST_LAYOUT) + 1)]
+    expected = names[: max(len(sheet.header), names.index(_FIRST_LAYOUT) + 1)]
     for found, wanted in zip_longest(sheet.header, expected):
         if found != wanted:
             near = difflib.get_close_matches((found or "").strip().lower(), names, n=1)
@@ -153,11 +153,11 @@ def _wrong(column: Column, text: str) -> str | None:
 def _wrong_number(name: str, value: float) -> str | None:
     if name == "max_error" and not value < 0:
         return None  # nan and inf stand for an output without a finite error
-    if not math.isfinite(value) or value >= MAX_INT:
+    if not math.isfinite(value) or value >= _MAX_INT:
         return "a number that a measurement can have"
     if name == "temperature_c":
         return None if -100 <= value <= 200 else "a temperature in degrees Celsius"
-    if value < 0 or (value == 0 and name not in MAY_BE_ZERO):
+    if value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
         return "more than 0; unknown is an empty cell, never 0 or -1"
     return None
 

@@ -16,25 +16,25 @@ from bandmark.results.row import Row
 from bandmark.results.samples import Entries
 from bandmark.validation.replay import Difference, written
 
-MAX_MEMORY_GBS = 50_000.0
+_MAX_MEMORY_GBS = 50_000.0
 """Above any memory of one device; the fastest announced has 22 000 GB/s."""
 
-MAX_THREAD_GBS = 100.0
+_MAX_THREAD_GBS = 100.0
 """Above what one core moves to or from memory: 40 GB/s on current server cores, under 100 on Apple's."""
 
-MAX_TICK_NS = 10_000
+_MAX_TICK_NS = 10_000
 """Device event clocks tick in steps of up to 2 us, hosts' in less; a coarser one cannot time windows."""
 
-MIN_PATTERN = 10
+_MIN_PATTERN = 10
 """Samples from which a pattern among them is no chance."""
 
-ABOVE_PHYSICS = 1.25
+_ABOVE_PHYSICS = 1.25
 """Times the published peak of the device: no memory is overclocked so far."""
 
-DAY = timedelta(days=1)
+_DAY = timedelta(days=1)
 """Grace for clocks: a board without a battery corrects its clock while it runs."""
 
-RecordDifference = tuple[str, str, str]
+_RecordDifference = tuple[str, str, str]
 """Place in the JSON, what stands there, and what should."""
 
 
@@ -59,12 +59,12 @@ def _beyond_physics(row: Row, record: RunRecord) -> Iterator[tuple[str, str, str
     gbs = row.bandwidth_gbs
     if gbs is None or row.regime != "dram" or row.status != "ok":
         return
-    limit, reason = MAX_MEMORY_GBS, "no memory moves"
+    limit, reason = _MAX_MEMORY_GBS, "no memory moves"
     if row.threads:
-        limit, reason = min(limit, MAX_THREAD_GBS * row.threads), f"{row.threads} threads move at most"
+        limit, reason = min(limit, _MAX_THREAD_GBS * row.threads), f"{row.threads} threads move at most"
     published = find_peak(record.device).gbs
-    if published is not None and ABOVE_PHYSICS * published < limit:
-        limit, reason = ABOVE_PHYSICS * published, f"{published:g} GB/s is published for {row.device}, which allows"
+    if published is not None and _ABOVE_PHYSICS * published < limit:
+        limit, reason = _ABOVE_PHYSICS * published, f"{published:g} GB/s is published for {row.device}, which allows"
     if gbs > limit:
         yield "bandwidth_gbs", written(gbs), f"less: {reason} {limit:g} GB/s"
     claims_published = (row.peak_source or "").startswith("published") and row.bandmark_version == __version__
@@ -93,14 +93,14 @@ def _against_settings(row: Row, record: RunRecord) -> Iterator[tuple[str, str, s
 def _started(row: Row, record: RunRecord) -> Iterator[tuple[str, str, str]]:
     begin, end = _utc(record.started_utc), _utc(record.finished_utc)
     started = _utc(row.started_utc) if row.started_utc else begin
-    if begin and end and (started is None or not begin - DAY <= started <= end + DAY):
+    if begin and end and (started is None or not begin - _DAY <= started <= end + _DAY):
         wanted = f"a time during the run, {record.started_utc} to {record.finished_utc}"
         yield "started_utc", quote(row.started_utc), wanted
 
 
 def _computed(seconds: Sequence[float], launches: int) -> str | None:
     """Return why samples were computed and not measured: equal, repeated, or by a rule; None if they may be real."""
-    if len(seconds) < MIN_PATTERN:
+    if len(seconds) < _MIN_PATTERN:
         return None
     windows = [round(s * launches * 1e9) for s in seconds]
     if len(set(seconds)) <= 2:
@@ -110,7 +110,7 @@ def _computed(seconds: Sequence[float], launches: int) -> str | None:
     if len({b - a for a, b in pairwise(windows)}) == 1:
         return "every sample differs from the one before by the same time"
     tick = math.gcd(*windows)
-    return f"all windows are multiples of {tick / 1e3:g} us" if tick >= MAX_TICK_NS else None
+    return f"all windows are multiples of {tick / 1e3:g} us" if tick >= _MAX_TICK_NS else None
 
 
 def _periods(seconds: Sequence[float]) -> Iterator[int]:
@@ -118,7 +118,7 @@ def _periods(seconds: Sequence[float]) -> Iterator[int]:
     yield from (k for k in range(1, len(seconds) // 2 + 1) if seconds[k : k + 2] == seconds[:2])
 
 
-def check_record(record: RunRecord, rows: Sequence[Row]) -> Iterator[RecordDifference]:
+def check_record(record: RunRecord, rows: Sequence[Row]) -> Iterator[_RecordDifference]:
     """Yield what is implausible about a run as a whole: its times, its length, samples without a row."""
     named, begin, end = _utc(record.run_id[:16], "%Y%m%dT%H%M%SZ"), _utc(record.started_utc), _utc(record.finished_utc)
     for place, time, text in (
@@ -137,13 +137,13 @@ def check_record(record: RunRecord, rows: Sequence[Row]) -> Iterator[RecordDiffe
             yield f"samples[{i}]", f"samples of {quote(case)}", "a row in the CSV with times"
 
 
-def _order(record: RunRecord, named: datetime, begin: datetime, end: datetime) -> Iterator[RecordDifference]:
+def _order(record: RunRecord, named: datetime, begin: datetime, end: datetime) -> Iterator[_RecordDifference]:
     if named != begin:
         yield "started_utc", quote(record.started_utc), f"{named:%Y-%m-%dT%H:%M:%SZ}, as run_id has it"
     if end < begin:
         yield "finished_utc", quote(record.finished_utc), "not before started_utc"
         return
-    if begin > datetime.now(UTC) + DAY:
+    if begin > datetime.now(UTC) + _DAY:
         yield "started_utc", quote(record.started_utc), "a time that has come"
     took = sum(sum(e["seconds_per_launch"]) * e["launches_per_sample"] for e in record.samples)
     run_s = (end - begin).total_seconds()

@@ -19,7 +19,7 @@ from bandmark.results.row import SCHEMA
 from bandmark.results.samples import is_entry
 from bandmark.validation.cells import MAX_TEXT, TEXT_FORMS
 
-MAX_DEPTH = 8
+_MAX_DEPTH = 8
 """Levels of nesting; a run record has five."""
 
 _FORMS = {"run_id": "run_id", "system": "system", "bandmark_version": "bandmark_version"} | dict.fromkeys(
@@ -29,7 +29,7 @@ _FORMS = {"run_id": "run_id", "system": "system", "bandmark_version": "bandmark_
 
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
 
-Finding = tuple[str, str, str]
+_Finding = tuple[str, str, str]
 """Place in the JSON, what stands there, and what should."""
 
 
@@ -53,7 +53,7 @@ def check_shape(file: Path, record: dict[str, Any]) -> list[Fault]:
     return [Fault(file, found, wanted, column=place) for place, found, wanted in findings]
 
 
-def _check(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[Finding]:
+def _check(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[_Finding]:
     """Yield where a value read from JSON can't have been written from this type; strict: unknown keys are told."""
     origin, arguments = get_origin(hint), get_args(hint)
     if is_dataclass(hint):
@@ -71,7 +71,7 @@ def _check(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[Findi
         yield place, quote(value), _type_name(hint)
 
 
-def _check_container(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[Finding]:
+def _check_container(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[_Finding]:
     as_object = get_origin(hint) in (dict, Mapping)
     inner_hint = get_args(hint)[1 if as_object else 0]  # tuple[str, ...] has an ellipsis behind
     if as_object and isinstance(value, dict):
@@ -84,7 +84,7 @@ def _check_container(place: str, value: Any, hint: Any, *, strict: bool) -> Iter
         yield place, quote(value), "an object" if as_object else "a list"
 
 
-def _check_fields(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[Finding]:
+def _check_fields(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[_Finding]:
     if not isinstance(value, dict):
         yield place, quote(value), "an object"
         return
@@ -99,10 +99,10 @@ def _check_fields(place: str, value: Any, hint: Any, *, strict: bool) -> Iterato
         yield dot + quote(name)[1:-1], "an unknown key", "the keys that bandmark writes"
 
 
-def _check_plain(place: str, value: Any, depth: int = 1) -> Iterator[Finding]:
+def _check_plain(place: str, value: Any, depth: int = 1) -> Iterator[_Finding]:
     """Yield texts that are no plain text, numbers that are none, and what lies too deep, whatever the type."""
-    if depth > MAX_DEPTH:
-        yield place, "a value nested too deeply", f"at most {MAX_DEPTH} levels"
+    if depth > _MAX_DEPTH:
+        yield place, "a value nested too deeply", f"at most {_MAX_DEPTH} levels"
     elif isinstance(value, dict):
         for name, inner in value.items():
             yield from _check_plain(place, name, depth)
@@ -128,7 +128,7 @@ def _type_name(hint: Any) -> str:
     return _NAMES.get(hint) or str(getattr(hint, "__name__", hint))
 
 
-def _contents(record: dict[str, Any]) -> Iterator[Finding]:
+def _contents(record: dict[str, Any]) -> Iterator[_Finding]:
     """Yield names and times of another form than bandmark writes, and entries of samples that are none."""
     for name, column in _FORMS.items():
         pattern, wanted = TEXT_FORMS[column]
@@ -145,7 +145,7 @@ def _contents(record: dict[str, Any]) -> Iterator[Finding]:
             yield from _check_entry(f"samples[{i}]", entry)
 
 
-def _check_entry(place: str, entry: dict[str, Any]) -> Iterator[Finding]:
+def _check_entry(place: str, entry: dict[str, Any]) -> Iterator[_Finding]:
     """Yield where an entry of samples can't have been written from a Measurement."""
     hints = get_type_hints(Measurement) | {"max_error": float | Literal["inf", "nan"] | None}
     for name in entry.keys() & hints.keys():

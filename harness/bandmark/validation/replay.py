@@ -19,16 +19,16 @@ from bandmark.suites import suite_of
 from bandmark.suites.base import RunFacts
 from bandmark.validation.cells import version_numbers
 
-EXACT_FROM = (0, 2)
+_EXACT_FROM = (0, 2)
 """From this version on, samples are rounded when taken, so that the stored ones give the stored statistics exactly."""
 
 PRECISION = 1e-8
 """Relative difference that unrounded samples make in the files of earlier versions; in ci95_rel it is absolute."""
 
-JUDGED = ("status", "reason", "verdict")
+_JUDGED = ("status", "reason", "verdict")
 """Columns that depend on rules that change between versions: compared within the version that wrote them alone."""
 
-POSSIBLE = {
+_POSSIBLE = {
     "ok": (True,),
     "suspect": (True, None),
     "failed_verification": (False,),
@@ -96,7 +96,7 @@ def _outcome(row: Row, entries: Entries) -> Outcome | tuple[str, str, str]:
 
 def _measurement(entry: dict[str, Any], row: Row) -> Measurement:
     """Return the measurement of an entry; what earlier versions did not store in it is taken from the row."""
-    if version_numbers(row.bandmark_version) < EXACT_FROM:
+    if version_numbers(row.bandmark_version) < _EXACT_FROM:
         known = {f.name for f in fields(Measurement)} & {c.name for c in columns()}
         entry = {name: row.get(name) for name in known if row.get(name) is not None} | entry
         if row.copies is None:
@@ -107,7 +107,7 @@ def _measurement(entry: dict[str, Any], row: Row) -> Measurement:
 def _differences(stored: Row, rebuilt: Row, rows: Sequence[tuple[int, Row]]) -> Iterator[tuple[str, str, str]]:
     """Yield column, stored value and right value of each difference between two rows of a case."""
     same_version = stored.bandmark_version == __version__
-    skipped = set() if same_version else {*JUDGED, "threads"}
+    skipped = set() if same_version else {*_JUDGED, "threads"}
     if not same_version and all(row.percent_of_ceiling is None for _, row in rows):
         skipped.add("percent_of_ceiling")  # earlier versions filled it at the end of a run, if that was reached
     if not same_version:
@@ -120,7 +120,7 @@ def _differences(stored: Row, rebuilt: Row, rows: Sequence[tuple[int, Row]]) -> 
 
 def _equal(column: Column, value: Any, right: Any, version: str) -> bool:
     if isinstance(value, float) and isinstance(right, float | int):
-        if version_numbers(version) < EXACT_FROM:
+        if version_numbers(version) < _EXACT_FROM:
             absolute = PRECISION if column.name == "ci95_rel" else 0.0
             return math.isclose(value, right, rel_tol=PRECISION, abs_tol=absolute)
         return f"{value:.9g}" == f"{right:.9g}"
@@ -129,8 +129,8 @@ def _equal(column: Column, value: Any, right: Any, version: str) -> bool:
 
 def _impossible(row: Row) -> Iterator[tuple[str, str, str]]:
     """Yield what no version's rules allow."""
-    if row.verified not in POSSIBLE.get(row.status, (None, False)):
-        wanted = " or ".join(written(value) for value in POSSIBLE.get(row.status, (None, False)))
+    if row.verified not in _POSSIBLE.get(row.status, (None, False)):
+        wanted = " or ".join(written(value) for value in _POSSIBLE.get(row.status, (None, False)))
         yield "verified", written(row.verified), f"{wanted}, as rows that are {row.status} have"
     if row.status != "ok" and row.reason is None:
         yield "reason", "nothing", f"a sentence: rows that are {row.status} say why"

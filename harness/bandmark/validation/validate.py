@@ -27,7 +27,7 @@ from bandmark.validation.replay import replay
 DESCRIPTION = "datapackage.json"
 """The file by which a folder of published results is known."""
 
-BESIDE = ("README.md", "LICENSE", DESCRIPTION, "bandwidth.svg")
+_BESIDE = ("README.md", "LICENSE", DESCRIPTION, "bandwidth.svg")
 """What lies beside the systems in a folder of published results."""
 
 
@@ -194,5 +194,5 @@ def _strays(root: Path) -> Iterator[Fault]:
     """Yield files that are no part of published results."""
     for file in _files(root):
         inside = file.relative_to(root)
-        if str(inside) not in BESIDE and not (len(inside.parts) == 2 and file.suffix in (".csv", ".json")):
+        if str(inside) not in _BESIDE and not (len(inside.parts) == 2 and file.suffix in (".csv", ".json")):
             yield Fault(file=file, found="no part of published results", wanted="take it out of the folder")

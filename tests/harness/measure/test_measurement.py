@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bandmark.measure.measurement import STORED_ALWAYS, Measurement
+from bandmark.measure.measurement import _STORED_ALWAYS, Measurement
 from bandmark.measure.stats import summarize
 from bandmark.results.samples import is_entry
 
@@ -38,7 +38,7 @@ def test_an_entry_names_its_case_first() -> None:
 def test_what_is_unknown_is_left_out() -> None:
     """Unknown, empty and usual values take no room, but for the keys that version 0.1.0 always wrote."""
     entry = measurement().to_entry(IDENTITY)
-    assert set(entry) == {*(IDENTITY.keys() - {"status"}), *STORED_ALWAYS}
+    assert set(entry) == {*(IDENTITY.keys() - {"status"}), *_STORED_ALWAYS}
     assert (entry["variant"], entry["clocks_mhz"], entry["memory_clock_mhz"]) == (None, [], None)
     short = measurement(warmed_up=False, others_share=0.0, note="halved", warnings=["heat"]).to_entry(IDENTITY)
     assert (short["warmed_up"], short["others_share"], short["note"], short["warnings"]) == (

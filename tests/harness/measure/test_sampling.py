@@ -15,9 +15,9 @@ from bandmark.measure.sampling import (
     Reading,
     Samples,
     StopRule,
+    _noise_has_settled,
     launches_for,
     measure_group,
-    noise_has_settled,
     stop_reason,
     take,
     warm_up,
@@ -231,7 +231,7 @@ def test_noise_settled_ends_what_cannot_converge() -> None:
 )
 def test_noise_has_settled(noise: list[float], settled: bool) -> None:
     """The last 64 noise values must scatter by less than 5 % of their mean, and there must be 128 of them."""
-    assert noise_has_settled(noise) is settled
+    assert _noise_has_settled(noise) is settled
 
 
 def test_time_limit_is_named() -> None:

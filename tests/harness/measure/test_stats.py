@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from bandmark.judge.warnings import DRIFTS_FROM
 from bandmark.measure.stats import (
+    _median_interval,
+    _median_ranks,
     drift,
-    median_interval,
-    median_ranks,
     quantile,
     relative_stdev,
     summarize,
@@ -81,7 +81,7 @@ def test_nothing_has_no_summary() -> None:
 @pytest.mark.parametrize("n", range(6))
 def test_fewer_than_six_samples_have_no_interval(n: int) -> None:
     """Five samples can't enclose the median with 95 % confidence (2 / 2^5 is above 5 %)."""
-    assert median_ranks(n) is None
+    assert _median_ranks(n) is None
     assert n == 0 or summarize([1.0] * n).ci95_rel is None
 
 
@@ -93,7 +93,7 @@ def coverage(n: int, k: int) -> Fraction:
 @pytest.mark.parametrize("n", [*range(6, 80), 99, 100, 128, 333, 500, 750, 998, 999])
 def test_ranks_are_the_narrowest_that_cover(n: int) -> None:
     """Below 1000 samples the ranks have at least 95 % coverage by exact binomial sums, the next ones less."""
-    ranks = median_ranks(n)
+    ranks = _median_ranks(n)
     assert ranks is not None
     low, high = ranks
     assert low + high == n + 1
@@ -103,7 +103,7 @@ def test_ranks_are_the_narrowest_that_cover(n: int) -> None:
 @pytest.mark.parametrize("n", [1000, 1001, 1250, 2000, 4999])
 def test_ranks_of_many_samples_are_close_to_exact(n: int) -> None:
     """From 1000 samples on the approximation is within a rank of the exact one, on the safe side."""
-    ranks = median_ranks(n)
+    ranks = _median_ranks(n)
     assert ranks is not None
     low, high = ranks
     assert low + high == n + 1
@@ -117,10 +117,10 @@ def test_the_interval_covers_the_median_as_often_as_it_says(n: int) -> None:
     draws = np.sort(rng.lognormal(0.0, 0.5, (4000, n)), axis=1)
     hits = 0
     for row in draws.tolist():
-        interval = median_interval(row)
+        interval = _median_interval(row)
         assert interval is not None
         hits += interval[0] <= 1.0 <= interval[1]
-    ranks = median_ranks(n)
+    ranks = _median_ranks(n)
     assert ranks is not None
     assert hits / 4000 == pytest.approx(float(coverage(n, ranks[0])), abs=0.012)
     assert hits / 4000 > 0.94

@@ -47,7 +47,7 @@ def test_what_is_no_regular_file(tmp_path: Path) -> None:
 
 def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files above the limit are refused by their size, which the message tells."""
-    monkeypatch.setattr(reading, "MAX_BYTES", 3)
+    monkeypatch.setattr(reading, "_MAX_BYTES", 3)
     (tmp_path / "a.csv").write_bytes(b"1234")
     with pytest.raises(FileError, match="4 bytes"):
         read_bytes(tmp_path / "a.csv")

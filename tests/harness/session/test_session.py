@@ -26,15 +26,15 @@ from bandmark.results.row import SCHEMA
 from bandmark.session import session as session_module
 from bandmark.session.runner import Schedule
 from bandmark.session.session import (
-    QUICK_RULE,
+    _QUICK_RULE,
     Session,
+    _system_name,
     new_run_id,
     open_session,
     run_session,
     select_suites,
-    system_name,
 )
-from bandmark.suites.model_layers import QUICK_MATRIX_TIME_S
+from bandmark.suites.model_layers import _QUICK_MATRIX_TIME_S
 from bandmark_kernels import CACHES, KERNELS, QUANTIZED
 from fakes import FAKE_GPU, PLENTY, FakeBackend, VirtualClock, make_machine, make_target
 
@@ -229,7 +229,7 @@ def test_notes_say_what_spoils_the_figures(here: Here) -> None:
 )
 def test_system_names(name: str, system: str) -> None:
     """A device's name becomes lower-case letters, digits and hyphens."""
-    assert system_name(name) == system
+    assert _system_name(name) == system
 
 
 def test_the_system_is_named_by_hand_or_by_its_row(here: Here) -> None:
@@ -257,7 +257,7 @@ def test_a_run_measures_within_the_time_asked_for(
     monkeypatch.setattr(session_module, "measure_groups", record_call)
     run_session(RunOptions(**options))
     ((given, rule, schedule),) = calls
-    assert given == RunOptions(**options) and (rule == QUICK_RULE) is quick
+    assert given == RunOptions(**options) and (rule == _QUICK_RULE) is quick
     assert (schedule.limit_s, schedule.groups_left) == (limit_s, 10 if quick else 20)
     assert quick or rule.min_time_s == 0.5
     assert here.backend.closed
@@ -484,8 +484,8 @@ def test_each_matrix_has_its_time(here: Here) -> None:
     assert open_session(RunOptions(quick=True)).time_limit_s == 12.0
     many = RunOptions(layer="llama-3.2-1b", weights=tuple(QUANTIZED), quick=True)
     running = sum(bool(group.runnable) for group in open_session(many).groups)
-    assert running > 12.0 / QUICK_MATRIX_TIME_S
-    assert open_session(many).time_limit_s == QUICK_MATRIX_TIME_S * running
+    assert running > 12.0 / _QUICK_MATRIX_TIME_S
+    assert open_session(many).time_limit_s == _QUICK_MATRIX_TIME_S * running
     assert open_session(replace(many, time_limit_s=5.0)).time_limit_s == 5.0
     here.backend.unsupported = {"gemv": "no"}
     assert open_session(many).time_limit_s == 12.0

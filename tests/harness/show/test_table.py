@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from bandmark.results.row import Row
-from bandmark.show.table import FEW_SAMPLES, ROTATES, ResultTable, build_table, heading
+from bandmark.show.table import _FEW_SAMPLES, _ROTATES, _ResultTable, build_table, heading
 from bandmark.suites import SUITES
 from fakes import make_result
 
 
-def table(rows: list[Row], suite: str = "bandwidth") -> ResultTable:
+def table(rows: list[Row], suite: str = "bandwidth") -> _ResultTable:
     """The table of some rows of a suite."""
     return build_table(SUITES[suite], rows)
 
@@ -154,7 +154,7 @@ def test_an_unknown_peak_says_how_to_set_it() -> None:
 @pytest.mark.parametrize(("samples", "few"), [(4, True), (5, True), (19, True), (20, False), (None, False)])
 def test_few_samples_are_a_footnote(samples: int | None, few: bool) -> None:
     """An ok row of fewer than 20 samples says so; a suspect one says what is wrong in its reason."""
-    note = FEW_SAMPLES.format(20)
+    note = _FEW_SAMPLES.format(20)
     assert table([make_result(samples=samples)]).footnotes == ((note,) if few else ())
     suspect = table([make_result(samples=samples, status="suspect", reason="drift")])
     assert suspect.footnotes == ("suspect: drift",)
@@ -179,7 +179,7 @@ def test_a_models_matrices_are_named_in_the_heading() -> None:
 def test_rotation_of_many_matrices_is_one_footnote() -> None:
     """The number of sets differs from row to row and stands in the CSV; one footnote says so, apart from warnings."""
     built = table(layer_rows(), "model-layers")
-    assert built.footnotes == (ROTATES, "suspect: drift")
+    assert built.footnotes == (_ROTATES, "suspect: drift")
     assert [row.cells[-1] for row in built.rows] == ["1", "1,2"]
     plain = make_result(copies=5, reason="launches rotate over 5 sets of the arrays")
     assert table([plain]).footnotes == ("launches rotate over 5 sets of the arrays",)

@@ -16,16 +16,16 @@ from bandmark.options import RunOptions
 from bandmark.results.row import Row
 from bandmark.suites import SUITES, model_layers
 from bandmark.suites.model_layers import (
-    MATRIX_TIME_S,
-    QUICK_MATRIX_TIME_S,
-    REST_OF_STEP,
-    MatrixGroup,
+    _MATRIX_TIME_S,
+    _QUICK_MATRIX_TIME_S,
+    _REST_OF_STEP,
+    _MatrixGroup,
     adds_up,
     matrix_shapes,
     step_totals,
     total,
 )
-from bandmark.suites.sizing import MAX_LAYER_SETS, MAX_SETS, ROTATED_CACHES
+from bandmark.suites.sizing import _ROTATED_CACHES, MAX_LAYER_SETS, MAX_SETS
 from bandmark_kernels import Shape
 from fakes import FAKE_GPU, PLENTY, FakeBackend, make_matrix_group, make_peak, make_result, make_target
 
@@ -39,7 +39,7 @@ def _my_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_layers, "find_matrices", lambda name: MATRICES)
 
 
-def plan(backends: list[FakeBackend], *, budget: MemoryBudget = PLENTY, **options: Any) -> list[MatrixGroup]:
+def plan(backends: list[FakeBackend], *, budget: MemoryBudget = PLENTY, **options: Any) -> list[_MatrixGroup]:
     """The groups of my-model's matrices."""
     for backend in backends:
         backend.room = budget
@@ -61,7 +61,7 @@ def test_a_models_matrices_are_groups_of_their_own() -> None:
     ]
     assert [g.cases[0].columns["layer"] for g in groups] == ["my-model qkv", "my-model down"] * 2
     assert {g.cases[0].columns["layer_uses"] for g in groups} == {4}
-    assert [g.min_time_s for g in groups] == [MATRIX_TIME_S] * 2 + [QUICK_MATRIX_TIME_S, None]
+    assert [g.min_time_s for g in groups] == [_MATRIX_TIME_S] * 2 + [_QUICK_MATRIX_TIME_S, None]
 
 
 @pytest.mark.usefixtures("_my_model")
@@ -119,7 +119,7 @@ def test_on_a_cpu_a_models_matrices_rotate() -> None:
     one, two = (FakeBackend(name=n, threads=2, device=replace(FAKE_GPU, llc_bytes=10**6), room=room) for n in "ab")
     group = make_matrix_group([one, two])
     set_bytes = group.kernel.working_set(group.shape, group.dtype)
-    assert group.copies() == -(-ROTATED_CACHES * 10**6 // set_bytes) + 1 > MAX_SETS
+    assert group.copies() == -(-_ROTATED_CACHES * 10**6 // set_bytes) + 1 > MAX_SETS
     narrow = replace(one, room=MemoryBudget(10 * set_bytes, 0, ""))
     assert make_matrix_group([narrow]).copies() == 10
     assert make_matrix_group([one], shape=Shape(1, m=1)).copies() == MAX_LAYER_SETS
@@ -164,7 +164,7 @@ def test_shapes_once_each() -> None:
 def test_a_step_over_all_matrices() -> None:
     """Bytes and times count as often as a step uses the matrix: 800 bytes in 3 x 2 + 5 x 1 seconds."""
     first, line, last = step_totals([*ROWS, make_result()])
-    assert "matrices of tiny" in first and last == REST_OF_STEP
+    assert "matrices of tiny" in first and last == _REST_OF_STEP
     assert line == "numpy float64: 8e-07 GB in 11 s, 7.273e-08 GB/s"
     assert LAYERS.headline(ROWS) == "\n".join(step_totals(ROWS))
 

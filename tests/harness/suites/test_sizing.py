@@ -14,10 +14,10 @@ from bandmark.device.memory import MemoryBudget, device_budget, host_budget, uni
 from bandmark.errors import UsageError
 from bandmark.judge.warnings import DRAM_FROM, regime
 from bandmark.suites.sizing import (
+    _MIN_BYTES,
+    _QUICK_MIN_BYTES,
+    _ROTATED_CACHES,
     MAX_SETS,
-    MIN_BYTES,
-    QUICK_MIN_BYTES,
-    ROTATED_CACHES,
     Sizing,
     array_bytes,
     halved,
@@ -71,12 +71,12 @@ def test_sizes_measure_memory_and_fit(name: str, quick: bool, sets: int, kernel:
     ("name", "triad", "quick"),
     [
         # Eight caches below 256 MiB; a millisecond of 273 GB/s is less.
-        ("DGX Spark", MIN_BYTES, math.ceil(273e6 / 3)),
+        ("DGX Spark", _MIN_BYTES, math.ceil(273e6 / 3)),
         ("RTX PRO 5000", 8 * 96 * MIB, math.ceil(1344e6 / 3)),
         # A millisecond of 7.1 TB/s in three words.
         ("DGX Station", math.ceil(7100e6 / 3), math.ceil(7100e6 / 3)),
-        ("laptop", MIN_BYTES, QUICK_MIN_BYTES),
-        ("Apple, cache unknown", MIN_BYTES, QUICK_MIN_BYTES),
+        ("laptop", _MIN_BYTES, _QUICK_MIN_BYTES),
+        ("Apple, cache unknown", _MIN_BYTES, _QUICK_MIN_BYTES),
     ],
 )
 def test_sizes_of_triad(name: str, triad: int, quick: int) -> None:
@@ -248,4 +248,4 @@ def test_enough_and_not_too_much(set_bytes: int, llc: int, room: int) -> None:
     sets = rotation_sets(set_bytes, llc, room, MAX_SETS)
     assert sets == 1 or sets * set_bytes <= room
     bounded = sets == MAX_SETS or (sets + 1) * set_bytes > room
-    assert set_bytes >= DRAM_FROM * llc or bounded or (sets - 1) * set_bytes >= ROTATED_CACHES * llc
+    assert set_bytes >= DRAM_FROM * llc or bounded or (sets - 1) * set_bytes >= _ROTATED_CACHES * llc

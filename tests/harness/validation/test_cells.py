@@ -13,7 +13,7 @@ from bandmark import __version__
 from bandmark.results.files import to_csv
 from bandmark.results.row import Column, columns
 from bandmark.results.sheet import read_sheet
-from bandmark.validation.cells import FIRST_LAYOUT, check_cells, newer
+from bandmark.validation.cells import _FIRST_LAYOUT, check_cells, newer
 from corpus import good_run
 from fakes import make_result
 
@@ -67,11 +67,11 @@ def test_no_text_is_a_formula(column: Column, junk: str) -> None:
 def test_older_files_lack_the_newest_columns() -> None:
     """Columns that were appended after the first layout may be missing; those of the first layout may not."""
     names = [f.name for f in fields(make_result())]
-    cut = names.index(FIRST_LAYOUT) + 1
+    cut = names.index(_FIRST_LAYOUT) + 1
     lines = [line.split(",") for line in to_csv([make_result()]).splitlines()]
     assert faults("".join(",".join(cells[:cut]) + "\n" for cells in lines)) == []
     assert faults("".join(",".join(cells[: cut - 1]) + "\n" for cells in lines)) == [
-        f"run.csv:1: {FIRST_LAYOUT}: found another order, or a missing column, wanted {FIRST_LAYOUT}: columns are "
+        f"run.csv:1: {_FIRST_LAYOUT}: found another order, or a missing column, wanted {_FIRST_LAYOUT}: columns are "
         "those of results/README.md"
     ]
 

@@ -145,7 +145,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 def test_huge_files_are_not_read(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file above the limit is refused by its size alone."""
-    monkeypatch.setattr(reading, "MAX_BYTES", 1000)
+    monkeypatch.setattr(reading, "_MAX_BYTES", 1000)
     monkeypatch.setattr(Path, "read_bytes", lambda file: pytest.fail("was read"))
     faults = check_run(good).faults
     assert len(faults) == 2
