@@ -13,8 +13,7 @@ from bandmark.options import RunOptions
 from bandmark.session.rows import Outcome, build_rows
 from bandmark.suites import SUITES
 from bandmark.suites.bandwidth import KernelGroup, _kernel_of
-from bandmark.suites.selection import pick_kernels, selected_kernels
-from bandmark_kernels import CACHES, DEFAULT_KERNELS, DTYPES, KERNELS, QUANTIZED, Shape
+from bandmark_kernels import CACHES, DTYPES, KERNELS, QUANTIZED, Shape
 from fakes import FAKE_GPU, PLENTY, FakeBackend, group_of, make_facts, make_group, make_peak, make_result, make_target
 
 GIB, MIB = 2**30, 2**20
@@ -139,22 +138,6 @@ def test_a_group_that_nobody_runs_still_has_a_shape() -> None:
     """With every case unsupported the group stays, so that its rows can say why."""
     (group,) = plan([host(unsupported={"dot": "no"})], kernels=("dot",), dtypes=("float16",))
     assert group.runnable == () and group.shape.n > 0 and group.copies() == 1
-
-
-def test_quantized_weights_take_the_place_of_gemv() -> None:
-    """With weight formats gemv is in these; without gemv among the kernels they are refused."""
-    kernels = selected_kernels(RunOptions(kernels=("copy", "gemv"), weights=("int8", "fp8")))
-    assert [kernel.label for kernel in kernels] == ["copy", "gemv fp8", "gemv int8"]
-    with pytest.raises(UsageError, match="--weights is for gemv"):
-        selected_kernels(RunOptions(kernels=("copy",), weights=("int8",)))
-
-
-def test_kernels_by_name() -> None:
-    """Names come in the table's order, kv in all formats of a cache; all is every kernel, and no name the default."""
-    assert [k.label for k in pick_kernels(["triad", "copy"])] == ["copy", "triad"]
-    assert len(pick_kernels(["kv"])) == 1 + len(CACHES)
-    assert len(pick_kernels(["all"])) == len(KERNELS) + len(CACHES)
-    assert [k.name for k in selected_kernels(RunOptions())] == list(DEFAULT_KERNELS)
 
 
 def test_launches_share_the_room() -> None:
