@@ -22,16 +22,21 @@ COMMANDS = {
 }
 
 
+PARTS = 6
+"""So many tests share the damages, that each is short."""
+
+
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_damage_is_a_table_or_a_message(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each command ends with 0, or with 2 and a message; what it prints for people moves no terminal."""
     monkeypatch.chdir(tmp_path)
     for folder in ("good", "bad"):
         Path(folder).mkdir()
     good = GOOD.write(Path("good"))
-    for damage in DAMAGES:
+    for damage in DAMAGES[part::PARTS]:
         bad = damage.harm(GOOD).write(Path("bad"))
         words = {"GOOD": str(good), "BAD": str(bad)}
         code = cli.main([words.get(word, word) for word in COMMANDS[name]])
