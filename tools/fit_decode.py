@@ -12,14 +12,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from statistics import median
 
 from bandmark.decoding.step import Efficiency, Step, step_of
-from bandmark.decoding.validation import ValidationRow
+from bandmark.decoding.text import ValidationRow
 from bandmark.models.model import find_model
 from bandmark.models.weights import find_format
 from bandmark.tables import parse_table
@@ -95,6 +95,7 @@ def step(rate: PublishedRate) -> Step:
     return Step(
         weight_bytes=read,
         cache_bytes=0.0,
+        needed_bytes=read,
         layers=rate.layers,
         routed=rate.routed,
         batch=rate.batch,
@@ -102,12 +103,20 @@ def step(rate: PublishedRate) -> Step:
     )
 
 
-def expected_s(efficiency: Efficiency, rate: PublishedRate) -> float:
-    """Return the expected seconds of a published rate's step."""
-    return efficiency.seconds(step(rate), step(rate).roof_s(rate.peak_gbs), rate.engine)
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The parameters of all rates, and the factor of each engine on the time of a step."""
+
+    efficiency: Efficiency
+    engines: Mapping[str, float] = field(default_factory=dict)
+
+    def expected_s(self, rate: PublishedRate) -> float:
+        """Return the expected seconds of a published rate's step, at least those at the peak."""
+        roof_s = step(rate).roof_s(rate.peak_gbs)
+        return max(roof_s, self.efficiency.seconds(step(rate), roof_s) * self.engines.get(rate.engine, 1.0))
 
 
-def fit(rates: Sequence[PublishedRate]) -> Efficiency:
+def fit(rates: Sequence[PublishedRate]) -> Fit:
     """Return the parameters of least error over a grid, by coordinates, and the factor of each engine."""
     best = START
     for _ in range(MAX_ROUNDS):
@@ -121,7 +130,7 @@ def fit(rates: Sequence[PublishedRate]) -> Efficiency:
         best = _least_error([replace(best, sequence_cost=cost) for cost in SEQUENCE_COSTS], rates, best)
         if best == before:
             break
-    return replace(best, engines=_engines(best, rates))
+    return Fit(best, _engines(Fit(best), rates))
 
 
 def _least_error(candidates: Iterable[Efficiency], rates: Sequence[PublishedRate], present: Efficiency) -> Efficiency:
@@ -134,11 +143,11 @@ def _least_error(candidates: Iterable[Efficiency], rates: Sequence[PublishedRate
     return min([present, *candidates], key=error)
 
 
-def _engines(base: Efficiency, rates: Sequence[PublishedRate]) -> dict[str, float]:
+def _engines(base: Fit, rates: Sequence[PublishedRate]) -> dict[str, float]:
     """Return each engine's factor: the median of its rows' errors, drawn towards 1."""
     factors = {}
     for engine in sorted({rate.engine for rate in rates}):
-        errors = [math.log(rate.seconds / expected_s(base, rate)) for rate in rates if rate.engine == engine]
+        errors = [math.log(rate.seconds / base.expected_s(rate)) for rate in rates if rate.engine == engine]
         factors[engine] = math.exp(median(errors) * len(errors) / (len(errors) + PRIOR_ROWS))
     return factors
 
@@ -146,11 +155,11 @@ def _engines(base: Efficiency, rates: Sequence[PublishedRate]) -> dict[str, floa
 def validate(rates: Sequence[PublishedRate]) -> list[ValidationRow]:
     """Return each rate beside what the fit of all expects, and the error of a fit that has not seen it."""
     used = [rate for rate in rates if not rate.set_aside]
-    efficiency = fit(used)
-    return [_row(rate, efficiency, fit([other for other in used if other is not rate])) for rate in rates]
+    of_all = fit(used)
+    return [_row(rate, of_all, fit([other for other in used if other is not rate])) for rate in rates]
 
 
-def _row(rate: PublishedRate, efficiency: Efficiency, without: Efficiency) -> ValidationRow:
+def _row(rate: PublishedRate, of_all: Fit, without: Fit) -> ValidationRow:
     return ValidationRow(
         device=rate.device,
         peak_gbs=rate.peak_gbs,
@@ -160,8 +169,8 @@ def _row(rate: PublishedRate, efficiency: Efficiency, without: Efficiency) -> Va
         context=rate.context,
         published=rate.tokens_per_s,
         bound=rate.batch / step(rate).roof_s(rate.peak_gbs),
-        expected=rate.batch / expected_s(efficiency, rate),
-        held_out_error=rate.seconds / expected_s(without, rate) - 1,
+        expected=rate.batch / of_all.expected_s(rate),
+        held_out_error=rate.seconds / without.expected_s(rate) - 1,
         set_aside=rate.set_aside,
         note=rate.note,
         source=rate.source,
@@ -176,14 +185,8 @@ def uncertainty(rows: Sequence[ValidationRow]) -> float:
 
 def constants(efficiency: Efficiency, factor: float, rows: int) -> str:
     """Return the end of the module with the fitted constants."""
-    engines = "".join(f'        "{name}": {value:.4f},\n' for name, value in efficiency.engines.items())
     return (
-        f"{MARKER}FITTED = Efficiency(\n"
-        f"    share={efficiency.share!r},\n"
-        f"    dense_layer_s={efficiency.dense_layer_s!r},\n"
-        f"    routed_layer_s={efficiency.routed_layer_s!r},\n"
-        f"    sequence_cost={efficiency.sequence_cost!r},\n"
-        f"    engines={{\n{engines}    }},\n)\n"
+        f"{MARKER}FITTED = {efficiency!r}\n"
         f'"""The parameters of least error for {rows} published rates."""\n\n'
         f"UNCERTAINTY = {factor!r}\n"
         '"""Four of five published rates lie within this factor of what a fit without them expects."""\n'
@@ -194,7 +197,7 @@ def table(rows: Sequence[ValidationRow]) -> str:
     """Return the rows as CSV, numbers with eight significant figures."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(ValidationRow))
+    writer.writerow(column.name for column in fields(ValidationRow))
     writer.writerows([f"{cell:.8g}" if isinstance(cell, float) else cell for cell in astuple(row)] for row in rows)
     return text.getvalue()
 
@@ -205,7 +208,9 @@ def main() -> None:
     rows = validate(rates)
     used = [rate for rate in rates if not rate.set_aside]
     before = MODULE.read_text(encoding="utf-8").partition(MARKER)[0]
-    MODULE.write_text(before + constants(fit(used), uncertainty(rows), len(used)), encoding="utf-8", newline="\n")
+    MODULE.write_text(
+        before + constants(fit(used).efficiency, uncertainty(rows), len(used)), encoding="utf-8", newline="\n"
+    )
     TABLE.write_text(table(rows), encoding="utf-8", newline="\n")
 
 

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from bandmark.decoding.measured import Bandwidth, MeasuredSystem, cache_bandwidth, memory_class, weight_bandwidth
-from bandmark.decoding.step import FITTED, KNOWN_CLASSES, UNCERTAINTY, Step, memory_bytes, step_of
+from bandmark.decoding.measured import (
+    Bandwidth,
+    MeasuredSystem,
+    cache_bandwidth,
+    measure_here,
+    memory_class,
+    read_systems,
+    weight_bandwidth,
+)
+from bandmark.decoding.step import FITTED, UNCERTAINTY, Step, step_of
 from bandmark.device.catalog import load_catalog
 from bandmark.errors import unknown_name
-from bandmark.models.matrices import plain_name
-from bandmark.models.model import Model
-from bandmark.models.weights import WeightFormat, check_format
+from bandmark.models.model import Model, plain_name
+from bandmark.models.weights import WeightFormat
 from bandmark.tables import read_table
 
 _RESERVED = 0.10
 """Part of the memory that the operating system, the engine and its working space take."""
+
+_COVERED = ("unified", "card")
+"""Classes of device that the published rates cover."""
+
+_NO_BOUND = "no bound: no row is verified, ok and from memory (bandmark run --kernel read gives one)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +39,8 @@ class System:
     name: str
     weight_gbs: float
     cache_gbs: float
+    bound_gbs: float | None
+    """What no program exceeds: of the fastest verified kernel of the device, or the published peak."""
     measured: bool
     """Whether the bandwidths were measured; else they are published peaks."""
     memory_bytes: float | None
@@ -36,11 +52,12 @@ class System:
     @property
     def is_covered(self) -> bool:
         """Whether published rates cover this class of device."""
-        return self.device_class in KNOWN_CLASSES
+        return self.device_class in _COVERED
 
     def as_json(self) -> dict[str, object]:
         """Return what tells one system from another, for programs."""
-        return {"system": self.name, "measured": self.measured, "notes": list(self.notes), "source": self.source}
+        names = {"system": self.name, "measured": self.measured, "bound_gbs": self.bound_gbs}
+        return {**names, "notes": list(self.notes), "source": self.source}
 
     def holds(self, size: float) -> bool | None:
         """Return whether so many bytes leave a tenth of the memory free; None: its size is not known."""
@@ -48,74 +65,79 @@ class System:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NamedSystem:
-    """A system that is known by name."""
-
+class _NamedSystem:
     name: str
     label: str
     catalog_id: str
-    """Its row of the device catalog."""
     peak_gbs: float | None
     """A peak other than the catalog's."""
     note: str
 
 
-NAMED = read_table("named_systems.csv", NamedSystem)
-"""The named systems in the order of the tables."""
-
-
-def published_system(named: NamedSystem) -> System:
-    """Return a named system at its published peak, with the source of peak and memory."""
-    row = next(row for row in load_catalog() if row.id == named.catalog_id)
-    peak = named.peak_gbs or row.published_gbs
-    assert peak is not None
-    return System(
-        name=named.label,
-        weight_gbs=peak,
-        cache_gbs=peak,
-        measured=False,
-        memory_bytes=float(row.capacity_gb) * 1e9,
-        device_class=memory_class(row.memory_type),
-        source=row.source,
-        notes=(f"{peak:g} GB/s published, {row.capacity_gb} GB {row.memory_type}; {named.note}",),
-    )
+@cache
+def named_systems() -> dict[str, System]:
+    """Return the systems that are known by name, at their published peaks, in the order of the tables."""
+    catalog = {row.id: row for row in load_catalog()}
+    systems = {}
+    for named in read_table("named_systems.csv", _NamedSystem):
+        row = catalog[named.catalog_id]
+        peak = named.peak_gbs or row.published_gbs
+        assert peak is not None
+        systems[named.name] = System(
+            name=named.label,
+            weight_gbs=peak,
+            cache_gbs=peak,
+            bound_gbs=peak,
+            measured=False,
+            memory_bytes=float(row.capacity_gb) * 1e9,
+            device_class=memory_class(row.memory_type),
+            source=row.source,
+            notes=(f"{peak:g} GB/s published, {row.capacity_gb} GB {row.memory_type}; {named.note}",),
+        )
+    return systems
 
 
 def measured_system(measured: MeasuredSystem, weights: WeightFormat, model: str = "") -> System:
     """Return a measured system as it reads a model's weights of a format; raises UsageError without a GEMV row."""
     weight = weight_bandwidth(measured, weights, plain_name(model) if model else "")
     cache = cache_bandwidth(measured, weight)
-    return at_bandwidths(
-        measured,
-        weight,
-        cache,
-        f"{weights.name} weights at {weight.gbs:.4g} GB/s: {weight.words}",
-        f"cache at {cache.gbs:.4g} GB/s: {cache.words}",
-    )
+    words = (f"{weights.name} weights at {weight}", f"cache at {cache}")
+    return at_bandwidths(measured, weight, cache, measured.bound("read"), *words)
 
 
-def at_bandwidths(measured: MeasuredSystem, weight: Bandwidth, cache: Bandwidth, *notes: str) -> System:
+def at_bandwidths(
+    measured: MeasuredSystem, weight: Bandwidth, cache: Bandwidth, bound: Bandwidth | None, *notes: str
+) -> System:
     """Return a measured system at these bandwidths, with notes on them."""
+    bound_note = f"bound by the fastest verified row, {bound}" if bound else _NO_BOUND
     return System(
         name=measured.system,
         weight_gbs=weight.gbs,
         cache_gbs=cache.gbs,
+        bound_gbs=bound.gbs if bound else None,
         measured=True,
         memory_bytes=measured.memory_bytes,
         device_class=measured.device_class,
         source="these results",
-        notes=notes,
+        notes=(*notes, bound_note),
     )
 
 
-def choose(measured: Sequence[MeasuredSystem], name: str | None) -> tuple[list[MeasuredSystem], list[NamedSystem]]:
-    """Return all systems, or the one of a name; raises UsageError if there is none."""
+def find_systems(
+    results: Sequence[str] | None, name: str | None, kernels: Sequence[str], weights: Sequence[str] = ()
+) -> tuple[list[MeasuredSystem], list[System]]:
+    """Return the devices of result files, or else this one after a quick run, and the systems known by name.
+
+    With a name it is that system alone; raises UsageError if there is none, and measures nothing if it is known.
+    """
+    named = named_systems()
+    measured = read_systems(results) if results else [] if name in named else [measure_here(kernels, weights)]
     if name is None:
-        return list(measured), list(NAMED)
-    names = {n.name for n in NAMED} | {m.system for m in measured}
+        return measured, list(named.values())
+    names = {*named, *(m.system for m in measured)}
     if name not in names:
         raise unknown_name("system", name, sorted(names))
-    return [m for m in measured if m.system == name], [n for n in NAMED if n.name == name]
+    return [m for m in measured if m.system == name], [named[name]] if name in named else []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +149,8 @@ class Prediction:
     weights: WeightFormat
     context: int
     step: Step
-    needed_bytes: float
-    bound: float
+    bound: float | None
+    """The rate that no engine exceeds; None: nothing measured tells."""
     expected: float
     low: float
     high: float
@@ -136,16 +158,16 @@ class Prediction:
     @property
     def fits(self) -> bool | None:
         """Whether weights and cache leave the system a tenth of its memory; None: its size is not known."""
-        return self.system.holds(self.needed_bytes)
+        return self.system.holds(self.step.needed_bytes)
 
     @property
     def weights_s(self) -> float:
-        """Least seconds to read the weights of a step once."""
+        """Seconds to read the weights of a step once, at their bandwidth."""
         return self.step.weight_bytes / self.system.weight_gbs / 1e9
 
     @property
     def cache_share(self) -> float:
-        """Part of the least time of a step that goes to the cache."""
+        """Part of the time for the bytes of a step that goes to the cache."""
         return 1 - self.weights_s / self.step.roof_s(self.system.weight_gbs, self.system.cache_gbs)
 
     def as_json(self) -> dict[str, object]:
@@ -163,8 +185,8 @@ class Prediction:
             "context": self.context,
             "weight_bytes_per_step": self.step.weight_bytes,
             "cache_bytes_per_step": self.step.cache_bytes,
-            "kv_bytes_per_token": self.model.kv_bytes_per_token(),
-            "needed_bytes": self.needed_bytes,
+            "kv_bytes_per_token": self.model.kv_bytes_per_token,
+            "needed_bytes": self.step.needed_bytes,
             "fits": self.fits,
             "weights_s": self.weights_s,
             "cache_share": self.cache_share,
@@ -177,10 +199,10 @@ class Prediction:
 
 def predict(system: System, model: Model, weights: WeightFormat, *, context: int, batch: int = 1) -> Prediction:
     """Return the prediction for a system; raises UsageError for a format that the model can't have."""
-    check_format(model, weights)
     step = step_of(model, weights, context=context, batch=batch)
+    limit = batch / step.roof_s(system.bound_gbs) if system.bound_gbs else math.inf
     roof_s = step.roof_s(system.weight_gbs, system.cache_gbs)
-    expected = batch / FITTED.seconds(step, roof_s, measured=system.measured)
+    expected = min(limit, batch / FITTED.seconds(step, roof_s, measured=system.measured))
     # Where no published rate is of the device's class, the range is twice as wide.
     spread = UNCERTAINTY if system.is_covered else 1 + 2 * (UNCERTAINTY - 1)
     return Prediction(
@@ -189,9 +211,8 @@ def predict(system: System, model: Model, weights: WeightFormat, *, context: int
         weights=weights,
         context=context,
         step=step,
-        needed_bytes=memory_bytes(model, weights, context=context, batch=batch),
-        bound=batch / roof_s,
+        bound=None if system.bound_gbs is None else limit,
         expected=expected,
         low=expected / spread,
-        high=min(batch / roof_s, expected * spread),
+        high=min(limit, expected * spread),
     )

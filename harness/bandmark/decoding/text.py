@@ -1,70 +1,78 @@
-"""Print predicted rates as tables."""
+"""Print predicted rates, and the published rates that they were fitted to, as tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from itertools import groupby
+from statistics import median
 
 from rich.table import Table
 
 from bandmark.decoding.predict import Prediction, predict
 from bandmark.decoding.step import FITTED, UNCERTAINTY
-from bandmark.models.weights import stored_bytes
+from bandmark.models.model import Model
+from bandmark.models.weights import WeightFormat
 from bandmark.show.console import print_parts, text_table
+from bandmark.tables import read_table
 from bandmark.units import format_seconds
 
+_BOUND = "the bytes of a token at the device's fastest verified read, or at its published peak; no engine can beat it"
 _RATES_LEGEND = (
-    "Tokens per second: expected, then < the upper bound, which is the bandwidth over the bytes of a token and which "
-    "no engine can beat. ?: expected of a kind of memory that no published rate covers. too big: weights and cache do "
-    "not leave a tenth of the memory free. GB: weights as stored. KV: bytes of cache for each token of context."
+    f"Tokens per second: expected, then < the upper bound: {_BOUND}. ?: expected of a kind of memory that no published "
+    "rate covers. too big: weights and cache do not leave a tenth of the memory free. GB: weights as stored. KV: bytes "
+    "of cache for each token of context."
 )
-
 _MODEL_LEGEND = (
-    "Rates in tokens per second. bound: the bandwidth over the bytes of a token, which no engine can beat. weights: "
-    "least time to read them once. cache: its share of a step's least time. memory: whether weights and cache leave a "
-    "tenth of it free."
+    f"Rates in tokens per second. bound: {_BOUND}. weights: time to read them once at their bandwidth. cache: its "
+    "share of the time for the bytes of a step. memory: whether weights and cache leave a tenth of it free."
 )
-
 _CPU_NOTE = (
     "On a CPU the expected rate holds only where the arithmetic keeps up with the memory. NumPy's gemv with quantized "
     "weights is bound by its conversion to float32: an engine made for such weights can beat what follows from it."
+)
+
+_MAX_MEDIAN_ERROR = 0.10
+_MAX_SET_ASIDE = 2
+"""The validation holds up to this median absolute error of held-out rows, and this many rows set aside."""
+
+_VALIDATION_HEADER = (
+    "device", "engine", "label", "batch", "context", "published", "expected", "error", "held out", "bound", "",
+)  # fmt: skip
+_VALIDATION_LEGEND = (
+    "Rates in tokens per second of all sequences of the batch. error: expected over published, less 1. held out: the "
+    "same by a fit that has not seen the row. bound: the published peak over the bytes of a token."
 )
 
 
 def show_rates(predictions: Sequence[Prediction]) -> None:
     """Print a line per model and format, a column per system."""
     systems = dict.fromkeys(p.system.name for p in predictions)
-    rows = [_rates_row(list(group)) for _, group in groupby(predictions, key=lambda p: (p.model.name, p.weights.name))]
+    rows = []
+    for (model, weights), group in groupby(predictions, key=lambda p: (p.model, p.weights)):
+        labels = [model.name, weights.name, _stored_gb(model, weights), str(model.kv_bytes_per_token)]
+        rows.append([*labels, *map(_rates_cell, group)])
     table = text_table(("model", "weights", "GB", "KV", *systems), rows, left=2)
     print_parts([table, "", *_notes(predictions, _RATES_LEGEND)])
 
 
-def _rates_row(predictions: Sequence[Prediction]) -> list[str]:
-    first = predictions[0]
-    kv = f"{first.model.kv_bytes_per_token():.0f}"
-    return [first.model.name, first.weights.name, _stored_gb(first), kv, *map(_rates_cell, predictions)]
-
-
 def _rates_cell(prediction: Prediction) -> str:
-    """Return expected rate and bound, or that the model does not fit."""
     if prediction.fits is False:
         return "too big"
     mark = "" if prediction.system.is_covered else "?"
-    return f"{_rate(prediction.expected)}{mark} <{_rate(prediction.bound)}"
+    bound = "" if prediction.bound is None else f" <{_rate(prediction.bound)}"
+    return f"{_rate(prediction.expected)}{mark}{bound}"
 
 
 def _rate(value: float) -> str:
-    """Write a rate with two or three figures."""
     return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.95 else f"{value:.2f}"
 
 
-def _stored_gb(prediction: Prediction) -> str:
-    gigabytes = stored_bytes(prediction.model, prediction.weights) / 1e9
-    return f"{gigabytes:.4g}" if gigabytes < 1000 else f"{gigabytes:.0f}"
+def _stored_gb(model: Model, weights: WeightFormat) -> str:
+    return f"{weights.bytes_stored(model) / 1e9:.4g}"
 
 
 def _notes(predictions: Sequence[Prediction], legend: str) -> list[str]:
-    """Return what the reader should know, each thing once."""
     first = predictions[0]
     notes = [
         f"Batch {first.step.batch}, {first.context} tokens of context in each sequence, 16-bit cache. Expected rates "
@@ -84,14 +92,15 @@ def show_model(predictions: Sequence[Prediction]) -> None:
     parts: list[Table | str] = [
         f"{model.name}: {model.parameters / 1e9:.4g} B parameters, of which a token reads "
         f"{model.active_parameters / 1e9:.4g} B",
-        f"{model.kv_bytes_per_token():.0f} bytes of 16-bit KV cache per token, "
+        f"{model.kv_bytes_per_token} bytes of 16-bit KV cache per token, "
         f"{model.kv_bytes(context) / 1e9:.3g} GB read after {context} tokens",
     ]
-    for weights, group in groupby(predictions, key=lambda p: p.weights.name):
+    for weights, group in groupby(predictions, key=lambda p: p.weights):
         rows = list(group)
+        step = rows[0].step
         sizes = (
-            f"{weights}: {_stored_gb(rows[0])} GB stored, {rows[0].step.weight_bytes / 1e9:.4g} GB read a step, "
-            f"{rows[0].needed_bytes / 1e9:.4g} GB needed with the cache"
+            f"{weights.name}: {_stored_gb(model, weights)} GB stored, {step.weight_bytes / 1e9:.4g} GB read a step, "
+            f"{step.needed_bytes / 1e9:.4g} GB needed with the cache"
         )
         header = ("system", "bound", "expected", "from - to", "weights", "cache", "memory")
         parts += ["", sizes, text_table(header, map(_model_row, rows), left=1)]
@@ -101,7 +110,7 @@ def show_model(predictions: Sequence[Prediction]) -> None:
 def _model_row(p: Prediction) -> list[str]:
     return [
         p.system.name,
-        _rate(p.bound),
+        "unknown" if p.bound is None else _rate(p.bound),
         _rate(p.expected),
         f"{_rate(p.low)} - {_rate(p.high)}",
         format_seconds(p.weights_s),
@@ -111,10 +120,11 @@ def _model_row(p: Prediction) -> list[str]:
 
 
 def _batches(predictions: Sequence[Prediction]) -> list[Table | str]:
-    """Return the expected rates of small batches for the narrowest format, up to where arithmetic would bound."""
+    # For the narrowest format, up to where arithmetic would bound.
     narrow = min(predictions, key=lambda p: p.step.weight_bytes).weights
     rows = [p for p in predictions if p.weights == narrow]
-    limit = FITTED.full_batch(rows[0].step)
+    step = rows[0].step
+    limit = 1 + step.weight_bytes / FITTED.share / (FITTED.sequence_cost * step.active_parameters)
     batches = [batch for batch in (1, 2, 4, 8, 16, 32) if batch <= max(1.0, limit)]
     cells = [[p.system.name, *(_batch_cell(p, batch) for batch in batches)] for p in rows]
     return [
@@ -129,3 +139,82 @@ def _batches(predictions: Sequence[Prediction]) -> list[Table | str]:
 def _batch_cell(p: Prediction, batch: int) -> str:
     prediction = predict(p.system, p.model, p.weights, context=p.context, batch=batch)
     return "too big" if prediction.fits is False else _rate(prediction.expected)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationRow:
+    """A published rate beside what is expected, in tokens per second of the whole batch."""
+
+    device: str
+    peak_gbs: float
+    engine: str
+    label: str
+    batch: int
+    context: int
+    published: float
+    bound: float
+    expected: float
+    held_out_error: float
+    """Error of a fit without this row."""
+    set_aside: str
+    """Why the row can't be predicted; empty: it can."""
+    note: str
+    source: str
+
+    @property
+    def error(self) -> float:
+        """Expected over published, less 1."""
+        return self.expected / self.published - 1
+
+
+class Validation:
+    """The errors of published rates: by default the table that `make decode-fit` writes."""
+
+    def __init__(self, rows: Sequence[ValidationRow] | None = None) -> None:
+        rows = read_table("decode_validation.csv", ValidationRow) if rows is None else rows
+        self.checked = [row for row in rows if not row.set_aside]
+        self.set_aside = [row for row in rows if row.set_aside]
+        self.median_error = median(abs(row.held_out_error) for row in self.checked)
+        self.worst = max(self.checked, key=lambda row: abs(row.held_out_error))
+        self.over_bound = [row for row in self.checked if row.published > row.bound]
+
+    @property
+    def holds(self) -> bool:
+        """Whether median error, bounds and the number of rows set aside are within their limits."""
+        return self.median_error <= _MAX_MEDIAN_ERROR and not self.over_bound and len(self.set_aside) <= _MAX_SET_ASIDE
+
+    def as_json(self) -> dict[str, object]:
+        """Return the validation for programs."""
+        return {
+            "holds": self.holds,
+            "median_abs_error": self.median_error,
+            "median_limit": _MAX_MEDIAN_ERROR,
+            "worst": self.worst.label,
+            "rows": [{**asdict(row), "error": row.error} for row in self.checked],
+            "set_aside": [{"label": r.label, "device": r.device, "reason": r.set_aside} for r in self.set_aside],
+        }
+
+    def show(self) -> None:
+        """Print all rows, and the verdict."""
+        rows = sorted(self.checked, key=lambda row: (row.device, row.engine))
+        worst, aside = self.worst, self.set_aside
+        print_parts(
+            [
+                text_table(_VALIDATION_HEADER, map(_validation_cells, rows), left=3),
+                "",
+                _VALIDATION_LEGEND,
+                "",
+                *(f"set aside: {row.device}, {row.label} ({row.published:g}): {row.set_aside}" for row in aside),
+                f"set aside: {len(aside)} of {len(self.checked) + len(aside)} rows, at most {_MAX_SET_ASIDE} allowed",
+                f"above the bound: {len(self.over_bound)} rows, none allowed",
+                f"median absolute error, held out: {self.median_error:.1%}, at most {_MAX_MEDIAN_ERROR:.0%} allowed",
+                f"worst row, held out: {worst.held_out_error:+.1%}: {worst.device}, {worst.label}, {worst.engine}",
+                f"the validation {'holds' if self.holds else 'FAILS'}",
+            ]
+        )
+
+
+def _validation_cells(row: ValidationRow) -> list[str]:
+    rates = [f"{row.published:.2f}", f"{row.expected:.2f}", f"{row.error:+.1%}", f"{row.held_out_error:+.1%}"]
+    over = "above the bound" if row.published > row.bound else ""
+    return [row.device, row.engine, row.label, str(row.batch), str(row.context), *rates, f"{row.bound:.1f}", over]

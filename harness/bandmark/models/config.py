@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bandmark.errors import FileError
-from bandmark.models.model import Model, find_model
+from bandmark.models.model import Matrix, Model, find_model
 
 _TIED_BY_DEFAULT = ("gemma", "cohere")
 """Families whose output matrix is the embedding where the file does not say (the default of their classes)."""
@@ -19,7 +20,6 @@ _GEMMA3_DEFAULTS = {
 """What a gemma3_text config leaves out, as Gemma3TextConfig of transformers fills it in."""
 
 _MAX_SIZE = 10**8
-"""No size of a model's shape is larger."""
 
 _UNKNOWN_FAMILIES = (
     "mamba", "rwkv", "t5", "bart", "whisper", "bert", "falcon", "nemotron", "jamba", "gpt2", "gpt_neo", "gptj", "bloom",
@@ -37,19 +37,18 @@ _FULL_EVERY = {"llama4": 4, "gemma3": 6, "gemma2": 2, "gpt_oss": 2}
 _Sizes = dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
 class _Fields:
     """The fields of a config, with the file's name for messages."""
 
-    def __init__(self, file: str, values: Mapping[str, Any]) -> None:
-        self.file, self.values = file, values
+    file: str
+    values: Mapping[str, Any]
 
     @property
     def family(self) -> str:
-        """The model's architecture, as the file names it."""
         return str(self.values.get("model_type", "")).lower()
 
     def error(self, text: str) -> FileError:
-        """Return an error that names this file."""
         return FileError(f"{self.file}: {text} It must be the config.json of a decoder-only model.")
 
     def size(self, *names: str, default: int | None = None, minimum: int = 1) -> int:
@@ -65,10 +64,7 @@ class _Fields:
         return value
 
     def flag(self, name: str, default: bool) -> bool:
-        """Return true or false."""
-        value = self.values.get(name)
-        if value is None:
-            return default
+        value = default if self.values.get(name) is None else self.values[name]
         if not isinstance(value, bool):
             raise self.error(f"field {name!r} is {value!r}; it takes true or false.")
         return value
@@ -78,12 +74,17 @@ def find_or_read(name: str) -> Model:
     """Return a model by its name in the table or from its config.json; raises UsageError or FileError."""
     if name.endswith(".json") or "/" in name or Path(name).exists():
         path = Path(name)
-        return read_config(path / "config.json" if path.is_dir() else path)
+        return _read_config(path / "config.json" if path.is_dir() else path)
     return find_model(name)
 
 
-def read_config(path: Path) -> Model:
-    """Return the model of a config.json, named after its folder or file; raises FileError that names what is wrong."""
+def find_matrices(name: str) -> list[Matrix]:
+    """Return the matrices of a model of the table, or of a config.json; raises UsageError or FileError."""
+    return find_or_read(name).matrices()
+
+
+def _read_config(path: Path) -> Model:
+    """Return the model of a config.json, named after its folder or file."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -93,11 +94,10 @@ def read_config(path: Path) -> Model:
     if not isinstance(values, dict):
         raise FileError(f"{path} holds no JSON object. Name the config.json of a Hugging Face model.")
     folder = path.resolve().parent.name
-    return to_model(values, name=folder if path.name == "config.json" and folder else path.stem, file=str(path))
+    return _to_model(values, name=folder if path.name == "config.json" and folder else path.stem, file=str(path))
 
 
-def to_model(values: Mapping[str, Any], *, name: str, file: str) -> Model:
-    """Return the model that a config's fields describe; raises FileError for an architecture not counted here."""
+def _to_model(values: Mapping[str, Any], *, name: str, file: str) -> Model:
     fields = _usual_fields(values, file)
     if fields.family.startswith(_UNKNOWN_FAMILIES) or fields.family in _UNKNOWN_TYPES:
         raise fields.error(f"field 'model_type' is {fields.family!r}, whose layers are not known here.")
@@ -119,23 +119,19 @@ def _usual_fields(values: Mapping[str, Any], file: str) -> _Fields:
     if fields.family == "gemma3_text":
         return _Fields(file, {**_GEMMA3_DEFAULTS, **values})
     if fields.family.startswith("llama4"):
-        return _Fields(file, {**values, **_llama4(fields)})
+        # Llama 4 calls the experts' width intermediate_size.
+        usual = {
+            "moe_intermediate_size": fields.size("intermediate_size"),
+            "intermediate_size": fields.size("intermediate_size_mlp"),
+            "n_shared_experts": 1,
+            "decoder_sparse_step": fields.size("interleave_moe_layer_step", default=1),
+            "sliding_window": fields.size("attention_chunk_size", default=8192),
+        }
+        return _Fields(file, {**values, **usual})
     return fields
 
 
-def _llama4(fields: _Fields) -> _Sizes:
-    """Return Llama 4's fields by their usual names: it calls the experts' width intermediate_size."""
-    return {
-        "moe_intermediate_size": fields.size("intermediate_size"),
-        "intermediate_size": fields.size("intermediate_size_mlp"),
-        "n_shared_experts": 1,
-        "decoder_sparse_step": fields.size("interleave_moe_layer_step", default=1),
-        "sliding_window": fields.size("attention_chunk_size", default=8192),
-    }
-
-
 def _shape(fields: _Fields) -> _Sizes:
-    """Return the fields that every model has."""
     hidden, heads = fields.size("hidden_size"), fields.size("num_attention_heads")
     kv_heads = fields.size("num_key_value_heads", default=heads)
     if heads % kv_heads:
@@ -156,7 +152,6 @@ def _shape(fields: _Fields) -> _Sizes:
 
 
 def _experts(fields: _Fields) -> _Sizes:
-    """Return the fields of a mixture of experts; none for a dense model."""
     experts = fields.size("n_routed_experts", "num_local_experts", "num_experts", default=0, minimum=0)
     if experts < 2:
         return {}
@@ -175,11 +170,10 @@ def _experts(fields: _Fields) -> _Sizes:
 
 
 def _dense_layers(fields: _Fields) -> int:
-    """Return how many layers of a mixture of experts have a dense feed-forward block."""
+    """Return how many layers of a mixture of experts have no experts."""
     layers, step = fields.size("num_hidden_layers"), fields.size("decoder_sparse_step", default=1)
-    dense = fields.size("first_k_dense_replace", default=0, minimum=0)
-    if isinstance(listed := fields.values.get("mlp_only_layers"), list):
-        dense = max(dense, len(listed))
+    first, listed = fields.size("first_k_dense_replace", default=0, minimum=0), fields.values.get("mlp_only_layers")
+    dense = max(first, len(listed) if isinstance(listed, list) else 0)
     if step > 1:
         dense = layers - layers // step
     if dense > layers:
@@ -188,7 +182,6 @@ def _dense_layers(fields: _Fields) -> int:
 
 
 def _latent(fields: _Fields) -> _Sizes:
-    """Return the fields of multi-head latent attention; none without it."""
     if fields.values.get("kv_lora_rank") is None:
         return {}
     return {
@@ -222,13 +215,16 @@ def _layer_types(fields: _Fields) -> Sequence[str]:
     """Return the kind of attention of each layer: as listed, or by the rule of the family."""
     if fields.values.get("layer_types") is not None:
         return _listed_types(fields)
-    layers = fields.size("num_hidden_layers")
     if "linear_num_value_heads" in fields.values:
-        return _alternating("linear_attention", fields.size("full_attention_interval", default=4), layers)
-    if fields.values.get("sliding_window") is None or fields.values.get("use_sliding_window") is False:
-        return ["full_attention"] * layers
-    every = next((n for start, n in _FULL_EVERY.items() if fields.family.startswith(start)), layers + 1)
-    return _alternating("sliding_attention", fields.size("sliding_window_pattern", default=every), layers)
+        usual, every = "linear_attention", fields.size("full_attention_interval", default=4)
+    elif fields.values.get("sliding_window") is None or fields.values.get("use_sliding_window") is False:
+        usual, every = "full_attention", 1
+    else:
+        never = _MAX_SIZE + 1
+        every = next((n for start, n in _FULL_EVERY.items() if fields.family.startswith(start)), never)
+        usual, every = "sliding_attention", fields.size("sliding_window_pattern", default=every)
+    layers = range(1, fields.size("num_hidden_layers") + 1)
+    return ["full_attention" if layer % every == 0 else usual for layer in layers]
 
 
 def _listed_types(fields: _Fields) -> Sequence[str]:
@@ -238,8 +234,3 @@ def _listed_types(fields: _Fields) -> Sequence[str]:
     if unknown := sorted(set(types) - set(_LAYER_TYPES)):
         raise fields.error(f"field 'layer_types' has {', '.join(unknown)}, whose layers are not known here.")
     return types
-
-
-def _alternating(usual: str, every: int, layers: int) -> list[str]:
-    """Return the kinds of layers of which one in so many attends to the whole context."""
-    return ["full_attention" if layer % every == 0 else usual for layer in range(1, layers + 1)]

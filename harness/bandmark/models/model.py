@@ -1,4 +1,4 @@
-"""Shapes of language models, and the parameters and cache that follow from them.
+"""Shapes of language models, and the matrices, parameters and cache that follow from them.
 
 Parameters are counted from the weight matrices of the architecture. Norms count as two vectors per layer. Biases are
 left out: they are below 0.1 % in every model of the table.
@@ -6,28 +6,38 @@ left out: they are below 0.1 % in every model of the table.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, replace
+from functools import cache
 
 from bandmark.errors import unknown_name
 from bandmark.tables import read_table
 
-_CONVOLUTION = 4
-"""Taps of the convolution before linear attention, for each of its queries, keys and values."""
+_Products = Iterator[tuple[str, int, int, int]]
+"""Matrix-vector products of a decode step: name, rows, columns, and how often in all layers."""
 
 
-class Product(NamedTuple):
-    """A matrix-vector product of a decode step: a weight matrix of m rows and n columns."""
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A weight matrix of m rows and n columns: a step multiplies it by a vector of n.
 
+    Matrices of one input are one product, as vLLM, SGLang and llama.cpp's CUDA backend run them: query, key and value
+    ("qkv"), gate and up ("gate_up"), and DeepSeek's two projections down to a rank ("qkv_a"). A mixture of experts has
+    one expert's matrices, of which a token reads several.
+    """
+
+    model: str
     name: str
     m: int
     n: int
     uses: int
-    """How many matrices of this name a step multiplies by, in all layers."""
-    part: Literal["body", "expert", "head"] = "body"
-    """What the matrix belongs to: weight formats store these parts with different numbers of bits."""
+    """How many matrices of this shape a step multiplies by, in all layers."""
+
+    @property
+    def label(self) -> str:
+        """The cell of a result file's column layer: the model, a space, and the matrix."""
+        return f"{self.model} {self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,32 +98,45 @@ class Model:
             return self.full_layers
         return 0 if self.window else self.attention_layers
 
-    def products(self) -> Iterator[Product]:
-        """Yield the matrix-vector products of a decode step of one sequence, in the order of a layer."""
+    def matrices(self) -> list[Matrix]:
+        """Return the matrices of a decode step of one sequence, in the order of a layer; those of one shape once."""
+        matrices: dict[tuple[int, int], Matrix] = {}
+        for name, m, n, uses in self._products():
+            if same := matrices.get((m, n)):
+                matrices[m, n] = replace(same, name=_joined(same.name, name), uses=same.uses + uses)
+            elif m * n * uses:
+                matrices[m, n] = Matrix(plain_name(self.name), name, m, n, uses)
+        return list(matrices.values())
+
+    def _products(self) -> _Products:
         yield from _latent_attention(self) if self.kv_rank else _attention(self)
         yield from _linear_attention(self)
         yield from _feed_forward(self)
-        yield Product("lm_head", self.vocab, self.hidden, 1, "head")
+        yield ("lm_head", self.vocab, self.hidden, 1)
 
-    def _parameters_of(self, part: str) -> int:
-        return sum(p.m * p.n * p.uses for p in self.products() if p.part == part)
+    @property
+    def active_parameters(self) -> int:
+        """Parameters that one token reads: body, its experts and the output matrix, not the embedding's other rows."""
+        products = sum(m * n * uses for _, m, n, uses in self._products())
+        # Queries, keys and values of linear attention each pass a convolution of four taps.
+        convolutions = 4 * self.linear_layers * (2 * self.linear_k_heads + self.linear_v_heads) * self.linear_dim
+        return products + convolutions + (2 * self.layers + 1) * self.hidden
 
     @property
     def body_parameters(self) -> int:
         """Parameters that every token reads, without the output matrix."""
-        keys, values = self.linear_k_heads * self.linear_dim, self.linear_v_heads * self.linear_dim
-        convolutions = self.linear_layers * _CONVOLUTION * (2 * keys + values)
-        return self._parameters_of("body") + convolutions + (2 * self.layers + 1) * self.hidden
+        chosen = self.moe_layers * self.experts_per_token * self.expert_parameters
+        return self.active_parameters - chosen - self.head_parameters
 
     @property
     def head_parameters(self) -> int:
         """Parameters of the output matrix."""
-        return self._parameters_of("head")
+        return self.vocab * self.hidden
 
     @property
     def embedding_parameters(self) -> int:
         """Parameters of the embedding where it is a matrix of its own; a token reads one row of it."""
-        return 0 if self.tied else self.vocab * self.hidden
+        return 0 if self.tied else self.head_parameters
 
     @property
     def expert_parameters(self) -> int:
@@ -130,43 +153,53 @@ class Model:
         """All parameters."""
         return self.body_parameters + self.routed_parameters + self.head_parameters + self.embedding_parameters
 
-    @property
-    def active_parameters(self) -> int:
-        """Parameters that one token reads: body, its experts and the output matrix, not the embedding's other rows."""
-        return self.body_parameters + self._parameters_of("expert") + self.head_parameters
-
     def experts_read(self, batch: int) -> float:
         """Return how many experts of a layer a batch reads on average, if each token chooses evenly and alone."""
         return self.experts * (1 - (1 - self.experts_per_token / max(1, self.experts)) ** batch)
 
     def _kv_values_per_layer(self) -> int:
-        """Return the cached values of a token in one layer: keys and values, or the latent vector of MLA."""
+        # Keys and values, or the latent vector of MLA.
         return self.kv_rank + self.rope_dim if self.kv_rank else 2 * self.kv_heads * self.head_dim
 
-    def kv_bytes_per_token(self, kv_bits: float = 16) -> float:
-        """Return the bytes that the cache of a sequence grows by with a token, in all layers that attend."""
-        return self.attention_layers * self._kv_values_per_layer() * kv_bits / 8
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """Bytes that the 16-bit cache of a sequence grows by with a token, in all layers that attend."""
+        return 2 * self.attention_layers * self._kv_values_per_layer()
 
-    def kv_bytes(self, context: int, kv_bits: float = 16) -> float:
-        """Return the bytes of cache that a token reads after a context: all of it, or the window's part."""
+    def kv_bytes(self, context: int) -> int:
+        """Return the bytes of 16-bit cache that a token reads after a context: all of it, or the window's part."""
         sliding = self.attention_layers - self.whole_context_layers
         tokens = self.whole_context_layers * context + sliding * min(context, self.window or context)
-        return tokens * self._kv_values_per_layer() * kv_bits / 8
+        return 2 * tokens * self._kv_values_per_layer()
 
     def state_bytes(self) -> int:
         """Return the bytes that linear attention moves for a token: its float32 state, read and written."""
         return 2 * 4 * self.linear_layers * self.linear_v_heads * self.linear_dim**2
 
 
-def _attention(model: Model) -> Iterator[Product]:
+def _joined(first: str, second: str) -> str:
+    """Return the name of two matrices of one shape: o+linear o, expert+shared gate_up."""
+    kind, _, matrix = first.rpartition(" ")
+    other_kind, _, other_matrix = second.rpartition(" ")
+    if kind and other_kind and matrix == other_matrix:
+        return f"{kind}+{other_kind} {matrix}"
+    return f"{first}+{second}"
+
+
+def plain_name(text: str) -> str:
+    """Return a model's name in letters, digits, dots, hyphens and underscores, as a cell of a result file takes it."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or "model"
+
+
+def _attention(model: Model) -> _Products:
     width = model.heads * model.head_dim
     gate = width if model.output_gate else 0
     qkv = width + gate + 2 * model.kv_heads * model.head_dim
-    yield Product("qkv", qkv, model.hidden, model.attention_layers)
-    yield Product("o", model.hidden, width, model.attention_layers)
+    yield ("qkv", qkv, model.hidden, model.attention_layers)
+    yield ("o", model.hidden, width, model.attention_layers)
 
 
-def _latent_attention(model: Model) -> Iterator[Product]:
+def _latent_attention(model: Model) -> _Products:
     """Yield the products of multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1).
 
     "kv_b" stands for the products by which each head moves its query and its result between the cache's rank and its
@@ -175,37 +208,37 @@ def _latent_attention(model: Model) -> Iterator[Product]:
     layers, heads, compressed = model.attention_layers, model.heads, model.kv_rank + model.rope_dim
     queries = heads * (model.nope_dim + model.rope_dim)
     if model.q_rank:
-        yield Product("qkv_a", model.q_rank + compressed, model.hidden, layers)
-        yield Product("q_b", queries, model.q_rank, layers)
+        yield ("qkv_a", model.q_rank + compressed, model.hidden, layers)
+        yield ("q_b", queries, model.q_rank, layers)
     else:
-        yield Product("q", queries, model.hidden, layers)
-        yield Product("kv_a", compressed, model.hidden, layers)
-    yield Product("kv_b", heads * (model.nope_dim + model.v_dim), model.kv_rank, layers)
-    yield Product("o", model.hidden, heads * model.v_dim, layers)
+        yield ("q", queries, model.hidden, layers)
+        yield ("kv_a", compressed, model.hidden, layers)
+    yield ("kv_b", heads * (model.nope_dim + model.v_dim), model.kv_rank, layers)
+    yield ("o", model.hidden, heads * model.v_dim, layers)
 
 
-def _linear_attention(model: Model) -> Iterator[Product]:
+def _linear_attention(model: Model) -> _Products:
     """Yield the products of a gated delta rule: query, key, value and gate; beta and decay; output."""
     keys, values = model.linear_k_heads * model.linear_dim, model.linear_v_heads * model.linear_dim
-    yield Product("linear qkvz", 2 * keys + 2 * values, model.hidden, model.linear_layers)
-    yield Product("linear ba", 2 * model.linear_v_heads, model.hidden, model.linear_layers)
-    yield Product("linear o", model.hidden, values, model.linear_layers)
+    yield ("linear qkvz", 2 * keys + 2 * values, model.hidden, model.linear_layers)
+    yield ("linear ba", 2 * model.linear_v_heads, model.hidden, model.linear_layers)
+    yield ("linear o", model.hidden, values, model.linear_layers)
 
 
-def _feed_forward(model: Model) -> Iterator[Product]:
+def _feed_forward(model: Model) -> _Products:
     hidden, routed = model.hidden, model.moe_layers
     dense = model.layers - routed
-    yield Product("gate_up", 2 * model.intermediate, hidden, dense)
-    yield Product("down", hidden, model.intermediate, dense)
-    yield Product("router", model.experts, hidden, routed)
+    yield ("gate_up", 2 * model.intermediate, hidden, dense)
+    yield ("down", hidden, model.intermediate, dense)
+    yield ("router", model.experts, hidden, routed)
     chosen = routed * model.experts_per_token
-    yield Product("expert gate_up", 2 * model.expert_intermediate, hidden, chosen, "expert")
-    yield Product("expert down", hidden, model.expert_intermediate, chosen, "expert")
-    yield Product("shared gate_up", 2 * model.shared_intermediate, hidden, routed)
-    yield Product("shared down", hidden, model.shared_intermediate, routed)
+    yield ("expert gate_up", 2 * model.expert_intermediate, hidden, chosen)
+    yield ("expert down", hidden, model.expert_intermediate, chosen)
+    yield ("shared gate_up", 2 * model.shared_intermediate, hidden, routed)
+    yield ("shared down", hidden, model.shared_intermediate, routed)
 
 
-@lru_cache(maxsize=1)
+@cache
 def load_models() -> dict[str, Model]:
     """Return the models of data/models.csv by name, in file order."""
     return {model.name: model for model in read_table("models.csv", Model)}

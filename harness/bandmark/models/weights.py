@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bandmark.errors import UsageError, unknown_name
+from bandmark.errors import unknown_name
 from bandmark.models.model import Model
 from bandmark.tables import read_table
 
@@ -29,6 +29,30 @@ class WeightFormat:
     needs_experts: bool
     source: str
 
+    def refusal(self, model: Model) -> str | None:
+        """Return why a model can't have this format: it has no experts, or its rows are no whole blocks; else None."""
+        if self.needs_experts and not model.experts:
+            return f"{self.name} is for a mixture of experts, and {model.name} is dense. Take --weights mxfp4 or nvfp4."
+        if model.hidden % self.block:
+            return (
+                f"{self.name} packs {self.block} weights of a row together, and rows of {model.name} have "
+                f"{model.hidden}. Take another of --weights."
+            )
+        return None
+
+    def bytes_read(self, model: Model, batch: int = 1) -> float:
+        """Return the bytes that one step of a batch reads: every matrix once, of the experts those chosen."""
+        experts = model.moe_layers * model.experts_read(batch) * model.expert_parameters
+        return self._bytes(model.body_parameters, experts, model.head_parameters)
+
+    def bytes_stored(self, model: Model) -> float:
+        """Return the bytes of all weights in memory."""
+        matrices = model.head_parameters + model.embedding_parameters
+        return self._bytes(model.body_parameters, model.routed_parameters, matrices)
+
+    def _bytes(self, body: float, experts: float, head: float) -> float:
+        return (body * self.body_bits + experts * self.expert_bits + head * self.head_bits) / 8
+
 
 FORMATS = {weights.name: weights for weights in read_table("weight_formats.csv", WeightFormat)}
 """The formats of data/weight_formats.csv by name, in the order of bits where they are one family."""
@@ -39,30 +63,3 @@ def find_format(name: str) -> WeightFormat:
     if name.lower() not in FORMATS:
         raise unknown_name("weight format", name, FORMATS)
     return FORMATS[name.lower()]
-
-
-def check_format(model: Model, weights: WeightFormat) -> None:
-    """Raise UsageError where a model can't have a format: it has no experts, or blocks do not divide its rows."""
-    if weights.needs_experts and not model.experts:
-        raise UsageError(
-            f"{weights.name} is for a mixture of experts, and {model.name} is dense. Take --weights mxfp4 or nvfp4."
-        )
-    if model.hidden % weights.block:
-        raise UsageError(
-            f"{weights.name} packs {weights.block} weights of a row together, and rows of {model.name} have "
-            f"{model.hidden}. Take another of --weights."
-        )
-
-
-def weight_bytes(model: Model, weights: WeightFormat, batch: int = 1) -> float:
-    """Return the bytes of weights that one step of a batch reads: every matrix once, of the experts those chosen."""
-    experts = model.moe_layers * model.experts_read(batch) * model.expert_parameters
-    head = model.head_parameters * weights.head_bits
-    return (model.body_parameters * weights.body_bits + experts * weights.expert_bits + head) / 8
-
-
-def stored_bytes(model: Model, weights: WeightFormat) -> float:
-    """Return the bytes of all weights in memory."""
-    others = model.body_parameters * weights.body_bits + model.routed_parameters * weights.expert_bits
-    matrices = model.head_parameters + model.embedding_parameters
-    return (others + matrices * weights.head_bits) / 8

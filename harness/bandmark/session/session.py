@@ -15,7 +15,7 @@ from bandmark.device.machine import read_machine
 from bandmark.device.preflight import preflight
 from bandmark.errors import FileError, UsageError, unknown_name
 from bandmark.measure.sampling import StopRule
-from bandmark.models.matrices import find_matrices
+from bandmark.models.config import find_matrices
 from bandmark.options import RunOptions
 from bandmark.results.files import RunFiles
 from bandmark.results.record import RunRecord

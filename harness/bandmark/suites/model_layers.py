@@ -8,7 +8,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from bandmark.errors import UsageError
-from bandmark.models.matrices import Matrix, find_matrices
+from bandmark.models.config import find_matrices
+from bandmark.models.model import Matrix
 from bandmark.results.case import matrix_of, model_of
 from bandmark.results.row import MEASURED, Row
 from bandmark.suites.bandwidth import Bandwidth, KernelGroup, kernel_columns

@@ -55,7 +55,7 @@ def test_a_named_system_needs_no_measurement(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Asked for a published system alone, nothing is measured."""
-    monkeypatch.setattr("bandmark.decoding.fresh.measure_here", lambda *wanted: pytest.fail("measured"))
+    monkeypatch.setattr("bandmark.decoding.predict.measure_here", lambda *wanted: pytest.fail("measured"))
     assert main(["decode", "--system", "dgx-spark", "--model", "gpt-oss-20b"]) == 0
     out = capsys.readouterr().out
     assert "DGX Spark" in out and "RTX PRO" not in out
@@ -81,7 +81,7 @@ def test_without_results_the_formats_that_count_are_measured(
         row = make_result(kernel="gemv", bandwidth_gbs=80.0)
         return MeasuredSystem("fake-1", "Fake GPU", (row,), None)
 
-    monkeypatch.setattr("bandmark.decoding.fresh.measure_here", measured)
+    monkeypatch.setattr("bandmark.decoding.predict.measure_here", measured)
     assert main(["decode", *arguments]) == 0
     assert asked == [(("gemv", "kv", "read"), formats)]
 
@@ -89,7 +89,7 @@ def test_without_results_the_formats_that_count_are_measured(
 @pytest.mark.parametrize("arguments", [["--context", "-1"], ["--batch", "0"], ["--weights", "x"], ["--model", "x"]])
 def test_nonsense_is_refused_before_measuring(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Options that make no sense end the command at once, without a run."""
-    monkeypatch.setattr("bandmark.decoding.fresh.measure_here", lambda *wanted: pytest.fail("measured"))
+    monkeypatch.setattr("bandmark.decoding.predict.measure_here", lambda *wanted: pytest.fail("measured"))
     assert main(["decode", *arguments]) == 2
 
 

@@ -122,7 +122,16 @@ def test_the_help_of_a_command_imports_no_numerical_library(command: str) -> Non
     assert not loaded_by([command, "--help"]) & {*HEAVY}
 
 
-@pytest.mark.parametrize(("arguments", "most"), [(["--help"], 8), (["--version"], 8), (["list"], 45)])
+@pytest.mark.parametrize(
+    ("arguments", "most"),
+    [
+        (["--help"], 8),
+        (["--version"], 8),
+        (["list"], 45),
+        (["decode", "--help"], 9),
+        (["train-step", "--help"], 10),
+    ],
+)
 def test_light_commands_import_few_modules(arguments: list[str], most: int) -> None:
     """Help loads no command; list loads the kernel table and what finds libraries, and no measuring."""
     own = {name for name in loaded_by(arguments) if name.startswith("bandmark")}

@@ -42,7 +42,7 @@ def test_each_form_has_a_row_of_its_own(tmp_path: Path, capsys: pytest.CaptureFi
     assert master["seconds"] == pytest.approx(2 * float32["seconds"])
     assert main(given) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "measured: adamw float32 (numpy)" in out and "measured: adamw_master bfloat16 (numpy)" in out
+    assert "GB/s: adamw float32 (numpy)" in out and "GB/s: adamw_master bfloat16 (numpy)" in out
     assert "so of" not in out
 
 

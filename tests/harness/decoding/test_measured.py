@@ -10,17 +10,20 @@ import pytest
 
 from bandmark.decoding.measured import (
     KERNELS_FOR,
+    Bandwidth,
     MeasuredSystem,
     cache_bandwidth,
+    measure_here,
     memory_class,
     read_systems,
-    usable_rows,
     weight_bandwidth,
 )
 from bandmark.errors import FileError, UsageError
 from bandmark.models.weights import FORMATS
+from bandmark.options import RunOptions
 from bandmark.results.files import RunFiles
 from bandmark.results.row import Row
+from bandmark.session import session
 from bandmark_kernels import KERNELS
 from fakes import make_result
 
@@ -76,7 +79,7 @@ def test_memory_before_cache_and_ok_before_suspect() -> None:
     """A row whose matrix fits the cache, or that is suspect, counts only where there is no better, and says so."""
     fast, slow = row("gemv", 900, regime="cache"), row("gemv", 100)
     suspect = row("gemv", 500, status="suspect", reason="the clock changed")
-    assert usable_rows(system(fast, slow, suspect), ("gemv",)) == [slow]
+    assert system(fast, slow, suspect).usable_rows(("gemv",)) == [slow]
     assert "not in the dram regime" in weight_bandwidth(system(fast), FORMATS["fp8"]).words
     assert "the clock changed" in weight_bandwidth(system(suspect), FORMATS["fp8"]).words
 
@@ -93,6 +96,26 @@ def test_cache_bandwidth_in_words() -> None:
     read = cache_bandwidth(system(row("gemv", 80), row("read", 90)), weights)
     assert read.gbs == 90 and read.words.startswith("no kv row")
     assert cache_bandwidth(system(row("gemv", 80)), weights).gbs == 80
+
+
+def test_a_bound_is_of_the_fastest_row_beyond_doubt() -> None:
+    """Of kernels that read, whichever; not of one that failed, is suspect, unverified, cached, or writes as well."""
+    good = [row("gemv", 7, weight_format="int8"), row("dot", 35), row("read", 30), layer("qkv", 3, 1 / 36)]
+    doubtful = [
+        row("read", 90, status="suspect", reason="drift"),
+        row("read", 91, verified=None),
+        row("read", 92, regime="cache"),
+        row("read", 93, regime="mixed"),
+        row("read", 94, regime=None),
+        row("read", 95, status="failed_verification", verified=False),
+        row("copy", 46),
+        row("write", 47),
+    ]
+    assert system(*good[:3], *doubtful).bound("read") == Bandwidth(35, "dot float64 (numpy)")
+    assert system(*good, *doubtful).bound("read") == Bandwidth(36, "gemv int8 (numpy)")
+    assert system(*good, *doubtful).bound("mixed", "read") == Bandwidth(46, "copy float64 (numpy)")
+    assert system(*good).bound("mixed", "read") == system(*good).bound("read")
+    assert system(*doubtful).bound("read") is None and system().bound("mixed", "read") is None
 
 
 def test_classes_of_devices() -> None:
@@ -148,7 +171,7 @@ def test_a_models_own_matrices_come_before_a_square_one() -> None:
     both = system(*LAYERS, square)
     assert weight_bandwidth(both, FORMATS["int8"], "tiny").gbs == pytest.approx(2.5)
     assert weight_bandwidth(both, FORMATS["int8"], "tin").gbs == weight_bandwidth(both, FORMATS["int8"]).gbs == 7.0
-    assert usable_rows(both, ("gemv",)) == [square]
+    assert both.usable_rows(("gemv",)) == [square]
 
 
 def test_missing_and_doubtful_matrices_are_told() -> None:
@@ -168,3 +191,67 @@ def test_settings_do_not_add_up_together() -> None:
     other_model = replace(LAYERS[0], layer="small qkv")
     other_dtype = replace(LAYERS[1], dtype="float16", time_median_s=0.01)
     assert weight_bandwidth(system(*LAYERS, other_model, other_dtype), FORMATS["int8"]).gbs == pytest.approx(2.5)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[RunOptions]:
+    """The options of the runs of a test, which are run on small arrays."""
+    options_of_runs: list[RunOptions] = []
+    open_session, run_session = session.open_session, session.run_session
+
+    def small(options: RunOptions) -> RunOptions:
+        return replace(options, backends=("numpy",), size_bytes=32768, time_limit_s=0.3)
+
+    def run(options: RunOptions, **more: Any) -> session.Session:
+        options_of_runs.append(options)
+        return run_session(small(options), **more)
+
+    monkeypatch.setattr(session, "open_session", lambda options: open_session(small(options)))
+    monkeypatch.setattr(session, "run_session", run)
+    return options_of_runs
+
+
+def test_a_quick_run_gives_a_system(asked: list[RunOptions], capsys: pytest.CaptureFixture[str]) -> None:
+    """The kernels that are named are measured, with this machine's memory, and announced."""
+    system = measure_here(("gemv", "kv", "read"))
+    assert asked == [RunOptions(kernels=("gemv", "kv", "read"), quick=True)]
+    assert {row.kernel for row in system.rows if row.bandwidth_gbs} == {"gemv", "read"}
+    assert system.device_class == "cpu" and system.memory_bytes
+    assert weight_bandwidth(system, FORMATS["fp16"]).gbs > 0
+    assert "quick run of gemv, kv, read" in capsys.readouterr().err
+
+
+def test_gemv_is_measured_in_the_formats_of_the_weights(
+    asked: list[RunOptions], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Packed weights are measured as such where a library runs them; a format that none runs has no figure."""
+    system = measure_here(("gemv", "read"), ("int8", "nvfp4"))
+    assert asked == [RunOptions(kernels=("gemv", "read"), quick=True, weights=("int8", "nvfp4"))]
+    assert [(r.weight_format, bool(r.bandwidth_gbs)) for r in system.rows if r.kernel == "gemv"] == [
+        ("int8", True),
+        ("nvfp4", False),
+    ]
+    assert weight_bandwidth(system, FORMATS["int8"]).words.startswith("gemv int8 (numpy)")
+    assert "quick run of gemv, read, int8, nvfp4" in capsys.readouterr().err
+
+
+def test_where_no_library_runs_the_formats_plain_gemv_stands_in(asked: list[RunOptions]) -> None:
+    """Without any packed row there is still a bandwidth, and the words say what it is of."""
+    system = measure_here(("gemv",), ("nvfp4", "fp8"))
+    assert asked == [RunOptions(kernels=("gemv",), quick=True)]
+    assert {row.weight_format for row in system.rows} == {None}
+    assert weight_bandwidth(system, FORMATS["nvfp4"]).words.startswith("no gemv row in nvfp4")
+
+
+def test_an_interrupted_run_is_no_measurement(asked: list[RunOptions], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while this machine is measured ends the command instead of predicting from half a run."""
+    run = session.run_session
+
+    def interrupted(options: RunOptions, **more: Any) -> session.Session:
+        result = run(options, **more)
+        result.interrupted = True
+        return result
+
+    monkeypatch.setattr(session, "run_session", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        measure_here(("read",))

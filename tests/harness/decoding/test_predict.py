@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bandmark.decoding import predict as module
 from bandmark.decoding.measured import MeasuredSystem
-from bandmark.decoding.predict import NAMED, System, choose, measured_system, predict, published_system
+from bandmark.decoding.predict import System, find_systems, measured_system, named_systems, predict
 from bandmark.decoding.step import UNCERTAINTY
 from bandmark.errors import UsageError
 from bandmark.judge.references import REFERENCES
@@ -19,7 +21,14 @@ from bandmark.models.weights import FORMATS
 from fakes import make_result
 
 SYSTEM = System(
-    name="box", weight_gbs=273, cache_gbs=273, measured=False, memory_bytes=128e9, device_class="unified", source="x"
+    name="box",
+    weight_gbs=273,
+    cache_gbs=273,
+    bound_gbs=273,
+    measured=False,
+    memory_bytes=128e9,
+    device_class="unified",
+    source="x",
 )
 LLAMA = find_model("llama-3.1-8b")
 
@@ -28,10 +37,10 @@ LLAMA = find_model("llama-3.1-8b")
 @given(st.floats(5, 2e4), st.booleans(), st.integers(0, 10**5), st.integers(1, 32), st.sampled_from(["fp16", "int4"]))
 def test_rates_are_in_order(gbs: float, measured: bool, context: int, batch: int, weights: str) -> None:
     """Low, expected, high and bound follow each other, and more bandwidth is never slower."""
-    system = replace(SYSTEM, weight_gbs=gbs, cache_gbs=gbs, measured=measured)
+    system = replace(SYSTEM, weight_gbs=gbs, cache_gbs=gbs, bound_gbs=gbs, measured=measured)
     found = predict(system, LLAMA, FORMATS[weights], context=context, batch=batch)
-    assert 0 < found.low < found.expected <= found.high <= found.bound
-    faster = replace(system, weight_gbs=2 * gbs, cache_gbs=2 * gbs)
+    assert found.bound and 0 < found.low < found.expected <= found.high <= found.bound
+    faster = replace(system, weight_gbs=2 * gbs, cache_gbs=2 * gbs, bound_gbs=2 * gbs)
     assert predict(faster, LLAMA, FORMATS[weights], context=context, batch=batch).expected > found.expected
 
 
@@ -40,25 +49,44 @@ def test_rates_are_in_order(gbs: float, measured: bool, context: int, batch: int
 def test_more_context_is_never_faster(name: str, context: int, more: int) -> None:
     """The expected rate falls with the context, or stays."""
     short, long = (predict(SYSTEM, find_model(name), FORMATS["fp8"], context=c) for c in (context, context + more))
-    assert long.expected <= short.expected and long.bound <= short.bound
+    assert long.expected <= short.expected and (long.bound or 0) <= (short.bound or 0)
 
 
 def test_memory() -> None:
     """A model fits if weights and cache leave a tenth of the memory; unknown memory is no verdict."""
     found = predict(SYSTEM, LLAMA, FORMATS["bf16"], context=1000)
-    assert found.needed_bytes == 2 * LLAMA.parameters + 131072 * 1000
-    edge = found.needed_bytes / 0.9
+    assert found.step.needed_bytes == 2 * LLAMA.parameters + 131072 * 1000
+    edge = found.step.needed_bytes / 0.9
     for size, fits in ((edge * 1.001, True), (edge * 0.999, False), (None, None)):
         assert predict(replace(SYSTEM, memory_bytes=size), LLAMA, FORMATS["bf16"], context=1000).fits is fits
 
 
 def test_times_and_shares_by_hand() -> None:
-    """Reading the weights takes their bytes over the bandwidth; the cache's share is the rest of the least time."""
-    found = predict(replace(SYSTEM, cache_gbs=100), LLAMA, FORMATS["bf16"], context=10000)
+    """Weights and cache take their bytes over their bandwidths; the bound is that of all bytes at the fastest."""
+    found = predict(replace(SYSTEM, cache_gbs=100, bound_gbs=300), LLAMA, FORMATS["bf16"], context=10000)
     weights, cache = 2 * LLAMA.active_parameters / 273e9, 131072 * 10000 / 100e9
     assert found.weights_s == pytest.approx(weights)
     assert found.cache_share == pytest.approx(cache / (weights + cache))
-    assert found.bound == pytest.approx(1 / (weights + cache))
+    assert found.bound == pytest.approx(300e9 / (2 * LLAMA.active_parameters + 131072 * 10000))
+
+
+def test_a_slow_kernel_limits_the_expected_rate_alone() -> None:
+    """A library's slow conversion or attention leaves the bound and the upper end of the range where a read is."""
+    slow, fast = (
+        predict(replace(SYSTEM, weight_gbs=w, cache_gbs=c, measured=True), LLAMA, FORMATS["nvfp4"], context=4096)
+        for w, c in ((7.0, 20.0), (273.0, 273.0))
+    )
+    assert slow.bound == fast.bound and slow.expected < fast.expected / 10
+    assert slow.high == pytest.approx(slow.expected * UNCERTAINTY)
+
+
+def test_no_bound_and_a_low_one() -> None:
+    """Without a bound there is none, and nothing is cut off; no rate exceeds one that is there."""
+    unknown = predict(replace(SYSTEM, bound_gbs=None, measured=True), LLAMA, FORMATS["fp8"], context=0)
+    assert unknown.bound is None and unknown.as_json()["bound_tokens_per_s"] is None
+    assert unknown.high == pytest.approx(unknown.expected * UNCERTAINTY)
+    low = predict(replace(SYSTEM, bound_gbs=100, measured=True), LLAMA, FORMATS["fp8"], context=0)
+    assert low.expected == low.high == low.bound
 
 
 def test_the_range_is_doubled_where_nothing_was_published() -> None:
@@ -83,7 +111,7 @@ HERE = MeasuredSystem("my-box", "Fake GPU", (make_result(kernel="gemv", bandwidt
 
 def test_peaks_and_memory_of_the_named_systems() -> None:
     """The published peaks, the Station's twice: shipping and announced; memory sizes and sources from the catalog."""
-    systems = [published_system(named) for named in NAMED]
+    systems = list(named_systems().values())
     assert [s.weight_gbs for s in systems] == [273, 1344, 7100, 8000]
     assert [s.memory_bytes for s in systems] == [128e9, 48e9, 252e9, 252e9]
     assert [s.device_class for s in systems] == ["unified", "card", "hbm", "hbm"]
@@ -93,16 +121,31 @@ def test_peaks_and_memory_of_the_named_systems() -> None:
 
 
 def test_a_measured_system_says_what_was_measured() -> None:
-    """Its bandwidths are the rows', and the notes say of which kernel."""
+    """Its bandwidths are the rows', and the notes say of which kernel, the bound's as well."""
     system = measured_system(HERE, FORMATS["fp8"])
     assert (system.weight_gbs, system.cache_gbs, system.measured, system.memory_bytes) == (50, 50, True, 64e9)
+    assert system.bound_gbs == 50 and "the fastest verified row, 50 GB/s: gemv float64" in system.notes[2]
     assert "no gemv row in fp8" in system.notes[0] and "no kv or read row" in system.notes[1]
+    cached = replace(HERE, rows=(make_result(kernel="gemv", bandwidth_gbs=50.0, regime="cache"),))
+    system = measured_system(cached, FORMATS["fp8"])
+    assert system.bound_gbs is None and "no bound: no row is verified" in system.notes[2]
 
 
-def test_one_system_by_name() -> None:
+def test_the_bound_of_the_published_runs() -> None:
+    """The Xeon's memory is read at 36.8 GB/s, so the slow conversions of NumPy's gemv bound no 4-bit model at 1.3."""
+    runs = (Path(__file__).parents[3] / "results" / "xeon-vm-2-vcpu").glob("*.csv")
+    (xeon,), _ = find_systems(sorted(map(str, runs)), "xeon-vm-2-vcpu", ())
+    rate = predict(measured_system(xeon, FORMATS["nvfp4"]), LLAMA, FORMATS["nvfp4"], context=4096)
+    assert rate.bound == pytest.approx(6.67, rel=0.01) and rate.expected == pytest.approx(1.22, rel=0.01)
+
+
+def test_one_system_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a name all are chosen; with one, that one; an unknown one brings the nearest."""
-    assert choose([HERE], None) == ([HERE], list(NAMED))
-    assert choose([HERE], "my-box") == ([HERE], [])
-    assert choose([HERE], "dgx-spark") == ([], [NAMED[0]])
+    monkeypatch.setattr(module, "measure_here", lambda kernels, weights: HERE)
+    named = named_systems()
+    assert find_systems(None, None, ("gemv",)) == ([HERE], list(named.values()))
+    assert find_systems(None, "my-box", ("gemv",)) == ([HERE], [])
     with pytest.raises(UsageError, match="Did you mean 'dgx-station'"):
-        choose([HERE], "dgx-statoin")
+        find_systems(None, "dgx-statoin", ("gemv",))
+    monkeypatch.setattr(module, "measure_here", lambda kernels, weights: pytest.fail("measured"))
+    assert find_systems(None, "dgx-spark", ("gemv",)) == ([], [named["dgx-spark"]])

@@ -1,4 +1,4 @@
-"""Predicted rates as people see them."""
+"""Predicted rates as people see them, and the errors of published ones: the promise, and what breaks it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from dataclasses import replace
 
 import pytest
 
-from bandmark.decoding.predict import NAMED, Prediction, System, predict, published_system
-from bandmark.decoding.text import show_model, show_rates
+from bandmark.decoding.predict import Prediction, System, named_systems, predict
+from bandmark.decoding.step import UNCERTAINTY
+from bandmark.decoding.text import Validation, ValidationRow, show_model, show_rates
+from bandmark.device.catalog import load_catalog
 from bandmark.models.model import find_model, load_models
 from bandmark.models.weights import FORMATS
 
-SYSTEMS = [published_system(named) for named in NAMED]
+SYSTEMS = list(named_systems().values())
 LONG = replace(
     SYSTEMS[0],
     name="intel-xeon-platinum-8480-processor [2 vcpu]",
     weight_gbs=2.0,
     cache_gbs=2.0,
+    bound_gbs=None,
     measured=True,
     device_class="cpu",
     memory_bytes=None,
@@ -56,6 +59,16 @@ def test_a_cell_marks_what_no_published_rate_covers(capsys: pytest.CaptureFixtur
     show_rates(rates(["llama-3.3-70b"], ["fp8"], SYSTEMS, context=0))
     spark, card, station, _ = cells(capsys.readouterr().out.splitlines()[1])[4:]
     assert "?" not in spark and card == "too big" and re.fullmatch(r"[\d.]+\? <[\d.]+", station)
+
+
+def test_without_a_bound_none_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """A measured system whose rows give no bound has its expected rate alone, and "unknown" among all figures."""
+    predictions = rates(["llama-3.1-8b"], ["fp16"], [LONG], context=0)
+    show_rates(predictions)
+    assert cells(capsys.readouterr().out.splitlines()[1])[4] == f"{predictions[0].expected:.2f}?"
+    show_model(predictions)
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(LONG.name))
+    assert cells(line)[1:3] == ["unknown", f"{predictions[0].expected:.2f}"]
 
 
 def test_all_about_one_model(capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,3 +151,84 @@ def test_batches_end_where_arithmetic_bounds(capsys: pytest.CaptureFixture[str])
     assert int(text.split("From about ")[1].split()[0]) >= 32 and "more experts" not in text
     show_model(rates(["gpt-oss-20b"], ["mxfp4-moe"], SYSTEMS[:1], context=0))
     assert "reads more experts" in capsys.readouterr().out
+
+
+VALIDATION = Validation()
+ROWS = (*VALIDATION.checked, *VALIDATION.set_aside)
+
+
+def test_the_promise_holds() -> None:
+    """Held-out errors have a median of at most 10 %, no bound is exceeded and at most two rows are set aside."""
+    assert VALIDATION.median_error <= 0.10 and VALIDATION.over_bound == [] and len(VALIDATION.set_aside) <= 2
+    assert VALIDATION.holds and len(ROWS) >= 40
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.label} {row.engine} {row.batch} {row.context}")
+def test_every_row_is_whole(row: ValidationRow) -> None:
+    """A row has a rate, an expected rate below the bound, and a source that is no one's memory."""
+    assert row.published > 0 and 0 < row.expected <= row.bound
+    assert row.source and not row.source.startswith("memory")
+
+
+def test_peaks_are_those_of_the_catalog() -> None:
+    """The peak beside a rate is the one that the catalog gives for the device."""
+    known = {row.id: row.published_gbs for row in load_catalog()}
+    for row in VALIDATION.checked:
+        if row.device in known:
+            assert row.peak_gbs == pytest.approx(known[row.device]), row.device
+    assert {"dgx-spark-gb10", "rtx-5070"} <= set(known)
+
+
+def test_the_uncertainty_covers_four_of_five() -> None:
+    """At least 80 % of the held-out rows lie within the stated factor, and it is not idly wide."""
+    ratios = [1 + row.held_out_error for row in VALIDATION.checked]
+    inside = [ratio for ratio in ratios if 1 / UNCERTAINTY - 1e-6 <= ratio <= UNCERTAINTY + 1e-6]
+    assert len(inside) >= 0.8 * len(ratios)
+    assert 1.05 < UNCERTAINTY < 1.35
+
+
+def test_what_breaks_the_promise() -> None:
+    """A rate above its bound, a third row set aside, or a median error above the limit fails the validation."""
+    first, *others = VALIDATION.checked
+    wrong = replace(first, published=first.bound * 1.01)
+    broken = Validation((wrong, *others))
+    assert broken.over_bound == [wrong] and not broken.holds
+    assert Validation((*VALIDATION.checked, *(replace(row, set_aside="x") for row in ROWS[:2]))).holds
+    assert not Validation((*VALIDATION.checked, *(replace(row, set_aside="x") for row in ROWS[:3]))).holds
+    assert not Validation([replace(row, held_out_error=0.11) for row in VALIDATION.checked]).holds
+
+
+def test_the_worst_row_is_the_worst() -> None:
+    """The row that is shown as the worst has the largest held-out error of all."""
+    assert abs(VALIDATION.worst.held_out_error) == max(abs(row.held_out_error) for row in VALIDATION.checked)
+
+
+def test_json_has_every_row() -> None:
+    """For programs: each row with both rates, its bound, errors and source."""
+    plain = VALIDATION.as_json()
+    assert len(plain["rows"]) + len(plain["set_aside"]) == len(ROWS)
+    for row in plain["rows"]:
+        assert row["expected"] / row["published"] - 1 == pytest.approx(row["error"])
+        assert row["bound"] >= row["published"] and row["source"]
+
+
+def test_every_row_and_the_verdict_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line per row with published, expected and bound; the median, the worst row and why rows are set aside."""
+    VALIDATION.show()
+    text = capsys.readouterr().out
+    table = [re.split(r"\s{2,}", line) for line in text.splitlines()]
+    for row in VALIDATION.checked:
+        figures = [str(row.batch), str(row.context), f"{row.published:.2f}", f"{row.expected:.2f}"]
+        figures += [f"{row.error:+.1%}", f"{row.held_out_error:+.1%}", f"{row.bound:.1f}"]
+        assert [row.device, row.engine, row.label, *figures] in table
+    for words in ("two machines", "median absolute error, held out: ", "worst row, held out: ", "at most 10%"):
+        assert words in text
+    assert text.endswith("the validation holds\n")
+
+
+def test_a_broken_bound_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    """A row above its bound says so on its line, and the verdict fails."""
+    first, *others = VALIDATION.checked
+    Validation((replace(first, published=1e4), *others)).show()
+    text = capsys.readouterr().out
+    assert text.count("  above the bound\n") == 1 and text.endswith("the validation FAILS\n")

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandmark.errors import FileError
-from bandmark.models.config import find_or_read, read_config, to_model
+from bandmark.models.config import _to_model, find_or_read
 from bandmark.models.model import Model, find_model
 
 LLAMA: dict[str, Any] = {
@@ -73,7 +73,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 def model_from(values: Any) -> Model:
     """Return the model of these fields."""
-    return to_model(values, name="m", file="config.json")
+    return _to_model(values, name="m", file="config.json")
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -82,7 +82,7 @@ def test_published_configs_are_the_tables_models(name: str, tmp_path: Path) -> N
     file = tmp_path / name / "config.json"
     file.parent.mkdir()
     file.write_text(json.dumps(CONFIGS[name]))
-    read, known = read_config(file), find_model(name)
+    read, known = find_or_read(str(file)), find_model(name)
     assert read.name == name
     assert (read.parameters, read.active_parameters) == (known.parameters, known.active_parameters)
     assert [read.kv_bytes(c) for c in (0, 100, 5000, 10**6)] == [known.kv_bytes(c) for c in (0, 100, 5000, 10**6)]
@@ -128,9 +128,9 @@ def test_files_that_are_no_config(text: str, tmp_path: Path) -> None:
     file = tmp_path / "config.json"
     file.write_text(text)
     with pytest.raises(FileError, match=r"config\.json"):
-        read_config(file)
+        find_or_read(str(file))
     with pytest.raises(FileError, match="can't read"):
-        read_config(tmp_path / "missing.json")
+        find_or_read(str(tmp_path / "missing.json"))
 
 
 def test_binary_files_are_refused(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_binary_files_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     file.write_bytes(bytes(range(256)))
     with pytest.raises(FileError, match="is not JSON"):
-        read_config(file)
+        find_or_read(str(file))
 
 
 @pytest.mark.parametrize(("experts", "every", "billions"), [(16, 1, 107.8), (128, 2, 400.7)])

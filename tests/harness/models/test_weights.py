@@ -6,7 +6,7 @@ import pytest
 
 from bandmark.errors import UsageError
 from bandmark.models.model import find_model
-from bandmark.models.weights import FORMATS, check_format, find_format, stored_bytes, weight_bytes
+from bandmark.models.weights import FORMATS, find_format
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_bits_with_scales(name: str, bits: float) -> None:
 )  # fmt: skip
 def test_stored_bytes_are_those_of_the_files(model: str, weights: str, file_gb: float) -> None:
     """All weights together have the size of the file that people download, within 4 %."""
-    assert stored_bytes(find_model(model), FORMATS[weights]) / 1e9 == pytest.approx(file_gb, rel=0.04)
+    assert FORMATS[weights].bytes_stored(find_model(model)) / 1e9 == pytest.approx(file_gb, rel=0.04)
 
 
 def test_every_format_has_its_source() -> None:
@@ -39,25 +39,23 @@ def test_every_format_has_its_source() -> None:
 def test_bytes_read_by_hand() -> None:
     """A step reads the active parameters once; an output matrix in 16 bits counts so."""
     model = find_model("llama-3.1-8b")
-    assert weight_bytes(model, FORMATS["bf16"]) == 2 * model.active_parameters
+    assert FORMATS["bf16"].bytes_read(model) == 2 * model.active_parameters
     head = model.head_parameters
-    assert weight_bytes(model, FORMATS["nvfp4"]) == (model.active_parameters - head) * 4.5 / 8 + head * 2
-    assert weight_bytes(model, FORMATS["bf16"], batch=8) == 2 * model.active_parameters
+    assert FORMATS["nvfp4"].bytes_read(model) == (model.active_parameters - head) * 4.5 / 8 + head * 2
+    assert FORMATS["bf16"].bytes_read(model, batch=8) == 2 * model.active_parameters
 
 
 def test_a_batch_reads_more_experts() -> None:
     """The weights of a mixture's step grow with the batch, towards all of them."""
     model, weights = find_model("gpt-oss-120b"), FORMATS["mxfp4-moe"]
-    one, eight, many = (weight_bytes(model, weights, batch) for batch in (1, 8, 1000))
-    assert one < eight < many < stored_bytes(model, weights)
+    one, eight, many = (weights.bytes_read(model, batch) for batch in (1, 8, 1000))
+    assert one < eight < many < weights.bytes_stored(model)
 
 
 def test_formats_that_a_model_cannot_have() -> None:
     """Experts in a dense model and rows that blocks do not divide are refused, with what to take instead."""
-    with pytest.raises(UsageError, match="dense"):
-        check_format(find_model("llama-3.1-8b"), FORMATS["mxfp4-moe"])
-    with pytest.raises(UsageError, match="2880"):
-        check_format(find_model("gpt-oss-20b"), FORMATS["q4_k_m"])
-    check_format(find_model("gpt-oss-20b"), FORMATS["mxfp4-moe"])
+    assert "is dense. Take --weights mxfp4" in (FORMATS["mxfp4-moe"].refusal(find_model("llama-3.1-8b")) or "")
+    assert "2880. Take another of --weights" in (FORMATS["q4_k_m"].refusal(find_model("gpt-oss-20b")) or "")
+    assert FORMATS["mxfp4-moe"].refusal(find_model("gpt-oss-20b")) is None
     with pytest.raises(UsageError, match="Did you mean 'nvfp4'"):
         find_format("nvfp")

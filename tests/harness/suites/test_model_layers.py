@@ -11,7 +11,7 @@ import pytest
 
 from bandmark.device.memory import MemoryBudget
 from bandmark.errors import FileError, UsageError
-from bandmark.models.matrices import Matrix
+from bandmark.models.model import Matrix
 from bandmark.options import RunOptions
 from bandmark.results.row import Row
 from bandmark.suites import SUITES, model_layers
