@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bandmark.comparison.figures import Run, Side
-from bandmark.comparison.verdict import CaseComparison, Comparison
+from bandmark.comparison import Run, Side
+from bandmark.comparison.table import CaseComparison, Comparison
 
 
 def make_case(**changes: Any) -> CaseComparison:

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from bandmark.comparison import Figure, Run, Side
 from bandmark.comparison.compare import compare_sides
-from bandmark.comparison.figures import Figure, Run, Side
-from bandmark.comparison.sides import NORMAL_95, instabilities
-from bandmark.comparison.verdict import Comparison
+from bandmark.comparison.sides import _NORMAL_95, _instabilities
+from bandmark.comparison.table import Comparison
 from bandmark.measure.stats import summarize
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -123,12 +123,12 @@ class World:
 def figure(case: int, seconds: list[float]) -> Figure:
     """Return a case's figure from its samples: a launch moves 100 GB."""
     summary = summarize(seconds)
-    unsteady, sway = instabilities(seconds)
+    unsteady, sway = _instabilities(seconds)
     return Figure(
         case={"backend": "numpy", "kernel": f"case-{case}", "dtype": "float64", "n": 1000},
         value=100 / summary.median_s,
         best=100 / summary.min_s,
-        error=None if summary.ci95_rel is None else summary.ci95_rel / NORMAL_95,
+        error=None if summary.ci95_rel is None else summary.ci95_rel / _NORMAL_95,
         unsteady=tuple(unsteady),
         sway=sway,
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bandmark.comparison.verdict import MARGIN
+from bandmark.comparison import MARGIN
 from bandmark.errors import UsageError
 from bandmark.options import from_keywords
 from bandmark.results.case import in_order
@@ -19,8 +19,8 @@ from bandmark.session.session import run_session
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bandmark.comparison.figures import Run, Side
-    from bandmark.comparison.verdict import Comparison
+    from bandmark.comparison import Run, Side
+    from bandmark.comparison.table import Comparison
 
     Runs = str | Path | pd.DataFrame | Sequence[str | Path | pd.DataFrame]
 

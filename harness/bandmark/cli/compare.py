@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from bandmark.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
-    from bandmark.comparison.figures import Side
-    from bandmark.comparison.verdict import Comparison
+    from bandmark.comparison import Side
 
-SIDES = """\
+_SIDES = """\
 A side is a file, a folder of runs, or files with commas between them; runs of one side are replicates. One run a side
 finds a change of 20 %, three find one of 5 %. With patterns of the shell: --baseline old/*.csv --candidate new/*.csv.
 Either side may be another tool's result: STREAM's text, BabelStream's CSV, nvbandwidth's or NVBench's JSON.
@@ -23,7 +22,7 @@ Either side may be another tool's result: STREAM's text, BabelStream's CSV, nvba
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.description = SIDES
+    parser.description = _SIDES
     parser.epilog = "exit codes: 0 fine, 1 a case is SLOWER (only with --fail-on-regression), 2 bad usage or bad file"
     parser.add_argument("sides", nargs="*", metavar="SIDE", help="the baseline, then one or more candidates")
     parser.add_argument("--baseline", nargs="+", metavar="FILE", help="runs of the baseline")
@@ -36,7 +35,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--margin", type=float, metavar="PCT", help="change up to which cases are SAME (default: 2)")
     parser.add_argument(
         "--fail-on-regression",
-        type=percentage,
+        type=_percentage,
         nargs="?",
         const=0.0,
         metavar="PCT",
@@ -46,7 +45,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
-def percentage(text: str) -> float:
+def _percentage(text: str) -> float:
     """Return the number of an option whose value may be left out, so that a file may be taken for it."""
     try:
         return float(text)
@@ -56,32 +55,27 @@ def percentage(text: str) -> float:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the comparison of each candidate with the baseline and return the exit code."""
+    from bandmark.comparison import MARGIN
     from bandmark.comparison.compare import compare_sides  # loads NumPy
     from bandmark.comparison.sides import read_history
-    from bandmark.comparison.verdict import MARGIN
+    from bandmark.comparison.table import show_comparison
 
     margin = MARGIN if arguments.margin is None else arguments.margin / 100
     limit = _regression_limit(arguments.fail_on_regression, margin)
-    baseline, candidates = read_sides(arguments)
+    baseline, candidates = _read_sides(arguments)
     comparisons = compare_sides(
         baseline, candidates, history=read_history(arguments.history or ()), margin=margin, anyway=arguments.anyway
     )
     if arguments.json:
         print(json.dumps([c.as_json() for c in comparisons], indent=1, allow_nan=False))
     else:
-        _show(comparisons)
+        for number, comparison in enumerate(comparisons):
+            if number:
+                print()
+            show_comparison(comparison)
     if limit is not None and any(comparison.regressions(limit) for comparison in comparisons):
         return EXIT_FAILED
     return EXIT_OK
-
-
-def _show(comparisons: list[Comparison]) -> None:
-    from bandmark.comparison.table import show_comparison
-
-    for number, comparison in enumerate(comparisons):
-        if number:
-            print()
-        show_comparison(comparison)
 
 
 def _regression_limit(percent: float | None, margin: float) -> float | None:
@@ -98,7 +92,7 @@ def _regression_limit(percent: float | None, margin: float) -> float | None:
     return percent / 100
 
 
-def read_sides(arguments: argparse.Namespace) -> tuple[Side, list[Side]]:
+def _read_sides(arguments: argparse.Namespace) -> tuple[Side, list[Side]]:
     """Return the sides, from `A B [C...]` or from `--baseline FILE... --candidate FILE...`.
 
     Raises:
@@ -112,11 +106,11 @@ def read_sides(arguments: argparse.Namespace) -> tuple[Side, list[Side]]:
         return read_side(arguments.baseline), [read_side(places) for places in arguments.candidate]
     if len(arguments.sides) < 2:
         raise UsageError("compare needs two sides, the baseline first: bandmark compare A B.")
-    baseline, *candidates = [read_side(replicates(text)) for text in arguments.sides]
+    baseline, *candidates = [read_side(_replicates(text)) for text in arguments.sides]
     return baseline, candidates
 
 
-def replicates(text: str) -> list[str]:
+def _replicates(text: str) -> list[str]:
     """Return the files of one side: A.csv,B.csv are two replicates, unless a file is really called so."""
     if Path(text).exists():
         return [text]

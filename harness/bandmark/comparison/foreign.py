@@ -1,47 +1,256 @@
-"""Read the text of STREAM and the CSV of BabelStream.
+"""Read the results of STREAM, BabelStream, nvbandwidth and NVBench.
 
-STREAM 5.10 (stream.c) prints `1.0E-06 * bytes / mintime`: MB are 10^6 bytes, and the time is the shortest. BabelStream
-5.0 (src/main.cpp, src/benchmark.h, src/Unit.h) prints max_<unit>_per_sec, weight * sizeof * n_elements over
-min_runtime, with the unit in the column's name. Both count each element read or written once, as bandmark does, so
-their figures are compared with its best. The first iteration is left out by both.
+STREAM 5.10 (stream.c) prints `1.0E-06 * bytes / mintime`: MB are 10^6 bytes, and the time is the shortest, as it is in
+BabelStream 5.0 (src/main.cpp): both are compared with the best. nvbandwidth 0.8 (json_output.cpp, memcpy.cpp) prints,
+for device_local_copy, the size of the buffer over the median time: a copy counts once, so it is doubled. NVBench
+(json_printer.cu and measure_cold.cu, file version 1) declares its own bytes per second of the *mean* time; where the
+file has the median, that is taken.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import math
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-from bandmark.comparison.figures import Figure, Run
+from bandmark.comparison import Figure, Run
 from bandmark.errors import FileError
 from bandmark.results.faults import quote
+from bandmark.results.reading import read_bytes
 from bandmark_kernels import DTYPES, KERNELS, Shape
 
-_KERNEL_NAMES = {"copy": "copy", "mul": "scale", "scale": "scale", "add": "add", "triad": "triad", "dot": "dot"} | {
-    "nstream": "nstream"
-}
-"""Kernels of STREAM and BabelStream, in lower case, and what bandmark calls them."""
+_KERNEL_NAMES = {name: name for name in KERNELS} | {"mul": "scale", "fill": "write"}
+"""Names of kernels in other tools, in lower case, and what bandmark calls them."""
 
 _DTYPES_BY_SIZE = {8: "float64", 4: "float32", 2: "float16"}
+_DTYPE_NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"} | {
+    "double": "float64",
+    "float": "float32",
+    "__half": "float16",
+    "__nv_bfloat16": "bfloat16",
+}
+"""Values of NVBench's type axes."""
 
-_UNITS = {"mbytes": 1e6, "mb": 1e6, "gb": 1e9, "tb": 1e12, "mib": 2**20, "mibytes": 2**20, "gib": 2**30, "tib": 2**40}
-"""Bytes of the units in BabelStream's column max_..._per_sec, in lower case."""
+_SIZE_AXES = ("Elements", "NumElements", "elements", "n")  # of NVBench, that hold the number of elements
+_SUMMARIES = (
+    "bw/global/bytes_per_second",
+    "sample_size",
+    *[f"time/gpu/{name}" for name in ("mean", "median", "min", "stdev/relative")],
+)
+"""NVBench's summaries that are read, without the nv/cold before."""
 
-AGREEMENT = 0.01
-"""Relative difference up to which a printed bandwidth, or declared bytes, agree with those that are computed."""
+_AGREEMENT = 0.01  # relative difference up to which the bytes that NVBench declares are those of the kernel
 
 _STREAM_HEADER = re.compile(r"^Function\s+(?:Best )?Rate \(?MB/s", re.MULTILINE)
 _STREAM_LINE = re.compile(r"^(Copy|Scale|Add|Triad):(.*)$", re.MULTILINE)
-_BABEL_HEADER = re.compile(r"^function,num_times,n_elements,sizeof,max_(\w+)_per_sec,min_runtime\b.*$", re.MULTILINE)
-_BABEL_DEVICE = re.compile(r'^(?:CUDA Device \d+: "([^"]+)".*|Using (?:\w+ )?device:? (.+))$', re.MULTILINE)
+_BABEL_HEADER = re.compile(r"^function,num_times,n_elements,sizeof,max_\w+_per_sec,min_runtime\b", re.MULTILINE)
+_DEVICE = re.compile(r'^(?:CUDA Device \d+: "([^"]+)".*|Using (?:\w+ )?device:? (.+))$', re.MULTILINE)
 _OUTPUT_START = re.compile(r"^(?:STREAM version|BabelStream$|CUDA Driver:|Using |function,num_times)", re.MULTILINE)
+_FAILURE = re.compile(r"Failed Validation|Validation failed")
 
 
-def positive_number(value: object) -> float:
+def read_foreign(file: Path) -> list[Run]:
+    """Read another tool's result; empty where the file is none that is known.
+
+    Several outputs in one file, one after the other, are several runs. Text before JSON is skipped.
+
+    Raises:
+        FileError: the file can't be read, or is such a tool's result and damaged.
+    """
+    text = read_bytes(file).decode("utf-8", errors="replace").replace("\r\n", "\n")
+    if '"nvbandwidth"' in text and (start := re.search(r"^\s*\{", text, re.MULTILINE)):
+        text = text[start.start() :]
+    if text.lstrip()[:1] == "{":
+        return [_read_json(file, text)]
+    for tool, header, read in (("STREAM", _STREAM_HEADER, _stream), ("BabelStream", _BABEL_HEADER, _babelstream)):
+        if outputs := _outputs(header, text):
+            names = [file.name, *[f"{file.name}#{number}" for number in range(2, len(outputs) + 1)]]
+            return [_read(file, tool, read, name, output) for name, output in zip(names, outputs, strict=True)]
+    return []
+
+
+def _outputs(header: re.Pattern[str], text: str) -> list[str]:
+    """Return the outputs in a text, each with what stands before its header: sizes, the device."""
+    starts = [*[match.start() for match in _OUTPUT_START.finditer(text)], len(text)]
+    ends = [next(start for start in starts if start > match.start()) for match in header.finditer(text)]
+    return [text[a:b] for a, b in pairwise([0, *ends])]
+
+
+def _read_json(file: Path, text: str) -> Run:
+    try:
+        root = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{file} is no valid JSON: {error}. It may be truncated.") from error
+    if "nvbandwidth" in root:
+        return _read(file, "nvbandwidth", _nvbandwidth, file.name, root["nvbandwidth"])
+    if "benchmarks" in root:
+        return _read(file, "NVBench", _nvbench, file.name, root)
+    if "run_id" in root:
+        raise FileError(f"{file} is the record of a run; name its table, {file.with_suffix('.csv').name}, instead.")
+    raise FileError(f"{file} is neither nvbandwidth's nor NVBench's JSON.")
+
+
+def _read(file: Path, tool: str, read: Callable[[str, Any], Run], name: str, output: Any) -> Run:
+    try:
+        return read(name, output)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        text = str(error) if isinstance(error, ValueError) else f"it lacks a part ({type(error).__name__}: {error})"
+        raise FileError(f"{file}: the output of {tool} can't be read: {text}.") from error
+
+
+def _stream(name: str, text: str) -> Run:
+    size = re.search(r"uses (\d+) bytes per (?:array element|DOUBLE PRECISION word)", text)
+    elements = re.search(r"Array size = (\d+)", text)
+    dtype = _DTYPES_BY_SIZE.get(_count(size[1])) if size else "float64"
+    n = _count(elements[1]) if elements else None
+    notes = ["STREAM's best rate (bytes / shortest time, MB of 10^6 bytes) is compared with our best"]
+    if size is None:
+        notes.append("the size of its elements is not stated: 8 bytes, STREAM's default, are assumed")
+    figures = []
+    for kernel, line in _STREAM_LINE.findall(text):
+        fields = line.split()
+        if len(fields) != 4:
+            raise ValueError(f"{kernel} has {len(fields)} figures where a rate and three times should be")
+        case = {"kernel": _KERNEL_NAMES[kernel.lower()], "dtype": dtype, "n": n}
+        figures.append(Figure(case=case, best=_positive(fields[0]) * 1e6 / 1e9))
+    return _text_run("STREAM", name, text, figures, notes)
+
+
+def _babelstream(name: str, text: str) -> Run:
+    figures = []
+    for row in csv.DictReader(text[text.index("function,num_times") :].splitlines()):
+        kernel = _KERNEL_NAMES.get((row["function"] or "").lower())
+        if kernel is None or KERNELS[kernel].is_matrix:
+            continue
+        n, size, shortest = _count(row["n_elements"]), _count(row["sizeof"]), _positive(row["min_runtime"])
+        if size not in _DTYPES_BY_SIZE:
+            raise ValueError(f"{row['function']} has elements of {size} bytes where 8, 4 or 2 should be")
+        dtype = _DTYPES_BY_SIZE[size]
+        case = {"kernel": kernel, "dtype": dtype, "n": n}
+        figures.append(Figure(case=case, best=_positive(_bytes_moved(kernel, dtype, n) / shortest / 1e9)))
+    notes = ["BabelStream's figures (bytes / shortest time) are compared with our best"]
+    return _text_run("BabelStream", name, text, figures, notes)
+
+
+def _text_run(tool: str, name: str, text: str, figures: Sequence[Figure], notes: Sequence[str]) -> Run:
+    """Return the run of an output; where the tool found its own results to be wrong, all figures are in doubt."""
+    if not figures:
+        raise ValueError("it has no line of a kernel after its header, so it is truncated")
+    if failure := _FAILURE.search(text):
+        doubts = (f"{tool} says `{failure[0]}`: its result is wrong",)
+        figures = [replace(figure, doubts=doubts) for figure in figures]
+    match = _DEVICE.search(text)
+    device, kind = (match[1] or match[2], "gpu" if "CUDA" in match[0] else None) if match else (None, None)
+    return Run(name=name, figures=tuple(figures), tool=tool, device=device, kind=kind, notes=tuple(notes))
+
+
+def _nvbandwidth(name: str, output: Any) -> Run:
+    tests = {test["name"]: test for test in output.get("testcases", [])}
+    if "device_local_copy" not in tests:
+        raise ValueError("it has no device_local_copy; run `nvbandwidth -t device_local_copy --json`")
+    test, case = tests["device_local_copy"], {"kernel": "copy"}
+    rates = [_positive(cell) for row in test.get("bandwidth_matrix", []) for cell in row if cell != "N/A"]
+    if test.get("status") != "Passed":
+        figure = Figure(case=case, doubts=(f"nvbandwidth's status is {test.get('status')}",))
+    elif rates:
+        figure = Figure(case=case, value=2 * rates[0])
+    else:
+        raise ValueError("device_local_copy passed, but has no figure")
+    match = re.match(r"\d+: (.+?) \([\w:.]+\)", (output.get("GPU Device list") or [""])[0])
+    device = match[1] if match else None
+    notes = ("nvbandwidth counts a copy once: the first GPU's figure is doubled; its median is compared with ours",)
+    return Run(name=name, figures=(figure,), tool="nvbandwidth", device=device, kind="gpu", notes=notes)
+
+
+def _nvbench(name: str, root: Any) -> Run:
+    notes = ["NVBench's figures by the median time are compared with ours"]
+    states = _states(root, notes)
+    figures = [figure for kernel, state in states if (figure := _nvbench_figure(kernel, state, notes))]
+    if not figures:
+        raise ValueError(f"it holds no result of our kernels with a byte count: {'; '.join(notes[1:])}")
+    fastest: dict[tuple[Any, ...], Figure] = {}
+    for figure in figures:
+        case = (figure.key, figure.get("n"))
+        fastest[case] = max(fastest.get(case, figure), figure, key=lambda figure: figure.value or 0)
+    if len(fastest) < len(figures):
+        notes.append("of several states of one case the fastest counts")
+    names = {device["id"]: str(device["name"]) for device in root.get("devices") or []}
+    device = names.get(states[0][1]["device"])
+    unique = tuple(dict.fromkeys(notes))
+    return Run(name=name, figures=tuple(fastest.values()), tool="NVBench", device=device, kind="gpu", notes=unique)
+
+
+def _states(root: Any, notes: list[str]) -> list[tuple[str, Any]]:
+    """Return the states that ran on the first device, each with bandmark's name of its kernel."""
+    states: list[tuple[str, Any]] = []
+    for bench in root["benchmarks"]:
+        words = re.split(r"[^a-z0-9]+", bench["name"].lower())
+        kernels = {_KERNEL_NAMES[word] for word in words if word in _KERNEL_NAMES}
+        if len(kernels) == 1:
+            states += [(*kernels, state) for state in bench["states"] if not state.get("is_skipped")]
+        else:
+            notes.append(f"benchmark {bench['name']!r} is left out: its name is not that of one of our kernels")
+    on_first = [(kernel, state) for kernel, state in states if state["device"] == states[0][1]["device"]]
+    if len(on_first) < len(states):
+        notes.append(f"of its devices only number {states[0][1]['device']} is taken")
+    return on_first
+
+
+def _nvbench_figure(kernel: str, state: Any, notes: list[str]) -> Figure | None:
+    """Return a state's figure, or None, with a note, if it lacks a dtype or a byte count."""
+    dtype, n = _axes(state)
+    rate, samples, mean, median, shortest, deviation = _summaries(state)
+    if dtype is None or not mean or not rate:
+        notes.append(f"{kernel} [{state['name']}] is left out: no type axis with one of our dtypes, or no byte count")
+        return None
+    if not median:
+        notes.append("NVBench's file has no median: its mean is compared with our median")
+    return Figure(
+        case={"kernel": kernel, "dtype": dtype, "n": n},
+        value=_positive(rate * mean / (median or mean) / 1e9),
+        best=_positive(rate * mean / shortest / 1e9) if shortest else None,
+        # The standard error of a median, as for normal noise.
+        error=math.sqrt(math.pi / 2 / samples) * deviation if deviation and samples else None,
+        doubts=_byte_doubts(kernel, dtype, n, rate * mean),
+    )
+
+
+def _axes(state: Any) -> tuple[str | None, int | None]:
+    """Return the dtype and the number of elements of a state, None where its axes do not tell."""
+    axes = {axis["name"].split("{")[0]: axis["value"] for axis in state.get("axis_values") or []}
+    dtypes = [_DTYPE_NAMES[value] for value in axes.values() if value in _DTYPE_NAMES]
+    n = next((_count(axes[name]) for name in _SIZE_AXES if name in axes), None)
+    return dtypes[0] if len(dtypes) == 1 else None, n
+
+
+def _summaries(state: Any) -> list[float | None]:
+    """Return the summaries of a state that are read, which stand as text; None for none, zero and infinity."""
+    data = {s["tag"]: d["value"] for s in state["summaries"] for d in s.get("data") or [] if d["name"] == "value"}
+    values = [data.get(f"nv/cold/{tag}", 0) for tag in _SUMMARIES]
+    return [None if str(value) in ("0", "0.0", "inf") else _positive(value) for value in values]
+
+
+def _byte_doubts(kernel: str, dtype: str, n: int | None, declared: float) -> tuple[str, ...]:
+    """Return the doubt about declared bytes that are not those of the kernel, where its size is known."""
+    moved = None if n is None or KERNELS[kernel].is_matrix else _bytes_moved(kernel, dtype, n)
+    if moved is None or abs(declared / moved - 1) <= _AGREEMENT:
+        return ()
+    return (f"NVBench's file declares {declared:.4g} bytes where {kernel} of {n} {dtype} moves {moved}",)
+
+
+def _bytes_moved(kernel: str, dtype: str, n: int) -> int:
+    """Return the bytes that a launch of a vector kernel reads and writes, by bandmark's count."""
+    shape, number = Shape(n), DTYPES[dtype]
+    return KERNELS[kernel].bytes_read(shape, number) + KERNELS[kernel].bytes_written(shape, number)
+
+
+def _positive(value: object) -> float:
     """Return a value of another tool as a finite number above zero; raises ValueError that says what stands there."""
     try:
         number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
@@ -52,128 +261,8 @@ def positive_number(value: object) -> float:
     return number
 
 
-def positive_count(value: object) -> int:
-    """Return a value of another tool as a whole number above zero; raises ValueError that says what stands there."""
-    number = positive_number(value)
+def _count(value: object) -> int:
+    number = _positive(value)
     if number != int(number) or number >= 2**63:
         raise ValueError(f"{quote(value)} where a number of elements or bytes should be")
     return int(number)
-
-
-def bytes_moved(kernel: str, dtype: str, n: int) -> int:
-    """Return the bytes that a launch of a vector kernel reads and writes, by bandmark's count."""
-    shape, number = Shape(n), DTYPES[dtype]
-    return KERNELS[kernel].bytes_read(shape, number) + KERNELS[kernel].bytes_written(shape, number)
-
-
-def read_text(file: Path, text: str) -> list[Run]:
-    """Return the runs in the text of STREAM or BabelStream; empty where it is neither's.
-
-    Raises:
-        FileError: it is such a tool's result and damaged.
-    """
-    for tool in _TOOLS:
-        starts = [match.start() for match in tool.header.finditer(text)]
-        # What stands before a header (sizes, the device) belongs to it, so a run reaches from header to header.
-        edges = [0, *[_end_of_output(text, start) for start in starts]]
-        parts = [text[a:b] for a, b in pairwise(edges)]
-        if parts:
-            return [_read(tool, file, part, i) for i, part in enumerate(parts, 1)]
-    return []
-
-
-def _end_of_output(text: str, header: int) -> int:
-    """Return where the lines that belong to a header end: the next start of an output, or the end of the text."""
-    match = _OUTPUT_START.search(text, header + 1)
-    return match.start() if match else len(text)
-
-
-def _read(tool: _Tool, file: Path, text: str, number: int) -> Run:
-    try:
-        figures, notes = tool.read(text)
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise FileError(f"{file}: the output of {tool.name} is damaged: {error}.") from error
-    if not figures:
-        raise FileError(f"{file} has the header of {tool.name} and no line of a kernel after it; it is truncated.")
-    failed = tool.failure in text
-    doubts = (f"{tool.name} says `{tool.failure}`: its result is wrong",) if failed else ()
-    device = _BABEL_DEVICE.search(text)
-    return Run(
-        name=f"{file.name}#{number}" if number > 1 else file.name,
-        figures=tuple(Figure(case=case, best=best, doubts=doubts) for case, best in figures),
-        tool=tool.name,
-        device=(device[1] or device[2]) if device else None,
-        kind="gpu" if device and "CUDA" in device[0] else None,
-        notes=tuple(notes),
-    )
-
-
-_Figures = list[tuple[dict[str, str | int | None], float]]
-"""What identifies a case, and its bandwidth by the shortest time in GB/s."""
-
-
-def _stream(text: str) -> tuple[_Figures, list[str]]:
-    size = re.search(r"uses (\d+) bytes per (?:array element|DOUBLE PRECISION word)", text)
-    elements = re.search(r"Array size = (\d+)", text)
-    dtype = _DTYPES_BY_SIZE.get(positive_count(size[1])) if size else "float64"
-    n = positive_count(elements[1]) if elements else None
-    notes = ["STREAM's best rate (bytes / shortest time, MB of 10^6 bytes) is compared with our best"]
-    if size is None:
-        notes.append("the size of its elements is not stated: 8 bytes, STREAM's default, are assumed")
-    figures: _Figures = []
-    for kernel, line in _STREAM_LINE.findall(text):
-        fields = line.split()
-        if len(fields) != 4:
-            raise ValueError(f"{kernel} has {len(fields)} figures where a rate and three times should be")
-        case = {"kernel": _KERNEL_NAMES[kernel.lower()], "dtype": dtype, "n": n}
-        figures.append((case, positive_number(fields[0]) * 1e6 / 1e9))
-    return figures, notes
-
-
-def _babelstream(text: str) -> tuple[_Figures, list[str]]:
-    header = _BABEL_HEADER.search(text)
-    assert header is not None
-    unit = _UNITS.get(header[1].lower())
-    if unit is None:
-        raise ValueError(f"the column max_{header[1]}_per_sec has a unit that is not known")
-    rows = csv.DictReader(text[header.start() :].splitlines())
-    figures = [_babelstream_figure(row, unit) for row in rows if (row["function"] or "").lower() in _KERNEL_NAMES]
-    return figures, ["BabelStream's figures (bytes / shortest time) are compared with our best"]
-
-
-def _babelstream_figure(row: dict[str, str], unit: float) -> tuple[dict[str, str | int | None], float]:
-    """Return the figure of a line, computed from its time, which has more digits than its bandwidth."""
-    name = row["function"]
-    try:
-        n, size = positive_count(row["n_elements"]), positive_count(row["sizeof"])
-        shortest = positive_number(row["min_runtime"])
-        printed = positive_number(next(text for column, text in row.items() if column.startswith("max_")))
-        if size not in _DTYPES_BY_SIZE:
-            raise ValueError(f"elements of {size} bytes where 8, 4 or 2 should be")
-    except ValueError as error:
-        raise ValueError(f"{name} has {error}") from None
-    kernel, dtype = _KERNEL_NAMES[name.lower()], _DTYPES_BY_SIZE[size]
-    moved = bytes_moved(kernel, dtype, n)
-    gbs, printed_gbs = moved / shortest / 1e9, printed * unit / 1e9
-    if abs(gbs / printed_gbs - 1) > AGREEMENT:
-        raise ValueError(f"{name} says {printed_gbs:.6g} GB/s, but {moved} bytes in {shortest} s are {gbs:.6g} GB/s")
-    return {"kernel": kernel, "dtype": dtype, "n": n}, gbs
-
-
-@dataclass(frozen=True, slots=True)
-class _Tool:
-    """A tool whose results are text."""
-
-    name: str
-    header: re.Pattern[str]
-    """The heading of its table."""
-    failure: str
-    """What it prints if its results are wrong."""
-    read: Callable[[str], tuple[_Figures, list[str]]]
-    """Reads one output: its figures, and notes on how they were converted."""
-
-
-_TOOLS = (
-    _Tool("STREAM", _STREAM_HEADER, "Failed Validation", _stream),
-    _Tool("BabelStream", _BABEL_HEADER, "Validation failed", _babelstream),
-)

@@ -7,23 +7,21 @@ copy engine no dtype: it is compared with every figure of bandmark that fits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import product
+from typing import Any
 
-from bandmark.comparison.figures import DETAILS, Figure, Run, Side
+from bandmark.comparison import DETAILS, Figure, Run, Side, Statistic
 from bandmark.errors import UsageError
-
-Statistic = Literal["median", "best"]
-"""The metric by the median time, or by the shortest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One case on both sides, a figure per run; None where a run lacks it."""
+    """One case on both sides, a figure per run, None where a run lacks it; and a figure that names the case."""
 
     shown: Figure
-    """What names the case."""
     baseline: tuple[Figure | None, ...]
     candidate: tuple[Figure | None, ...]
 
@@ -35,10 +33,10 @@ class Pair:
 
 def common_statistic(baseline: Side, candidate: Side) -> Statistic:
     """Return what both sides have: the median where possible, else the best; raises UsageError if they share none."""
-    figures = [f for side in (baseline, candidate) for run in side.runs for f in run.figures if not f.doubts]
-    if all(f.value is not None for f in figures):
+    figures = [figure for figure in (*baseline.figures, *candidate.figures) if not figure.doubts]
+    if all(figure.value is not None for figure in figures):
         return "median"
-    if all(f.best is not None for f in figures):
+    if all(figure.best is not None for figure in figures):
         return "best"
     raise UsageError(
         f"{baseline.label} and {candidate.label} have no statistic in common: one has only the median time, the "
@@ -47,34 +45,22 @@ def common_statistic(baseline: Side, candidate: Side) -> Statistic:
 
 
 def pair_up(baseline: Side, candidate: Side) -> tuple[list[Pair], list[str]]:
-    """Return the cases that both sides have, in the order of the baseline, and notes on those that only one has.
-
-    Raises:
-        UsageError: there is no such case.
-    """
+    """Return the cases that both sides have, and notes on those that only one has; raises UsageError if none is."""
     index = _Index((*baseline.runs, *candidate.runs))
     # Another tool's figure may stand for several of bandmark's, which say what cases there are.
-    leading, other = (candidate, baseline) if candidate.is_ours and not baseline.is_ours else (baseline, candidate)
-    pairs = []
-    for shown in index.cases(leading):
-        if any(index.find(run, shown) for run in other.runs):
-            sides = (tuple(index.find(run, shown) for run in side.runs) for side in (baseline, candidate))
-            pairs.append(Pair(shown, *sides))
+    leading = candidate if candidate.is_ours and not baseline.is_ours else baseline
+    cases = [Pair(case, index.row(baseline, case), index.row(candidate, case)) for case in index.cases(leading)]
+    pairs = [pair for pair in cases if any(pair.baseline) and any(pair.candidate)]
     if not pairs:
-        names = [_names([f for run in side.runs for f in run.figures]) for side in (baseline, candidate)]
         raise UsageError(
-            f"{baseline.label} and {candidate.label} have no case in common: one has {names[0]}, the other {names[1]}."
+            f"{baseline.label} and {candidate.label} have no case in common: one has {_names(baseline.figures)}, "
+            f"the other {_names(candidate.figures)}."
         )
-    notes = []
-    for side, against, label in ((baseline, candidate, "baseline"), (candidate, baseline, "candidate")):
-        alone = [f for f in index.cases(side) if not any(index.find(run, f) for run in against.runs)]
-        if alone:
-            notes.append(f"only in the {label}: {_names(alone)}")
-    return pairs, notes
+    alone = {"baseline": index.alone(baseline, candidate), "candidate": index.alone(candidate, baseline)}
+    return pairs, [f"only in the {label}: {_names(figures)}" for label, figures in alone.items() if figures]
 
 
 def _names(figures: Sequence[Figure]) -> str:
-    """Return the names of the first cases, and how many there are besides."""
     labels = list(dict.fromkeys(figure.label for figure in figures))
     more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
     return ", ".join(labels[:3]) + more if labels else "no figure"
@@ -84,34 +70,35 @@ class _Index:
     """The figures of some runs by case."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
-        self._details: dict[tuple[Any, ...], tuple[str, ...]] = {}
-        """Which of DETAILS tell figures of one key apart in any of the runs."""
+        self._several: set[tuple[Hashable, str]] = set()
+        """Keys, and columns that tell figures of the key apart in any of the runs."""
         for run in runs:
-            by_key: dict[tuple[Any, ...], list[Figure]] = {}
-            for figure in run.figures:
-                by_key.setdefault(figure.key, []).append(figure)
-            for key, figures in by_key.items():
-                names = [name for name in DETAILS if len({f.get(name) for f in figures}) > 1]
-                self._details[key] = tuple(dict.fromkeys((*self._details.get(key, ()), *names)))
-        self._figures = {id(run): self._by_identity(run) for run in runs}
+            values: dict[tuple[Hashable, str], set[Any]] = defaultdict(set)
+            for figure, name in product(run.figures, DETAILS):
+                values[figure.key, name].add(figure.get(name))
+            self._several.update(place for place, seen in values.items() if len(seen) > 1)
+        self._figures = {id(run): self._by_identity(run.figures) for run in runs}
 
-    def _by_identity(self, run: Run) -> dict[tuple[Any, ...], Figure]:
-        """Return the figures of a run by what identifies them, the first of equal ones."""
-        return {self._identity(figure): figure for figure in reversed(run.figures)}
+    def _by_identity(self, figures: Iterable[Figure]) -> dict[Hashable, Figure]:
+        first: dict[Hashable, Figure] = {}
+        for figure in figures:
+            first.setdefault(self._identity(figure), figure)
+        return first
 
-    def _identity(self, figure: Figure) -> tuple[Any, ...]:
+    def _identity(self, figure: Figure) -> Hashable:
         key = figure.key
-        return (*key, *[figure.get(name) for name in self._details.get(key, ())])
+        return (key, *[figure.get(name) for name in DETAILS if (key, name) in self._several])
 
     def cases(self, side: Side) -> list[Figure]:
-        """Return one figure of each case of a side."""
-        cases: dict[Any, Figure] = {}
-        for run in side.runs:
-            for figure in run.figures:
-                cases.setdefault(self._identity(figure), figure)
-        return list(cases.values())
+        return list(self._by_identity(side.figures).values())
 
-    def find(self, run: Run, case: Figure) -> Figure | None:
+    def alone(self, side: Side, other: Side) -> list[Figure]:
+        return [case for case in self.cases(side) if not any(self.row(other, case))]
+
+    def row(self, side: Side, case: Figure) -> tuple[Figure | None, ...]:
+        return tuple(self._find(run, case) for run in side.runs)
+
+    def _find(self, run: Run, case: Figure) -> Figure | None:
         """Return a run's figure of a case; of several sizes in another tool's result the same one, or the largest."""
         if run.tool == "bandmark" and case.get("backend") is not None:
             return self._figures[id(run)].get(self._identity(case))
@@ -128,124 +115,100 @@ def _fits(figure: Figure, case: Figure) -> bool:
 
 
 def _agree(one: Any, other: Any) -> bool:
-    """Return whether two values are equal, or one of them is unknown."""
     return one is None or other is None or one == other
 
 
-def _column(name: str) -> Callable[[Figure], Any]:
-    return lambda figure: None if figure.row is None else figure.row.get(name)
+_SETTINGS = ("schema", "data", "regime", "size", "heads", "threads", "variant", "copies")
+"""What decides the figure of a case besides the device and the software."""
 
-
-def _size(figure: Figure) -> str | None:
-    m, n = figure.get("m"), figure.get("n")
-    return None if n is None else f"{n} elements" if m is None else f"{m} x {n}"
-
-
-def _heads(figure: Figure) -> str | None:
-    """Return the heads of an attention: the size does not tell few large ones from many small ones."""
-    return None if figure.get("heads") is None else f"{figure.get('heads')} of {figure.get('head_dim')}"
-
-
-_SETTINGS: Mapping[str, Callable[[Figure], Any]] = {
-    "schema": _column("schema"),
-    "data": _column("data"),
-    "regime": _column("regime"),
-    "size": _size,
-    "heads": _heads,
-    "threads": _column("threads"),
-    "variant": _column("variant"),
-    "copies": _column("copies"),
-}
-"""What decides a figure besides the device and the software, and how to read it from a figure."""
-
+# What a run finds out for itself, what follows from the device where devices differ, and versions are only noted.
+_CHOSEN_BY_RUN = "variant"
 _OF_THE_DEVICE = ("size", "threads", "copies")
-"""Settings that follow from the device: between devices a difference is only noted."""
-
-_CHOSEN_BY_RUN = ("variant",)
-"""What a run finds out for itself, and may choose differently the next time: never more than a note."""
+_VERSIONS = ("bandmark_version", "backend_version", "driver")
 
 
-def alike(one: Figure, other: Figure) -> bool:
-    """Return whether two figures were measured under the same settings; unknown ones do not matter."""
-    return all(_agree(read(one), read(other)) for name, read in _SETTINGS.items() if name not in _CHOSEN_BY_RUN)
+def _setting(figure: Figure, name: str) -> Any:
+    m, n, heads, row = figure.get("m"), figure.get("n"), figure.get("heads"), figure.row
+    if name == "size":
+        return None if n is None else f"{n} elements" if m is None else f"{m} x {n}"
+    if name == "heads":  # the size does not tell few large heads from many small ones
+        return None if heads is None else f"{heads} of {figure.get('head_dim')}"
+    if row is None or row.get(name) is None:
+        return None
+    return f"{row.backend} {row.backend_version}" if name == "backend_version" else row.get(name)
 
 
-def setting_differences(pairs: Sequence[Pair], *, across: bool) -> tuple[list[str], list[str]]:
-    """Return the differences that forbid a comparison, and those that are only worth a note.
+def setting_notes(
+    pairs: Sequence[Pair], baseline: Side, candidate: Side, *, across: bool, anyway: bool = False
+) -> list[str]:
+    """Return what differs between the sides; across says that they are different devices.
 
-    Args:
-        pairs: the cases that both sides have.
-        across: whether the sides are different devices.
+    Raises:
+        UsageError: a setting differs that decides the figures, and anyway is not set.
     """
     refusals: list[str] = []
     notes: list[str] = []
-    for name, read in _SETTINGS.items():
-        values_of = [(pair, dict.fromkeys(v for f in pair.figures if (v := read(f)) is not None)) for pair in pairs]
-        differing = [(pair, values) for pair, values in values_of if len(values) > 1]
-        if differing:
-            first, values = differing[0]
-            more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
-            text = f"{name}: {' against '.join(map(str, values))} ({first.shown.label}{more})"
-            is_note = name in _CHOSEN_BY_RUN or (across and name in _OF_THE_DEVICE)
-            (notes if is_note else refusals).append(text)
-    return refusals, notes
+    for name in _SETTINGS:
+        is_noted = name == _CHOSEN_BY_RUN or (across and name in _OF_THE_DEVICE)
+        (notes if is_noted else refusals).extend(_case_difference(pairs, name))
+    refusals += _side_difference(baseline, candidate, "dtype")
+    if refusals and not anyway:
+        raise UsageError(
+            f"{baseline.label} and {candidate.label} were measured under unlike settings: {'; '.join(refusals)}. "
+            "Measure both alike, or add --anyway to compare the cases that both have."
+        )
+    return [*[f"unlike settings: {text}" for text in refusals], *notes, *_software_notes(baseline, candidate)]
 
 
-def dtype_differences(baseline: Side, candidate: Side) -> list[str]:
-    """Return the difference of the sides' sets of dtypes, if both are bandmark's."""
-    if not baseline.is_ours or not candidate.is_ours:
-        return []
-    sides = [_values(side, "dtype") for side in (baseline, candidate)]
-    return [] if sides[0] == sides[1] else [f"dtypes: {', '.join(sides[0])} against {', '.join(sides[1])}"]
-
-
-def version_notes(baseline: Side, candidate: Side) -> list[str]:
-    """Return what else differs between the sides: it may be what is compared, so it is always noted."""
-    notes = list(dict.fromkeys(note for side in (baseline, candidate) for run in side.runs for note in run.notes))
-    for name in ("bandmark_version", "backend_version", "driver"):
-        before, after = (_values(side, name) for side in (baseline, candidate))
-        if before and after and before != after:
-            notes.append(f"{name}: {', '.join(before)} against {', '.join(after)}")
-    if baseline.systems and candidate.systems and baseline.systems != candidate.systems:
-        notes.append(f"system: {', '.join(baseline.systems)} against {', '.join(candidate.systems)}")
+def _software_notes(baseline: Side, candidate: Side) -> list[str]:
+    """Return what may be what is compared, and how figures of other tools were converted."""
+    notes = list(dict.fromkeys(note for run in (*baseline.runs, *candidate.runs) for note in run.notes))
+    for name in (*_VERSIONS, "system"):
+        notes += _side_difference(baseline, candidate, name)
     if not baseline.devices or not candidate.devices:
         notes.append("one side does not name its device: it is taken to be the other's")
     return notes
 
 
-def _values(side: Side, name: str) -> list[str]:
-    """Return the values of a column among the figures of a side; versions of a backend with its name."""
-    rows = [f.row for run in side.runs for f in run.figures if f.row is not None and f.row.get(name) is not None]
-    with_backend = name == "backend_version"
-    return sorted({f"{row.backend} {row.get(name)}" if with_backend else str(row.get(name)) for row in rows})
+def _case_difference(pairs: Sequence[Pair], name: str) -> list[str]:
+    """Return the values of a setting in the first case in which it differs, if any, and how many others there are."""
+    differing = []
+    for pair in pairs:
+        values = dict.fromkeys(_setting(figure, name) for figure in pair.figures)
+        values.pop(None, None)
+        if len(values) > 1:
+            differing.append((pair.shown.label, " against ".join(map(str, values))))
+    more = f" and {len(differing) - 1} more" if len(differing) > 1 else ""
+    return [f"{name}: {text} ({label}{more})" for label, text in differing[:1]]
+
+
+def _side_difference(baseline: Side, candidate: Side, name: str) -> list[str]:
+    before, after = ({_setting(figure, name) for figure in side.figures} - {None} for side in (baseline, candidate))
+    if not before or not after or before == after:
+        return []
+    return [f"{name}: {', '.join(sorted(before))} against {', '.join(sorted(after))}"]
 
 
 def history_groups(history: Sequence[Run], baseline: Side, candidate: Side) -> list[list[Run]]:
-    """Return stored runs of the sides' systems in groups under the same conditions, each of two runs at least.
-
-    The compared runs themselves are left out: they would count twice.
-    """
+    """Return stored runs of the sides' systems, but not the compared ones, in groups of one device and versions."""
     compared = {run.name for side in (baseline, candidate) for run in side.runs}
-    systems = {*baseline.systems, *candidate.systems}
-    groups: dict[Any, list[Run]] = {}
+    groups: dict[Hashable, list[Run]] = defaultdict(list)
     for run in history:
-        if run.system in systems and run.name not in compared:
-            groups.setdefault(_conditions(run), []).append(run)
+        if run.system in (*baseline.systems, *candidate.systems) and run.name not in compared:
+            versions = frozenset((name, _setting(f, name)) for f, name in product(run.figures, _VERSIONS))
+            groups[run.system, run.device, versions].append(run)
     return [group for group in groups.values() if len(group) > 1]
-
-
-def _conditions(run: Run) -> tuple[Any, ...]:
-    """Return what must be equal for runs to be replicates."""
-    rows = [f.row for f in run.figures if f.row is not None]
-    versions = sorted({(r.bandmark_version, r.backend, r.backend_version or "", r.driver or "") for r in rows})
-    return (run.system, run.device, tuple(versions))
 
 
 def history_figures(group: Sequence[Run], pair: Pair) -> tuple[Figure | None, ...]:
     """Return the figures of stored runs that were measured like a pair's and are in no doubt."""
-    model = next(f for f in pair.figures if f.row is not None)
     figures = []
     for run in group:
-        fitting = [f for f in run.figures if f.key == model.key and not f.doubts and alike(f, model)]
+        fitting = [figure for figure in run.figures if not figure.doubts and _are_alike(figure, pair.shown)]
         figures.append(fitting[0] if len(fitting) == 1 else None)
     return tuple(figures)
+
+
+def _are_alike(one: Figure, other: Figure) -> bool:
+    names = [name for name in _SETTINGS if name != _CHOSEN_BY_RUN]
+    return one.key == other.key and all(_agree(_setting(one, name), _setting(other, name)) for name in names)

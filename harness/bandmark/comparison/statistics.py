@@ -3,28 +3,26 @@
 The run is the unit of replication: samples within a run share its memory pages, clock and temperature (T. Kalibera and
 R. Jones, Rigorous benchmarking in reasonable time, ISMM 2013). A run contributes one number per case, the logarithm of
 its figure, in a two-way layout with a random run effect (S. R. Searle, G. Casella and C. E. McCulloch, Variance
-Components, 1992): mean of the case on its side + run effect + rest. All cases of a run share the run effect, so more
-cases do not average it out, and a variance pooled over the cases within runs does not contain it.
+Components, 1992): mean of the case on its side + run effect + rest. More cases do not average the run effect out.
 
 - Run effect: its variance is the mean square of the runs' medians over the cases, with the few degrees of freedom that
   the replicates leave: 4 for three runs a side.
 - Rest: its variance is pooled over all cases, by a quantile of the residuals, so that a few noisy cases do not widen
   all others. No case is taken to be known better than the samples within its runs say. Where the variances of the cases
   differ by more than chance has it, each case must also pass a t test by its own runs alone.
-- Below MIN_FREEDOM degrees of freedom a prior joins in, the spread between runs of such devices: variances are averaged
-  with their degrees of freedom as weights, which is the posterior under a scaled inverse chi-square prior (A. Gelman et
-  al., Bayesian Data Analysis, 3rd edition, section 2.6). With one run a side the prior is all there is.
+- With few degrees of freedom a prior joins in, the spread between runs of such devices: variances are averaged with
+  their degrees of freedom as weights, which is the posterior under a scaled inverse chi-square prior (A. Gelman et al.,
+  Bayesian Data Analysis, 3rd edition, section 2.6). With one run a side the prior is all there is.
 
 The limit of a case is the change that any of the cases exceeds by chance with probability ERROR_RATE: the run effect,
 Student's t, is integrated out, and given the run effect the cases share the rate (Bonferroni).
-tests/benchmarks/test_compare_errors.py measures how often verdicts err, with and without these assumptions.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 
@@ -37,30 +35,17 @@ ERROR_RATE = 0.004
 """Probability of any FASTER or SLOWER among cases that do not differ: less than half of the 1 % that is promised,
 because the spread of real runs is not quite normal."""
 
+# Probability that a case passes the t test by its own runs without a difference, where cases are unequal: the test then
+# has to hold for all that vary more than typical ones.
 _OWN_RATE = 0.00025
-"""Probability that a case passes the t test by its own runs without a difference, where cases are unequal: the test
-then has to hold for all that vary more than typical ones."""
-
-_UNEQUAL_FROM = 5.0
-"""Standard errors from which the mean square of the cases' variances shows that they are unequal."""
-
-_SAME_TAIL = 0.05
-"""Tail beyond each end of the 90 % interval of one case."""
-
-MIN_FREEDOM = 4
-"""Degrees of freedom from which the spread is that of the replicates alone: three runs a side."""
-
-PRIOR_FREEDOM = 20
-"""Degrees of freedom that a prior is worth: its standard deviation is known to a sixth."""
-
-RESOLUTION = 1e-4
-"""Relative error below which no figure is known: host clocks, and nine digits in the file."""
-
-_ONE_SIGMA = 0.6826895
-"""Probability that a normal deviate lies within one standard deviation."""
-
-_STEPS = 10
-"""Steps in which the limit is tabulated by the share of the rest in the error of a difference."""
+_UNEQUAL_FROM = 5.0  # standard errors from which the mean square of the cases' variances shows that they are unequal
+_SAME_TAIL = 0.05  # beyond each end of the 90 % interval of one case
+_MIN_FREEDOM = 4  # from which the spread is that of the replicates alone: three runs a side
+_PRIOR_FREEDOM = 20  # that a prior is worth: its standard deviation is known to a sixth
+_RESOLUTION = 1e-4  # relative error below which no figure is known: host clocks, and nine digits in the file
+_ONE_SIGMA = 0.6826895  # probability that a normal deviate lies within one standard deviation
+_LIKE_SIZE = 0.25  # relative difference up to which two changes are of the same size
+_STEPS = 10  # in which the limit is tabulated by the share of the rest in the error of a difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +64,10 @@ PRIORS = {
 }
 """Spread between runs by kind of device, each the upper end of what is published.
 
-GPUs: BabelStream's triad on two GH200 and with unlocked clocks: 3728, 3724, 3722 GB/s, 0.1 % (dnhkng.github.io,
-2026-04-25); copies and matrix-vector products on units of GB10: 225.0 and 219.6 GB/s, 234.3 and 225.5, 1.7 and 2.7 %
-(github.com/tonyd2wild/DeepSeek-V4.1-Flash-vLLM-DGX-Spark, issue 1), which differ as units as well. CPUs in virtual
-machines: eight runs of four kernels on the system xeon-vm-2-vcpu vary by 2.4 % as a whole (README of version 0.1.0).
-Bare metal lies between: no replicates of it are published here."""
+GPUs: BabelStream's triad on GH200, 0.1 % (dnhkng.github.io, 2026-04-25); copies and matrix-vector products on units of
+GB10, 1.7 and 2.7 % (github.com/tonyd2wild/DeepSeek-V4.1-Flash-vLLM-DGX-Spark, issue 1), which differ as units as well.
+CPUs in virtual machines: eight runs of four kernels on the system xeon-vm-2-vcpu vary by 2.4 % as a whole (README of
+version 0.1.0). Bare metal lies between: no replicates of it are published here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +75,7 @@ class Replicates:
     """Runs under the same conditions: a side of the comparison, or stored runs of one system."""
 
     logs: _Array
-    """Logarithms of figures, cases x runs, larger is better; NaN where a run lacks a case."""
+    """Of figures, cases x runs, larger is better; NaN where a run lacks a case."""
     errors: _Array
     """Relative standard error of each within its run, of the same shape; NaN where unknown."""
 
@@ -106,9 +90,8 @@ class Replicates:
     @property
     def sampling(self) -> _Array:
         """Mean squared error of the figures of each case within their runs."""
-        squares: _Array = np.maximum(
-            np.nan_to_num(_row_means(np.clip(self.errors, 0, 1e3) ** 2), nan=0.0), RESOLUTION**2
-        )
+        means = _row_means(np.clip(self.errors, 0, 1e3) ** 2)
+        squares: _Array = np.maximum(np.nan_to_num(means, nan=0.0), _RESOLUTION**2)
         return squares
 
 
@@ -128,10 +111,6 @@ class Estimate:
     is_assumed: bool = False
     """Whether the spread is in part that of other devices of this kind, for lack of replicates."""
 
-    def shifted(self, by: float) -> Estimate:
-        """Return the estimate of a ratio that differs from this one by a known factor of exp(by)."""
-        return replace(self, log_ratio=self.log_ratio + by)
-
 
 def estimate(
     baseline: Replicates,
@@ -145,7 +124,7 @@ def estimate(
 
     Args:
         baseline, candidate: the two sides, with the same cases in the same order.
-        history: stored runs of the same systems, group by group alike, which add to the replicates.
+        history: groups of stored runs of the same systems, which add to the replicates.
         prior: the spread between runs of this kind of device, used while replicates are few.
         family: number of cases that are judged at once; by default those given.
     """
@@ -156,11 +135,11 @@ def estimate(
     case_freedoms = _freedoms(groups)
     case_variances = np.nansum(np.hstack(groups) ** 2, axis=1) / np.maximum(case_freedoms, 1)
     unequal = _are_unequal(case_variances, case_freedoms, run + rest)
-    few = run_freedom < MIN_FREEDOM
+    few = run_freedom < _MIN_FREEDOM
     if few:
-        run = (run_freedom * run + PRIOR_FREEDOM * prior.run**2) / (run_freedom + PRIOR_FREEDOM)
-        rest = (rest_freedom * rest + PRIOR_FREEDOM * (prior.run / 2) ** 2) / (rest_freedom + PRIOR_FREEDOM)
-        run_freedom, rest_freedom = run_freedom + PRIOR_FREEDOM, math.inf
+        run = (run_freedom * run + _PRIOR_FREEDOM * prior.run**2) / (run_freedom + _PRIOR_FREEDOM)
+        rest = (rest_freedom * rest + _PRIOR_FREEDOM * (prior.run / 2) ** 2) / (rest_freedom + _PRIOR_FREEDOM)
+        run_freedom, rest_freedom = run_freedom + _PRIOR_FREEDOM, math.inf
     counts = np.array([np.isfinite(side.logs).sum(axis=1) for side in sides])
     shares = 1 / np.maximum(counts, 1)
     sampling = np.array([side.sampling for side in sides])
@@ -169,23 +148,33 @@ def estimate(
     run_errors, rest_errors = np.sqrt(run * shares.sum(axis=0)), np.sqrt((rests * shares).sum(axis=0))
     own_errors = np.sqrt(case_variances * shares.sum(axis=0))
     estimates = []
-    for i, log_ratio in enumerate(difference):
-        limit = _limit(
-            float(run_errors[i]), run_freedom, float(rest_errors[i]), rest_freedom, family or len(difference)
-        )
+    for i, (log_ratio, run_error, rest_error) in enumerate(zip(difference, run_errors, rest_errors, strict=True)):
+        limit = _limit(float(run_error), run_freedom, float(rest_error), rest_freedom, family or len(difference))
         if unequal and case_freedoms[i] > 0:
-            limit = max(limit, t_quantile(_OWN_RATE / 2, float(case_freedoms[i])) * float(own_errors[i]))
-        estimates.append(
-            Estimate(
-                log_ratio=float(log_ratio),
-                limit=limit,
-                limit_alone=t_quantile(_SAME_TAIL, run_freedom) * math.hypot(run_errors[i], rest_errors[i]),
-                spread=math.sqrt(run + rests[:, i].max()),
-                runs=(int(counts[0, i]), int(counts[1, i])),
-                is_assumed=few,
-            )
+            limit = max(limit, _t_quantile(_OWN_RATE / 2, float(case_freedoms[i])) * float(own_errors[i]))
+        case = Estimate(
+            log_ratio=float(log_ratio),
+            limit=limit,
+            limit_alone=_t_quantile(_SAME_TAIL, run_freedom) * math.hypot(run_error, rest_error),
+            spread=math.sqrt(run + rests[:, i].max()),
+            runs=(int(counts[0, i]), int(counts[1, i])),
+            is_assumed=few,
         )
+        estimates.append(case)
     return estimates
+
+
+def is_mirrored(case: Estimate, cases: Sequence[Estimate]) -> bool:
+    """Return whether single runs show changes of one size in both directions, a quarter of them in the other.
+
+    A clock of two states that changes between cases does that, and nothing in single runs shows it otherwise.
+    """
+    if not case.is_assumed:
+        return False
+    size = abs(case.log_ratio)
+    like = [e.log_ratio for e in cases if abs(abs(e.log_ratio) - size) <= _LIKE_SIZE * size]
+    opposite = sum(log_ratio * case.log_ratio < 0 for log_ratio in like)
+    return 4 * opposite >= len(like) > 1
 
 
 def _components(groups: Sequence[_Array]) -> tuple[float, float, float, float]:
@@ -206,7 +195,6 @@ def _components(groups: Sequence[_Array]) -> tuple[float, float, float, float]:
 
 
 def _freedoms(groups: Sequence[_Array]) -> _Array:
-    """Return the degrees of freedom that each case's runs leave within groups."""
     total: _Array = np.sum([np.maximum(np.isfinite(g).sum(axis=1) - 1.0, 0) for g in groups], axis=0)
     return total
 
@@ -238,7 +226,7 @@ def _limit(run_error: float, run_freedom: float, rest_error: float, rest_freedom
     if 0 < rest_freedom < math.inf:
         # A normal deviate with the tail that Student's t has where the limit lies.
         tail = ERROR_RATE / 2 / family
-        rest_error *= t_quantile(tail, rest_freedom) / t_quantile(tail, math.inf)
+        rest_error *= _t_quantile(tail, rest_freedom) / _t_quantile(tail, math.inf)
     error = math.hypot(run_error, rest_error)
     part = _STEPS * rest_error / error
     low = min(int(part), _STEPS - 1)
@@ -254,7 +242,6 @@ def _limit_in_errors(freedom: float, family: int, share: float) -> float:
     scale = max(share, 1e-6) * math.sqrt(2)
 
     def chance(limit: float) -> float:
-        """Return the chance that any case exceeds a limit."""
         beyond = [math.erfc((limit - effect) / scale) + math.erfc((limit + effect) / scale) for effect in effects]
         return float(np.dot(weights, np.minimum(1.0, family * np.array(beyond) / 2)))
 
@@ -262,7 +249,7 @@ def _limit_in_errors(freedom: float, family: int, share: float) -> float:
 
 
 @lru_cache(maxsize=4096)
-def t_quantile(tail: float, freedom: float) -> float:
+def _t_quantile(tail: float, freedom: float) -> float:
     """Return the t that Student's t exceeds with probability tail, below one half; infinite without freedom.
 
     The tail is integrated by Simpson's rule over u = arsinh(t), along which it decays exponentially.

@@ -218,6 +218,8 @@ def test_several_candidates(sides: Path, capsys: pytest.CaptureFixture[str]) -> 
     found = json.loads(capsys.readouterr().out)
     assert [c["candidate"]["label"] for c in found] == ["new", "newer"]
     assert [c["count"]["SLOWER"] for c in found] == [1, 0]
+    assert main(["compare", "old", "new", "newer"]) == 0
+    assert capsys.readouterr().out.count("\n\nbaseline   old: 3 runs") == 1
 
 
 def test_unstable_samples(sides: Path, capsys: pytest.CaptureFixture[str]) -> None:

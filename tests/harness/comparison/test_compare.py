@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bandmark.comparison import Figure, Run, Side
 from bandmark.comparison.compare import compare_sides
-from bandmark.comparison.figures import Figure, Run, Side
 from bandmark.comparison.sides import runs_of
-from bandmark.comparison.table import legend
-from bandmark.comparison.verdict import CaseComparison, Comparison
+from bandmark.comparison.table import CaseComparison, Comparison, show_comparison
 from bandmark.errors import UsageError
 from bandmark.results.row import Column
 from bandmark.suites import Metric, Suite, registered
@@ -97,7 +96,7 @@ def test_other_dtypes_are_refused() -> None:
         label="b",
         runs=tuple(runs_of([make_result(run_id="b"), make_result(run_id="b", dtype="float32")])),
     )
-    with pytest.raises(UsageError, match="dtypes: float64 against float32, float64"):
+    with pytest.raises(UsageError, match="dtype: float64 against float32, float64"):
         compare(make_side("a", 0.024), more)
     assert len(compare(make_side("a", 0.024), more, anyway=True).cases) == 1
 
@@ -111,8 +110,8 @@ def test_doubtful_runs_make_a_case_unclear() -> None:
     assert case.reason == "candidate, 1 of 4 runs: suspect: other programs used 40 % of the processors"
 
 
-def test_doubts_that_differ_in_numbers_are_said_once() -> None:
-    """Three runs that other programs disturbed by different shares make one sentence."""
+def test_doubts_are_said_once_a_side() -> None:
+    """Three runs that other programs disturbed by different shares make one sentence, with the first as an example."""
     runs = [
         make_side(f"b{share}", 200.0, (1.0,), status="suspect", reason=f"others used {share}.5 %").runs[0]
         for share in (10, 20, 30)
@@ -316,7 +315,7 @@ def latency_suite() -> Iterator[Suite]:
         yield suite
 
 
-def test_a_metric_of_which_less_is_better() -> None:
+def test_a_metric_of_which_less_is_better(capsys: pytest.CaptureFixture[str]) -> None:
     """Less is FASTER where lower is better; a column that identifies cases tells them apart and is shown."""
     with latency_suite() as suite:
 
@@ -341,4 +340,5 @@ def test_a_metric_of_which_less_is_better() -> None:
         assert faster.ratio_low < 0.8 < faster.ratio_high < 1
         assert (faster.unit, faster.metric, faster.baseline_gbs) == ("ns", "latency_ns", pytest.approx(100.0, rel=1e-5))
         assert found.regressions(0.19) == [slower] and found.regressions(0.21) == []
-        assert "ns by the median time" in legend(found)
+        show_comparison(found)
+        assert "ns by the median time" in capsys.readouterr().out

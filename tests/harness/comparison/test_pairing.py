@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bandmark.comparison.figures import Figure, Run, Side
+from bandmark.comparison import Figure, Run, Side
 from bandmark.comparison.pairing import common_statistic, history_figures, history_groups, pair_up
 from bandmark.comparison.sides import runs_of
 from bandmark.errors import UsageError

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bandmark.comparison.figures import Run
-from bandmark.comparison.sides import instabilities, read_history, read_runs, read_side, runs_of, side
+from bandmark.comparison import Figure, Run, Side
+from bandmark.comparison.sides import _instabilities, read_history, read_side, runs_of, side
 from bandmark.errors import FileError, UsageError
 from bandmark.results.files import to_csv
 from bandmark.results.row import Row
@@ -72,7 +72,7 @@ def test_raw_samples_show_what_is_unsteady(tmp_path: Path) -> None:
     drifting = [s * (1 + 0.01 * i) for i, s in enumerate(STEADY)]
     for seconds, unsteady in ((STEADY, False), (drifting, True)):
         path = run_file(tmp_path / f"{unsteady}.csv", samples=[entry(seconds)])
-        (figure,) = read_runs(path)[0].figures
+        (figure,) = read_side([path]).runs[0].figures
         assert bool(figure.unsteady) == unsteady == (figure.sway > 0.1) and figure.doubts == ()
         assert not unsteady or "while sampling" in figure.unsteady[0]
 
@@ -80,10 +80,10 @@ def test_raw_samples_show_what_is_unsteady(tmp_path: Path) -> None:
 def test_a_row_that_is_suspect_for_its_samples_alone(tmp_path: Path) -> None:
     """A reason that the samples explain widens the limit; any other reason leaves the row in doubt."""
     slow = [s * (1 + 0.01 * i) for i, s in enumerate(STEADY)]
-    drift = instabilities(slow)[0][0]
+    drift = _instabilities(slow)[0][0]
     for reason, doubts in ((drift, ()), (f"{drift}; others used 40 %", ("suspect: others used 40 %",))):
         row = make_result(status="suspect", reason=reason)
-        (run,) = read_runs(run_file(tmp_path / f"{len(reason)}.csv", row, samples=[entry(slow)]))
+        (run,) = read_side([run_file(tmp_path / f"{len(reason)}.csv", row, samples=[entry(slow)])]).runs
         assert (run.figures[0].unsteady, run.figures[0].doubts) == ((drift,), doubts)
     (unread,) = runs_of([make_result(status="suspect", reason=drift)])
     assert unread.figures[0].doubts == (f"suspect: {drift}",)
@@ -92,9 +92,9 @@ def test_a_row_that_is_suspect_for_its_samples_alone(tmp_path: Path) -> None:
 def test_steady_samples() -> None:
     """Normal noise of 1 % is steady in 500 runs, and so is a single stall, which the median survives."""
     rng = np.random.default_rng(1)
-    assert not any(instabilities(list(1 + 0.01 * rng.standard_normal(20)))[0] for _ in range(500))
-    assert instabilities([*(1 + 0.01 * rng.standard_normal(19)), 3.0]) == ([], 0.0)
-    assert instabilities([1.0]) == ([], 0.0) == instabilities([])
+    assert not any(_instabilities(list(1 + 0.01 * rng.standard_normal(20)))[0] for _ in range(500))
+    assert _instabilities([*(1 + 0.01 * rng.standard_normal(19)), 3.0]) == ([], 0.0)
+    assert _instabilities([1.0]) == ([], 0.0) == _instabilities([])
 
 
 def test_unsteady_samples() -> None:
@@ -108,7 +108,7 @@ def test_unsteady_samples() -> None:
         (1 + noise / 5 + np.linspace(0, 0.1, 20), "slower while sampling", 0.09),
         (far, "a few far ones", 0.1),
     ):
-        warnings, sway = instabilities(list(seconds))
+        warnings, sway = _instabilities(list(seconds))
         assert text in warnings[0] and least < sway < 3 * least
 
 
@@ -116,7 +116,7 @@ def test_samples_of_another_row_are_not_taken(tmp_path: Path) -> None:
     """Samples that fit two entries, or none, say nothing of a row."""
     drifting = [s * (1 + 0.01 * i) for i, s in enumerate(STEADY)]
     for name, samples in (("two", [entry(drifting)] * 2), ("other", [entry(drifting, variant="x")])):
-        (run,) = read_runs(run_file(tmp_path / f"{name}.csv", samples=samples))
+        (run,) = read_side([run_file(tmp_path / f"{name}.csv", samples=samples)]).runs
         assert run.figures[0].unsteady == ()
 
 
@@ -125,13 +125,13 @@ def test_a_damaged_json_is_named(tmp_path: Path) -> None:
     path = run_file(tmp_path / "a.csv")
     path.with_suffix(".json").write_text('{"samples": [')
     with pytest.raises(FileError, match=r"a\.json"):
-        read_runs(path)
+        read_side([path])
 
 
 def test_a_file_of_several_runs(tmp_path: Path) -> None:
     """A merged CSV is as many runs as it has run_ids."""
     path = run_file(tmp_path / "merged.csv", make_result(run_id="b"), make_result(run_id="a"))
-    assert [run.name for run in read_runs(path)] == ["a", "b"]
+    assert [run.name for run in read_side([path]).runs] == ["a", "b"]
 
 
 def test_folders(tmp_path: Path) -> None:
@@ -191,3 +191,25 @@ def test_rows_of_an_unknown_suite() -> None:
     """Rows of a suite that this version lacks are refused with its name."""
     with pytest.raises(FileError, match="suite 'weather'"):
         runs_of([make_result(suite="weather")])
+
+
+def test_name_and_key_of_a_figure() -> None:
+    """A figure is called by what identifies its case; size and variant are not part of its key."""
+    case = {"backend": "cupy", "kernel": "gemv", "dtype": "float16", "weight_format": "mxfp4"}
+    one = Figure(case=case)
+    assert one.label == "cupy gemv mxfp4 float16"
+    assert one.key == ("bandwidth_gbs", "cupy", "gemv", "float16", "mxfp4")
+    assert Figure(case={**case, "n": 7, "variant": "x"}).key == one.key
+    assert Figure(case={"kernel": "copy"}).label == "copy"
+
+
+def test_what_a_side_consists_of() -> None:
+    """A side lists the devices and systems of its runs once each, and knows whether all runs are ours."""
+    runs = [
+        Run(name="1", figures=(), system="a", device="GPU"),
+        Run(name="2", figures=(), system="a", device="GPU"),
+        Run(name="3", figures=(), tool="STREAM"),
+    ]
+    both = Side(label="x", runs=tuple(runs))
+    assert both.devices == ("GPU",) and both.systems == ("a",)
+    assert not both.is_ours and Side(label="x", runs=tuple(runs[:2])).is_ours

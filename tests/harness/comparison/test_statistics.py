@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from bandmark.comparison.statistics import (
+    _MIN_FREEDOM,
+    _PRIOR_FREEDOM,
+    _RESOLUTION,
     ERROR_RATE,
-    MIN_FREEDOM,
-    PRIOR_FREEDOM,
     PRIORS,
-    RESOLUTION,
     Estimate,
     Prior,
     Replicates,
+    _t_quantile,
     estimate,
-    t_quantile,
 )
 from simulated_runs import NULLS, POWER, TROUBLED, rates
 
@@ -49,7 +49,7 @@ def test_one_case_is_students_t() -> None:
     """A single case has nothing to be pooled with: its limit is that of the two-sample t test with pooled variance."""
     case = estimated(runs([0.0, 0.02, 0.04]), runs([0.1, 0.11, 0.15]))
     variance = (2 * 0.0004 + (0.02**2 + 0.01**2 + 0.03**2)) / 4
-    assert case.limit == pytest.approx(t_quantile(ERROR_RATE / 2, 4) * math.sqrt(variance * 2 / 3), rel=0.02)
+    assert case.limit == pytest.approx(_t_quantile(ERROR_RATE / 2, 4) * math.sqrt(variance * 2 / 3), rel=0.02)
     assert case.spread == pytest.approx(math.sqrt(variance), rel=1e-4) and not case.is_assumed
 
 
@@ -58,7 +58,7 @@ def test_independent_cases_are_pooled() -> None:
     rng = np.random.default_rng(1)
     sides = [Replicates(0.01 * rng.standard_normal((400, 3)), np.full((400, 3), math.nan)) for _ in range(2)]
     cases = estimate(*sides, prior=PRIOR)
-    expected = t_quantile(ERROR_RATE / 800, math.inf) * 0.01 * math.sqrt(2 / 3)
+    expected = _t_quantile(ERROR_RATE / 800, math.inf) * 0.01 * math.sqrt(2 / 3)
     assert float(np.median([c.limit for c in cases])) == pytest.approx(expected, rel=0.08)
 
 
@@ -67,7 +67,7 @@ def test_a_common_effect_is_not_averaged_out_by_cases() -> None:
     level = [0.0, 0.01, 0.02]
     few, many = (estimated(runs(*[level] * n), runs(*[level] * n), family=1) for n in (5, 500))
     assert many.limit == pytest.approx(few.limit, rel=0.01)
-    assert many.limit == pytest.approx(t_quantile(ERROR_RATE / 2, 4) * 0.01 * math.sqrt(2 / 3), rel=0.02)
+    assert many.limit == pytest.approx(_t_quantile(ERROR_RATE / 2, 4) * 0.01 * math.sqrt(2 / 3), rel=0.02)
 
 
 def test_missing_runs_count_as_missing() -> None:
@@ -82,7 +82,7 @@ def test_one_run_a_side_takes_the_prior() -> None:
     """One run a side has the spread of other devices of its kind, more of it with noisier samples, and is marked."""
     quiet, noisy = (estimated(runs([0.0], error=e), runs([1.0], error=e)) for e in (0.0001, 0.02))
     assert quiet.is_assumed and quiet.limit < noisy.limit < 1
-    least = t_quantile(ERROR_RATE / 2, PRIOR_FREEDOM) * PRIOR.run * math.sqrt(2)
+    least = _t_quantile(ERROR_RATE / 2, _PRIOR_FREEDOM) * PRIOR.run * math.sqrt(2)
     assert least < quiet.limit < 1.5 * least
 
 
@@ -96,7 +96,7 @@ def test_priors_allow_20_percent_to_be_seen() -> None:
 def test_two_runs_a_side_join_the_prior() -> None:
     """Below three runs a side the variance is the average with the prior's, by degrees of freedom."""
     case = estimated(runs([0.0, 0.1]), runs([0.0, 0.1]))
-    variance = (2 * 0.005 + PRIOR_FREEDOM * PRIOR.run**2) / (2 + PRIOR_FREEDOM)
+    variance = (2 * 0.005 + _PRIOR_FREEDOM * PRIOR.run**2) / (2 + _PRIOR_FREEDOM)
     assert case.is_assumed and case.spread == pytest.approx(math.sqrt(variance + (PRIOR.run / 2) ** 2), rel=1e-3)
 
 
@@ -106,15 +106,15 @@ def test_history_replaces_the_prior() -> None:
     case = estimated(runs([0.0]), runs([0.3]), *history)
     variance = (0.0002 + 0.0002) / 4
     assert not case.is_assumed
-    assert case.limit == pytest.approx(t_quantile(ERROR_RATE / 2, MIN_FREEDOM) * math.sqrt(2 * variance), rel=0.02)
+    assert case.limit == pytest.approx(_t_quantile(ERROR_RATE / 2, _MIN_FREEDOM) * math.sqrt(2 * variance), rel=0.02)
 
 
 def test_runs_are_not_surer_than_their_samples() -> None:
     """Runs that agree by chance are not taken to agree better than the error within each allows."""
     case = estimated(runs([0.0] * 3, error=0.01), runs([0.0] * 3, error=0.01))
-    assert case.limit == pytest.approx(t_quantile(ERROR_RATE / 2, math.inf) * 0.01 * math.sqrt(2 / 3), rel=0.03)
+    assert case.limit == pytest.approx(_t_quantile(ERROR_RATE / 2, math.inf) * 0.01 * math.sqrt(2 / 3), rel=0.03)
     exact = estimated(runs([0.0] * 3), runs([0.0] * 3))
-    least = t_quantile(ERROR_RATE / 2, math.inf) * RESOLUTION * math.sqrt(2 / 3)
+    least = _t_quantile(ERROR_RATE / 2, math.inf) * _RESOLUTION * math.sqrt(2 / 3)
     assert exact.limit == pytest.approx(least, rel=1e-6)
 
 
@@ -156,15 +156,15 @@ def test_estimates_do_not_depend_on_the_unit(scale: float) -> None:
 )  # fmt: skip
 def test_quantiles_of_students_t(tail: float, freedom: float, t: float) -> None:
     """The quantiles are those of published tables, and of the incomplete beta function between them."""
-    assert t_quantile(tail, freedom) == pytest.approx(t, rel=2e-4)
+    assert _t_quantile(tail, freedom) == pytest.approx(t, rel=2e-4)
 
 
 def test_quantiles_that_do_not_exist() -> None:
     """Without freedom there is no bound; a tail of one half and more is a mistake of the caller."""
-    assert math.isinf(t_quantile(0.01, 0))
+    assert math.isinf(_t_quantile(0.01, 0))
     for tail in (0.0, 0.5, 1.0):
         with pytest.raises(ValueError, match="between 0 and 1/2"):
-            t_quantile(tail, 3)
+            _t_quantile(tail, 3)
 
 
 @pytest.mark.parametrize("name", NULLS)

@@ -1,16 +1,17 @@
-"""The comparison on the terminal: what stands in the cells, and that 80 columns hold it."""
+"""What comes out of a comparison: counts, regressions, frame, JSON, and the table that 80 columns hold."""
 
 from __future__ import annotations
 
 import io
-from dataclasses import replace
+import json
+from contextlib import redirect_stdout
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
-from bandmark.comparison.figures import Side
-from bandmark.comparison.table import heading, legend, show_comparison, summary
-from bandmark.comparison.verdict import CaseComparison, Comparison
+from bandmark.comparison import Side
+from bandmark.comparison.table import CaseComparison, Comparison, show_comparison
 from comparison_cases import make_case, make_comparison
 
 
@@ -29,8 +30,8 @@ def comparison(*cases: CaseComparison, **changes: Any) -> Comparison:
 
 def shown(found: Comparison) -> str:
     """Return what a pipe gets."""
-    out = io.StringIO()
-    show_comparison(found, out)
+    with redirect_stdout(io.StringIO()) as out:
+        show_comparison(found)
     return out.getvalue()
 
 
@@ -86,19 +87,20 @@ def test_piped_output() -> None:
 def test_heading_and_summary() -> None:
     """The heading says what was compared, the summary counts verdicts and names the stored runs."""
     found = comparison(case(), case(verdict="SAME"), case(verdict="SAME"), history=("a", "b", "c", "d"))
-    assert heading(found).splitlines() == [
+    lines = shown(found).splitlines()
+    assert lines[:2] == [
         "baseline   old: 2 runs on Fake GPU (fake-1)",
         "candidate  new.txt: 1 run of STREAM on device not named",
     ]
-    assert summary(found).startswith("3 cases: 1 SLOWER, 2 SAME. ")
-    assert "4 stored runs: a, b, c and 1 more" in summary(found)
+    assert lines[-2].startswith("3 cases: 1 SLOWER, 2 SAME. ")
+    assert "4 stored runs: a, b, c and 1 more" in lines[-2]
 
 
 def test_legend_names_statistic_and_margin() -> None:
     """The legend says which time was taken and what the margin is."""
-    assert "median time" in legend(comparison()) and "within 2 %" in legend(comparison())
-    assert "shortest time" in legend(comparison(statistic="best", margin=0.005))
-    assert "over 0.5 %" in legend(comparison(margin=0.005))
+    plain, best = shown(comparison(case())), shown(comparison(case(), statistic="best", margin=0.005))
+    assert "median time" in plain and "within 2 %" in plain
+    assert "shortest time" in best and "over 0.5 %" in best
 
 
 def test_peaks_between_devices() -> None:
@@ -123,3 +125,61 @@ def test_a_models_matrix_is_named() -> None:
         lines = text.split("verdict notes\n")[1].split("\n\n")[0].splitlines()
         assert [line.split(" numpy")[0].strip() for line in lines] == [name]
         assert "mxfp4" in text and "…" not in text
+
+
+def case_of(ratio: float | None, verdict: str, **changes: Any) -> CaseComparison:
+    """Return a case with this ratio and verdict."""
+    figures = {
+        "candidate_gbs": None if ratio is None else 100.0 * ratio,
+        "ratio": ratio,
+        "ratio_low": None if ratio is None else ratio - 0.01,
+        "ratio_high": None if ratio is None else ratio + 0.01,
+        "next_step": "do this" if verdict == "UNCLEAR" else None,
+    }
+    return make_case(verdict=verdict, **figures, **changes)
+
+
+MIXED = (
+    case_of(0.96, "SLOWER"),
+    case_of(0.90, "SLOWER", peak_verdict="FASTER"),
+    case_of(0.5, "UNCLEAR"),
+    case_of(None, "UNCLEAR"),
+    case_of(1.1, "FASTER"),
+)
+
+
+def test_counts() -> None:
+    """Every verdict is counted, those that do not occur as zero."""
+    found = make_comparison(*MIXED)
+    assert found.count() == {"FASTER": 1, "SLOWER": 2, "SAME": 0, "UNCLEAR": 2}
+    assert found.count("peak_verdict") == {"FASTER": 1, "SLOWER": 0, "SAME": 0, "UNCLEAR": 0}
+    assert list(found.count()) == ["FASTER", "SLOWER", "SAME", "UNCLEAR"]
+
+
+@pytest.mark.parametrize(("beyond", "ratios"), [(0.0, [0.96, 0.90]), (0.05, [0.90]), (0.2, [])])
+def test_regressions(beyond: float, ratios: list[float]) -> None:
+    """A regression is a SLOWER beyond the fraction; an UNCLEAR is none, however slow it looks."""
+    assert [case.ratio for case in make_comparison(*MIXED).regressions(beyond)] == ratios
+
+
+def test_frame() -> None:
+    """The frame has a row per case and the fields of CaseComparison as columns."""
+    frame = make_comparison(*MIXED).frame()
+    assert list(frame.columns) == [field.name for field in fields(CaseComparison)]
+    assert list(frame["verdict"]) == ["SLOWER", "SLOWER", "UNCLEAR", "UNCLEAR", "FASTER"]
+    assert frame["ratio"].isna().sum() == 1
+
+
+def test_json() -> None:
+    """The JSON is strict and holds the sides, every case and the notes."""
+    found = make_comparison(*MIXED, notes=("a note",), history=("h1",)).as_json()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["baseline"] == {
+        "label": "old",
+        "runs": ["r1"],
+        "tools": ["bandmark"],
+        "systems": ["fake-1"],
+        "devices": ["Fake GPU"],
+    }
+    assert found["candidate"]["tools"] == ["STREAM"] and len(found["cases"]) == 5
+    assert found["count"]["SLOWER"] == 2 and found["notes"] == ["a note"] and found["history"] == ["h1"]
