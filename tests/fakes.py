@@ -27,7 +27,7 @@ from bandmark.suites.bandwidth import KernelGroup, kernel_columns
 from bandmark.suites.base import Case, Group, RunFacts
 from bandmark.suites.model_layers import _MatrixGroup
 from bandmark_kernels import DTYPES, KERNELS, DType, Kernel, Shape
-from bandmark_kernels.core.inputs import Inputs
+from bandmark_kernels.core.kernel import Inputs
 from kernel_cases import shape_of
 
 GIB = 2**30

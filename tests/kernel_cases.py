@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from bandmark_kernels import DTYPES, KERNELS, DType, Kernel, Shape
-from bandmark_kernels.core.checks import max_error
+from bandmark_kernels.core.checks import make_inputs, max_error
 from bandmark_kernels.core.dtypes import dequantize
-from bandmark_kernels.core.inputs import Inputs, make_inputs
+from bandmark_kernels.core.kernel import Inputs
 
 SIZES = (1, 2, 127, 128, 129, 10_007, 1_048_577)
 """Awkward sizes: tiny, around a power of two, a prime, and one element and more past a tile's prime length."""

@@ -16,7 +16,8 @@ from typing import Any
 
 from bandmark.errors import UsageError, unknown_name
 from bandmark.units import parse_bytes
-from bandmark_kernels.core.inputs import PATTERNS, Pattern
+from bandmark_kernels.core.checks import PATTERNS
+from bandmark_kernels.core.kernel import Pattern
 
 SYSTEM_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 

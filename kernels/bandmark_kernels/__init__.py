@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from bandmark_kernels.attention import kv
 from bandmark_kernels.core.dtypes import DTYPES, FORMATS, DType
-from bandmark_kernels.core.kernel import Implementation, Kernel, Launch
-from bandmark_kernels.core.operand import Operand, Shape
+from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, Operand, Shape
 from bandmark_kernels.gemv import gemv, gemv_t
 from bandmark_kernels.gemv.quantized import QUANTIZED
 from bandmark_kernels.stream import add, copy, dot, nstream, read, scale, triad, write
-from bandmark_kernels.training import adamw, adamw_master
+from bandmark_kernels.training import adamw
+
+_MODULES = (copy, scale, add, triad, nstream, dot, read, write, gemv, gemv_t, adamw)
 
 KERNELS: dict[str, Kernel] = {
-    module.KERNEL.name: module.KERNEL
-    for module in (copy, scale, add, triad, nstream, dot, read, write, gemv, gemv_t, adamw, adamw_master, kv)
+    kernel.name: kernel for kernel in (*(module.KERNEL for module in _MODULES), adamw.MASTER, kv.KERNEL)
 }
 """The kernel table, in the order in which it is shown."""
 
@@ -26,11 +26,11 @@ DEFAULT_KERNELS = tuple(name for name, kernel in KERNELS.items() if kernel.defau
 SUITES = tuple(dict.fromkeys(kernel.suite for kernel in KERNELS.values()))
 """The suites that kernels belong to."""
 
-CACHES: dict[str, Kernel] = {"fp8": kv.FP8}
-"""kv over a cache in a format that is no dtype, by format."""
+CACHES: dict[str, Kernel] = {"fp8": kv.kv_kernel(cache_format="fp8")}
+"""kv over a quantized cache, by format."""
 
 MATRIX_FORMATS: dict[str, dict[str, Kernel]] = {"gemv": QUANTIZED, "kv": CACHES}
-"""By kernel, the formats that its matrices may have beside the dtypes, each with the kernel for it."""
+"""By kernel, the formats that its matrices may have beside the dtypes, each with its kernel."""
 
 
 def find_kernel(name: str, matrix_format: str | None = None, heads: tuple[int, int, int] | None = None) -> Kernel:

@@ -12,7 +12,7 @@ import pytest
 
 from bandmark.suites.sizing import shape_for
 from bandmark_kernels import DTYPES, KERNELS, Shape
-from bandmark_kernels.core.inputs import make_inputs
+from bandmark_kernels.core.checks import make_inputs
 from kernel_cases import numpy_cases
 
 Bench = Callable[[Callable[[], object], int], None]

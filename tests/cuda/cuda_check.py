@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from bandmark_kernels import CACHES, DTYPES, KERNELS, QUANTIZED, DType, Kernel, Operand, Shape
 from bandmark_kernels.attention import Geometry
-from bandmark_kernels.attention.kv import MIN_SPLIT_ROUNDS, TILE_TOKENS
-from bandmark_kernels.core.checks import max_error
+from bandmark_kernels.attention.kv import _MIN_SPLIT_ROUNDS, _TILE_TOKENS
+from bandmark_kernels.core.checks import make_inputs, max_error
 from bandmark_kernels.core.cuda import Program, exact_scalars, launches, program, variants
 from bandmark_kernels.core.dtypes import WeightFormat
-from bandmark_kernels.core.inputs import Inputs, make_inputs
+from bandmark_kernels.core.kernel import Inputs
 from bandmark_kernels.core.launch import Launches
-from bandmark_kernels.gemv.gemv_t import MIN_SPLIT_ROWS
+from bandmark_kernels.gemv.gemv_t import _MIN_SPLIT_ROWS
 
 CAPABILITY = (12, 1)
 """That of a device which offers every variant."""
@@ -169,8 +169,8 @@ def awkward_shapes(prog: Program) -> list[Shape]:
     """Return the sizes at which kernels go wrong: around a warp, a pack, a tile, a strip and a split."""
     lanes, layout = prog.lanes, prog.layout
     if geometry := geometry_of(prog.kernel):
-        round_ = TILE_TOKENS * layout.unroll * layout.threads // 32
-        tokens = (1, 2, 15, 16, 17, round_ - 1, round_ + 1, 2 * MIN_SPLIT_ROUNDS * round_ + 5)
+        round_ = _TILE_TOKENS * layout.unroll * layout.threads // 32
+        tokens = (1, 2, 15, 16, 17, round_ - 1, round_ + 1, 2 * _MIN_SPLIT_ROUNDS * round_ + 5)
         return [Shape(geometry.columns, m) for m in tokens]
     if weights_of(prog.kernel):
         rows, tile = layout.rows * layout.threads // 32, 32 * layout.unroll * lanes
@@ -183,8 +183,8 @@ def awkward_shapes(prog: Program) -> list[Shape]:
         ragged = [(1, 1), (1, 33), (7, 3), (31, 2), (33, 4), (lanes + 1, 9), (round_ + 37, 5), (3 * round_ + 1, 2)]
     elif prog.kernel.name == "gemv_t":
         strip, turn = layout.threads // layout.groups, layout.groups * layout.unroll
-        whole = [(lanes, 1), (3 * lanes, 33), ((strip + 3) * lanes, 2 * turn + 5), (2 * lanes, 2 * MIN_SPLIT_ROWS + 1)]
-        ragged = [(1, 1), (33, 1), (3, 7), (2, 31), (9, 33), (strip + 1, turn - 1), (5, 3 * MIN_SPLIT_ROWS - 1)]
+        whole = [(lanes, 1), (3 * lanes, 33), ((strip + 3) * lanes, 2 * turn + 5), (2 * lanes, 2 * _MIN_SPLIT_ROWS + 1)]
+        ragged = [(1, 1), (33, 1), (3, 7), (2, 31), (9, 33), (strip + 1, turn - 1), (5, 3 * _MIN_SPLIT_ROWS - 1)]
     else:
         tile = layout.threads * layout.unroll * lanes
         return [Shape(n) for n in (1, 31, 32, 33, lanes, tile - 1, tile, tile + 1)] + [

@@ -10,7 +10,7 @@ from cuda_check import geometry_of
 from cuda_host import Host
 from numpy.typing import NDArray
 
-from bandmark_kernels.attention.kv import TILE_TOKENS
+from bandmark_kernels.attention.kv import _TILE_TOKENS
 from bandmark_kernels.core.cuda import Program
 
 TOKENS = 2053
@@ -51,6 +51,6 @@ def steep_error(host: Host, prog: Program, slope: float) -> float:
 
 def small_weights_error(host: Host, prog: Program) -> float:
     """Return the error where the first token of each tile, of value 0, outweighs the others a million times."""
-    heavy = np.arange(TOKENS) % TILE_TOKENS == 0
+    heavy = np.arange(TOKENS) % _TILE_TOKENS == 0
     values = np.where(heavy[:, None], 0.0, np.full(64, 64.0))
     return _error(host, prog, _scored(prog, np.where(heavy, 0.0, -13.75), values))

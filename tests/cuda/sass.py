@@ -24,7 +24,7 @@ from listing import load_runs, loop, path_length
 
 from bandmark_kernels import DTYPES, Shape
 from bandmark_kernels.attention import Geometry
-from bandmark_kernels.core.cuda import FP4, Program, program, variants
+from bandmark_kernels.core.cuda import _FP4, Program, program, variants
 
 ARCHITECTURES = (80, 86, 89, 90, 100, 103, 120, 121)
 """NVIDIA's architectures since Ampere, but for the Jetson boards'."""
@@ -187,7 +187,7 @@ def faults(measured: Measured, prog: Program, arch: int) -> list[str]:
         found.append(f"{measured.kib_in_flight:.0f} KiB in flight per multiprocessor, not {least}")
     most = MAX_PER_BYTE.get(arch, MAX_PER_BYTE_ELSEWHERE)
     if weights := weights_of(kernel):
-        name = "native" if prog.variant.endswith(FP4) else weights.name
+        name = "native" if prog.variant.endswith(_FP4) else weights.name
         most = MAX_PER_BYTE_PACKED.get(name, most)
     if measured.per_byte > most:
         found.append(f"{measured.per_byte:.1f} instructions per byte, more than {most}")
@@ -199,7 +199,7 @@ def _packed_faults(measured: Measured, prog: Program) -> list[str]:
     found = []
     if measured.flushing:
         found.append(f"{measured.flushing} sums or products take subnormal numbers for zero")
-    wanted = 16 if prog.variant.endswith(FP4) else 0
+    wanted = 16 if prog.variant.endswith(_FP4) else 0
     if measured.fp4 != wanted:
         found.append(f"{measured.fp4:g} native conversions of FP4 per 16 bytes, not {wanted}")
     return found

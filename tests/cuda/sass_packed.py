@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sass_figures import Figure
 
 from bandmark_kernels import QUANTIZED
-from bandmark_kernels.core.cuda import FP4
+from bandmark_kernels.core.cuda import _FP4
 
 if TYPE_CHECKING:
     from sass import Line
@@ -48,7 +48,7 @@ def _e2m1(row: Line) -> bool:
 
 
 def _native(row: Line) -> bool:
-    return row.variant.endswith(FP4)
+    return row.variant.endswith(_FP4)
 
 
 _FLOAT32 = "x is float32 and so are all products, where the figure multiplies pairs in float16"

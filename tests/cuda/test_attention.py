@@ -12,7 +12,7 @@ from cuda_host import Host
 from extremes_check import SLOPES, small_weights_error, steep_error
 
 from bandmark_kernels import DTYPES, Shape
-from bandmark_kernels.attention.kv import MAX_GROUP, kv_kernel
+from bandmark_kernels.attention.kv import _MAX_GROUP, kv_kernel
 from bandmark_kernels.core.cuda import Program, launches
 
 FORMS = [
@@ -49,7 +49,7 @@ def test_the_forms_are_all_there() -> None:
     """Each size of a head is there in 16 and in 8 bits or with another size's, and each with the largest group."""
     kernels = [kv_kernel(*form) for form, _ in FORMS] + [kv_kernel(), kv_kernel(cache_format="fp8")]
     forms = list(filter(None, map(geometry_of, kernels)))
-    assert {(f.head_dim, f.cache_format) for f in forms} == {(d, c) for d in MAX_GROUP for c in (None, "fp8")}
+    assert {(f.head_dim, f.cache_format) for f in forms} == {(d, c) for d in _MAX_GROUP for c in (None, "fp8")}
     assert {f.group for f in forms} >= {1, 2, 4, 8, 16} and {f.kv_heads for f in forms} >= {1, 2, 3, 8}
     assert {d for d, c in ((f.head_dim, f.group) for f in forms) if c > 8} == {64, 128}
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark_kernels import CACHES, DTYPES, KERNELS, Kernel, Shape
-from bandmark_kernels.attention.kv import MAX_GROUP, MIN_SPLIT_ROUNDS, TILE_TOKENS, kv_kernel
+from bandmark_kernels.attention.kv import _MAX_GROUP, _MIN_SPLIT_ROUNDS, _TILE_TOKENS, kv_kernel
 from bandmark_kernels.core.cuda import Program, launches, program
 
 MIB = 1 << 20
@@ -22,8 +22,8 @@ caches = pytest.mark.parametrize("kernel", [KERNELS["kv"], CACHES["fp8"]], ids=l
 @st.composite
 def forms(draw: st.DrawFn) -> Kernel:
     """Return a kernel for heads of any number and size."""
-    head_dim, kv_heads = draw(st.sampled_from(list(MAX_GROUP))), draw(st.integers(1, 64))
-    group = draw(st.integers(1, MAX_GROUP[head_dim]))
+    head_dim, kv_heads = draw(st.sampled_from(list(_MAX_GROUP))), draw(st.integers(1, 64))
+    group = draw(st.integers(1, _MAX_GROUP[head_dim]))
     return kv_kernel(group * kv_heads, kv_heads, head_dim, draw(st.sampled_from([None, "fp8"])))
 
 
@@ -37,7 +37,7 @@ def test_tokens_are_split_as_far_as_the_device_has_room(kernel: Kernel, m: int, 
     prog = _program(kernel)
     plan = launches(prog, Shape(kernel.columns or 0, m), sm_count=sm_count)
     (heads, ranges, _), resident = plan.steps[0].grid, sm_count * prog.layout.blocks_per_sm
-    least = MIN_SPLIT_ROUNDS * TILE_TOKENS * prog.layout.unroll * prog.layout.threads // 32
+    least = _MIN_SPLIT_ROUNDS * _TILE_TOKENS * prog.layout.unroll * prog.layout.threads // 32
     geometry = geometry_of(kernel)
     assert geometry and heads == geometry.kv_heads
     assert ranges == 1 or (heads * ranges <= resident and m // ranges >= least)

@@ -22,8 +22,8 @@ from cuda_check import (
 from cuda_host import Host, Source, allocate
 
 from bandmark_kernels import DTYPES, KERNELS, Kernel, Shape
+from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.core.cuda import exact_scalars, launches
-from bandmark_kernels.core.inputs import make_inputs
 from bandmark_kernels.core.launch import clock_probe, delay
 
 SUMS = [name for name, kernel in TABLE.items() if kernel.is_reduction or kernel.is_matrix]

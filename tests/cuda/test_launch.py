@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Kernel, Shape
 from bandmark_kernels.core.cuda import (
-    FP4,
-    FP4_TARGETS,
+    _FP4,
+    _FP4_TARGETS,
     VARIANTS,
     exact_scalars,
     fp4_probe,
@@ -106,20 +106,20 @@ def test_old_devices_are_refused() -> None:
 @given(kernels, st.sampled_from([(8, 0), (8, 9), (9, 0), (10, 3), (12, 1)]))
 def test_default_variant_is_the_same_everywhere(kernel: Kernel, capability: tuple[int, int]) -> None:
     """The default loads 16 bytes for every kernel and device, and converts e2m1 natively where the device can."""
-    can = capability in FP4_TARGETS and kernel.label in ("gemv nvfp4", "gemv mxfp4")
-    assert variants(kernel, capability)[0] == (VARIANTS[0] + FP4 if can else VARIANTS[0])
+    can = capability in _FP4_TARGETS and kernel.label in ("gemv nvfp4", "gemv mxfp4")
+    assert variants(kernel, capability)[0] == (VARIANTS[0] + _FP4 if can else VARIANTS[0])
     assert variants(kernel, capability, fp4=False)[0] == VARIANTS[0]
 
 
 def test_native_conversion_needs_a_target_of_its_own() -> None:
     """Variants with -fp4 ask for the device's own architecture, as the probe does, and no others do."""
-    for capability, target in FP4_TARGETS.items():
+    for capability, target in _FP4_TARGETS.items():
         for kernel in QUANTIZED.values():
             for variant in variants(kernel, capability):
                 made = program(kernel, DTYPES["float32"], variant, capability=capability)
                 asked = [o for o in made.options if o.startswith("-arch=")]
-                assert asked == ([f"-arch={target}"] if variant.endswith(FP4) else [])
-                assert f"-DNATIVE_FP4={int(variant.endswith(FP4))}" in made.options
+                assert asked == ([f"-arch={target}"] if variant.endswith(_FP4) else [])
+                assert f"-DNATIVE_FP4={int(variant.endswith(_FP4))}" in made.options
         code, options, entry = fp4_probe(capability) or ("", (), "")
         assert (options, f"void {entry}(" in code) == ((f"-arch={target}",), True)
     assert fp4_probe((9, 0)) is None

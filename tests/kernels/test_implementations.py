@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bandmark_kernels import DTYPES, KERNELS, Implementation, Shape
-from bandmark_kernels.core.inputs import make_inputs
+from bandmark_kernels.core.checks import make_inputs
 from kernel_cases import numpy_cases, operands, peak_of, run_numpy, run_torch, shapes_of, torch_cases
 
 

@@ -32,8 +32,8 @@ from bandmark.errors import BandmarkError
 from bandmark.suites.sizing import shape_for
 from bandmark.units import format_bytes, parse_bytes
 from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, DType, Kernel
-from bandmark_kernels.core.checks import max_error
-from bandmark_kernels.core.inputs import Inputs, make_inputs
+from bandmark_kernels.core.checks import make_inputs, max_error
+from bandmark_kernels.core.kernel import Inputs
 
 SOURCE = Path(__file__).with_name("stream.c")
 FLAGS = ["-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]

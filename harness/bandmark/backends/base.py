@@ -9,7 +9,7 @@ from bandmark.device.memory import MemoryBudget
 from bandmark.device.sensors import SensorReading
 from bandmark.measure.sampling import Launcher
 from bandmark_kernels import DType, Kernel
-from bandmark_kernels.core.inputs import Inputs
+from bandmark_kernels.core.kernel import Inputs
 
 
 class Workload(Launcher, Protocol):

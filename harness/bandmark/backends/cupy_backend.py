@@ -19,7 +19,7 @@ from bandmark.device.sensors import SensorReading
 from bandmark.errors import BackendUnavailable, UsageError, first_line
 from bandmark_kernels import DType, Kernel
 from bandmark_kernels.core.cuda import MIN_CAPABILITY, fp4_probe, variants
-from bandmark_kernels.core.inputs import Inputs
+from bandmark_kernels.core.kernel import Inputs
 
 OUT_OF_MEMORY = 2
 """The status of both cudaErrorMemoryAllocation and CUDA_ERROR_OUT_OF_MEMORY."""

@@ -13,7 +13,7 @@ from bandmark.measure.sampling import Reading
 from bandmark_kernels import DTYPES, Operand
 from bandmark_kernels.core.checks import max_error
 from bandmark_kernels.core.cuda import exact_scalars, launches
-from bandmark_kernels.core.inputs import Inputs
+from bandmark_kernels.core.kernel import Inputs
 from bandmark_kernels.core.launch import Launches
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bandmark.device.memory import MemoryBudget, available_bytes, host_budget
 from bandmark.device.threads import Team
 from bandmark_kernels import Launch, Operand
-from bandmark_kernels.core.inputs import Inputs
+from bandmark_kernels.core.kernel import Inputs
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,7 +14,7 @@ from bandmark.device.sensors import SensorReading
 from bandmark.measure.sampling import Reading
 from bandmark_kernels import DTYPES, DType, Kernel, Launch, Operand
 from bandmark_kernels.core.checks import max_error
-from bandmark_kernels.core.inputs import Inputs
+from bandmark_kernels.core.kernel import Inputs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -22,7 +22,7 @@ from bandmark.errors import first_line
 from bandmark.measure.sampling import Reading
 from bandmark_kernels import DType, Kernel, Launch, Operand
 from bandmark_kernels.core.checks import max_error
-from bandmark_kernels.core.inputs import Inputs
+from bandmark_kernels.core.kernel import Inputs
 
 OUT_OF_MEMORY = 2
 """The error_code of torch.AcceleratorError that is cudaErrorMemoryAllocation."""

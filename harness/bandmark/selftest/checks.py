@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from bandmark.errors import describe
 from bandmark_kernels import DType, Kernel, Shape
+from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.core.cuda import Program
-from bandmark_kernels.core.inputs import make_inputs
 
 if TYPE_CHECKING:
     from bandmark.backends.cupy_backend import CupyBackend

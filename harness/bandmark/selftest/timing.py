@@ -22,7 +22,7 @@ from bandmark.selftest.checks import Check
 from bandmark.suites.sizing import MIN_TRAFFIC_S, Sizing, array_bytes, shape_for
 from bandmark.units import format_bytes
 from bandmark_kernels import DTYPES, KERNELS, Kernel, Shape
-from bandmark_kernels.core.inputs import make_inputs
+from bandmark_kernels.core.checks import make_inputs
 
 if TYPE_CHECKING:
     from bandmark.backends.cupy_backend import CupyBackend

@@ -44,7 +44,8 @@ from bandmark_kernels import (
     Shape,
     find_kernel,
 )
-from bandmark_kernels.core.inputs import Inputs, make_inputs
+from bandmark_kernels.core.checks import make_inputs
+from bandmark_kernels.core.kernel import Inputs
 
 if TYPE_CHECKING:
     from bandmark.backends.select import Target

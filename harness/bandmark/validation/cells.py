@@ -17,7 +17,7 @@ from bandmark.results.row import SCHEMA, Column, Row, columns, from_cells, parse
 from bandmark.results.sheet import FORMULAS, Sheet
 from bandmark.suites import SUITES
 from bandmark_kernels import DTYPES
-from bandmark_kernels.core.inputs import PATTERNS
+from bandmark_kernels.core.checks import PATTERNS
 
 _FIRST_LAYOUT = "copies"
 """The last column of the first files that were published: columns after it may be missing from older files."""

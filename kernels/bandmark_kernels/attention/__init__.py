@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bandmark_kernels.core import np
-from bandmark_kernels.core.checks import expectations
+from bandmark_kernels.core.checks import draw, encode, expectations
 from bandmark_kernels.core.dtypes import FLOAT32, DType
-from bandmark_kernels.core.inputs import draw, encode
-from bandmark_kernels.core.kernel import Expectation, Inputs, Kernel, Pattern
-from bandmark_kernels.core.operand import Shape
+from bandmark_kernels.core.kernel import Expectation, Inputs, Kernel, Pattern, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,6 @@ def _by_head(geometry: Geometry, rows: Any) -> Any:
 
 
 def _queries(geometry: Geometry, q: Any) -> Any:
-    """Return q by KV head and query head of its group."""
     return q.reshape(geometry.kv_heads, geometry.group, geometry.head_dim)
 
 

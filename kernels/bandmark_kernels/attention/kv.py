@@ -13,25 +13,24 @@ from functools import partial
 from typing import Any
 
 from bandmark_kernels.attention import Attention, Geometry, reference
-from bandmark_kernels.core.cuda import Build, Capability, Cuda, Layout, Program, blocks_for
+from bandmark_kernels.core.cuda import Cuda, Layout, Program, blocks_for
 from bandmark_kernels.core.dtypes import FLOAT8, FLOAT32
-from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, unsupported
+from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, Operand, Shape, unsupported
 from bandmark_kernels.core.launch import MAX_SPLITS, Launches, count
-from bandmark_kernels.core.operand import Operand, Shape
 
-MAX_GROUP = {64: 16, 128: 16, 192: 8, 256: 8}
+_MAX_GROUP = {64: 16, 128: 16, 192: 8, 256: 8}
 """Query heads that may share a KV head, by the size of a head: as many as a thread has registers for."""
 
-TILE_TOKENS = 16
+_TILE_TOKENS = 16
 """Tokens of a tile of kv.cu."""
 
-MIN_SPLIT_ROUNDS = 4
+_MIN_SPLIT_ROUNDS = 4
 """Rounds of the warps of a split, so that its query and its partial sums are few beside its tokens."""
 
-CODE_SCALE = 2.0**-5
+_CODE_SCALE = 2.0**-5
 """Codes of every size have a root mean square of 97: with such scales, one of 1.6 to 3."""
 
-_FP8_CAPABILITY: Capability = (8, 9)
+_FP8_CAPABILITY = (8, 9)
 """The first compute capability that converts e4m3 by an instruction (PTX ISA, cvt: .e4m3x2 needs sm_89)."""
 
 _NO_ATTENTION = ("No available kernel", "No viable backend")
@@ -89,15 +88,15 @@ def _cuda(geometry: Geometry) -> Cuda:
     )
 
 
-def _layout(geometry: Geometry, build: Build) -> Layout:
+def _layout(geometry: Geometry, program: Program) -> Layout:
     """Keep 256 bytes of a thread in flight, or a head's 16 tokens where these are more."""
-    itemsize = FLOAT8.itemsize if geometry.cache_format else build.dtype.itemsize
+    itemsize = FLOAT8.itemsize if geometry.cache_format else program.dtype.itemsize
     tile_bytes = geometry.head_dim * itemsize  # of a thread: its part of 16 tokens of K and of V
     unroll, columns = max(1, 256 // tile_bytes), 2 if geometry.group > 8 else 1
     # what is loaded; sums and query, and scores, for each eight query heads
     registers = unroll * tile_bytes // 4 + columns * (3 * geometry.head_dim // 8 + 4 * unroll)
     # without an instruction that converts e4m3, the conversion needs registers, too
-    crowded = geometry.cache_format is not None and build.capability < _FP8_CAPABILITY
+    crowded = geometry.cache_format is not None and program.capability < _FP8_CAPABILITY
     blocks = 2 if registers > 128 or crowded else 4 if registers <= 96 else 3
     return Layout(threads=128, unroll=unroll, blocks_per_sm=blocks)
 
@@ -105,9 +104,9 @@ def _layout(geometry: Geometry, build: Build) -> Layout:
 def _launches(geometry: Geometry, program: Program, shape: Shape, sm_count: int) -> Launches:
     """Return one launch with a block per KV head, or two where the tokens are split, so that blocks fill the device."""
     layout, m = program.layout, shape.count("m")
-    round_tokens = TILE_TOKENS * layout.unroll * layout.threads // 32
+    round_tokens = _TILE_TOKENS * layout.unroll * layout.threads // 32
     wanted = program.resident(sm_count) // geometry.kv_heads
-    splits = max(1, min(wanted, m // (MIN_SPLIT_ROUNDS * round_tokens), MAX_SPLITS))
+    splits = max(1, min(wanted, m // (_MIN_SPLIT_ROUNDS * round_tokens), MAX_SPLITS))
     arrays = program.optional_arrays("K", "V", "k_scale", "v_scale", "q", "out")
     first = program.step("", geometry.kv_heads, (*arrays, program.workspace, count("m", m)), splits)
     if splits == 1:
@@ -130,12 +129,12 @@ def kv_kernel(heads: int = 32, kv_heads: int = 8, head_dim: int = 128, cache_for
     Raises:
         ValueError: the heads are not shared evenly, or there is no kernel for so many of a size, or for the format.
     """
-    if head_dim not in MAX_GROUP:
-        raise ValueError(f"heads of {head_dim} elements: there are kernels for {', '.join(map(str, MAX_GROUP))}")
-    if min(heads, kv_heads) < 1 or heads % kv_heads or heads // kv_heads > MAX_GROUP[head_dim]:
+    if head_dim not in _MAX_GROUP:
+        raise ValueError(f"heads of {head_dim} elements: there are kernels for {', '.join(map(str, _MAX_GROUP))}")
+    if min(heads, kv_heads) < 1 or heads % kv_heads or heads // kv_heads > _MAX_GROUP[head_dim]:
         raise ValueError(
             f"{heads} query heads over {kv_heads} KV heads: each KV head must be shared by equally many, "
-            f"1 to {MAX_GROUP[head_dim]} where a head has {head_dim} elements"
+            f"1 to {_MAX_GROUP[head_dim]} where a head has {head_dim} elements"
         )
     if cache_format not in (None, "fp8"):
         raise ValueError(f"a cache in {cache_format!r}: take 'fp8', or None for the operands' dtype")
@@ -160,20 +159,18 @@ def kv_kernel(heads: int = 32, kv_heads: int = 8, head_dim: int = 128, cache_for
 
 
 def _operands(geometry: Geometry) -> tuple[Operand, ...]:
-    """Return what a launch moves: the cache, its scales where it has any, q and out."""
     codes = FLOAT8 if geometry.cache_format else None
     scales = ("k_scale", "v_scale") if geometry.cache_format else ()
     return (
         Operand("K", "in", "mn", codes),
         Operand("V", "in", "mn", codes),
-        *(Operand(name, "scale", "1", FLOAT32, amplitude=CODE_SCALE) for name in scales),
+        *(Operand(name, "scale", "1", FLOAT32, amplitude=_CODE_SCALE) for name in scales),
         Operand("q", "in", repeat=geometry.group),
         Operand("out", "out", repeat=geometry.group),
     )
 
 
 def _implementations(geometry: Geometry) -> dict[str, Implementation]:
-    """Return an implementation per backend."""
     on_numpy = unsupported(
         "NumPy computes half precision in software, and even from a float32 cache its products of a few rows read "
         "less than half as fast as a dot product"
@@ -192,4 +189,3 @@ def _implementations(geometry: Geometry) -> dict[str, Implementation]:
 
 
 KERNEL = kv_kernel()
-FP8 = kv_kernel(cache_format="fp8")

@@ -1,27 +1,30 @@
-"""What all kernels share, and NumPy, imported when it is first used.
+"""What all kernels share, and NumPy and torch, imported when they are first used.
 
 `bandmark list` and `bandmark --help` need the kernel table and no arithmetic, and importing NumPy would take as long as
-all else that they do. The modules of this package therefore take `np` from here.
+all else that they do. The modules of this package therefore take `np` and `torch` from here.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["np"]
+__all__ = ["np", "torch"]
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 else:
 
-    class _NumPy:
-        """Stands for the module numpy, and keeps each attribute that was asked for."""
+    class _Module:
+        """Stands for a module, and keeps each attribute that was asked for."""
+
+        def __init__(self, name: str) -> None:
+            self._name = name
 
         def __getattr__(self, name: str) -> Any:
-            import numpy
-
-            value = getattr(numpy, name)
+            value = getattr(import_module(self._name), name)
             setattr(self, name, value)
             return value
 
-    np = _NumPy()
+    np, torch = _Module("numpy"), _Module("torch")

@@ -1,35 +1,96 @@
-"""Compare what a launch computed with what the kernel's formula says.
+"""What a kernel reads, and how what a launch computed compares with what the kernel's formula says.
 
-Expectations come from the float64 reference on the tiles, never from what a device holds, so an input that was
-overwritten shows as a wrong output. Errors are given in units of the allowed error: above 1 has failed.
+Every operand is a tile of seeded random values, repeated. The tile is several MiB long, so hardware that compresses
+constant or repetitive memory finds nothing to compress, and its length is prime, so no power-of-two step lands on
+equal data. Expectations come from the float64 reference on the tiles, never from what a device holds, so an input that
+was overwritten shows as a wrong output. Errors are given in units of the allowed error: above 1 has failed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from bandmark_kernels.core import np
-from bandmark_kernels.core.dtypes import DTYPES, DType
-from bandmark_kernels.core.inputs import draw, encode
-from bandmark_kernels.core.kernel import Expectation, Inputs, Kernel, Pattern
-from bandmark_kernels.core.operand import Shape
+from bandmark_kernels.core.dtypes import DTYPES, FLOAT8, DType
+from bandmark_kernels.core.kernel import Expectation, Inputs, Kernel, Operand, Pattern, Shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Fetch = Callable[[str, int, int], "NDArray[Any]"]
+_TILE_ELEMENTS = 1_048_573
+"""Elements of a vector's tile: the largest prime below 2 ** 20."""
+
+TILE_ROWS = 61
+"""Rows of a matrix's tile; prime for the same reason."""
+
+PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
+
+_Fetch = Callable[[str, int, int], "NDArray[Any]"]
 """(output, start, stop) -> those stored elements of an output, as a NumPy array on the host."""
 
-CHUNK_ELEMENTS = 1 << 20
+_CHUNK_ELEMENTS = 1 << 20
 
-SPIKE = 4096.0
+_SPIKE = 4096.0
 """How far the last term of a reduction stands out: more than float32 rounding of a memory-sized sum can explain, and
 less than half precision can hold."""
 
 
-def max_error(inputs: Inputs, fetch: Fetch, *, result: DType | None = None, workers: int = 1) -> float:
+def make_inputs(kernel: Kernel, dtype: DType, shape: Shape, *, seed: int, pattern: Pattern = "random") -> Inputs:
+    """Return the inputs of a case, as the kernel's check defines them."""
+    return kernel.check.inputs(kernel, dtype, shape, seed=seed, pattern=pattern)
+
+
+def draw(
+    kernel: Kernel, dtype: DType, shape: Shape, *names: str, seed: int, pattern: Pattern
+) -> dict[str, NDArray[np.float64]]:
+    """Draw tiles of values that the operands' formats hold exactly, by operand: of those named, or of all.
+
+    Signs and fractions are random, magnitudes lie in [0.5, 1). Values are centred on zero, so that sums of any length
+    stay representable in half precision.
+    """
+    values = {}
+    for index, operand in enumerate(kernel.operands):
+        if operand.is_read and (not names or operand.name in names):
+            number = operand.number(dtype)
+            tile = _draw_tile(operand, number, shape, seed=[seed, index], pattern=pattern)
+            values[operand.name] = number.decode(number.encode(tile))
+    return values
+
+
+def encode(kernel: Kernel, dtype: DType, values: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[Any]]:
+    """Return values by operand as the operands store them."""
+    numbers = {o.name: o.number(dtype) for o in kernel.operands if o.name in values}
+    return {name: numbers[name].encode(v) for name, v in values.items()}
+
+
+def _draw_tile(
+    operand: Operand, number: DType, shape: Shape, *, seed: list[int], pattern: Pattern
+) -> NDArray[np.float64]:
+    """Draw one tile: as long as the operand itself where that is shorter."""
+    if operand.extent == "mn":
+        assert shape.m is not None
+        size: tuple[int, ...] = (min(TILE_ROWS, shape.m), shape.n)
+    else:
+        size = (min(_TILE_ELEMENTS, operand.count(shape)),)
+    if pattern == "zeros":
+        return np.zeros(size)
+    rng = np.random.default_rng(seed)
+    if number is FLOAT8:
+        return _draw_codes(number, size, rng)
+    values = rng.uniform(-0.5, 0.5, size)
+    values += np.copysign(0.5, values)
+    return operand.amplitude * (abs(values) if operand.role == "scale" else values)
+
+
+def _draw_codes(number: DType, size: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw codes: each that is a number is as likely as any other."""
+    values = number.decode(rng.integers(0, 256, size, np.uint8))
+    return np.where(np.isnan(values), 0.0, values)
+
+
+def max_error(inputs: Inputs, fetch: _Fetch, *, result: DType | None = None, workers: int = 1) -> float:
     """Compare every output of a launch with its expectation, element by element.
 
     Args:
@@ -46,10 +107,9 @@ def max_error(inputs: Inputs, fetch: Fetch, *, result: DType | None = None, work
     return max(_output_error(output, fetch, workers) for output in expected)
 
 
-def _output_error(expected: Expectation, fetch: Fetch, workers: int) -> float:
-    """Return the largest error of one output, chunk by chunk."""
+def _output_error(expected: Expectation, fetch: _Fetch, workers: int) -> float:
     period = len(expected.values)
-    step = period * max(1, CHUNK_ELEMENTS // period)
+    step = period * max(1, _CHUNK_ELEMENTS // period)
     exact = _bits(expected.number.encode(expected.values))
 
     def chunk_error(start: int) -> float:
@@ -172,7 +232,7 @@ class Reduction:
         """Return tiles whose terms cancel, and last elements that stand out."""
         values = draw(kernel, dtype, shape, seed=seed, pattern=pattern)
         _balance(list(values.values()))
-        spike = SPIKE ** (1 / len(values))
+        spike = _SPIKE ** (1 / len(values))
         ends = {name: np.atleast_1d(abs(tile[(shape.n - 1) % len(tile)]) * spike) for name, tile in values.items()}
         return Inputs(kernel, dtype, shape, encode(kernel, dtype, values), encode(kernel, dtype, ends))
 

@@ -1,39 +1,36 @@
 """CUDA implementations: from which source and with which macros a kernel is compiled, and what is launched.
 
-Nothing here needs a device or CuPy. A backend compiles `Program.source` with `Program.options`, and launches what
-`launches` returns for a problem's size.
+Nothing here needs a device or CuPy: a backend compiles `Program.source` with `Program.options`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bandmark_kernels.core import np
 from bandmark_kernels.core.dtypes import DType
-from bandmark_kernels.core.kernel import Implementation, Kernel
+from bandmark_kernels.core.kernel import Implementation, Kernel, Operand, Shape
 from bandmark_kernels.core.launch import Arg, GridLaunch, Launches, source
-from bandmark_kernels.core.operand import Operand, Shape
 
 VARIANTS = ("v16", "v32", "v16-stream", "v16-gridstride")
 """v16: 16 bytes a load, a tile a block. v32: 32 bytes a load. stream: with cache hints for data that is used once.
 gridstride: as many blocks as are resident at once, each of which walks over tiles."""
 
-UNTILED = VARIANTS[:3]
+_UNTILED = VARIANTS[:3]
 """The variants of kernels whose blocks take no single tiles: reductions always walk over tiles, matrices have none."""
 
-FP4 = "-fp4"
-"""What the name of a variant ends in that converts e2m1 codes by the device's own instruction; the others do it by
-arithmetic on integers and bits. The weights are the same."""
+_FP4 = "-fp4"
+"""What the name of a variant ends in that converts e2m1 codes by the device's own instruction."""
 
-Capability = tuple[int, int]
+_Capability = tuple[int, int]
 
-MIN_CAPABILITY: Capability = (8, 0)
-WIDE_CAPABILITY: Capability = (10, 0)
+MIN_CAPABILITY: _Capability = (8, 0)
+_WIDE_CAPABILITY: _Capability = (10, 0)
 """The first compute capability with 32-byte loads (PTX ISA, ld: .v8.b32 needs sm_100)."""
 
-FP4_TARGETS: dict[Capability, str] = {(10, 0): "sm_100a", (10, 3): "sm_103a", (12, 0): "sm_120a", (12, 1): "sm_121a"}
+_FP4_TARGETS: dict[_Capability, str] = {(10, 0): "sm_100a", (10, 3): "sm_103a", (12, 0): "sm_120a", (12, 1): "sm_121a"}
 """What to compile for where there is an instruction that converts e2m1 (PTX ISA, cvt: .e2m1x2 needs a target of one
 architecture alone). Compilers before CUDA 13 refuse it beside the -arch that CuPy adds: `fp4_probe` tells."""
 
@@ -49,40 +46,21 @@ class Layout:
     groups: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
-    """What a kernel is compiled for."""
-
-    dtype: DType
-    variant: str
-    capability: Capability
-
-    @property
-    def pack_bytes(self) -> int:
-        """Bytes of one load, and the alignment that every operand's first element must have."""
-        return 32 if self.variant.startswith("v32") else 16
-
-    @property
-    def native_fp4(self) -> bool:
-        """Whether e2m1 codes are converted by an instruction of their own."""
-        return self.variant.endswith(FP4)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cuda(Implementation):
     """A kernel's CUDA source, and the geometry of its launches."""
 
     name: str
     """The .cu file, and with the prefix bandmark_ its main entry point."""
-    layout: Callable[[Build], Layout]
+    layout: Callable[[Program], Layout]
     """Keeps enough loads in flight without spilling registers: docs/sass.md has the figures."""
     launches: Callable[[Program, Shape, int], Launches]
-    """The program, the problem's size and the device's number of multiprocessors -> what to launch."""
+    """The program, the problem's size and the number of multiprocessors -> what to launch."""
     helpers: tuple[str, ...] = ()
     """Further .cu files that the source needs in front of it."""
     parts: tuple[str, ...] = ()
     """Further entry points, such as "finish", which adds up what the blocks left in the workspace."""
-    loads: tuple[str, ...] = VARIANTS
+    loads: tuple[str, ...] = _UNTILED
     """The variants that there are, the default first."""
     element: str | None = None
     """The type of the elements that a lane takes, where it is not the case's dtype."""
@@ -99,13 +77,6 @@ class Cuda(Implementation):
         return "_".join(filter(None, ("bandmark", self.name, part)))
 
 
-def cuda_of(kernel: Kernel) -> Cuda:
-    """Return a kernel's CUDA implementation."""
-    implementation = kernel.implementations["cupy"]
-    assert isinstance(implementation, Cuda)
-    return implementation
-
-
 @dataclass(frozen=True, slots=True)
 class Program:
     """One kernel's source with its compiler options: one compilation per dtype, format of weights and variant."""
@@ -113,12 +84,34 @@ class Program:
     kernel: Kernel
     dtype: DType
     variant: str
-    source: str
-    options: tuple[str, ...]
-    entries: tuple[str, ...]
-    """The names of its __global__ functions."""
-    layout: Layout
-    pack_bytes: int
+    capability: _Capability
+    source: str = ""
+    options: tuple[str, ...] = ()
+
+    @property
+    def cuda(self) -> Cuda:
+        """The kernel's CUDA implementation."""
+        return _cuda_of(self.kernel)
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The names of its __global__ functions."""
+        return tuple(map(self.cuda.entry, ("", *self.cuda.parts)))
+
+    @property
+    def layout(self) -> Layout:
+        """How the work is divided."""
+        return self.cuda.layout(self)
+
+    @property
+    def pack_bytes(self) -> int:
+        """Bytes of one load, and the alignment that every operand's first element must have."""
+        return 32 if self.variant.startswith("v32") else 16
+
+    @property
+    def native_fp4(self) -> bool:
+        """Whether e2m1 codes are converted by an instruction of their own."""
+        return self.variant.endswith(_FP4)
 
     @property
     def lanes(self) -> int:
@@ -136,13 +129,12 @@ class Program:
 
     def optional_arrays(self, *names: str) -> tuple[Arg, ...]:
         """Return operands by name as arguments, and null for those that the kernel does not have."""
-        operands = {o.name: o for o in self.kernel.operands}
-        null = {name: Arg(name, "uint64", 0, is_array=True) for name in names}
-        return tuple(self.arrays(operands[name])[0] if name in operands else null[name] for name in names)
+        args = {arg.name: arg for arg in self.arrays(*self.kernel.operands)}
+        return tuple(args.get(name, Arg(name, "uint64", 0, is_array=True)) for name in names)
 
     def step(self, part: str, blocks: int, args: tuple[Arg, ...], splits: int = 1) -> GridLaunch:
         """Return a launch of the main entry point or of a part."""
-        return GridLaunch(cuda_of(self.kernel).entry(part), (blocks, splits, 1), (self.layout.threads, 1, 1), args)
+        return GridLaunch(self.cuda.entry(part), (blocks, splits, 1), (self.layout.threads, 1, 1), args)
 
     def plan(self, *steps: GridLaunch, workspace: int) -> Launches:
         """Return launches that share so many elements of the accumulator's type."""
@@ -153,29 +145,31 @@ class Program:
         return sm_count * self.layout.blocks_per_sm
 
 
-def variants(kernel: Kernel, capability: Capability, *, fp4: bool = True) -> tuple[str, ...]:
+def _cuda_of(kernel: Kernel) -> Cuda:
+    implementation = kernel.implementations["cupy"]
+    assert isinstance(implementation, Cuda)
+    return implementation
+
+
+def variants(kernel: Kernel, capability: _Capability, *, fp4: bool = True) -> tuple[str, ...]:
     """Return the variants that differ for a kernel on a device, the default first.
 
     The default is always published: 16 bytes a load everywhere, so that figures compare, with FP4 where there is one.
-
-    Args:
-        kernel: the kernel.
-        capability: the device's compute capability.
-        fp4: whether what `fp4_probe` returns compiles.
+    `fp4` is whether what `fp4_probe` returns compiles.
     """
-    cuda = cuda_of(kernel)
-    names = tuple(name for name in cuda.loads if name != "v32" or capability >= WIDE_CAPABILITY)
-    native = fp4 and cuda.converts_fp4 and capability in FP4_TARGETS
-    return (*(name + FP4 for name in names), *names) if native else names
+    cuda = _cuda_of(kernel)
+    names = tuple(name for name in cuda.loads if name != "v32" or capability >= _WIDE_CAPABILITY)
+    native = fp4 and cuda.converts_fp4 and capability in _FP4_TARGETS
+    return (*(name + _FP4 for name in names), *names) if native else names
 
 
-def fp4_probe(capability: Capability) -> tuple[str, tuple[str, ...], str] | None:
+def fp4_probe(capability: _Capability) -> tuple[str, tuple[str, ...], str] | None:
     """Return source, options and entry point of what compiles where variants with FP4 do; None where none can."""
-    target = FP4_TARGETS.get(capability)
+    target = _FP4_TARGETS.get(capability)
     return None if target is None else (source("fp4"), (f"-arch={target}",), "bandmark_fp4")
 
 
-def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capability) -> Program:
+def program(kernel: Kernel, dtype: DType, variant: str, *, capability: _Capability) -> Program:
     """Return the source and options of one variant for a device.
 
     Raises:
@@ -190,55 +184,41 @@ def program(kernel: Kernel, dtype: DType, variant: str, *, capability: Capabilit
             f"no variant {variant!r} of {kernel.label} on compute capability {_dotted(capability)}; "
             f"choose one of {', '.join(offered)}"
         )
-    cuda, build = cuda_of(kernel), Build(dtype, variant, capability)
-    layout = cuda.layout(build)
-    target = (f"-arch={FP4_TARGETS[capability]}",) if build.native_fp4 else ()
-    return Program(
-        kernel,
-        dtype,
-        variant,
-        source("prelude", *cuda.helpers, cuda.name),
-        ("-std=c++17", *(f"-D{name}={value}" for name, value in _macros(cuda, build, layout).items()), *target),
-        tuple(map(cuda.entry, ("", *cuda.parts))),
-        layout,
-        build.pack_bytes,
-    )
+    bare = Program(kernel, dtype, variant, capability)
+    macros = tuple(f"-D{name}={value}" for name, value in _macros(bare).items())
+    target = (f"-arch={_FP4_TARGETS[capability]}",) if bare.native_fp4 else ()
+    text = source("prelude", *bare.cuda.helpers, bare.cuda.name)
+    return replace(bare, source=text, options=("-std=c++17", *macros, *target))
 
 
-def _macros(cuda: Cuda, build: Build, layout: Layout) -> dict[str, object]:
-    """Return the macros that prelude.cu explains, and the kernel's own."""
+def _macros(program: Program) -> dict[str, object]:
+    """Return the kernel's own macros and those that prelude.cu explains."""
+    cuda, layout = program.cuda, program.layout
     return {
-        "ELEMENT": cuda.element or build.dtype.name,
-        "PACK_BYTES": build.pack_bytes,
+        "ELEMENT": cuda.element or program.dtype.name,
+        "PACK_BYTES": program.pack_bytes,
         "UNROLL": layout.unroll,
         "THREADS": layout.threads,
         "BLOCKS_PER_SM": layout.blocks_per_sm,
         "ROWS": layout.rows,
         "GROUPS": layout.groups,
-        "GRID_STRIDE": int(build.variant == "v16-gridstride"),
-        "STREAMING": int(build.variant.startswith("v16-stream")),
-        "NATIVE_FP4": int(build.native_fp4),
+        "GRID_STRIDE": int(program.variant == "v16-gridstride"),
+        "STREAMING": int(program.variant.startswith("v16-stream")),
+        "NATIVE_FP4": int(program.native_fp4),
         **cuda.macros,
     }
 
 
 def exact_scalars(kernel: Kernel, dtype: DType, scalars: Mapping[str, float]) -> dict[str, Any]:
-    """Return a kernel's constants in the exact type that its entry point takes: the accumulator's.
-
-    Raises:
-        KeyError: a scalar of the kernel is missing.
-    """
+    """Return a kernel's constants in the exact type that its entry point takes: the accumulator's."""
     exact = np.dtype(dtype.accumulator).type
-    constants = cuda_of(kernel).constants_for({name: scalars[name] for name in kernel.scalars})
+    constants = _cuda_of(kernel).constants_for({name: scalars[name] for name in kernel.scalars})
     return {name: exact(value) for name, value in constants.items()}
 
 
 def launches(program: Program, shape: Shape, *, sm_count: int) -> Launches:
-    """Return what to launch for a problem's size on a device with so many multiprocessors.
-
-    The steps of a call run on one stream; calls may follow each other without any preparation.
-    """
-    return cuda_of(program.kernel).launches(program, shape, sm_count)
+    """Return what one call launches on a device with so many multiprocessors, in order and on one stream."""
+    return program.cuda.launches(program, shape, sm_count)
 
 
 def blocks_for(items: int, per_block: int) -> int:
@@ -246,5 +226,5 @@ def blocks_for(items: int, per_block: int) -> int:
     return -(-items // per_block)
 
 
-def _dotted(capability: Capability) -> str:
+def _dotted(capability: _Capability) -> str:
     return ".".join(map(str, capability))

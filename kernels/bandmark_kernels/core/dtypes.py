@@ -1,9 +1,8 @@
 """The number formats of operands and of quantized weights, and the bits that stand for their numbers.
 
-NumPy has no bfloat16, so its values are stored as the 16-bit patterns that every library agrees on. Formats of 8 and 4
-bits are stored as codes. A quantized weight is its code's value times the scale of its group or row, times the
-tensor's scale where there is one. Two 4-bit codes share a byte: the weight with the even column is in the low half, as
-in torch.float4_e2m1fn_x2.
+bfloat16 is stored as 16-bit patterns, formats of 8 and 4 bits as codes. A quantized weight is the value of its code times the
+scale of its group or row, times the tensor's scale where there is one. Two 4-bit codes share a byte: the weight with
+the even column is in the low half, as in torch.float4_e2m1fn_x2.
 
 Sources: e4m3, IEEE-like without infinities, maximum 448 (arXiv:2209.05433, table 1); e2m1 and e8m0 (OCP Microscaling
 Formats v1.0, sections 5.3.3 and 5.4.1); NVFP4's two levels of scales (arXiv:2509.25149, section 2); int4 as in ggml's
@@ -44,7 +43,7 @@ class DType:
     def encode(self, values: NDArray[np.float64]) -> NDArray[Any]:
         """Round float64 values to this format (to nearest, ties to even) and return their stored form."""
         if self.name == "float8_e4m3fn":
-            return nearest(np.asarray(values, np.float64), "e4m3")
+            return _nearest_e4m3(np.asarray(values, np.float64))
         if self.name != "bfloat16":
             return np.asarray(values).astype(self.storage)
         bits = np.asarray(values, np.float32).view(np.uint32)
@@ -62,15 +61,20 @@ class DType:
             return (np.asarray(stored).astype(np.uint32) << np.uint32(16)).view(np.float32).astype(np.float64)
 
 
-FLOAT64 = DType("float64", 8, 2.0**-52, "float64", "float64")
 FLOAT32 = DType("float32", 4, 2.0**-23, "float32", "float32")
-FLOAT16 = DType("float16", 2, 2.0**-10, "float16", "float32")
-BFLOAT16 = DType("bfloat16", 2, 2.0**-7, "uint16", "float32")
 
 FLOAT8 = DType("float8_e4m3fn", 1, 2.0**-3, "uint8", "float32")
 """The codes of an fp8 cache, which alone are never a case's dtype; named as torch names them."""
 
-DTYPES: dict[str, DType] = {d.name: d for d in (FLOAT64, FLOAT32, FLOAT16, BFLOAT16)}
+DTYPES: dict[str, DType] = {
+    d.name: d
+    for d in (
+        DType("float64", 8, 2.0**-52, "float64", "float64"),
+        FLOAT32,
+        DType("float16", 2, 2.0**-10, "float16", "float32"),
+        DType("bfloat16", 2, 2.0**-7, "uint16", "float32"),
+    )
+}
 
 
 @cache
@@ -81,36 +85,31 @@ def table(kind: Literal["e4m3", "e2m1", "e8m0", "int4"]) -> NDArray[np.float64]:
     elif kind == "e8m0":
         values = np.append(np.exp2(np.arange(255.0) - 127), np.nan)
     elif kind == "e2m1":
-        values = _signed(np.array([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0]))
+        values = np.array([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0])
     else:
         exponent, fraction = np.divmod(np.arange(128), 8)
         magnitudes = np.where(exponent == 0, fraction / 512, np.exp2(exponent - 7.0) * (1 + fraction / 8))
-        values = _signed(np.append(magnitudes[:127], np.nan))
+        values = np.append(magnitudes[:127], np.nan)
+    if kind in ("e4m3", "e2m1"):  # with the sign bit set, the upper half mirrors the lower
+        values = np.concatenate([values, -values])
     values.flags.writeable = False
     return values
 
 
-def _signed(magnitudes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a table whose upper half, with the sign bit set, mirrors the lower."""
-    return np.concatenate([magnitudes, -magnitudes])
-
-
-def nearest(values: NDArray[np.float64], kind: Literal["e4m3", "e2m1"]) -> NDArray[np.uint8]:
+def _nearest_e4m3(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Return the codes nearest to values, ties to the even code; beyond the largest number the largest; never NaN.
 
     Codes of magnitudes are in ascending order, so the code's last bit is that of its fraction.
     """
-    magnitudes = table(kind)[: 127 if kind == "e4m3" else 8]
+    magnitudes = table("e4m3")[:127]
     middles = (magnitudes[1:] + magnitudes[:-1]) / 2
     low, high = np.searchsorted(middles, abs(values), "left"), np.searchsorted(middles, abs(values), "right")
     code = np.where(low % 2 == 0, low, high)
-    sign = np.where(np.signbit(values), 128 if kind == "e4m3" else 8, 0)
-    return np.asarray(code | sign, np.uint8)
+    return np.asarray(code | np.where(np.signbit(values), 128, 0), np.uint8)
 
 
 COLUMN_MULTIPLE = 64
-"""A quantized row has a multiple of this many weights: whole groups, and whole 16-byte loads of codes in every
-format."""
+"""A quantized row has a multiple of this many weights: whole groups, and whole 16-byte loads of codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +159,8 @@ FORMATS: dict[str, WeightFormat] = {
 def dequantize(weight_format: WeightFormat, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
     """Return the exact float64 weights of shape (m, n).
 
-    Args:
-        weight_format: the format.
-        arrays: "codes" of shape (m, n / codes_per_item); "scales" of shape (m,) or (m, n / group), and
-            "tensor_scale" of shape (1,), where the format has them.
+    `arrays` are "codes" of shape (m, n / codes_per_item) and, where the format has them, "scales" of shape (m,) or
+    (m, n / group) and "tensor_scale" of shape (1,).
     """
     weights = _decode(weight_format, arrays["codes"])
     if weight_format.scale is None:
@@ -183,13 +180,10 @@ def dequantize(weight_format: WeightFormat, arrays: Mapping[str, NDArray[Any]]) 
 
 def _decode(weight_format: WeightFormat, codes: NDArray[Any]) -> NDArray[np.float64]:
     """Return the numbers that codes stand for, before any scale."""
-    match weight_format.code:
-        case "float16":
-            return FLOAT16.decode(codes)
-        case "bfloat16":
-            return BFLOAT16.decode(codes)
-        case "int8":
-            return codes.astype(np.float64)
+    if weight_format.code in DTYPES:
+        return DTYPES[weight_format.code].decode(codes)
+    if weight_format.code == "int8":
+        return codes.astype(np.float64)
     if weight_format.bits == 4:
         codes = np.stack([codes & 15, codes >> 4], axis=-1).reshape(len(codes), -1)
     return np.asarray(table(weight_format.code)[codes], np.float64)
@@ -203,7 +197,7 @@ def random_weights(weight_format: WeightFormat, m: int, n: int, rng: np.random.G
     """
     if weight_format.scale is None:
         values = rng.uniform(0.5, 1, (m, n)) * rng.choice([-1.0, 1.0], (m, n))
-        return {"codes": (FLOAT16 if weight_format.code == "float16" else BFLOAT16).encode(values)}
+        return {"codes": DTYPES[weight_format.code].encode(values)}
     codes = rng.integers(0, 256, (m, n // weight_format.codes_per_item), np.uint8)
     if weight_format.code == "e4m3":
         codes[codes & 127 == 127] = 0

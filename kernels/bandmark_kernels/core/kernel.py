@@ -1,7 +1,6 @@
 """A kernel: its formula, the operands it moves, its implementations, and how its results are checked.
 
-The byte counts are not written down anywhere: they follow from the operands' roles and extents, so that the
-formula, the count and the code cannot drift apart.
+Byte counts are not written down anywhere: they follow from the operands' roles and extents.
 """
 
 from __future__ import annotations
@@ -12,10 +11,90 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bandmark_kernels.core import np
 from bandmark_kernels.core.dtypes import DTYPES, DType
-from bandmark_kernels.core.operand import Operand, Shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_Role = Literal["in", "scale", "out", "inout", "result"]
+"""in: read once; scale: read once, a factor of quantized numbers; out: written once; inout: both; result: the one
+number of a reduction, not counted."""
+
+Extent = Literal["n", "m", "mn", "1"]
+"""How many elements an operand has: n, m, m x n (row-major) or one."""
+
+_ITEMSIZE = {"uint8": 1, "int8": 1, "uint16": 2, "float16": 2, "float32": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The size of a problem: vectors of n elements, or an m x n matrix with its vectors."""
+
+    n: int
+    m: int | None = None
+
+    def count(self, extent: Extent) -> int:
+        """Return how many elements an operand has."""
+        rows = 1 if self.m is None else self.m
+        return {"n": self.n, "m": rows, "mn": rows * self.n, "1": 1}[extent]
+
+    @property
+    def n_elements(self) -> int:
+        """Elements of the largest operand: n for vectors, m x n for matrices."""
+        return self.n if self.m is None else self.m * self.n
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """One array of a kernel."""
+
+    name: str
+    role: _Role
+    extent: Extent = "n"
+    dtype: DType | None = None
+    """The format of its elements where that is not the case's dtype."""
+    storage: str | None = None
+    """The NumPy dtype of quantized weights' codes and scales, such as "uint8"; None for elements of a DType."""
+    elements_per_item: int = 1
+    """Matrix elements that one stored element stands for: 2 for a byte of 4-bit codes, the group's size for a scale."""
+    repeat: int = 1
+    """How many times its extent's elements it has: the query heads of a KV head, for vectors of all query heads."""
+    amplitude: float = 1.0
+    """Its random magnitudes lie in [amplitude / 2, amplitude)."""
+
+    def count(self, shape: Shape) -> int:
+        """Return how many elements are stored."""
+        return shape.count(self.extent) * self.repeat // self.elements_per_item
+
+    def itemsize(self, dtype: DType) -> int:
+        """Return the bytes of a stored element."""
+        return _ITEMSIZE[self.storage] if self.storage else self.number(dtype).itemsize
+
+    def nbytes(self, shape: Shape, dtype: DType) -> int:
+        """Return the operand's bytes."""
+        return self.count(shape) * self.itemsize(dtype)
+
+    def stored_as(self, dtype: DType) -> str:
+        """Return the NumPy dtype that holds its elements."""
+        return self.storage or self.number(dtype).storage
+
+    def torch_dtype(self, dtype: DType) -> str:
+        """Return torch's name for the type of its elements."""
+        return self.storage or self.number(dtype).name
+
+    def number(self, dtype: DType) -> DType:
+        """Return the format of its elements; for codes and scales, that of their storage."""
+        return self.dtype or (dtype if self.storage is None else DTYPES[self.storage])
+
+    @property
+    def is_read(self) -> bool:
+        """Whether every element must be read once per launch."""
+        return self.role in ("in", "scale", "inout")
+
+    @property
+    def is_written(self) -> bool:
+        """Whether every element must be written once per launch."""
+        return self.role in ("out", "inout")
+
 
 Launch = Callable[[], object]
 """Runs a kernel once on the operands it was bound to; what it returns is ignored."""
@@ -23,20 +102,16 @@ Launch = Callable[[], object]
 Bind = Callable[..., Launch]
 """Takes the operands and scalars by name, does all that may allocate, and returns the launch."""
 
-TeamBind = Callable[..., Sequence[Launch] | None]
+_TeamBind = Callable[..., Sequence[Launch] | None]
 """Takes `parts`, the number of threads, and the whole operands and scalars by name; returns a launch per thread, or
-None where the operands are too short for it or not laid out as it needs."""
+None where the operands are too short or not laid out as it needs."""
 
 Pattern = Literal["random", "zeros"]
 
-NUMPY_DTYPES = ("float64", "float32")
-NUMPY_HALF = "NumPy computes half precision in software, far below memory speed"
 TORCH_HALF_CPU = "torch computes this op in half precision far below memory speed on a CPU"
-"""Why several kernels do not run in half precision on a CPU."""
 
 
 def _refuse(**operands: Any) -> Launch:
-    """Stand for the function of an implementation that there is not."""
     raise NotImplementedError("the kernel is not implemented for this backend")
 
 
@@ -57,7 +132,7 @@ class Implementation:
     """Whether `bind` copies the largest operands, to lay them out as the library needs them."""
     variant: str | None = None
     """The name of what `bind` does where there are variants."""
-    variants: Mapping[str, TeamBind] = field(default_factory=dict)
+    variants: Mapping[str, _TeamBind] = field(default_factory=dict)
     """Variants by name, equal in result and bytes; which is fastest depends on the machine and its libraries."""
 
     def unsupported_reason(self, dtype: DType, *, on_cpu: bool = False) -> str | None:
@@ -80,6 +155,12 @@ def unsupported(reason: str) -> Implementation:
     return Implementation(dtypes=(), unsupported=reason)
 
 
+def numpy_arithmetic(bind: Bind, **options: Any) -> Implementation:
+    """Return an implementation that computes with NumPy, which is fast in single and double precision alone."""
+    reason = "NumPy computes half precision in software, far below memory speed"
+    return Implementation(bind, ("float64", "float32"), reason, **options)
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """The contents of a case's operands, as tiles repeated along their first axis."""
@@ -94,13 +175,13 @@ class Inputs:
 
     def values(self, *names: str) -> dict[str, NDArray[np.float64]]:
         """Return the exact values of the tiles, by operand name: of those named, or of all."""
-        numbers = {o.name: o.number(self.dtype) for o in self.kernel.inputs if not names or o.name in names}
-        return {name: number.decode(self.tiles[name]) for name, number in numbers.items()}
+        operands = [o for o in self.kernel.inputs if not names or o.name in names]
+        return {o.name: o.number(self.dtype).decode(self.tiles[o.name]) for o in operands}
 
     def last_values(self) -> dict[str, NDArray[np.float64]]:
         """Return the exact values of what stands at the ends."""
-        numbers = {o.name: o.number(self.dtype) for o in self.kernel.operands if o.name in self.ends}
-        return {name: numbers[name].decode(end) for name, end in self.ends.items()}
+        operands = [o for o in self.kernel.inputs if o.name in self.ends]
+        return {o.name: o.number(self.dtype).decode(self.ends[o.name]) for o in operands}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +210,7 @@ class Check(Protocol):
     def expected(self, inputs: Inputs, result: DType | None = None) -> list[Expectation]:
         """Return what each output should hold after one launch with the check's scalars.
 
-        Args:
-            inputs: what the launch reads.
-            result: the format of a reduction's number, where it is not that of the operands.
+        `result` is the format of a reduction's number where it is not that of the operands.
         """
 
 
@@ -151,22 +230,19 @@ class Kernel:
     implementations: Mapping[str, Implementation]
     """By backend."""
     suite: str = "stream"
-    """Which kernels belong together: stream, gemv, training or attention."""
     default: bool = True
-    """Whether a run that names no kernel has it."""
+    """Whether a run that names no kernel includes it."""
     dtypes: tuple[str, ...] = tuple(DTYPES)
-    """The dtypes in which the kernel exists: a kernel that has but one runs in that, whatever the others run in."""
     scalars: Mapping[str, float] = field(default_factory=dict)
     split: Literal["n", "m"] = "n"
     """The axis along which the work is divided among threads."""
     weight_format: str | None = None
-    """The format of quantized weights, or of a cache; None where it is the operands' dtype."""
+    """The format of quantized weights or of a cache; None for the operands' dtype."""
     columns: int | None = None
-    """The columns of the matrix where the kernel itself determines them."""
+    """The columns of the matrix where the kernel determines them."""
     column_multiple: int = 1
-    """The number that the columns of the matrix must be a multiple of."""
     identity: Mapping[str, int] = field(default_factory=dict)
-    """What tells the kernel from others of its name and format, by the column of a result file."""
+    """What tells the kernel from others of its name and format, by column of a result file."""
 
     def unsupported_reason(self, backend: str, dtype: DType, *, on_cpu: bool = False) -> str | None:
         """Return why the kernel does not run at memory speed on a backend, or None if it does."""
@@ -176,7 +252,7 @@ class Kernel:
 
     @property
     def check_scalars(self) -> Mapping[str, float]:
-        """The scalars of the launch that is verified."""
+        """The scalars of the verified launch."""
         return self.check.scalars or self.scalars
 
     def dtypes_among(self, wanted: Sequence[DType]) -> list[DType]:
@@ -184,11 +260,11 @@ class Kernel:
         return [d for d in wanted if d.name in self.dtypes] or [DTYPES[name] for name in self.dtypes]
 
     def bytes_read(self, shape: Shape, dtype: DType) -> int:
-        """Return the bytes that one launch must read: each element of each operand read, once."""
+        """Return the bytes that a launch must read."""
         return sum(o.nbytes(shape, dtype) for o in self.operands if o.is_read)
 
     def bytes_written(self, shape: Shape, dtype: DType) -> int:
-        """Return the bytes that one launch must write: each element of each operand written, once."""
+        """Return the bytes that a launch must write."""
         return sum(o.nbytes(shape, dtype) for o in self.operands if o.is_written)
 
     def working_set(self, shape: Shape, dtype: DType) -> int:
@@ -257,7 +333,6 @@ class Kernel:
         return sum(share for _, share in self._shares())
 
     def _shares(self) -> list[tuple[Operand, float]]:
-        """Return the large operands, each with its bytes over those of the largest."""
         dtype = DTYPES[self.dtypes[0]]
         shape = Shape(self.columns or self.column_multiple, m=1 if self.is_matrix else None)
         most = max(o.nbytes(shape, dtype) for o in self.large)

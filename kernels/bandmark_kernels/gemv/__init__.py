@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import Elementwise, expectations, sum_error
-from bandmark_kernels.core.cuda import UNTILED, Build, Cuda, Layout, Program, blocks_for
+from bandmark_kernels.core.cuda import Cuda, Layout, Program, blocks_for
 from bandmark_kernels.core.dtypes import DType
-from bandmark_kernels.core.kernel import Expectation, Inputs
+from bandmark_kernels.core.kernel import Expectation, Inputs, Shape
 from bandmark_kernels.core.launch import Launches, count
-from bandmark_kernels.core.operand import Shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,21 +49,20 @@ def _whole_vector(shape: Shape, tile: Any, *, rows: int, by_row: bool) -> Any:
     return np.bincount(np.arange(m) % rows, weights=np.resize(tile, m), minlength=rows)
 
 
-Grid = Callable[[Program, Shape, int], tuple[int, int]]
-"""The program, the size and the device's number of multiprocessors -> blocks, and parts that each block's work is
-split into."""
+_Grid = Callable[[Program, Shape, int], tuple[int, int]]
+"""Program, size and number of multiprocessors -> blocks, and parts that each block's work is split into."""
 
 
-def matrix_cuda(name: str, layout: Callable[[Build], Layout], grid: Grid) -> Cuda:
+def matrix_cuda(name: str, layout: Callable[[Program], Layout], grid: _Grid) -> Cuda:
     """Return the CUDA implementation of a matrix-vector product.
 
     "ragged" takes matrices whose rows do not start at multiples of a load. Where the work is split, the parts' sums go
     to the workspace, and "finish" adds those up.
     """
-    return Cuda(name=name, parts=("ragged", "finish"), layout=layout, launches=partial(_launches, grid), loads=UNTILED)
+    return Cuda(name=name, parts=("ragged", "finish"), layout=layout, launches=partial(_launches, grid))
 
 
-def _launches(grid: Grid, program: Program, shape: Shape, sm_count: int) -> Launches:
+def _launches(grid: _Grid, program: Program, shape: Shape, sm_count: int) -> Launches:
     kernel, m, n = program.kernel, shape.count("m"), shape.n
     blocks, splits = grid(program, shape, sm_count)
     part = "" if n % program.lanes == 0 else "ragged"

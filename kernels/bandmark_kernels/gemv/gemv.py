@@ -5,14 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from bandmark_kernels.core import np
-from bandmark_kernels.core.cuda import Build, Layout, Program, blocks_for
-from bandmark_kernels.core.kernel import NUMPY_DTYPES, NUMPY_HALF, TORCH_HALF_CPU, Implementation, Kernel, Launch
+from bandmark_kernels.core import np, torch
+from bandmark_kernels.core.cuda import Layout, Program, blocks_for
+from bandmark_kernels.core.kernel import TORCH_HALF_CPU, Implementation, Kernel, Operand, Shape, numpy_arithmetic
 from bandmark_kernels.core.launch import MAX_SPLITS
-from bandmark_kernels.core.operand import Operand, Shape
 from bandmark_kernels.gemv import MatrixVector, matrix_cuda
 
-MIN_SPLIT_BYTES = 4096
+_MIN_SPLIT_BYTES = 4096
 """Bytes of a row that a split has at least: one round of its block's loads."""
 
 
@@ -21,8 +20,8 @@ def reference(A: Any, x: Any) -> Any:
     return A @ x
 
 
-def _layout(build: Build) -> Layout:
-    return Layout(threads=128, unroll=32 // build.pack_bytes, blocks_per_sm=6, rows=4)
+def _layout(program: Program) -> Layout:
+    return Layout(threads=128, unroll=32 // program.pack_bytes, blocks_per_sm=6, rows=4)
 
 
 def _grid(program: Program, shape: Shape, sm_count: int) -> tuple[int, int]:
@@ -30,14 +29,7 @@ def _grid(program: Program, shape: Shape, sm_count: int) -> tuple[int, int]:
     resident = program.resident(sm_count)
     blocks = blocks_for(shape.count("m"), program.layout.rows)
     wanted = 1 if 2 * blocks >= resident else blocks_for(resident, blocks)
-    return blocks, max(1, min(wanted, shape.n * program.dtype.itemsize // MIN_SPLIT_BYTES, MAX_SPLITS))
-
-
-def _torch(A: Any, x: Any, y: Any) -> Launch:
-    """Call the library's GEMV."""
-    import torch
-
-    return partial(torch.mv, A, x, out=y)
+    return blocks, max(1, min(wanted, shape.n * program.dtype.itemsize // _MIN_SPLIT_BYTES, MAX_SPLITS))
 
 
 KERNEL = Kernel(
@@ -50,9 +42,9 @@ KERNEL = Kernel(
     reference=reference,
     check=MatrixVector(),
     implementations={
-        "numpy": Implementation(lambda A, x, y: partial(np.dot, A, x, out=y), NUMPY_DTYPES, NUMPY_HALF),
+        "numpy": numpy_arithmetic(lambda A, x, y: partial(np.dot, A, x, out=y)),
         "torch": Implementation(
-            _torch,
+            lambda A, x, y: partial(torch.mv, A, x, out=y),
             unsupported=TORCH_HALF_CPU,
             cpu_dtypes=("float64", "float32", "bfloat16"),  # processors with bfloat16 products read it at full speed
         ),

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
-from bandmark_kernels.core import np
-from bandmark_kernels.core.cuda import Build, Layout, Program, blocks_for
-from bandmark_kernels.core.kernel import NUMPY_DTYPES, NUMPY_HALF, TORCH_HALF_CPU, Implementation, Kernel, Launch
+from bandmark_kernels.core import np, torch
+from bandmark_kernels.core.cuda import Layout, Program, blocks_for
+from bandmark_kernels.core.kernel import TORCH_HALF_CPU, Implementation, Kernel, Operand, Shape, numpy_arithmetic
 from bandmark_kernels.core.launch import MAX_SPLITS
-from bandmark_kernels.core.operand import Operand, Shape
 from bandmark_kernels.gemv import MatrixVector, matrix_cuda
 
-MIN_SPLIT_ROWS = 128
+_MIN_SPLIT_ROWS = 128
 """Rows that a split has at least: a few rounds of its block's loads."""
 
-MIN_ROWS_OF_MANY = 512
+_MIN_ROWS_OF_MANY = 512
 """Rows that a split has at least where there are blocks enough, so that partial sums stay below 1 % of the bytes."""
 
 
-def reference(A: Any, x: Any) -> Any:
-    """Return y of shape (n,) for float64 A of shape (m, n) and x of shape (m,)."""
-    return A.T @ x
-
-
-def _layout(build: Build) -> Layout:
-    pack_bytes = build.pack_bytes
+def _layout(program: Program) -> Layout:
+    pack_bytes = program.pack_bytes
     return Layout(threads=256, unroll=128 // pack_bytes, blocks_per_sm=3 if pack_bytes == 16 else 2, groups=4)
 
 
@@ -34,21 +27,9 @@ def _grid(program: Program, shape: Shape, sm_count: int) -> tuple[int, int]:
     layout, m, resident = program.layout, shape.count("m"), program.resident(sm_count)
     strip = layout.threads // layout.groups * (program.lanes if shape.n % program.lanes == 0 else 1)
     blocks = blocks_for(shape.n, strip)
-    few = min(resident // blocks, m // MIN_SPLIT_ROWS)
-    many = min(blocks_for(4 * resident, blocks), m // MIN_ROWS_OF_MANY)
+    few = min(resident // blocks, m // _MIN_SPLIT_ROWS)
+    many = min(blocks_for(4 * resident, blocks), m // _MIN_ROWS_OF_MANY)
     return blocks, max(1, min(max(few, many), MAX_SPLITS))
-
-
-def _numpy(A: Any, x: Any, y: Any) -> Launch:
-    """Call BLAS transposed GEMV on this thread's columns: matmul passes them on as strided, np.dot would copy them."""
-    return partial(np.matmul, x, A, out=y)
-
-
-def _torch(A: Any, x: Any, y: Any) -> Launch:
-    """Call the library's transposed GEMV."""
-    import torch
-
-    return partial(torch.mv, A.t(), x, out=y)
 
 
 KERNEL = Kernel(
@@ -58,11 +39,16 @@ KERNEL = Kernel(
     flops=2,
     suite="gemv",
     split="n",
-    reference=reference,
+    reference=lambda A, x: A.T @ x,
     check=MatrixVector(),
     implementations={
-        "numpy": Implementation(_numpy, NUMPY_DTYPES, NUMPY_HALF),
-        "torch": Implementation(_torch, unsupported=TORCH_HALF_CPU, cpu_dtypes=("float64", "float32")),
+        # matmul passes a thread's columns on to BLAS as strided, np.dot would copy them
+        "numpy": numpy_arithmetic(lambda A, x, y: partial(np.matmul, x, A, out=y)),
+        "torch": Implementation(
+            lambda A, x, y: partial(torch.mv, A.t(), x, out=y),
+            unsupported=TORCH_HALF_CPU,
+            cpu_dtypes=("float64", "float32"),
+        ),
         "cupy": matrix_cuda("gemv_t", _layout, _grid),
     },
 )

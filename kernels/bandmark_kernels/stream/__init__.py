@@ -6,19 +6,19 @@ by one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from bandmark_kernels.core import np
-from bandmark_kernels.core.cuda import UNTILED, Build, Cuda, Layout, Program, blocks_for, cuda_of
-from bandmark_kernels.core.kernel import Launch
+from bandmark_kernels.core.cuda import VARIANTS, Cuda, Layout, Program, blocks_for
+from bandmark_kernels.core.kernel import Launch, Shape
 from bandmark_kernels.core.launch import Arg, Launches, count
-from bandmark_kernels.core.operand import Shape
 
-BLOCK_BYTES = 512 * 1024
+_BLOCK_BYTES = 512 * 1024
 """Bytes per array and block: three such blocks fit the 2 MiB of second-level cache of current server cores, and a
 call on one lasts long enough that Python's own cost, and its global lock, stay small."""
 
-LINE_BYTES = 256
+_LINE_BYTES = 256
 """Bytes beside a number that no other thread may write: two lines of the longest cache lines in use, 128 bytes."""
 
 
@@ -32,7 +32,7 @@ def elementwise(name: str, *, blocks_per_sm: int = 3, bytes_per_thread: int = 64
         options: further fields of Cuda.
     """
     layout = _layout(blocks_per_sm, bytes_per_thread)
-    return Cuda(name=name, layout=layout, launches=_launch_tiles, **options)
+    return Cuda(name=name, layout=layout, launches=_launch_tiles, loads=VARIANTS, **options)
 
 
 def reduction(name: str, *, blocks_per_sm: int = 3, bytes_per_thread: int = 64) -> Cuda:
@@ -42,16 +42,13 @@ def reduction(name: str, *, blocks_per_sm: int = 3, bytes_per_thread: int = 64) 
         parts=("finish",),
         layout=_layout(blocks_per_sm, bytes_per_thread),
         launches=_launch_reduction,
-        loads=UNTILED,
         macros={"GRID_STRIDE": 1},
     )
 
 
-def _layout(blocks_per_sm: int, bytes_per_thread: int) -> Any:
-    """Return a function of the build, for loads of either width."""
-
-    def layout(build: Build) -> Layout:
-        return Layout(threads=256, unroll=bytes_per_thread // build.pack_bytes, blocks_per_sm=blocks_per_sm)
+def _layout(blocks_per_sm: int, bytes_per_thread: int) -> Callable[[Program], Layout]:
+    def layout(program: Program) -> Layout:
+        return Layout(threads=256, unroll=bytes_per_thread // program.pack_bytes, blocks_per_sm=blocks_per_sm)
 
     return layout
 
@@ -62,12 +59,11 @@ def _tiles(program: Program, shape: Shape) -> int:
 
 
 def _launch_tiles(program: Program, shape: Shape, sm_count: int) -> Launches:
-    """Return a launch with a block per tile, or with as many blocks as are resident."""
     kernel, accumulator = program.kernel, program.dtype.accumulator
     blocks = _tiles(program, shape)
     if program.variant == "v16-gridstride":
         blocks = min(blocks, program.resident(sm_count))
-    scalars = cuda_of(kernel).constants_for(kernel.scalars)
+    scalars = program.cuda.constants_for(kernel.scalars)
     args = (*program.arrays(*kernel.operands), *(Arg(name, accumulator) for name in scalars), count("n", shape.n))
     return program.plan(program.step("", blocks, args), workspace=0)
 
@@ -87,17 +83,15 @@ def _launch_reduction(program: Program, shape: Shape, sm_count: int) -> Launches
 def cache_blocks(*arrays: Any, block_bytes: int | None = None) -> list[tuple[Any, ...]]:
     """Cut equally long vectors into blocks, made once so that a launch allocates nothing.
 
-    Args:
-        arrays: vectors of equal length.
-        block_bytes: bytes of a block of the vector with the widest elements; None for BLOCK_BYTES.
+    `block_bytes` are those of a block of the vector with the widest elements; None for _BLOCK_BYTES.
     """
-    step = max(1, (block_bytes or BLOCK_BYTES) // max(x.itemsize for x in arrays))
+    step = max(1, (block_bytes or _BLOCK_BYTES) // max(x.itemsize for x in arrays))
     return [tuple(x[k : k + step] for x in arrays) for k in range(0, len(arrays[0]), step)]
 
 
 def einsum_to(subscripts: str, *arrays: Any, out: Any) -> Launch:
     """Return a launch that folds arrays by an einsum into a number of its own, and then puts that into out."""
-    total = padded_number(arrays[0].dtype)
+    total = _padded_number(arrays[0].dtype)
     einsum, copyto = np.einsum, np.copyto
 
     def launch() -> None:
@@ -107,10 +101,10 @@ def einsum_to(subscripts: str, *arrays: Any, out: Any) -> Launch:
     return launch
 
 
-def padded_number(dtype: Any) -> Any:
+def _padded_number(dtype: Any) -> Any:
     """Return a number (an array without axes) that shares its cache lines with nothing else.
 
     Einsum stores its running sum again and again; two threads whose results are neighbours would slow each other down.
     """
-    around = LINE_BYTES // dtype.itemsize
+    around = _LINE_BYTES // dtype.itemsize
     return np.empty(2 * around + 1, dtype)[around : around + 1].reshape(())

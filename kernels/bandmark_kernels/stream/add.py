@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
-from bandmark_kernels.core import np
+from bandmark_kernels.core import np, torch
 from bandmark_kernels.core.checks import Elementwise
-from bandmark_kernels.core.kernel import NUMPY_DTYPES, NUMPY_HALF, Implementation, Kernel, Launch
-from bandmark_kernels.core.operand import Operand
+from bandmark_kernels.core.kernel import Implementation, Kernel, Operand, numpy_arithmetic
 from bandmark_kernels.stream import elementwise
-
-
-def _torch(a: Any, b: Any, c: Any) -> Launch:
-    """Launch one element-wise kernel that writes into c."""
-    import torch
-
-    return partial(torch.add, a, b, out=c)
-
 
 KERNEL = Kernel(
     name="add",
@@ -27,8 +17,8 @@ KERNEL = Kernel(
     reference=lambda a, b: a + b,
     check=Elementwise(),
     implementations={
-        "numpy": Implementation(lambda a, b, c: partial(np.add, a, b, c), NUMPY_DTYPES, NUMPY_HALF),
-        "torch": Implementation(_torch),
+        "numpy": numpy_arithmetic(lambda a, b, c: partial(np.add, a, b, c)),
+        "torch": Implementation(lambda a, b, c: partial(torch.add, a, b, out=c)),
         "cupy": elementwise("add"),
     },
 )

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import InPlace
-from bandmark_kernels.core.kernel import NUMPY_DTYPES, NUMPY_HALF, Implementation, Kernel, Launch, unsupported
-from bandmark_kernels.core.operand import Operand
+from bandmark_kernels.core.kernel import Kernel, Launch, Operand, numpy_arithmetic, unsupported
 from bandmark_kernels.stream import cache_blocks, elementwise
-
-
-def _stable_inputs(c: Any, s: float, **others: Any) -> Mapping[str, Any]:
-    """Make b the exact opposite of s * c: the timed launches then leave a as it is, however many there are."""
-    return {"b": -s * c}
 
 
 def _numpy(a: Any, b: Any, c: Any, s: Any) -> Launch:
@@ -40,9 +33,10 @@ KERNEL = Kernel(
     flops=3,
     scalars={"s": 0.5},
     reference=lambda a, b, c, s: a + (b + s * c),
-    check=InPlace(rounding=3.0, scalars={"s": 2.0}, stable_inputs=_stable_inputs),
+    # b is the exact opposite of s * c: the timed launches then leave a as it is, however many there are
+    check=InPlace(rounding=3.0, scalars={"s": 2.0}, stable_inputs=lambda c, s, **_: {"b": -s * c}),
     implementations={
-        "numpy": Implementation(_numpy, NUMPY_DTYPES, NUMPY_HALF),
+        "numpy": numpy_arithmetic(_numpy),
         "torch": unsupported("torch has no one-pass op for a += b + s * c: two ops would move 6 words, not 4"),
         "cupy": elementwise("nstream"),
     },

@@ -5,21 +5,19 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from bandmark_kernels.core import torch
 from bandmark_kernels.core.checks import Reduction
-from bandmark_kernels.core.kernel import NUMPY_DTYPES, NUMPY_HALF, Implementation, Kernel, Launch
-from bandmark_kernels.core.operand import Operand
+from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, Operand, numpy_arithmetic
 from bandmark_kernels.stream import einsum_to, reduction
 
-ROW_ELEMENTS = 255 * 64
+_ROW_ELEMENTS = 255 * 64
 """Elements per row of torch's product on a CPU. The ones stay in cache; the rows start on cache lines, but not a power
 of two apart: BLAS reads several rows at a time, and those would compete for the same sets of the cache."""
 
 
 def _torch(a: Any, r: Any) -> Launch:
     """Sum into an existing tensor. On a CPU BLAS is faster: it sums rows, as their product with ones."""
-    import torch
-
-    width = ROW_ELEMENTS
+    width = _ROW_ELEMENTS
     whole = len(a) - len(a) % width
     if a.device.type != "cpu" or a.dtype.itemsize < 4 or not whole:
         return partial(torch.sum, a, dim=0, out=r)
@@ -44,7 +42,7 @@ KERNEL = Kernel(
     check=Reduction(),
     implementations={
         # reads a contiguous vector faster than add.reduce and maximum.reduce do
-        "numpy": Implementation(lambda a, r: einsum_to("i->", a, out=r), NUMPY_DTYPES, NUMPY_HALF),
+        "numpy": numpy_arithmetic(lambda a, r: einsum_to("i->", a, out=r)),
         "torch": Implementation(_torch),
         "cupy": reduction("read", bytes_per_thread=128),
     },

@@ -7,17 +7,16 @@ from typing import Any
 
 from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import Elementwise
-from bandmark_kernels.core.kernel import Implementation, Kernel, Launch
-from bandmark_kernels.core.operand import Operand
+from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, Operand
 from bandmark_kernels.stream import elementwise
 
-BLOCK_BYTES = 64 * 1024
+_BLOCK_BYTES = 64 * 1024
 """Bytes that are copied over and over: they stay in the first or second level of the cache."""
 
 
 def _numpy(a: Any, s: Any) -> Launch:
     """Copy one cached block over and over: libc's memcpy writes memory faster than NumPy's fill loop does."""
-    width = BLOCK_BYTES // a.itemsize
+    width = _BLOCK_BYTES // a.itemsize
     if len(a) < width:
         return partial(a.fill, s)
     block = np.full(width, s, a.dtype)

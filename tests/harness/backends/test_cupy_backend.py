@@ -15,7 +15,7 @@ from bandmark.results.row import Row
 from bandmark.session.session import run_session
 from bandmark.suites.selection import pick_kernels
 from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Shape
-from bandmark_kernels.core.inputs import make_inputs
+from bandmark_kernels.core.checks import make_inputs
 from cupy_errors import CUDADriverError, CUDARuntimeError
 from cupy_gpu import GIB, MIB, Gpu
 from cupy_launch import Launched

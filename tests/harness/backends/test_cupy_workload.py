@@ -9,7 +9,7 @@ import pytest
 
 from bandmark.measure.sampling import take
 from bandmark_kernels import DTYPES, KERNELS, Shape
-from bandmark_kernels.core.inputs import make_inputs
+from bandmark_kernels.core.checks import make_inputs
 from cupy_errors import CUDARuntimeError
 from cupy_gpu import MIB, Gpu
 from cupy_sensors import Sensors

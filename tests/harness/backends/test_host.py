@@ -14,7 +14,8 @@ from bandmark.backends import host
 from bandmark.backends.host import ALIGNMENT, HostMemory, bounds, for_each, part_slices
 from bandmark.device.threads import Team
 from bandmark_kernels import DTYPES, KERNELS, Shape
-from bandmark_kernels.core.inputs import Inputs, make_inputs
+from bandmark_kernels.core.checks import make_inputs
+from bandmark_kernels.core.kernel import Inputs
 from kernel_cases import cases, shape_of
 
 

@@ -15,7 +15,8 @@ from bandmark.device.sensors import SensorReading
 from bandmark.device.threads import Team
 from bandmark.measure.sampling import take
 from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Shape
-from bandmark_kernels.core.inputs import Inputs, make_inputs
+from bandmark_kernels.core.checks import make_inputs
+from bandmark_kernels.core.kernel import Inputs
 from fakes import GIB, make_machine
 from kernel_cases import shape_of
 

@@ -21,7 +21,8 @@ from bandmark.device.threads import Team
 from bandmark.measure.sampling import StopRule, take
 from bandmark.session.runner import Schedule, measure_groups
 from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Implementation, Kernel, Shape
-from bandmark_kernels.core.inputs import Inputs, make_inputs
+from bandmark_kernels.core.checks import make_inputs
+from bandmark_kernels.core.kernel import Inputs
 from cupy_sensors import Sensors
 from fakes import FAKE_GPU, GIB, make_group, make_machine, make_peak, make_session, make_target
 from kernel_cases import shape_of

@@ -15,8 +15,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from bandmark_kernels import CACHES, DTYPES, Kernel, Shape
 from bandmark_kernels.attention import Attention, Geometry, reference
-from bandmark_kernels.attention.kv import CODE_SCALE, KERNEL, MAX_GROUP, kv_kernel
-from bandmark_kernels.core.inputs import TILE_ROWS, make_inputs
+from bandmark_kernels.attention.kv import _CODE_SCALE, _MAX_GROUP, KERNEL, kv_kernel
+from bandmark_kernels.core.checks import TILE_ROWS, make_inputs
 from kernel_cases import error_of, operands, reference_bind, run_torch, run_wrong
 
 F16, BF16 = DTYPES["float16"], DTYPES["bfloat16"]
@@ -255,7 +255,7 @@ def test_codes_of_a_cache_are_all_there() -> None:
         assert inputs.tiles[name].shape == (TILE_ROWS, 1024)
         assert set(inputs.tiles[name].ravel().tolist()) == set(range(256)) - {0x7F, 0xFF}
     for name in ("k_scale", "v_scale"):
-        assert CODE_SCALE / 2 <= inputs.tiles[name][0] < CODE_SCALE
+        assert _CODE_SCALE / 2 <= inputs.tiles[name][0] < _CODE_SCALE
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_what_there_is_no_kernel_for(given: tuple[Any, ...], words: str) -> None
 
 def test_every_size_of_a_head_that_is_offered() -> None:
     """Each size takes groups from one head up to its most, and its own number of columns."""
-    for head_dim, most in MAX_GROUP.items():
+    for head_dim, most in _MAX_GROUP.items():
         for group in (1, most):
             kernel = kv_kernel(3 * group, 3, head_dim)
             assert (kernel.columns, kernel.column_multiple, geometry_of(kernel).group) == (

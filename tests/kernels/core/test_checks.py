@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandmark_kernels import DTYPES, KERNELS, Kernel, Operand, Shape
-from bandmark_kernels.core.checks import CHUNK_ELEMENTS, Elementwise, InPlace, max_error
-from bandmark_kernels.core.inputs import make_inputs
+from bandmark_kernels.core.checks import _CHUNK_ELEMENTS, Elementwise, InPlace, make_inputs, max_error
 from kernel_cases import operands
 
 F32 = DTYPES["float32"]
@@ -34,7 +33,7 @@ def error(inputs: object, out: np.ndarray, **options: object) -> float:
 
 def test_a_correct_output_has_no_error() -> None:
     """The reference rounded once is exact."""
-    assert error(*output_of("add", Shape(3 * CHUNK_ELEMENTS + 5))) == 0
+    assert error(*output_of("add", Shape(3 * _CHUNK_ELEMENTS + 5))) == 0
 
 
 def test_nan_is_infinitely_wrong() -> None:
@@ -45,10 +44,10 @@ def test_nan_is_infinitely_wrong() -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(0, 3 * CHUNK_ELEMENTS - 1))
+@given(st.integers(0, 3 * _CHUNK_ELEMENTS - 1))
 def test_one_wrong_element_is_found_anywhere(index: int) -> None:
     """Every element counts, in whatever chunk it stands."""
-    inputs, out = output_of("copy", Shape(3 * CHUNK_ELEMENTS))
+    inputs, out = output_of("copy", Shape(3 * _CHUNK_ELEMENTS))
     out[index] = np.nextafter(out[index], np.float32(2))
     assert error(inputs, out) == math.inf
 
@@ -85,7 +84,7 @@ def test_element_wise_kernels_may_differ_in_their_last_bits(steps: int, passes: 
 
 def test_threads_see_the_same_error() -> None:
     """Comparing with several workers gives the same answer."""
-    inputs, out = output_of("triad", Shape(5 * CHUNK_ELEMENTS))
+    inputs, out = output_of("triad", Shape(5 * _CHUNK_ELEMENTS))
     out[-3] += 1e-5
     assert error(inputs, out, workers=4) == error(inputs, out) > 1
 

@@ -9,42 +9,42 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandmark_kernels.core.dtypes import BFLOAT16, DTYPES, FLOAT16
+from bandmark_kernels import DTYPES
 
 
 def test_every_bfloat16_pattern_decodes_as_ml_dtypes_does() -> None:
     """All 65536 patterns stand for the value that ml_dtypes gives them."""
     bits = np.arange(1 << 16, dtype=np.uint16)
-    np.testing.assert_array_equal(BFLOAT16.decode(bits), bits.view(ml_dtypes.bfloat16).astype(np.float64))
+    np.testing.assert_array_equal(DTYPES["bfloat16"].decode(bits), bits.view(ml_dtypes.bfloat16).astype(np.float64))
 
 
 def test_every_bfloat16_value_survives_a_round_trip() -> None:
     """Decoding and encoding gives the same bits back, for every pattern but NaN."""
     bits = np.arange(1 << 16, dtype=np.uint16)
-    values = BFLOAT16.decode(bits)
+    values = DTYPES["bfloat16"].decode(bits)
     kept = ~np.isnan(values)
-    np.testing.assert_array_equal(BFLOAT16.encode(values[kept]), bits[kept])
+    np.testing.assert_array_equal(DTYPES["bfloat16"].encode(values[kept]), bits[kept])
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=64))
 def test_bfloat16_rounds_to_nearest_even(values: list[float]) -> None:
     """Encoding float32 values rounds as torch does."""
     expected = torch.tensor(values, dtype=torch.float32).to(torch.bfloat16).view(torch.uint16).numpy()
-    np.testing.assert_array_equal(BFLOAT16.encode(np.array(values)), expected)
+    np.testing.assert_array_equal(DTYPES["bfloat16"].encode(np.array(values)), expected)
 
 
 def test_bfloat16_ties() -> None:
     """A value half-way between two neighbours goes to the even one."""
     one = 0x3F80
-    assert BFLOAT16.encode(np.array([1 + 2.0**-8]))[()] == one
-    assert BFLOAT16.encode(np.array([1 + 3 * 2.0**-8]))[()] == one + 2
+    assert DTYPES["bfloat16"].encode(np.array([1 + 2.0**-8]))[()] == one
+    assert DTYPES["bfloat16"].encode(np.array([1 + 3 * 2.0**-8]))[()] == one + 2
 
 
 def test_every_float16_pattern_decodes_exactly() -> None:
     """All 65536 patterns stand for the value that torch gives them."""
     bits = np.arange(1 << 16, dtype=np.uint16)
     expected = torch.from_numpy(bits).view(torch.float16).to(torch.float64).numpy()
-    np.testing.assert_array_equal(FLOAT16.decode(bits.view(np.float16)), expected)
+    np.testing.assert_array_equal(DTYPES["float16"].decode(bits.view(np.float16)), expected)
 
 
 @pytest.mark.parametrize("dtype", DTYPES.values(), ids=DTYPES)

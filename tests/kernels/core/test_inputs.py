@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bandmark_kernels import DTYPES, KERNELS, Shape
-from bandmark_kernels.core.inputs import TILE_ELEMENTS, TILE_ROWS, make_inputs
+from bandmark_kernels.core.checks import _TILE_ELEMENTS, TILE_ROWS, make_inputs
 from kernel_cases import cases, operands, shape_of
 
 
@@ -42,7 +42,7 @@ def test_random_data_do_not_compress(dtype: str) -> None:
         assert low <= len(zlib.compress(data)) / len(data) <= high
 
 
-@pytest.mark.parametrize("length", [TILE_ELEMENTS, TILE_ROWS])
+@pytest.mark.parametrize("length", [_TILE_ELEMENTS, TILE_ROWS])
 def test_tiles_have_prime_length(length: int) -> None:
     """No power-of-two step through an array lands on equal data."""
     assert all(length % k for k in range(2, int(length**0.5) + 1))
@@ -72,5 +72,5 @@ def test_half_precision_sums_do_not_overflow() -> None:
     for kernel in (KERNELS["read"], KERNELS["dot"]):
         inputs = make_inputs(kernel, DTYPES["float16"], Shape(1 << 31), seed=1)
         terms = kernel.reference(**{name: DTYPES["float16"].decode(tile) for name, tile in inputs.tiles.items()})
-        periods = (1 << 31) // TILE_ELEMENTS
+        periods = (1 << 31) // _TILE_ELEMENTS
         assert periods * abs(terms.sum()) + abs(np.cumsum(terms)).max() + 4096 < 65504

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from bandmark_kernels.core.dtypes import COLUMN_MULTIPLE, FORMATS, dequantize, nearest, random_weights, table
+from bandmark_kernels.core.dtypes import COLUMN_MULTIPLE, FLOAT8, FORMATS, dequantize, random_weights, table
 
 SCALED = [f for f in FORMATS.values() if f.scale]
 OTHERS = {
@@ -43,23 +43,20 @@ def test_every_e4m3_and_e8m0_code_is_that_of_torch() -> None:
         assert np.array_equal(table(kind), codes.view(dtype).double().numpy(), equal_nan=True)
 
 
-@pytest.mark.parametrize("kind", ["e4m3", "e2m1"])
-def test_rounding_is_that_of_ml_dtypes(kind: str) -> None:
+def test_rounding_is_that_of_ml_dtypes() -> None:
     """Every number, every middle between two and its neighbours round as ml_dtypes rounds: to nearest, ties to even."""
-    finite = np.unique(table(kind)[np.isfinite(table(kind))])
+    finite = np.unique(table("e4m3")[np.isfinite(table("e4m3"))])
     middles = (finite[1:] + finite[:-1]) / 2
     single = middles.astype(np.float32)  # exact; ml_dtypes rounds float64 to float32 first
     beside = [np.nextafter(single, np.float32(way)) for way in (np.inf, -np.inf)]
     points = np.concatenate([finite, middles, *beside])
-    theirs = points.astype(OTHERS[kind]).astype(np.float64)
-    assert np.array_equal(table(kind)[nearest(points, kind)], theirs)
+    theirs = points.astype(OTHERS["e4m3"]).astype(np.float64)
+    assert np.array_equal(FLOAT8.decode(FLOAT8.encode(points)), theirs)
 
 
-@pytest.mark.parametrize("kind", ["e4m3", "e2m1"])
-def test_rounding_saturates(kind: str) -> None:
+def test_rounding_saturates() -> None:
     """What is beyond the largest number becomes the largest, of its sign."""
-    largest = np.nanmax(table(kind))
-    assert table(kind)[nearest(np.array([1e30, -1e30, largest * 1.5]), kind)].tolist() == [largest, -largest, largest]
+    assert FLOAT8.decode(FLOAT8.encode(np.array([1e30, -1e30, 448 * 1.5]))).tolist() == [448, -448, 448]
 
 
 @pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from bandmark_kernels import Shape
-from bandmark_kernels.core.dtypes import FLOAT16, FLOAT32, FLOAT64
+from bandmark_kernels import DTYPES, Shape
 from bandmark_kernels.gemv.gemv_t import KERNEL
 
 EXAMPLE = {"A": [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], "x": [1.0, 2.0, 3.0], "y": [0.0, 0.0]}
@@ -15,7 +14,8 @@ EXAMPLE = {"A": [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], "x": [1.0, 2.0, 3.0], "y":
 def test_bytes() -> None:
     """A launch on an m x n matrix reads m * n + m and writes n words, whatever their width."""
     m, n = 77, 1001
-    for dtype, width in ((FLOAT64, 8), (FLOAT32, 4), (FLOAT16, 2)):
+    for name, width in (("float64", 8), ("float32", 4), ("float16", 2)):
+        dtype = DTYPES[name]
         assert KERNEL.bytes_read(Shape(n, m=m), dtype) == (m * n + m) * width
         assert KERNEL.bytes_written(Shape(n, m=m), dtype) == n * width
         assert KERNEL.working_set(Shape(n, m=m), dtype) == (m * n + m + n) * width

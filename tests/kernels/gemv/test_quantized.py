@@ -10,14 +10,13 @@ import pytest
 import torch
 
 from bandmark_kernels import FORMATS, QUANTIZED, Shape, find_kernel
+from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.core.dtypes import FLOAT32, dequantize
-from bandmark_kernels.core.inputs import make_inputs
 from bandmark_kernels.gemv import quantized
-from bandmark_kernels.gemv.quantized import numpy_fp16, torch_fp16, torch_int8
 from kernel_cases import error_of, operands, peak_of, reference_bind, run_numpy
 
 NUMPY = ("fp16", "bf16", "int8")
-TORCH = {"fp16": torch_fp16, "int8": torch_int8}
+TORCH = {name: QUANTIZED[name].implementations["torch"].bind for name in ("fp16", "int8")}
 
 SHAPES = (Shape(64, m=1), Shape(64, m=129), Shape(128, m=2), Shape(1024, m=307))
 """Single rows, the shortest rows, and more rows than a tile or a block of the NumPy body has."""
@@ -68,7 +67,7 @@ def test_numpy_agrees_with_the_reference(name: str) -> None:
 def test_numpy_agrees_whatever_the_block(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of several rows with a shorter one at the end, and blocks of a single row, are right, too."""
     for block_bytes in (1, 7 * 4 * SHAPES[-1].n):
-        monkeypatch.setattr(quantized, "BLOCK_BYTES", block_bytes)
+        monkeypatch.setattr(quantized, "_BLOCK_BYTES", block_bytes)
         assert run_numpy(QUANTIZED[name], FLOAT32, SHAPES[-1]) <= 1
 
 
@@ -87,7 +86,7 @@ def test_numpy_converts_every_finite_float16_exactly() -> None:
     spread[:, 5] = codes
     x, y = np.zeros(64, np.float32), np.empty(len(codes), np.float32)
     x[5] = 1
-    numpy_fp16(spread, x, y)()
+    QUANTIZED["fp16"].implementations["numpy"].bind(codes=spread, x=x, y=y)()
     np.testing.assert_array_equal(y, codes.astype(np.float32))
 
 
@@ -116,8 +115,8 @@ def test_torch_agrees_with_the_reference(name: str) -> None:
 @pytest.mark.parametrize("name", OPS)
 def test_torch_agrees_whatever_the_part(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights that an op takes in several parts, the last one shorter, are right, too."""
-    monkeypatch.setattr(quantized, "PART_BYTES", 1)
-    monkeypatch.setattr(quantized, "MAX_CODES", 5 * SHAPES[-1].n + 1)
+    monkeypatch.setattr(quantized, "_PART_BYTES", 1)
+    monkeypatch.setattr(quantized, "_MAX_CODES", 5 * SHAPES[-1].n + 1)
     assert all(run_torch(name, shape) <= 1 for shape in SHAPES)
 
 
@@ -145,7 +144,7 @@ def test_without_fbgemm_fp16_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """On processors where torch uses another engine the row says so, before anything is laid out."""
     monkeypatch.setattr(torch.backends, "quantized", SimpleNamespace(engine="qnnpack"))
     with pytest.raises(NotImplementedError, match="FBGEMM"):
-        torch_fp16(torch.zeros(1, 64).half(), torch.zeros(64), torch.zeros(1))
+        TORCH["fp16"](torch.zeros(1, 64).half(), torch.zeros(64), torch.zeros(1))
 
 
 def test_without_its_op_int8_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +161,7 @@ def test_without_its_op_int8_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", QUANTIZED)
 def test_torch_has_a_row_or_a_reason(name: str) -> None:
     """On an accelerator and on a CPU: a row where torch has an op for the format, else its own reason."""
-    on_cpu = "int8" if quantized.ARM else "fp16"
+    on_cpu = "int8" if quantized._ARM else "fp16"
     for kind, supported in ((False, "int8"), (True, on_cpu)):
         reason = QUANTIZED[name].unsupported_reason("torch", FLOAT32, on_cpu=kind)
         assert (reason is None) == (name == supported)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from bandmark_kernels import Shape
-from bandmark_kernels.core.dtypes import FLOAT16, FLOAT32, FLOAT64
+from bandmark_kernels import DTYPES, Shape
 from bandmark_kernels.stream.dot import KERNEL
 
 EXAMPLE = {"a": [1.0, 2.0, 3.0], "b": [4.0, -5.0, 6.0], "r": 0.0}
@@ -14,7 +13,8 @@ EXAMPLE = {"a": [1.0, 2.0, 3.0], "b": [4.0, -5.0, 6.0], "r": 0.0}
 
 def test_bytes() -> None:
     """A launch on n elements reads 2 n and writes 0 n words, whatever their width."""
-    for dtype, width in ((FLOAT64, 8), (FLOAT32, 4), (FLOAT16, 2)):
+    for name, width in (("float64", 8), ("float32", 4), ("float16", 2)):
+        dtype = DTYPES[name]
         assert KERNEL.bytes_read(Shape(1001), dtype) == 2 * 1001 * width
         assert KERNEL.bytes_written(Shape(1001), dtype) == 0 * 1001 * width
         assert KERNEL.working_set(Shape(1001), dtype) == 2 * 1001 * width

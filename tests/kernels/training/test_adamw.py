@@ -11,10 +11,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bandmark_kernels import Shape
+from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.core.dtypes import FLOAT32
-from bandmark_kernels.core.inputs import make_inputs
-from bandmark_kernels.training.adamw import CHECK_SCALARS, KERNEL, SCALARS, bounds, coefficients, reference
+from bandmark_kernels.training.adamw import KERNEL
 from kernel_cases import error_of, operands
+
+SCALARS, CHECK_SCALARS = KERNEL.scalars, KERNEL.check_scalars
+reference, bounds = KERNEL.reference, KERNEL.check.bounds  # type: ignore[attr-defined]
+coefficients = KERNEL.implementations["numpy"].constants
 
 NAMES = ("p", "g", "m", "v")
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from bandmark_kernels import Shape
-from bandmark_kernels.core.dtypes import BFLOAT16
-from bandmark_kernels.core.inputs import make_inputs
+from bandmark_kernels import DTYPES, Shape
+from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.training import adamw
-from bandmark_kernels.training.adamw_master import KERNEL, narrow, widen
+from bandmark_kernels.training.adamw import MASTER as KERNEL
 from kernel_cases import error_of, operands
+
+BFLOAT16 = DTYPES["bfloat16"]
 
 
 def test_bytes() -> None:
@@ -45,8 +46,9 @@ def test_it_is_the_step_of_adamw() -> None:
     """On the same numbers the master copy and the moments, and their bounds, are those of adamw."""
     rng = np.random.default_rng(1)
     p, g, m, v = (rng.uniform(0.5, 1, 100) for _ in range(4))
-    for ours, plain in ((KERNEL.reference, adamw.reference), (KERNEL.check.bounds, adamw.bounds)):
-        found, wanted = ours(g, p, m, v, **adamw.CHECK_SCALARS), plain(p, g, m, v, **adamw.CHECK_SCALARS)
+    plain = adamw.KERNEL
+    for ours, theirs in ((KERNEL.reference, plain.reference), (KERNEL.check.bounds, plain.check.bounds)):
+        found, wanted = ours(g, p, m, v, **KERNEL.check_scalars), theirs(p, g, m, v, **KERNEL.check_scalars)
         assert found.keys() == {"p", "master", "m", "v"}
         for name, same in (("p", "p"), ("master", "p"), ("m", "m"), ("v", "v")):
             np.testing.assert_array_equal(found[name], wanted[same])
@@ -55,7 +57,7 @@ def test_it_is_the_step_of_adamw() -> None:
 def test_widening_is_exact() -> None:
     """Every bfloat16 pattern becomes the float32 with the same upper half."""
     stored, bits = np.arange(1 << 16).astype(np.uint16), np.empty(1 << 16, np.uint32)
-    widen(stored, bits)
+    adamw._widen(stored, bits)
     np.testing.assert_array_equal(bits, stored.astype(np.uint32) << 16)
 
 
@@ -65,7 +67,7 @@ def test_narrowing_rounds_to_nearest_even() -> None:
     lower = np.resize(np.array([0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF], np.uint32), len(upper))
     bits = (upper | lower) | np.where(np.arange(len(upper)) % 2, 0x80000000, 0).astype(np.uint32)
     stored, scratch = np.empty(len(bits), np.uint16), np.empty(len(bits), np.uint32)
-    narrow(bits, stored, scratch)
+    adamw._narrow(bits, stored, scratch)
     wanted = torch.from_numpy(bits.view(np.float32)).to(torch.bfloat16).view(torch.uint16).numpy()
     np.testing.assert_array_equal(stored, wanted)
 
@@ -103,4 +105,4 @@ def test_torchs_op_refuses_state_of_another_dtype(weights: str) -> None:
     """Why torch has no row: neither the master copy nor the weights can be stepped with both dtypes at once."""
     p, g = torch.zeros(4, dtype=getattr(torch, weights)), torch.zeros(4, dtype=torch.bfloat16)
     with pytest.raises(RuntimeError):
-        adamw.KERNEL.implementations["torch"].bind(p, g, torch.zeros(4), torch.zeros(4), **adamw.SCALARS)()
+        adamw.KERNEL.implementations["torch"].bind(p, g, torch.zeros(4), torch.zeros(4), **KERNEL.scalars)()
