@@ -34,12 +34,7 @@ MATRIX_FORMATS: dict[str, dict[str, Kernel]] = {"gemv": QUANTIZED, "kv": CACHES}
 
 
 def find_kernel(name: str, matrix_format: str | None = None, heads: tuple[int, int, int] | None = None) -> Kernel:
-    """Return a kernel of the table, also with a matrix in a format that is no dtype, or kv for other heads.
-
-    Args:
-        name: the kernel's name.
-        matrix_format: a format of MATRIX_FORMATS.
-        heads: for kv, query heads, KV heads, and elements of a head.
+    """Return a kernel of the table, in a format of MATRIX_FORMATS, or kv for query heads, KV heads and a head's size.
 
     Raises:
         KeyError: an unknown name, or a format that the kernel does not have.

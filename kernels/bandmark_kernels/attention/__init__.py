@@ -17,8 +17,7 @@ from bandmark_kernels.core.kernel import Expectation, Inputs, Kernel, Pattern, S
 class Geometry:
     """The heads of an attention: its matrices have a row per token, with the KV heads side by side."""
 
-    heads: int
-    """Query heads."""
+    heads: int  # query heads
     kv_heads: int
     head_dim: int
     cache_format: str | None = None
@@ -38,16 +37,10 @@ class Geometry:
 def reference(
     geometry: Geometry, *, q: Any, K: Any, V: Any, k_scale: Any = 1.0, v_scale: Any = 1.0, times: Any = 1.0
 ) -> Any:
-    """Return out of shape (heads * head_dim,), in float64.
+    """Return out, and take q, of shape (heads * head_dim,); K and V are of shape (m, kv_heads * head_dim).
 
-    Args:
-        geometry: the heads.
-        q: the query of shape (heads * head_dim,).
-        K: keys of shape (m, kv_heads * head_dim), or an fp8 cache's decoded codes.
-        V: values of the same shape.
-        k_scale: what decoded codes of K are multiplied by.
-        v_scale: that of V.
-        times: how often each row stands in the cache.
+    Of an fp8 cache K and V are the decoded codes, which the scales multiply. `times` is how often each row stands in
+    the cache.
     """
     weights, values = _weights(geometry, q, K * k_scale, times), _by_head(geometry, V * v_scale)
     return (weights @ values).reshape(-1)

@@ -33,9 +33,6 @@ _CODE_SCALE = 2.0**-5
 _FP8_CAPABILITY = (8, 9)
 """The first compute capability that converts e4m3 by an instruction (PTX ISA, cvt: .e4m3x2 needs sm_89)."""
 
-_NO_ATTENTION = ("No available kernel", "No viable backend")
-"""What torch 2.13 says where none of its fused attentions supports the operands or the device."""
-
 
 def _torch(geometry: Geometry, q: Any, K: Any, V: Any, out: Any) -> Launch:
     """Call the library's attention on strided views, with the query heads of a group as queries of one head.
@@ -44,9 +41,6 @@ def _torch(geometry: Geometry, q: Any, K: Any, V: Any, out: Any) -> Launch:
     (seqlenq_ngroups_swapped, github.com/Dao-AILab/flash-attention, csrc/flash_attn/flash_api.cpp); enable_gqa leaves
     that to the library, whose plain path repeats K and V in memory. The op takes no `out`: its result, a thousandth of
     a percent of the cache, is copied.
-
-    Raises:
-        NotImplementedError: no attention of torch reads a cache of such heads once on this device.
     """
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.nn.functional import scaled_dot_product_attention
@@ -63,7 +57,8 @@ def _torch(geometry: Geometry, q: Any, K: Any, V: Any, out: Any) -> Launch:
     try:
         launch()
     except RuntimeError as error:
-        if not any(words in str(error) for words in _NO_ATTENTION):
+        # what torch 2.13 says where none of its fused attentions supports the operands or the device
+        if not any(words in str(error) for words in ("No available kernel", "No viable backend")):
             raise
         raise NotImplementedError("no fused SDPA backend of torch supports these heads on this device") from error
     return launch
@@ -109,22 +104,14 @@ def _launches(geometry: Geometry, program: Program, shape: Shape, sm_count: int)
     splits = max(1, min(wanted, m // (_MIN_SPLIT_ROUNDS * round_tokens), MAX_SPLITS))
     arrays = program.optional_arrays("K", "V", "k_scale", "v_scale", "q", "out")
     first = program.step("", geometry.kv_heads, (*arrays, program.workspace, count("m", m)), splits)
-    if splits == 1:
-        return program.plan(first, workspace=1)
     elements, words = geometry.heads * geometry.head_dim, layout.threads * max(1, 4 // program.dtype.itemsize)
     args = (program.workspace, arrays[-1], count("heads", geometry.heads), count("ranges", splits))
     second = program.step("finish", blocks_for(elements, words), args)
-    return program.plan(first, second, workspace=splits * geometry.heads * (geometry.head_dim + 2))
+    return program.plan_split(first, second, sums=geometry.heads * (geometry.head_dim + 2))
 
 
 def kv_kernel(heads: int = 32, kv_heads: int = 8, head_dim: int = 128, cache_format: str | None = None) -> Kernel:
-    """Return the kernel for a model's heads; without arguments for those of Llama 3.1 8B.
-
-    Args:
-        heads: query heads.
-        kv_heads: heads of the cache, which as many query heads each share.
-        head_dim: elements of a head.
-        cache_format: "fp8", or None for a cache in the operands' dtype.
+    """Return the kernel for a model's heads, by default those of Llama 3.1 8B, and a cache in fp8 or the dtype.
 
     Raises:
         ValueError: the heads are not shared evenly, or there is no kernel for so many of a size, or for the format.
@@ -139,10 +126,17 @@ def kv_kernel(heads: int = 32, kv_heads: int = 8, head_dim: int = 128, cache_for
     if cache_format not in (None, "fp8"):
         raise ValueError(f"a cache in {cache_format!r}: take 'fp8', or None for the operands' dtype")
     geometry = Geometry(heads, kv_heads, head_dim, cache_format)
+    codes, scales = (FLOAT8, ("k_scale", "v_scale")) if cache_format else (None, ())
     return Kernel(
         name="kv",
         formula="out = softmax(q K^T/sqrt(d)) V",
-        operands=_operands(geometry),
+        operands=(
+            Operand("K", "in", "mn", codes),
+            Operand("V", "in", "mn", codes),
+            *(Operand(name, "scale", "1", FLOAT32, amplitude=_CODE_SCALE) for name in scales),
+            Operand("q", "in", repeat=geometry.group),
+            Operand("out", "out", repeat=geometry.group),
+        ),
         flops=4 * geometry.group,
         suite="attention",
         default=False,
@@ -155,18 +149,6 @@ def kv_kernel(heads: int = 32, kv_heads: int = 8, head_dim: int = 128, cache_for
         columns=geometry.columns,
         column_multiple=geometry.columns,
         identity={"heads": heads, "head_dim": head_dim},
-    )
-
-
-def _operands(geometry: Geometry) -> tuple[Operand, ...]:
-    codes = FLOAT8 if geometry.cache_format else None
-    scales = ("k_scale", "v_scale") if geometry.cache_format else ()
-    return (
-        Operand("K", "in", "mn", codes),
-        Operand("V", "in", "mn", codes),
-        *(Operand(name, "scale", "1", FLOAT32, amplitude=_CODE_SCALE) for name in scales),
-        Operand("q", "in", repeat=geometry.group),
-        Operand("out", "out", repeat=geometry.group),
     )
 
 

@@ -1,7 +1,6 @@
 """What all kernels share, and NumPy and torch, imported when they are first used.
 
-`bandmark list` and `bandmark --help` need the kernel table and no arithmetic, and importing NumPy would take as long as
-all else that they do. The modules of this package therefore take `np` and `torch` from here.
+`bandmark list` and `bandmark --help` need the kernel table alone; importing NumPy takes as long as all else they do.
 """
 
 from __future__ import annotations

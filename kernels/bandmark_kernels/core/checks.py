@@ -77,31 +77,18 @@ def _draw_tile(
     if pattern == "zeros":
         return np.zeros(size)
     rng = np.random.default_rng(seed)
-    if number is FLOAT8:
-        return _draw_codes(number, size, rng)
+    if number is FLOAT8:  # each code that is a number is as likely as any other
+        return np.nan_to_num(number.decode(rng.integers(0, 256, size, np.uint8)))
     values = rng.uniform(-0.5, 0.5, size)
     values += np.copysign(0.5, values)
     return operand.amplitude * (abs(values) if operand.role == "scale" else values)
 
 
-def _draw_codes(number: DType, size: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draw codes: each that is a number is as likely as any other."""
-    values = number.decode(rng.integers(0, 256, size, np.uint8))
-    return np.where(np.isnan(values), 0.0, values)
-
-
 def max_error(inputs: Inputs, fetch: _Fetch, *, result: DType | None = None, workers: int = 1) -> float:
-    """Compare every output of a launch with its expectation, element by element.
+    """Return the largest error of any output of a verified launch, in units of the allowed error.
 
-    Args:
-        inputs: what the launch read, with the scalars of the kernel's check.
-        fetch: reads an output; of a reduction, its one number.
-        result: the format of that number where it is not the operands' (reductions that return their accumulator).
-        workers: host threads that compare; fetch must then be thread-safe.
-
-    Returns:
-        The largest error of any output in units of the allowed error. Infinite for NaN and for a wrong bit where no
-        rounding happens (copy, write).
+    It is infinite for NaN, and for a wrong bit where no rounding happens (copy, write). `result` is the format of a
+    reduction's number where that is the accumulator's; with several workers `fetch` must be thread-safe.
     """
     expected = inputs.kernel.check.expected(inputs, result)
     return max(_output_error(output, fetch, workers) for output in expected)
@@ -132,12 +119,9 @@ def _bits(stored: NDArray[Any]) -> NDArray[Any]:
 
 def _repeats(stored: NDArray[Any], period: NDArray[Any]) -> bool:
     """Return whether an array consists of repetitions of a period, the last of which may be cut short."""
-    length = len(period)
-    whole = len(stored) - len(stored) % length
-    rows = stored[:whole].reshape(-1, length)
-    return np.array_equal(rows, np.broadcast_to(period, rows.shape)) and np.array_equal(
-        stored[whole:], period[: len(stored) - whole]
-    )
+    whole = len(stored) - len(stored) % len(period)
+    rows, rest = stored[:whole].reshape(-1, len(period)), stored[whole:]
+    return np.array_equal(rows, np.broadcast_to(period, rows.shape)) and np.array_equal(rest, period[: len(rest)])
 
 
 def _chunk_error(stored: NDArray[Any], expected: Expectation) -> float:
@@ -153,67 +137,56 @@ def _chunk_error(stored: NDArray[Any], expected: Expectation) -> float:
     return float(np.max(np.where(np.isnan(units), np.inf, units)))
 
 
+_Rule = Callable[..., Mapping[str, Any]]
+"""The values read and the scalars by name -> values or errors by name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Elementwise:
     """The check of kernels whose every output element is rounded once per operation.
 
-    The allowed error is `rounding` half-epsilons of the sum of the magnitudes of the terms.
+    The allowed error is `rounding` half-epsilons of the sum of the magnitudes of the terms. Timed launches of kernels
+    that write what they read must leave the operands bounded, however many there are, and so change little. The launch
+    that is verified has other scalars, with which a launch that does nothing is seen.
     """
 
     rounding: float = 1.0
     scalars: Mapping[str, float] = field(default_factory=dict)
+    stable_inputs: _Rule | None = None
+    """Returns the values to replace, such that repeated launches stay bounded."""
+    bounds: _Rule | None = None
+    """Where the magnitudes of the terms do not bound the error, returns by output how far arithmetic in the
+    accumulator's format may be off, in units of half its epsilon."""
 
     def inputs(self, kernel: Kernel, dtype: DType, shape: Shape, *, seed: int, pattern: Pattern) -> Inputs:
-        """Return tiles of random values."""
-        return Inputs(
-            kernel, dtype, shape, encode(kernel, dtype, draw(kernel, dtype, shape, seed=seed, pattern=pattern))
-        )
+        """Return tiles of random values, on which timed launches are stable."""
+        values = draw(kernel, dtype, shape, seed=seed, pattern=pattern)
+        if self.stable_inputs:
+            values |= self.stable_inputs(**values, **kernel.scalars)
+        return Inputs(kernel, dtype, shape, encode(kernel, dtype, values))
 
     def expected(self, inputs: Inputs, result: DType | None = None) -> list[Expectation]:
         """Return one period of each output."""
         kernel, values = inputs.kernel, inputs.values()
         outputs = kernel.compute(**values, **kernel.check_scalars)
-        sizes = kernel.compute(**{name: abs(v) for name, v in values.items()}, **kernel.check_scalars)
-        errors = {
-            o.name: o.number(inputs.dtype).eps / 2 * (self.rounding * np.asarray(sizes[o.name])) for o in kernel.outputs
-        }
+        if self.bounds:
+            errors = _storage_errors(inputs, outputs, self.bounds(**values, **kernel.check_scalars))
+        else:
+            sizes = kernel.compute(**{name: abs(v) for name, v in values.items()}, **kernel.check_scalars)
+            half = {o.name: o.number(inputs.dtype).eps / 2 for o in kernel.outputs}
+            errors = {name: eps * (self.rounding * np.asarray(sizes[name])) for name, eps in half.items()}
         return expectations(inputs, outputs, errors)
 
 
-@dataclass(frozen=True, slots=True)
-class InPlace(Elementwise):
-    """The check of element-wise kernels that write what they read.
-
-    Timed launches must leave the operands bounded, however many there are, and so change little. The launch that is
-    verified has other scalars, with which a launch that does nothing is seen.
-    """
-
-    stable_inputs: Callable[..., Mapping[str, Any]] = dict
-    """The values read and the scalars by name -> the values to replace, such that repeated launches stay bounded."""
-    bounds: Callable[..., Mapping[str, Any]] | None = None
-    """Where the magnitudes of the terms do not bound the error: the values read and the scalars by name -> by output,
-    how far arithmetic in the accumulator's format may be off, in units of half its epsilon."""
-
-    def inputs(self, kernel: Kernel, dtype: DType, shape: Shape, *, seed: int, pattern: Pattern) -> Inputs:
-        """Return tiles of random values on which timed launches are stable."""
-        values = draw(kernel, dtype, shape, seed=seed, pattern=pattern)
-        values |= self.stable_inputs(**values, **kernel.scalars)
-        return Inputs(kernel, dtype, shape, encode(kernel, dtype, values))
-
-    def expected(self, inputs: Inputs, result: DType | None = None) -> list[Expectation]:
-        """Return one period of each output; storing it in a format narrower than the arithmetic rounds once more."""
-        if self.bounds is None:
-            return Elementwise.expected(self, inputs)
-        kernel, values = inputs.kernel, inputs.values()
-        outputs = kernel.compute(**values, **kernel.check_scalars)
-        bounds = self.bounds(**values, **kernel.check_scalars)
-        accumulator = DTYPES[inputs.dtype.accumulator]
-        errors = {}
-        for operand in kernel.outputs:
-            number = operand.number(inputs.dtype)
-            storing = number.eps / 2 if number.eps > accumulator.eps else 0.0
-            errors[operand.name] = accumulator.eps / 2 * bounds[operand.name] + storing * abs(outputs[operand.name])
-        return expectations(inputs, outputs, errors)
+def _storage_errors(inputs: Inputs, outputs: Mapping[str, Any], bounds: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return absolute errors: storing a result in a format narrower than the arithmetic rounds once more."""
+    arithmetic = DTYPES[inputs.dtype.accumulator].eps
+    errors = {}
+    for operand in inputs.kernel.outputs:
+        eps = operand.number(inputs.dtype).eps
+        storing = eps / 2 if eps > arithmetic else 0.0
+        errors[operand.name] = arithmetic / 2 * bounds[operand.name] + storing * abs(outputs[operand.name])
+    return errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,21 +238,16 @@ def sum_error(dtype: DType, number: DType, units: Any, value: Any) -> Any:
     Sums round in the accumulator; with terms of random sign the error of any order of summation stays within a few
     epsilons of the sum of the magnitudes (N. J. Higham, Accuracy and Stability of Numerical Algorithms, section 4.2,
     has the bound n eps for the worst case, far from reached by random signs). Storing the sum rounds once more.
-
-    Args:
-        dtype: the operands' format, which determines the accumulator's.
-        number: the format of the sum.
-        units: half-epsilons of the accumulator times the sum of the magnitudes.
-        value: the sum.
+    `units` are half-epsilons of the accumulator times the sum of the magnitudes.
     """
     return DTYPES[dtype.accumulator].eps / 2 * units + number.eps * abs(value)
 
 
 def expectations(inputs: Inputs, outputs: Mapping[str, Any], errors: Mapping[str, Any]) -> list[Expectation]:
     """Return an expectation per output, from one period of its values and of their absolute errors."""
-    found = []
+    expected = []
     for operand in inputs.kernel.outputs:
         values, allowed = (np.atleast_1d(np.asarray(x[operand.name], np.float64)) for x in (outputs, errors))
         count = operand.count(inputs.shape)
-        found.append(Expectation(operand.name, count, operand.number(inputs.dtype), values, allowed))
-    return found
+        expected.append(Expectation(operand.name, count, operand.number(inputs.dtype), values, allowed))
+    return expected

@@ -18,9 +18,6 @@ VARIANTS = ("v16", "v32", "v16-stream", "v16-gridstride")
 """v16: 16 bytes a load, a tile a block. v32: 32 bytes a load. stream: with cache hints for data that is used once.
 gridstride: as many blocks as are resident at once, each of which walks over tiles."""
 
-_UNTILED = VARIANTS[:3]
-"""The variants of kernels whose blocks take no single tiles: reductions always walk over tiles, matrices have none."""
-
 _FP4 = "-fp4"
 """What the name of a variant ends in that converts e2m1 codes by the device's own instruction."""
 
@@ -50,30 +47,22 @@ class Layout:
 class Cuda(Implementation):
     """A kernel's CUDA source, and the geometry of its launches."""
 
-    name: str
-    """The .cu file, and with the prefix bandmark_ its main entry point."""
+    name: str  # the .cu file, and with the prefix bandmark_ its main entry point
     layout: Callable[[Program], Layout]
     """Keeps enough loads in flight without spilling registers: docs/sass.md has the figures."""
     launches: Callable[[Program, Shape, int], Launches]
     """The program, the problem's size and the number of multiprocessors -> what to launch."""
-    helpers: tuple[str, ...] = ()
-    """Further .cu files that the source needs in front of it."""
+    helpers: tuple[str, ...] = ()  # further .cu files that the source needs in front of it
     parts: tuple[str, ...] = ()
     """Further entry points, such as "finish", which adds up what the blocks left in the workspace."""
-    loads: tuple[str, ...] = _UNTILED
-    """The variants that there are, the default first."""
-    element: str | None = None
-    """The type of the elements that a lane takes, where it is not the case's dtype."""
-    macros: Mapping[str, object] = field(default_factory=dict)
-    """Macros beside those that all kernels have."""
-    converts_fp4: bool = False
-    """Whether there are e2m1 codes to convert."""
+    loads: tuple[str, ...] = VARIANTS[:3]
+    """The variants that there are, the default first: "gridstride" only where a block takes a tile."""
+    element: str | None = None  # the type of the elements that a lane takes, where it is not the case's dtype
+    macros: Mapping[str, object] = field(default_factory=dict)  # macros beside those that all kernels have
+    converts_fp4: bool = False  # whether there are e2m1 codes to convert
 
     def entry(self, part: str = "") -> str:
-        """Return the name of a __global__ function.
-
-        The prefix keeps `read` and `write` apart from the C library's, and names the suite in a profiler's list.
-        """
+        """Return the name of a __global__ function; the prefix keeps it apart from the C library's read and write."""
         return "_".join(filter(None, ("bandmark", self.name, part)))
 
 
@@ -140,6 +129,11 @@ class Program:
         """Return launches that share so many elements of the accumulator's type."""
         return Launches(steps, workspace, self.dtype.accumulator)
 
+    def plan_split(self, first: GridLaunch, finish: GridLaunch, *, sums: int) -> Launches:
+        """Return launches of which the second adds up as many sums of each part that the first's work is split into."""
+        splits = first.grid[1]
+        return self.plan(first, workspace=1) if splits == 1 else self.plan(first, finish, workspace=splits * sums)
+
     def resident(self, sm_count: int) -> int:
         """Return how many blocks are on a device at once."""
         return sm_count * self.layout.blocks_per_sm
@@ -152,10 +146,9 @@ def _cuda_of(kernel: Kernel) -> Cuda:
 
 
 def variants(kernel: Kernel, capability: _Capability, *, fp4: bool = True) -> tuple[str, ...]:
-    """Return the variants that differ for a kernel on a device, the default first.
+    """Return the variants that differ for a kernel on a device, the default first; `fp4`: whether `fp4_probe` compiles.
 
     The default is always published: 16 bytes a load everywhere, so that figures compare, with FP4 where there is one.
-    `fp4` is whether what `fp4_probe` returns compiles.
     """
     cuda = _cuda_of(kernel)
     names = tuple(name for name in cuda.loads if name != "v32" or capability >= _WIDE_CAPABILITY)
@@ -192,7 +185,6 @@ def program(kernel: Kernel, dtype: DType, variant: str, *, capability: _Capabili
 
 
 def _macros(program: Program) -> dict[str, object]:
-    """Return the kernel's own macros and those that prelude.cu explains."""
     cuda, layout = program.cuda, program.layout
     return {
         "ELEMENT": cuda.element or program.dtype.name,

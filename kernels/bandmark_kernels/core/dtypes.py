@@ -1,8 +1,8 @@
 """The number formats of operands and of quantized weights, and the bits that stand for their numbers.
 
-bfloat16 is stored as 16-bit patterns, formats of 8 and 4 bits as codes. A quantized weight is the value of its code times the
-scale of its group or row, times the tensor's scale where there is one. Two 4-bit codes share a byte: the weight with
-the even column is in the low half, as in torch.float4_e2m1fn_x2.
+bfloat16 is stored as 16-bit patterns, formats of 8 and 4 bits as codes. A quantized weight is the value of its code
+times the scale of its group or row, times the tensor's scale where there is one. Two 4-bit codes share a byte: the
+weight with the even column is in the low half, as in torch.float4_e2m1fn_x2.
 
 Sources: e4m3, IEEE-like without infinities, maximum 448 (arXiv:2209.05433, table 1); e2m1 and e8m0 (OCP Microscaling
 Formats v1.0, sections 5.3.3 and 5.4.1); NVFP4's two levels of scales (arXiv:2509.25149, section 2); int4 as in ggml's
@@ -24,16 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DType:
-    """One number format: its width in bytes, its machine epsilon and how NumPy stores it."""
+    """One number format."""
 
     name: str
     itemsize: int
-    eps: float
-    """Distance from 1 to the next larger number: 2 ** -(fraction bits)."""
-    storage: str
-    """The NumPy dtype that holds the bits."""
-    accumulator: str
-    """The dtype in which dot, read and GEMV add up, as cuBLAS does: half types accumulate in float32."""
+    eps: float  # from 1 to the next larger number
+    storage: str  # the NumPy dtype that holds the bits
+    accumulator: str  # the dtype in which dot, read and GEMV add up, as cuBLAS does
 
     @property
     def smallest(self) -> float:
@@ -114,16 +111,14 @@ COLUMN_MULTIPLE = 64
 
 @dataclass(frozen=True, slots=True)
 class WeightFormat:
-    """One format of quantized weights: the width of its codes, what they stand for, and which scales go with them."""
+    """One format of quantized weights: the width of its codes, what they stand for, and their scales."""
 
     name: str
     bits: int
     code: Literal["float16", "bfloat16", "e4m3", "int8", "int4", "e2m1"]
     scale: Literal["float32", "float16", "e4m3", "e8m0"] | None = None
-    group: int | None = None
-    """Weights of a row that share a scale; None where a scale is the whole row's."""
-    tensor_scale: bool = False
-    """Whether one float32 scales all weights."""
+    group: int | None = None  # weights of a row that share a scale; None where a scale is the whole row's
+    tensor_scale: bool = False  # whether one float32 scales all weights
 
     @property
     def code_storage(self) -> str:
@@ -162,9 +157,12 @@ def dequantize(weight_format: WeightFormat, arrays: Mapping[str, NDArray[Any]]) 
     `arrays` are "codes" of shape (m, n / codes_per_item) and, where the format has them, "scales" of shape (m,) or
     (m, n / group) and "tensor_scale" of shape (1,).
     """
-    weights = _decode(weight_format, arrays["codes"])
+    codes = arrays["codes"]
     if weight_format.scale is None:
-        return weights
+        return DTYPES[weight_format.code].decode(codes)
+    if weight_format.bits == 4:
+        codes = np.stack([codes & 15, codes >> 4], axis=-1).reshape(len(codes), -1)
+    weights = codes.astype(np.float64) if weight_format.code == "int8" else table(weight_format.code)[codes]
     scales = arrays["scales"]
     if weight_format.scale in ("float32", "float16"):
         scales = scales.astype(np.float64)
@@ -176,17 +174,6 @@ def dequantize(weight_format: WeightFormat, arrays: Mapping[str, NDArray[Any]]) 
         if weight_format.tensor_scale:
             scaled *= np.float64(arrays["tensor_scale"][0])
     return scaled
-
-
-def _decode(weight_format: WeightFormat, codes: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the numbers that codes stand for, before any scale."""
-    if weight_format.code in DTYPES:
-        return DTYPES[weight_format.code].decode(codes)
-    if weight_format.code == "int8":
-        return codes.astype(np.float64)
-    if weight_format.bits == 4:
-        codes = np.stack([codes & 15, codes >> 4], axis=-1).reshape(len(codes), -1)
-    return np.asarray(table(weight_format.code)[codes], np.float64)
 
 
 def random_weights(weight_format: WeightFormat, m: int, n: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:

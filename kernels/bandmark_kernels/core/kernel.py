@@ -19,8 +19,8 @@ _Role = Literal["in", "scale", "out", "inout", "result"]
 """in: read once; scale: read once, a factor of quantized numbers; out: written once; inout: both; result: the one
 number of a reduction, not counted."""
 
-Extent = Literal["n", "m", "mn", "1"]
-"""How many elements an operand has: n, m, m x n (row-major) or one."""
+_Extent = Literal["n", "m", "mn", "1"]
+"""Elements of an operand: n, m, m x n (row-major) or one."""
 
 _ITEMSIZE = {"uint8": 1, "int8": 1, "uint16": 2, "float16": 2, "float32": 4}
 
@@ -32,7 +32,7 @@ class Shape:
     n: int
     m: int | None = None
 
-    def count(self, extent: Extent) -> int:
+    def count(self, extent: _Extent) -> int:
         """Return how many elements an operand has."""
         rows = 1 if self.m is None else self.m
         return {"n": self.n, "m": rows, "mn": rows * self.n, "1": 1}[extent]
@@ -49,17 +49,14 @@ class Operand:
 
     name: str
     role: _Role
-    extent: Extent = "n"
-    dtype: DType | None = None
-    """The format of its elements where that is not the case's dtype."""
+    extent: _Extent = "n"
+    dtype: DType | None = None  # the format of its elements where that is not the case's dtype
     storage: str | None = None
-    """The NumPy dtype of quantized weights' codes and scales, such as "uint8"; None for elements of a DType."""
+    """The NumPy dtype of quantized weights' codes and scales; None for elements of a DType."""
     elements_per_item: int = 1
     """Matrix elements that one stored element stands for: 2 for a byte of 4-bit codes, the group's size for a scale."""
-    repeat: int = 1
-    """How many times its extent's elements it has: the query heads of a KV head, for vectors of all query heads."""
-    amplitude: float = 1.0
-    """Its random magnitudes lie in [amplitude / 2, amplitude)."""
+    repeat: int = 1  # how many times its extent's elements it has
+    amplitude: float = 1.0  # its random magnitudes lie in [amplitude / 2, amplitude)
 
     def count(self, shape: Shape) -> int:
         """Return how many elements are stored."""
@@ -87,17 +84,19 @@ class Operand:
 
     @property
     def is_read(self) -> bool:
-        """Whether every element must be read once per launch."""
+        """Whether a launch must read every element."""
         return self.role in ("in", "scale", "inout")
 
     @property
     def is_written(self) -> bool:
-        """Whether every element must be written once per launch."""
+        """Whether a launch must write every element."""
         return self.role in ("out", "inout")
 
 
+Pattern = Literal["random", "zeros"]
+
 Launch = Callable[[], object]
-"""Runs a kernel once on the operands it was bound to; what it returns is ignored."""
+"""Runs a kernel once on the operands it was bound to."""
 
 Bind = Callable[..., Launch]
 """Takes the operands and scalars by name, does all that may allocate, and returns the launch."""
@@ -105,8 +104,6 @@ Bind = Callable[..., Launch]
 _TeamBind = Callable[..., Sequence[Launch] | None]
 """Takes `parts`, the number of threads, and the whole operands and scalars by name; returns a launch per thread, or
 None where the operands are too short or not laid out as it needs."""
-
-Pattern = Literal["random", "zeros"]
 
 TORCH_HALF_CPU = "torch computes this op in half precision far below memory speed on a CPU"
 
@@ -120,20 +117,16 @@ class Implementation:
     """A kernel on one backend, and the dtypes for which it runs at memory speed."""
 
     bind: Bind = _refuse
-    """Takes the operands and the scalars, or the constants, by name."""
     dtypes: tuple[str, ...] = tuple(DTYPES)
-    unsupported: str = ""
-    """Why the other dtypes are unsupported: one clause."""
+    unsupported: str = ""  # why the other dtypes are unsupported: one clause
     cpu_dtypes: tuple[str, ...] | None = None
     """The dtypes on a CPU, where they are fewer than on an accelerator."""
     constants: Callable[..., Mapping[str, float]] | None = None
-    """For an implementation that takes other numbers than the scalars: the scalars by name -> those, by name."""
-    repacks: bool = False
-    """Whether `bind` copies the largest operands, to lay them out as the library needs them."""
-    variant: str | None = None
-    """The name of what `bind` does where there are variants."""
+    """Where it takes other numbers than the scalars: the scalars by name -> those, by name."""
+    repacks: bool = False  # whether `bind` copies the largest operands into a layout of the library's own
+    variant: str | None = None  # the name of what `bind` does where there are variants
     variants: Mapping[str, _TeamBind] = field(default_factory=dict)
-    """Variants by name, equal in result and bytes; which is fastest depends on the machine and its libraries."""
+    """Others by name, equal in result and bytes; which is fastest depends on the machine and its libraries."""
 
     def unsupported_reason(self, dtype: DType, *, on_cpu: bool = False) -> str | None:
         """Return why a dtype does not run at memory speed, or None if it does."""
@@ -145,7 +138,7 @@ class Implementation:
         return dict(scalars if self.constants is None else self.constants(**scalars))
 
     def encoded_constants(self, dtype: DType, scalars: Mapping[str, float]) -> dict[str, Any]:
-        """Return those numbers as NumPy takes them: scalars stored as the operands are, others as accumulators."""
+        """Return those numbers as NumPy takes them: scalars stored as operands are, others as accumulators."""
         number = dtype if self.constants is None else DTYPES[dtype.accumulator]
         return {name: number.encode(np.array(value))[()] for name, value in self.constants_for(scalars).items()}
 
@@ -169,12 +162,12 @@ class Inputs:
     dtype: DType
     shape: Shape
     tiles: dict[str, NDArray[Any]]
-    """Stored (encoded) tiles by operand name: (length,) for vectors, (rows, n) for the matrix."""
+    """Stored tiles by operand name: (length,) for vectors, (rows, n) for the matrix."""
     ends: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    """What stands at the end of an operand in place of its tile, stored: elements of shape (1,), or a row of (n,)."""
+    """What is stored at the end of an operand in place of its tile: an element of shape (1,), or a row of (n,)."""
 
     def values(self, *names: str) -> dict[str, NDArray[np.float64]]:
-        """Return the exact values of the tiles, by operand name: of those named, or of all."""
+        """Return the exact values of tiles by operand: of those named, or of all."""
         operands = [o for o in self.kernel.inputs if not names or o.name in names]
         return {o.name: o.number(self.dtype).decode(self.tiles[o.name]) for o in operands}
 
@@ -189,12 +182,10 @@ class Expectation:
     """One period of what an output should hold."""
 
     name: str
-    elements: int
-    """Elements of the whole output."""
+    elements: int  # of the whole output
     number: DType
     values: NDArray[np.float64]
-    allowed: NDArray[np.float64]
-    """The absolute error that rounding explains."""
+    allowed: NDArray[np.float64]  # the absolute error that rounding explains
 
 
 class Check(Protocol):
@@ -208,10 +199,7 @@ class Check(Protocol):
         """Return the inputs of a case; the same seed gives the same values to every backend."""
 
     def expected(self, inputs: Inputs, result: DType | None = None) -> list[Expectation]:
-        """Return what each output should hold after one launch with the check's scalars.
-
-        `result` is the format of a reduction's number where it is not that of the operands.
-        """
+        """Return what each output should hold after a launch with the check's scalars; `result` as for `max_error`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,25 +209,20 @@ class Kernel:
     name: str
     formula: str
     operands: tuple[Operand, ...]
-    flops: int
-    """Floating-point operations per element of the largest operand."""
+    flops: int  # floating-point operations per element of the largest operand
     reference: Callable[..., Any]
     """float64 arrays of the read operands and the scalars by name -> the output (of a reduction: its terms), or several
     outputs by name."""
     check: Check
-    implementations: Mapping[str, Implementation]
-    """By backend."""
+    implementations: Mapping[str, Implementation]  # by backend
     suite: str = "stream"
-    default: bool = True
-    """Whether a run that names no kernel includes it."""
+    default: bool = True  # whether a run that names no kernel includes it
     dtypes: tuple[str, ...] = tuple(DTYPES)
     scalars: Mapping[str, float] = field(default_factory=dict)
-    split: Literal["n", "m"] = "n"
-    """The axis along which the work is divided among threads."""
+    split: Literal["n", "m"] = "n"  # the axis along which the work is divided among threads
     weight_format: str | None = None
     """The format of quantized weights or of a cache; None for the operands' dtype."""
-    columns: int | None = None
-    """The columns of the matrix where the kernel determines them."""
+    columns: int | None = None  # the columns of the matrix where the kernel determines them
     column_multiple: int = 1
     identity: Mapping[str, int] = field(default_factory=dict)
     """What tells the kernel from others of its name and format, by column of a result file."""
@@ -288,17 +271,17 @@ class Kernel:
 
     @property
     def outputs(self) -> tuple[Operand, ...]:
-        """The operands that a launch writes, a reduction's one number included."""
+        """The operands that a launch writes, a reduction's number included."""
         return tuple(o for o in self.operands if o.role not in ("in", "scale"))
 
     @property
     def output(self) -> Operand:
-        """The one operand that a launch writes; raises ValueError for a kernel that writes several."""
+        """The one operand that a launch writes."""
         (only,) = self.outputs
         return only
 
     def compute(self, **values: Any) -> Mapping[str, Any]:
-        """Return what the reference makes of operands and scalars: each output (of a reduction: its terms) by name."""
+        """Return what the reference makes of operands and scalars, by output."""
         outputs = self.reference(**values)
         return outputs if isinstance(outputs, Mapping) else {self.output.name: outputs}
 
@@ -310,7 +293,7 @@ class Kernel:
 
     @property
     def label(self) -> str:
-        """The kernel's name and, where its matrix is quantized, the format's: unique in the kernel table."""
+        """The kernel's name, and its format's where there is one."""
         return f"{self.name} {self.weight_format}" if self.weight_format else self.name
 
     def element_bits(self, dtype: DType) -> int:

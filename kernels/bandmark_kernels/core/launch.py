@@ -1,8 +1,6 @@
 """Launches on a CUDA device: grids, blocks, and arguments in order.
 
-Nothing here needs a device or CuPy. A backend allocates the workspace of `Launches` before it times anything and
-starts the steps one after the other. Arguments are checked for exact widths, because a bare Python float arrives on a
-device as a double and computes nonsense.
+Arguments are checked for exact widths: a bare Python float arrives on a device as a double and computes nonsense.
 """
 
 from __future__ import annotations
@@ -24,10 +22,9 @@ class Arg:
     """One argument of a __global__ function."""
 
     name: str
-    dtype: str
-    """NumPy's name for the argument's type; of an array, for the type of its elements."""
+    dtype: str  # NumPy's name for the argument's type; of an array, for the type of its elements
     value: int | None = None
-    """The argument itself, where it is known before the arrays are: a count, or 0 for an array that there is not."""
+    """The argument itself where it is known: a count, or 0 for an array that there is not."""
     is_array: bool = False
 
 
@@ -49,20 +46,17 @@ class GridLaunch:
         """Return what to launch with: arrays and scalars by name from `values`, counts as numpy.uint64.
 
         Raises:
-            KeyError: an argument is not in `values`.
-            TypeError: a scalar is not a NumPy scalar of exactly the argument's type, or an array's elements have
-                another width.
+            TypeError: a scalar is not of exactly the argument's type, or an array's elements have another width.
         """
         return tuple(_argument(self.entry, arg, values or {}) for arg in self.args)
 
 
 @dataclass(frozen=True, slots=True)
 class Launches:
-    """All that one call of a kernel launches, in order, and the array "workspace" that they share."""
+    """All that one call of a kernel launches, in order, and the array "workspace", of any contents, that they share."""
 
     steps: tuple[GridLaunch, ...]
     workspace_elements: int
-    """Elements of the workspace; its contents need no preparation."""
     workspace_dtype: str
 
 
@@ -88,13 +82,11 @@ def source(*names: str) -> str:
 
 
 def _file(name: str) -> Path:
-    """Return the .cu file of this name, in whichever folder of the package it is."""
     (file,) = Path(__file__).parents[1].glob(f"*/{name}.cu")
     return file
 
 
 def _argument(entry: str, arg: Arg, values: Mapping[str, Any]) -> Any:
-    """Return one argument, after the checks that `GridLaunch.arguments` promises."""
     if arg.value is not None:
         return np.dtype(arg.dtype).type(arg.value)
     value = values[arg.name]

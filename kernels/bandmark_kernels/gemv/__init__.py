@@ -68,10 +68,8 @@ def _launches(grid: _Grid, program: Program, shape: Shape, sm_count: int) -> Lau
     part = "" if n % program.lanes == 0 else "ragged"
     args = (*program.arrays(*kernel.operands), program.workspace, count("m", m), count("n", n))
     first = program.step(part, blocks, args, splits)
-    if splits == 1:
-        return program.plan(first, workspace=1)
     length = shape.count(kernel.output.extent)
     y, words = program.arrays(kernel.output), max(1, 4 // program.dtype.itemsize)
     args = (program.workspace, *y, count("count", length), count("splits", splits))
     second = program.step("finish", blocks_for(length, program.layout.threads * words), args)
-    return program.plan(first, second, workspace=splits * length)
+    return program.plan_split(first, second, sums=length)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from bandmark_kernels.core import np, torch
 from bandmark_kernels.core.cuda import Layout, Program, blocks_for
@@ -13,15 +12,6 @@ from bandmark_kernels.gemv import MatrixVector, matrix_cuda
 
 _MIN_SPLIT_BYTES = 4096
 """Bytes of a row that a split has at least: one round of its block's loads."""
-
-
-def reference(A: Any, x: Any) -> Any:
-    """Return y of shape (m,) for float64 A of shape (m, n) and x of shape (n,)."""
-    return A @ x
-
-
-def _layout(program: Program) -> Layout:
-    return Layout(threads=128, unroll=32 // program.pack_bytes, blocks_per_sm=6, rows=4)
 
 
 def _grid(program: Program, shape: Shape, sm_count: int) -> tuple[int, int]:
@@ -39,7 +29,7 @@ KERNEL = Kernel(
     flops=2,
     suite="gemv",
     split="m",
-    reference=reference,
+    reference=lambda A, x: A @ x,
     check=MatrixVector(),
     implementations={
         "numpy": numpy_arithmetic(lambda A, x, y: partial(np.dot, A, x, out=y)),
@@ -48,6 +38,8 @@ KERNEL = Kernel(
             unsupported=TORCH_HALF_CPU,
             cpu_dtypes=("float64", "float32", "bfloat16"),  # processors with bfloat16 products read it at full speed
         ),
-        "cupy": matrix_cuda("gemv", _layout, _grid),
+        "cupy": matrix_cuda(
+            "gemv", lambda p: Layout(threads=128, unroll=32 // p.pack_bytes, blocks_per_sm=6, rows=4), _grid
+        ),
     },
 )

@@ -1,18 +1,17 @@
 """gemv with quantized weights: y = dequantize(W) x. Codes, scales and x are read once, y is written; x, y are float32.
 
-What a decode step of a quantized model does with every weight matrix. One kernel of the table per format: they share
-formula and reference, and differ in what they read.
+What a decode step of a quantized model does with every weight matrix. There is a kernel per format.
 
 A library has a row where it reads each byte of the weights once and multiplies by float32 vectors: torch by an op of
-its own, NumPy by converting blocks within the cache. On a CPU where that was tried, and took more than five times as
-long as the library's own plain read of the same bytes, the row is unsupported and says so.
+its own, NumPy by converting blocks within the cache. On a CPU where that took more than five times as long as the
+library's own plain read of the same bytes, the row is unsupported and says so.
 """
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,20 +19,10 @@ from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import TILE_ROWS, draw, encode
 from bandmark_kernels.core.cuda import Cuda, Layout, Program, blocks_for
 from bandmark_kernels.core.dtypes import COLUMN_MULTIPLE, FORMATS, DType, WeightFormat, dequantize, random_weights
-from bandmark_kernels.core.kernel import (
-    Extent,
-    Implementation,
-    Inputs,
-    Kernel,
-    Launch,
-    Operand,
-    Pattern,
-    Shape,
-    unsupported,
-)
+from bandmark_kernels.core.kernel import Implementation, Inputs, Kernel, Launch, Operand, Pattern, Shape, unsupported
 from bandmark_kernels.core.launch import MAX_SPLITS, Launches, count
 from bandmark_kernels.gemv import MatrixVector
-from bandmark_kernels.gemv.gemv import reference
+from bandmark_kernels.gemv.gemv import KERNEL as PLAIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,9 +33,6 @@ slower."""
 
 _PART_BYTES = 128 * 2**20
 """Bytes of float16 weights that torch repacks at a time: it makes a float32 copy of a part meanwhile."""
-
-_PART_WORKERS = 8
-"""Parts that are repacked at once."""
 
 _PANEL_ROWS = 64
 """Parts have a multiple of so many rows, of which FBGEMM's panels are a divisor: only the last part is padded."""
@@ -61,8 +47,8 @@ def _operands(weight_format: WeightFormat) -> tuple[Operand, ...]:
     f = weight_format
     operands = [Operand("codes", "in", "mn", storage=f.code_storage, elements_per_item=f.codes_per_item)]
     if f.scale is not None:
-        extent: Extent = "mn" if f.group else "m"
-        operands.append(Operand("scales", "scale", extent, storage=f.scale_storage, elements_per_item=f.group or 1))
+        scales = Operand("scales", "scale", "mn" if f.group else "m", storage=f.scale_storage)
+        operands.append(replace(scales, elements_per_item=f.group or 1))
     if f.tensor_scale:
         operands.append(Operand("tensor_scale", "scale", "1", storage="float32"))
     return (*operands, Operand("x", "in", "n"), Operand("y", "out", "m"))
@@ -88,18 +74,6 @@ class _QuantizedMatrixVector(MatrixVector):
         return dequantize(self.weights, inputs.tiles)
 
 
-def _cuda(weight_format: WeightFormat) -> Cuda:
-    return Cuda(
-        name="quantized",
-        helpers=("weights",),
-        parts=("finish",),
-        layout=partial(_layout, weight_format),
-        launches=_launches,
-        macros={"WEIGHTS": weight_format.name},
-        converts_fp4=weight_format.code == "e2m1",
-    )
-
-
 def _layout(weight_format: WeightFormat, program: Program) -> Layout:
     """Leave more registers to those that decode 4-bit codes by instructions, or many of them at once."""
     many = program.native_fp4 or program.pack_bytes == 32 or weight_format.code == "int4"
@@ -117,11 +91,8 @@ def _launches(program: Program, shape: Shape, sm_count: int) -> Launches:
     splits = max(1, min(wanted, tiles, MAX_SPLITS))
     args = (codes, *scales, x, y, program.workspace, count("m", m), count("n", shape.n))
     first = program.step("", blocks, args, splits)
-    if splits == 1:
-        return program.plan(first, workspace=1)
     args = (program.workspace, *scales, y, count("m", m), count("splits", splits))
-    second = program.step("finish", blocks_for(m, layout.threads), args)
-    return program.plan(first, second, workspace=splits * m)
+    return program.plan_split(first, program.step("finish", blocks_for(m, layout.threads), args), sums=m)
 
 
 def _numpy(convert: Callable[[Any, Any], object], codes: Any, x: Any, y: Any, scales: Any = None) -> Launch:
@@ -138,10 +109,6 @@ def _numpy(convert: Callable[[Any, Any], object], codes: Any, x: Any, y: Any, sc
             np.multiply(y, scales, out=y)
 
     return launch
-
-
-def _from_int8(codes: Any, block: Any) -> None:
-    np.copyto(block, codes)
 
 
 def _from_bf16(codes: Any, block: Any) -> None:
@@ -168,9 +135,6 @@ def _torch_fp16(codes: Any, x: Any, y: Any) -> Launch:
     """Call FBGEMM's product of a float32 vector and float16 weights, on processors that it has code for.
 
     It reads weights in a layout of its own. They are repacked here, once: as many bytes, in memory of their own.
-
-    Raises:
-        NotImplementedError: torch does not use FBGEMM here.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -182,17 +146,13 @@ def _torch_fp16(codes: Any, x: Any, y: Any) -> Launch:
         )
     rows = max(_PANEL_ROWS, _PART_BYTES // (2 * codes.shape[1]) // _PANEL_ROWS * _PANEL_ROWS)
     ops = torch.ops.quantized
-    with ThreadPoolExecutor(min(_PART_WORKERS, torch.get_num_threads())) as pool:
+    with ThreadPoolExecutor(min(8, torch.get_num_threads())) as pool:
         repacked = list(pool.map(lambda part: ops.linear_prepack_fp16(part, None), codes.split(rows)))
     return _in_parts(ops.linear_dynamic_fp16, x, y.split(rows), repacked)
 
 
 def _torch_int8(codes: Any, scales: Any, x: Any, y: Any) -> Launch:
-    """Call torch's product of a float32 vector and int8 weights with a float32 scale per row: this very format.
-
-    Raises:
-        NotImplementedError: this torch does not have it on the operands' device.
-    """
+    """Call torch's product of a float32 vector and int8 weights with a float32 scale per row: this very format."""
     import torch
 
     product = torch._weight_int8pack_mm
@@ -215,65 +175,66 @@ def _in_parts(product: Any, x: Any, outs: Sequence[Any], *weights: Sequence[Any]
     return launch
 
 
-def _no_4_bit_numbers(tried: str) -> Implementation:
-    return unsupported(f"NumPy has no 4-bit numbers: {tried} was measured at less than a tenth of a plain read's speed")
+_CONVERSIONS = {"float16": _from_fp16, "bfloat16": _from_bf16, "int8": lambda codes, block: np.copyto(block, codes)}
 
+_NO_CONVERSION = {
+    "e4m3": "fp8: looking codes up was measured at less than an eighth",
+    "int4": "4-bit numbers: taking codes apart was measured at less than a tenth",
+    "e2m1": "4-bit numbers: looking codes up was measured at less than a tenth",
+}
+"""The best of several implementations, on blocks in the cache of a 2-vCPU Xeon with NumPy 2.4. fp8 by a table of all
+pairs: 0.11 of a read's speed. int4 by masks and casts: 0.08. e2m1 by a table of pairs or of fours, before any scale:
+0.08."""
 
-_IMPLEMENTATIONS = {
-    "fp16": (
-        Implementation(partial(_numpy, _from_fp16)),
-        Implementation(
-            _torch_fp16,
-            dtypes=(),
-            unsupported=(
-                "torch's products take weights and vectors of one dtype here: x would have to be rounded to float16"
-            ),
-            cpu_dtypes=() if _ARM else ("float32",),
-            repacks=True,
+_TORCH = {
+    "fp16": Implementation(
+        _torch_fp16,
+        dtypes=(),
+        unsupported=(
+            "torch's products take weights and vectors of one dtype here: x would have to be rounded to float16"
         ),
+        cpu_dtypes=() if _ARM else ("float32",),
+        repacks=True,
     ),
-    "bf16": (
-        Implementation(partial(_numpy, _from_bf16)),
-        unsupported("torch's products take weights and vectors of one dtype: x would have to be rounded to bfloat16"),
+    "bf16": unsupported(
+        "torch's products take weights and vectors of one dtype: x would have to be rounded to bfloat16"
     ),
-    "fp8": (
-        unsupported("NumPy has no fp8: looking codes up was measured at less than an eighth of a plain read's speed"),
-        unsupported("torch's products with fp8 weights (scaled_mm) take an x of fp8, too"),
-    ),
-    "int8": (
-        Implementation(partial(_numpy, _from_int8)),
-        # On CUDA the op gives each thread a row (aten/src/ATen/native/cuda/int8mm.cu); how fast that is, a GPU tells.
-        Implementation(
-            _torch_int8,
-            unsupported=(
-                "torch's product with int8 weights and a float32 x (_weight_int8pack_mm) has vector instructions on "
-                "Arm alone: on x86 it was measured at a tenth of a plain read's speed"
-            ),
-            cpu_dtypes=("float32",) if _ARM else (),
+    "fp8": unsupported("torch's products with fp8 weights (scaled_mm) take an x of fp8, too"),
+    # On CUDA the op gives each thread a row (aten/src/ATen/native/cuda/int8mm.cu); how fast that is, a GPU tells.
+    "int8": Implementation(
+        _torch_int8,
+        unsupported=(
+            "torch's product with int8 weights and a float32 x (_weight_int8pack_mm) has vector instructions on Arm "
+            "alone: on x86 it was measured at a tenth of a plain read's speed"
         ),
+        cpu_dtypes=("float32",) if _ARM else (),
     ),
-    "int4": (
-        _no_4_bit_numbers("taking codes apart"),
-        unsupported(
-            "torch's products with int4 weights read a zero point beside each scale (_weight_int4pack_mm) or round x "
-            "to 8 bits (_dyn_quant_matmul_4bit)"
-        ),
+    "int4": unsupported(
+        "torch's products with int4 weights read a zero point beside each scale (_weight_int4pack_mm) or round x to 8 "
+        "bits (_dyn_quant_matmul_4bit)"
     ),
     **{
-        name: (
-            _no_4_bit_numbers("looking codes up"),
-            unsupported(f"torch's product with {name} weights (scaled_mm, on GPUs alone) takes an x of {name}, too"),
-        )
+        name: unsupported(f"torch's product with {name} weights (scaled_mm, on GPUs alone) takes an x of {name}, too")
         for name in ("nvfp4", "mxfp4")
     },
 }
-"""By format, on NumPy and on torch. NumPy's figures: the best of several implementations, on blocks in the cache of a
-2-vCPU Xeon with NumPy 2.4. fp8 by a table of all pairs: 0.11 of a read's speed. int4 by masks and casts: 0.08. Other
-4-bit codes by a table of pairs or of fours, before any scale: 0.08. torch 2.13: tried on the CPU, of CUDA read."""
+"""By format: tried with torch 2.13 on the CPU; of CUDA what its documentation and source say."""
 
 
 def _kernel(weight_format: WeightFormat) -> Kernel:
-    on_numpy, on_torch = _IMPLEMENTATIONS[weight_format.name]
+    if (code := weight_format.code) in _CONVERSIONS:
+        on_numpy = Implementation(partial(_numpy, _CONVERSIONS[code]))
+    else:
+        on_numpy = unsupported(f"NumPy has no {_NO_CONVERSION[code]} of a plain read's speed")
+    cuda = Cuda(
+        name="quantized",
+        helpers=("weights",),
+        parts=("finish",),
+        layout=partial(_layout, weight_format),
+        launches=_launches,
+        macros={"WEIGHTS": weight_format.name},
+        converts_fp4=code == "e2m1",
+    )
     return Kernel(
         name="gemv",
         formula="y[i] = sum_j W[i,j] * x[j]",
@@ -282,9 +243,9 @@ def _kernel(weight_format: WeightFormat) -> Kernel:
         suite="gemv",
         dtypes=("float32",),
         split="m",
-        reference=reference,
+        reference=PLAIN.reference,
         check=_QuantizedMatrixVector(weights=weight_format),
-        implementations={"numpy": on_numpy, "torch": on_torch, "cupy": _cuda(weight_format)},
+        implementations={"numpy": on_numpy, "torch": _TORCH[weight_format.name], "cupy": cuda},
         weight_format=weight_format.name,
         column_multiple=COLUMN_MULTIPLE,
     )

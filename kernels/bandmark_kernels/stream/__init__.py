@@ -1,12 +1,11 @@
 """Vector kernels, element-wise ones and reductions: their launches on CUDA, and their blocks in NumPy.
 
-A block of CUDA threads takes a tile: `unroll` packs for each of its threads. Elements that fill no pack are taken one
-by one.
+A tile is `unroll` packs for each thread of a block. Elements that fill no pack are taken one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from bandmark_kernels.core import np
@@ -15,46 +14,31 @@ from bandmark_kernels.core.kernel import Launch, Shape
 from bandmark_kernels.core.launch import Arg, Launches, count
 
 _BLOCK_BYTES = 512 * 1024
-"""Bytes per array and block: three such blocks fit the 2 MiB of second-level cache of current server cores, and a
-call on one lasts long enough that Python's own cost, and its global lock, stay small."""
-
-_LINE_BYTES = 256
-"""Bytes beside a number that no other thread may write: two lines of the longest cache lines in use, 128 bytes."""
+"""Bytes per array and block: three fit the 2 MiB of second-level cache of current server cores, and a call on one
+lasts long enough that Python's own cost, and its global lock, stay small."""
 
 
 def elementwise(name: str, *, blocks_per_sm: int = 3, bytes_per_thread: int = 64, **options: Any) -> Cuda:
-    """Return the CUDA implementation of an element-wise kernel.
+    """Return the CUDA implementation of an element-wise kernel, whose blocks take a tile each.
 
-    Args:
-        name: the .cu file.
-        blocks_per_sm: blocks that must fit a multiprocessor.
-        bytes_per_thread: bytes of each array that a thread has in flight.
-        options: further fields of Cuda.
+    `blocks_per_sm` blocks must fit a multiprocessor; a thread has `bytes_per_thread` of each array in flight.
     """
-    layout = _layout(blocks_per_sm, bytes_per_thread)
+    layout = partial(_layout, blocks_per_sm, bytes_per_thread)
     return Cuda(name=name, layout=layout, launches=_launch_tiles, loads=VARIANTS, **options)
 
 
 def reduction(name: str, *, blocks_per_sm: int = 3, bytes_per_thread: int = 64) -> Cuda:
-    """Return the CUDA implementation of a reduction, whose blocks walk over tiles; arguments as for `elementwise`."""
-    return Cuda(
-        name=name,
-        parts=("finish",),
-        layout=_layout(blocks_per_sm, bytes_per_thread),
-        launches=_launch_reduction,
-        macros={"GRID_STRIDE": 1},
-    )
+    """Return the CUDA implementation of a reduction, whose blocks walk over tiles."""
+    layout = partial(_layout, blocks_per_sm, bytes_per_thread)
+    return Cuda(name=name, parts=("finish",), layout=layout, launches=_launch_reduction, macros={"GRID_STRIDE": 1})
 
 
-def _layout(blocks_per_sm: int, bytes_per_thread: int) -> Callable[[Program], Layout]:
-    def layout(program: Program) -> Layout:
-        return Layout(threads=256, unroll=bytes_per_thread // program.pack_bytes, blocks_per_sm=blocks_per_sm)
-
-    return layout
+def _layout(blocks_per_sm: int, bytes_per_thread: int, program: Program) -> Layout:
+    return Layout(threads=256, unroll=bytes_per_thread // program.pack_bytes, blocks_per_sm=blocks_per_sm)
 
 
 def _tiles(program: Program, shape: Shape) -> int:
-    """Return how many tiles there are; at least one, for the elements that fill no pack."""
+    # at least one, for the elements that fill no pack
     return max(1, blocks_for(shape.n // program.lanes, program.layout.threads * program.layout.unroll))
 
 
@@ -63,8 +47,8 @@ def _launch_tiles(program: Program, shape: Shape, sm_count: int) -> Launches:
     blocks = _tiles(program, shape)
     if program.variant == "v16-gridstride":
         blocks = min(blocks, program.resident(sm_count))
-    scalars = program.cuda.constants_for(kernel.scalars)
-    args = (*program.arrays(*kernel.operands), *(Arg(name, accumulator) for name in scalars), count("n", shape.n))
+    scalars = (Arg(name, accumulator) for name in program.cuda.constants_for(kernel.scalars))
+    args = (*program.arrays(*kernel.operands), *scalars, count("n", shape.n))
     return program.plan(program.step("", blocks, args), workspace=0)
 
 
@@ -80,12 +64,9 @@ def _launch_reduction(program: Program, shape: Shape, sm_count: int) -> Launches
     )
 
 
-def cache_blocks(*arrays: Any, block_bytes: int | None = None) -> list[tuple[Any, ...]]:
-    """Cut equally long vectors into blocks, made once so that a launch allocates nothing.
-
-    `block_bytes` are those of a block of the vector with the widest elements; None for _BLOCK_BYTES.
-    """
-    step = max(1, (block_bytes or _BLOCK_BYTES) // max(x.itemsize for x in arrays))
+def cache_blocks(*arrays: Any, block_bytes: int = _BLOCK_BYTES) -> list[tuple[Any, ...]]:
+    """Cut vectors into blocks, of `block_bytes` where elements are widest, so that a launch allocates nothing."""
+    step = max(1, block_bytes // max(x.itemsize for x in arrays))
     return [tuple(x[k : k + step] for x in arrays) for k in range(0, len(arrays[0]), step)]
 
 
@@ -106,5 +87,5 @@ def _padded_number(dtype: Any) -> Any:
 
     Einsum stores its running sum again and again; two threads whose results are neighbours would slow each other down.
     """
-    around = _LINE_BYTES // dtype.itemsize
+    around = 256 // dtype.itemsize  # two lines of the longest cache lines in use, 128 bytes
     return np.empty(2 * around + 1, dtype)[around : around + 1].reshape(())

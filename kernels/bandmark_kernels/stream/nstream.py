@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bandmark_kernels.core import np
-from bandmark_kernels.core.checks import InPlace
+from bandmark_kernels.core.checks import Elementwise
 from bandmark_kernels.core.kernel import Kernel, Launch, Operand, numpy_arithmetic, unsupported
 from bandmark_kernels.stream import cache_blocks, elementwise
 
@@ -34,7 +34,7 @@ KERNEL = Kernel(
     scalars={"s": 0.5},
     reference=lambda a, b, c, s: a + (b + s * c),
     # b is the exact opposite of s * c: the timed launches then leave a as it is, however many there are
-    check=InPlace(rounding=3.0, scalars={"s": 2.0}, stable_inputs=lambda c, s, **_: {"b": -s * c}),
+    check=Elementwise(rounding=3.0, scalars={"s": 2.0}, stable_inputs=lambda c, s, **_: {"b": -s * c}),
     implementations={
         "numpy": numpy_arithmetic(_numpy),
         "torch": unsupported("torch has no one-pass op for a += b + s * c: two ops would move 6 words, not 4"),

@@ -17,7 +17,7 @@ from math import sqrt
 from typing import Any
 
 from bandmark_kernels.core import np, torch
-from bandmark_kernels.core.checks import InPlace
+from bandmark_kernels.core.checks import Elementwise
 from bandmark_kernels.core.dtypes import FLOAT32
 from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, Operand, unsupported
 from bandmark_kernels.stream import cache_blocks, elementwise
@@ -34,12 +34,7 @@ _CHECK_SCALARS = {"lr": 0.25, "beta1": 0.75, "beta2": 0.875, "eps": 0.125, "weig
 
 
 def _reference(p: Any, g: Any, m: Any, v: Any, **scalars: float) -> Mapping[str, Any]:
-    """Return the new p, m and v for float64 operands.
-
-    Args:
-        p, g, m, v: parameters, gradients, first and second moments; v is not negative.
-        scalars: those of _SCALARS; `step` counts from 1 and corrects the moments' bias towards zero.
-    """
+    """Return the new p, m and v; `step` counts from 1 and corrects the moments' bias towards zero."""
     lr, beta1, beta2, step = (scalars[name] for name in ("lr", "beta1", "beta2", "step"))
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
@@ -157,10 +152,8 @@ def _torch(p: Any, g: Any, m: Any, v: Any, step: float, **scalars: float) -> Lau
     return partial(torch._fused_adamw_, [p], [g], [m], [v], [], [steps], amsgrad=False, maximize=False, **scalars)
 
 
-def _check(bounds: Callable[..., Mapping[str, Any]]) -> InPlace:
-    # v is a mean of squares: its root is real, and stays so
-    return InPlace(scalars=_CHECK_SCALARS, stable_inputs=lambda v, **_: {"v": abs(v)}, bounds=bounds)
-
+# v is a mean of squares: its root is real, and stays so
+_CHECK = Elementwise(scalars=_CHECK_SCALARS, stable_inputs=lambda v, **_: {"v": abs(v)}, bounds=_bounds)
 
 KERNEL = Kernel(
     name="adamw",
@@ -172,7 +165,7 @@ KERNEL = Kernel(
     dtypes=("float32",),
     scalars=_SCALARS,
     reference=_reference,
-    check=_check(_bounds),
+    check=_CHECK,
     implementations={
         "numpy": Implementation(_numpy, constants=_coefficients),
         "torch": Implementation(_torch),
@@ -191,7 +184,7 @@ MASTER = replace(
     ),
     dtypes=("bfloat16",),
     reference=_of_master(_reference),
-    check=_check(_of_master(_bounds)),
+    check=replace(_CHECK, bounds=_of_master(_bounds)),
     implementations={
         "numpy": Implementation(_numpy_master, constants=_coefficients),
         "torch": unsupported(

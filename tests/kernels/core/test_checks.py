@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandmark_kernels import DTYPES, KERNELS, Kernel, Operand, Shape
-from bandmark_kernels.core.checks import _CHUNK_ELEMENTS, Elementwise, InPlace, make_inputs, max_error
+from bandmark_kernels.core.checks import _CHUNK_ELEMENTS, Elementwise, make_inputs, max_error
 from kernel_cases import operands
 
 F32 = DTYPES["float32"]
@@ -143,7 +143,7 @@ def test_every_output_counts(dtype: str) -> None:
 @pytest.mark.parametrize(("off", "passes"), [(0.9, True), (1.1, False)])
 def test_bounds_of_a_kernel_replace_those_of_its_terms(off: float, passes: bool) -> None:
     """A kernel may say itself how many half-epsilons of its arithmetic each output may be off."""
-    kernel = two_outputs(check=InPlace(bounds=lambda a: {"a": 1000 * abs(a), "b": 1000 * abs(a)}))
+    kernel = two_outputs(check=Elementwise(bounds=lambda a: {"a": 1000 * abs(a), "b": 1000 * abs(a)}))
     inputs = make_inputs(kernel, DTYPES["float64"], Shape(1000), seed=1)
     a = operands(inputs)["a"]
     out = {"a": 3 * a, "b": (1.5 * a).astype(np.float32)}
@@ -153,7 +153,7 @@ def test_bounds_of_a_kernel_replace_those_of_its_terms(off: float, passes: bool)
 
 def test_storing_in_a_narrow_format_rounds_once_more() -> None:
     """Where arithmetic is float32 and the output bfloat16, half a step of bfloat16 is allowed besides the bound."""
-    kernel = two_outputs(check=InPlace(bounds=lambda a: {"a": 0 * a, "b": 0 * a}))
+    kernel = two_outputs(check=Elementwise(bounds=lambda a: {"a": 0 * a, "b": 0 * a}))
     inputs = make_inputs(kernel, DTYPES["bfloat16"], Shape(1000), seed=1)
     a = DTYPES["bfloat16"].decode(operands(inputs)["a"])
     out = {"a": DTYPES["bfloat16"].encode(3 * a), "b": (1.5 * a).astype(np.float32)}

@@ -38,9 +38,7 @@ def arena(n: int, gap: int, dtype: str = "float64") -> tuple[np.ndarray, np.ndar
 @given(n=st.integers(1, 5000), block=st.sampled_from([8, 64, 4096]))
 def test_cache_blocks_cover_every_element_once(n: int, block: int) -> None:
     """The blocks of a vector are its elements, in order, none longer than a block."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "_BLOCK_BYTES", block)
-        cut = stream.cache_blocks(np.arange(float(n)), np.arange(float(n)) + 1)
+    cut = stream.cache_blocks(np.arange(float(n)), np.arange(float(n)) + 1, block_bytes=block)
     first, second = (np.concatenate(parts) for parts in zip(*cut, strict=True))
     assert first.tolist() == list(range(n))
     assert second.tolist() == list(range(1, n + 1))
