@@ -107,7 +107,9 @@ def run_torch(kernel: Kernel, dtype: DType, shape: Shape) -> float:
         else torch.from_numpy(array).view(wanted[name])
         for name, array in arrays.items()
     }
-    kernel.implementations["torch"].bind(**tensors, **kernel.check_scalars)()
+    implementation = kernel.implementations["torch"]
+    with implementation.window():
+        implementation.bind(**tensors, **kernel.check_scalars)()
     stored = {name: (t.view(torch.uint16) if t.dtype == torch.bfloat16 else t).numpy() for name, t in tensors.items()}
     return error_of(inputs, stored, dtype if kernel.is_reduction else None)
 

@@ -24,7 +24,6 @@ DEFAULT_KERNELS = tuple(name for name, kernel in KERNELS.items() if kernel.defau
 """The kernels of a run that names none."""
 
 SUITES = tuple(dict.fromkeys(kernel.suite for kernel in KERNELS.values()))
-"""The suites that kernels belong to."""
 
 CACHES: dict[str, Kernel] = {"fp8": kv.kv_kernel(cache_format="fp8")}
 """kv over a quantized cache, by format."""

@@ -17,8 +17,8 @@ from bandmark.suites.selection import pick_kernels
 from bandmark.suites.sizing import shape_for
 from bandmark.units import parse_bytes
 from bandmark_kernels import DTYPES, QUANTIZED
+from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.core.cuda import launches, program
-from bandmark_kernels.core.inputs import make_inputs
 
 
 def main(path: str, size: str, names: str = "all") -> None:

@@ -6,7 +6,7 @@ is timed by the device's events, through torch's device-agnostic interface.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from time import perf_counter
 from typing import Any
 
@@ -140,14 +140,16 @@ class TorchWorkload:
             {operand.name: self._new_tensor(operand, i) for operand in kernel.operands} for i in range(copies)
         ]
         self._timer = None if backend.memory else EventTimer(torch.get_device_module(backend.address))
-        self._bind = kernel.implementations[backend.name].bind
-        self._timed = [self._bind(**tensors, **kernel.scalars) for tensors in self._sets]
+        self._implementation = kernel.implementations[backend.name]
+        self._timed = [self._implementation.bind(**tensors, **kernel.scalars) for tensors in self._sets]
+        self._window = ExitStack()
         self._next = 0
         # One set is launched as it is bound, with no code of this module between two launches.
         self.launch: Launch = self._timed[0] if self.copies == 1 else self._rotate
 
     def start(self, launches: int) -> None:
         """Start the device's timer, or the host's on a CPU."""
+        self._window.enter_context(self._implementation.window())
         if self._timer:
             self._timer.start(launches)
         else:
@@ -155,19 +157,21 @@ class TorchWorkload:
 
     def stop(self) -> Reading:
         """Return the elapsed time after the last launch has finished."""
-        if self._timer:
-            return self._timer.stop(self._backend.read_clock)
-        return Reading(perf_counter() - self._begin)
+        with self._window:
+            if self._timer:
+                return self._timer.stop(self._backend.read_clock)
+            return Reading(perf_counter() - self._begin)
 
     def verify(self) -> float:
         """Launch once into poisoned outputs of the next set in turn and compare them with the reference."""
         kernel, index = self.inputs.kernel, self._next
         tensors = self._sets[index]
         self._reset_outputs(index)
-        if kernel.check.scalars:
-            self._bind(**tensors, **kernel.check.scalars)()
-        else:
-            self.launch()
+        with self._implementation.window():
+            if kernel.check.scalars:
+                self._implementation.bind(**tensors, **kernel.check.scalars)()
+            else:
+                self.launch()
         error = max_error(
             self.inputs,
             lambda name, start, stop: to_storage(tensors[name].reshape(-1)[start:stop]),
@@ -178,7 +182,8 @@ class TorchWorkload:
         return error
 
     def close(self) -> None:
-        """Release the tensors."""
+        """Release the tensors, and leave a window that a launch has broken off."""
+        self._window.close()
         del self.launch
         self._timed, self._sets = [], []
         self._backend.release()

@@ -137,10 +137,6 @@ def _chunk_error(stored: NDArray[Any], expected: Expectation) -> float:
     return float(np.max(np.where(np.isnan(units), np.inf, units)))
 
 
-_Rule = Callable[..., Mapping[str, Any]]
-"""The values read and the scalars by name -> values or errors by name."""
-
-
 @dataclass(frozen=True, slots=True)
 class Elementwise:
     """The check of kernels whose every output element is rounded once per operation.
@@ -152,11 +148,11 @@ class Elementwise:
 
     rounding: float = 1.0
     scalars: Mapping[str, float] = field(default_factory=dict)
-    stable_inputs: _Rule | None = None
-    """Returns the values to replace, such that repeated launches stay bounded."""
-    bounds: _Rule | None = None
-    """Where the magnitudes of the terms do not bound the error, returns by output how far arithmetic in the
-    accumulator's format may be off, in units of half its epsilon."""
+    stable_inputs: Callable[..., Mapping[str, Any]] | None = None
+    """The values read and the scalars by name -> those to replace, such that repeated launches stay bounded."""
+    bounds: Callable[..., Mapping[str, Any]] | None = None
+    """Where the magnitudes of the terms do not bound the error: the values read and the scalars by name -> by output,
+    how far arithmetic in the accumulator's format may be off, in units of half its epsilon."""
 
     def inputs(self, kernel: Kernel, dtype: DType, shape: Shape, *, seed: int, pattern: Pattern) -> Inputs:
         """Return tiles of random values, on which timed launches are stable."""

@@ -6,6 +6,7 @@ Byte counts are not written down anywhere: they follow from the operands' roles 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -123,6 +124,8 @@ class Implementation:
     """The dtypes on a CPU, where they are fewer than on an accelerator."""
     constants: Callable[..., Mapping[str, float]] | None = None
     """Where it takes other numbers than the scalars: the scalars by name -> those, by name."""
+    window: Callable[[], AbstractContextManager[object]] = nullcontext
+    """What the launches of a window are made within, so that none enters it by itself: only torch has such."""
     repacks: bool = False  # whether `bind` copies the largest operands into a layout of the library's own
     variant: str | None = None  # the name of what `bind` does where there are variants
     variants: Mapping[str, _TeamBind] = field(default_factory=dict)

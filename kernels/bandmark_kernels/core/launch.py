@@ -78,12 +78,8 @@ def clock_probe(sm_count: int) -> tuple[str, GridLaunch]:
 @cache
 def source(*names: str) -> str:
     """Return the text of .cu files, with #line so that compiler messages name the right file."""
-    return "".join(f'#line 1 "{name}.cu"\n{_file(name).read_text("utf-8")}' for name in names)
-
-
-def _file(name: str) -> Path:
-    (file,) = Path(__file__).parents[1].glob(f"*/{name}.cu")
-    return file
+    files = {file.stem: file for file in Path(__file__).parents[1].glob("*/*.cu")}
+    return "".join(f'#line 1 "{name}.cu"\n{files[name].read_text("utf-8")}' for name in names)
 
 
 def _argument(entry: str, arg: Arg, values: Mapping[str, Any]) -> Any:

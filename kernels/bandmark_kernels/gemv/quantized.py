@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BLOCK_BYTES = 2**20
-"""Bytes of float32 that NumPy converts at a time, within 2 MiB of second-level cache. Half or twice is up to a fifth
-slower."""
+"""Bytes of float32 that NumPy converts at a time, in the cache. Half or twice is up to a fifth slower."""
 
 _PART_BYTES = 128 * 2**20
 """Bytes of float16 weights that torch repacks at a time: it makes a float32 copy of a part meanwhile."""

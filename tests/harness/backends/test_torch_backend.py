@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,7 @@ from bandmark.device.sensors import POWER_CAP, ClockReading, SensorReading
 from bandmark.device.threads import Team
 from bandmark.measure.sampling import StopRule, take
 from bandmark.session.runner import Schedule, measure_groups
-from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Implementation, Kernel, Shape
+from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Implementation, Kernel, Launch, Shape
 from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.core.kernel import Inputs
 from cupy_sensors import Sensors
@@ -194,6 +195,34 @@ def test_kernels_in_place_are_verified_with_other_scalars(
     workload = backend.prepare(replace(made, kernel=idle))
     take(workload, 5)
     assert not workload.verify() <= 1
+
+
+@pytest.mark.parametrize("where", ["cpu", "accelerator"])
+def test_a_window_is_entered_once_for_all_its_launches(where: str, request: pytest.FixtureRequest) -> None:
+    """What an implementation needs around its launches is entered before the timer starts, and left at any end."""
+    found = request.getfixturevalue(where)
+    backend = found[0] if where == "accelerator" else found
+    log: list[str] = []
+
+    @contextmanager
+    def window() -> Iterator[None]:
+        log.append("enter")
+        yield
+        log.append("leave")
+
+    def bind(**operands: Any) -> Launch:
+        copy = KERNELS["copy"].implementations["torch"].bind(**operands)
+        return lambda: (log.append("launch"), copy())
+
+    kernel = replace(KERNELS["copy"], implementations={"torch": Implementation(bind, window=window)})
+    workload = backend.prepare(make_inputs(kernel, DTYPES["float32"], Shape(1000), seed=3))
+    take(workload, 2)
+    assert log == ["enter", "launch", "launch", "leave"]
+    assert workload.verify() <= 1
+    assert log[4:] == ["enter", "launch", "leave"]
+    workload.start(1)
+    workload.close()
+    assert log[7:] == ["enter", "leave"]
 
 
 @pytest.mark.parametrize("kernel", TORCH)
