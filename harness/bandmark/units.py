@@ -1,4 +1,4 @@
-"""How are sizes read from the command line and written for people?"""
+"""Read sizes from the command line, and write sizes and times for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What do the samples of one case say? Pure functions on seconds per launch."""
+"""Statistics of the samples of one case: pure functions on seconds per launch."""
 
 from __future__ import annotations
 
