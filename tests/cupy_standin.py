@@ -224,7 +224,7 @@ def install(monkeypatch: pytest.MonkeyPatch, cupy: StandIn | types.ModuleType, s
     module = cupy.module() if isinstance(cupy, StandIn) else cupy
     monkeypatch.setitem(sys.modules, "cupy", module)
     monkeypatch.setitem(sys.modules, "pynvml", sensors)
-    for name in (f"bandmark.backends.cupy_{part}" for part in ("backend", "workload", "devices")):
+    for name in (f"bandmark.backends.cupy_{part}" for part in ("backend", "workload")):
         monkeypatch.setitem(sys.modules, name, module)  # so that the undo takes out what the test imports
         del sys.modules[name]
 
@@ -232,8 +232,7 @@ def install(monkeypatch: pytest.MonkeyPatch, cupy: StandIn | types.ModuleType, s
 def open_backend(monkeypatch: pytest.MonkeyPatch, cupy: StandIn, sensors: Sensors | None = None, index: int = 0) -> Any:
     """Return the CuPy backend on a pretend GPU."""
     install(monkeypatch, cupy, sensors)
-    from bandmark.backends.cupy_backend import open_accelerator
-    from bandmark.backends.cupy_devices import list_accelerators
+    from bandmark.backends.cupy_backend import list_accelerators, open_accelerator
 
     found, problem = list_accelerators()
     assert problem is None

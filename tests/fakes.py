@@ -11,12 +11,12 @@ from typing import Any
 
 from bandmark import __version__
 from bandmark.backends.select import Target
+from bandmark.backends.team import Team
 from bandmark.device.device import Device
 from bandmark.device.machine import Machine
 from bandmark.device.memory import MemoryBudget
 from bandmark.device.peaks import Peak
 from bandmark.device.sensors import SensorReading
-from bandmark.device.threads import Team
 from bandmark.measure.sampling import Reading, StopRule
 from bandmark.options import RunOptions
 from bandmark.results.row import SCHEMA, Row

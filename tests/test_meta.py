@@ -37,7 +37,6 @@ ELSEWHERE: dict[str, str] = {
     "harness/bandmark/cli/publish.py": "harness/publishing/test_publish.py",
     "harness/bandmark/cli/selftest.py": "harness/selftest/test_checks.py",
     "harness/bandmark/device/system.py": "harness/device/test_machine.py",
-    "harness/bandmark/selftest/page.py": "harness/selftest/test_checks.py",
     "harness/bandmark/cli/validate.py": "harness/validation/test_validate.py",
     "harness/bandmark/suites/base.py": "harness/suites/test_toy_suite.py",
     "kernels/bandmark_kernels/core/cuda.py": "cuda/test_sass.py",

@@ -145,9 +145,9 @@ def test_another_library_goes_on_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, StandIn(Gpu(compile_log="Failed to find CUDA headers")))
     real = backends.importlib.import_module
     pretended = {
-        "bandmark.backends.torch_devices": lambda: real("bandmark.backends.cupy_devices"),
         "bandmark.backends.torch_backend": lambda: SimpleNamespace(
-            open_accelerator=lambda address, device: FakeBackend(name="torch", device=device, memory_name=address)
+            list_accelerators=real("bandmark.backends.cupy_backend").list_accelerators,
+            open_accelerator=lambda address, device: FakeBackend(name="torch", device=device, memory_name=address),
         ),
     }
     monkeypatch.setattr(backends.importlib, "import_module", lambda name: pretended.get(name, lambda: real(name))())

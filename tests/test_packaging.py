@@ -154,7 +154,7 @@ def test_the_wheel_works_on_its_own(wheel: zipfile.ZipFile, tmp_path: Path) -> N
     wheel.extractall(tmp_path)
     program = (
         f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\n"
-        "import bandmark, bandmark.device.catalog as c\n"
+        "import bandmark, bandmark.device.peaks as c\n"
         "print(bandmark.__file__, len(c.load_catalog()))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)

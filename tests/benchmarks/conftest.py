@@ -9,8 +9,9 @@ import pytest
 
 from bandmark.backends.host import HostMemory
 from bandmark.backends.numpy_backend import NumpyBackend
+from bandmark.backends.team import Team
+from bandmark.device.cpu import usable_cpus
 from bandmark.device.machine import read_machine
-from bandmark.device.threads import Team, usable_cpus
 
 Bench = Callable[[Callable[[], object], int], None]
 

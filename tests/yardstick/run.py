@@ -25,9 +25,8 @@ import numpy as np
 
 from bandmark.backends.host import HostMemory
 from bandmark.backends.select import Target, open_target
-from bandmark.device.cpu import cpu_count, others_share, read_cpu_use
+from bandmark.device.cpu import cpu_count, others_share, read_cpu_use, usable_cpus
 from bandmark.device.machine import read_machine
-from bandmark.device.threads import usable_cpus
 from bandmark.errors import BandmarkError
 from bandmark.suites.sizing import shape_for
 from bandmark.units import format_bytes, parse_bytes
@@ -105,7 +104,7 @@ class Yardstick:
 
     def verify(self, form: str, inputs: Inputs, memory: HostMemory) -> float:
         """Run a C kernel once into a poisoned output and return its largest error in units of the tolerance."""
-        output, arrays = inputs.kernel.output, memory.operands(inputs)
+        output, arrays = inputs.kernel.output, memory.sets(inputs)[0]
         memory.reset(output)
         scalars = dict(inputs.kernel.check_scalars)
         number = self.bind(form, inputs, arrays, scalars)()
@@ -172,7 +171,7 @@ def measure(
     backends = [b for b in target.backends if b.unsupported_reason(kernel, dtype) is None]
     memory = target.memory
     assert memory is not None
-    arrays = memory.operands(inputs)
+    arrays = memory.sets(inputs)[0]
     workloads = {b.name: b.prepare(inputs) for b in backends}
     forms = ["copy", "copy_loop"] if kernel.name == "copy" else [kernel.name]
     runs = {f"C {form}": timed(yardstick.bind(form, inputs, arrays, dict(kernel.scalars))) for form in forms}

@@ -5,32 +5,30 @@ Only these kernels, copies and memsets run on the device: CuPy allocates, compil
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import cupy
 
-from bandmark.backends.cupy_devices import Gpu, cuda_errors
-from bandmark.backends.cupy_workload import CupyWorkload
+from bandmark.backends.base import Backend, accelerator_budget, accelerator_facts, gpu_device, place
+from bandmark.backends.cupy_workload import CupyWorkload, Gpu, bus_id, cuda_errors
 from bandmark.device.device import Device
-from bandmark.device.memory import MemoryBudget, available_bytes, device_budget, unified_budget
-from bandmark.device.sensors import SensorReading
+from bandmark.device.memory import MemoryBudget
+from bandmark.device.sensors import Sensors
 from bandmark.errors import BackendUnavailable, UsageError, first_line
-from bandmark_kernels import DType, Kernel
+from bandmark_kernels import Kernel
 from bandmark_kernels.core.cuda import MIN_CAPABILITY, fp4_probe, variants
 from bandmark_kernels.core.kernel import Inputs
 
-OUT_OF_MEMORY = 2
-"""The status of both cudaErrorMemoryAllocation and CUDA_ERROR_OUT_OF_MEMORY."""
+_OUT_OF_MEMORY = 2  # the status of both cudaErrorMemoryAllocation and CUDA_ERROR_OUT_OF_MEMORY
 
 
-class CupyBackend:
+class CupyBackend(Backend):
     """CuPy on one CUDA device."""
 
     name = "cupy"
     version = cupy.__version__
-    threads = None
     verifies_first = True
 
     def __init__(self, address: str, device: Device) -> None:
@@ -47,11 +45,7 @@ class CupyBackend:
         self.memory_name = f"cupy {address}"
         self.gpu = Gpu(device)
         self.sensors = self.gpu.sensors
-        self.driver = self.sensors.driver
-
-    def unsupported_reason(self, kernel: Kernel, dtype: DType) -> str | None:
-        """Return why there is no CUDA implementation, or None if there is one."""
-        return kernel.unsupported_reason(self.name, dtype)
+        self.driver = self.gpu.sensors.driver
 
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
         """Return the variants of a kernel on this device, the default first."""
@@ -71,35 +65,18 @@ class CupyBackend:
         return None
 
     def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> CupyWorkload:
-        """Place the operands and the workspace and compile the kernel.
-
-        Args:
-            inputs: what the operands hold.
-            variant: one of the kernel's variants on this device; None for the default.
-            copies: sets of arrays to rotate through.
-
-        Raises:
-            MemoryError: the device has no room; fewer elements may fit.
-        """
-        self.sensors.reset()
-        try:
-            return CupyWorkload(self.gpu, inputs, self._select_variant(inputs.kernel, variant), copies)
-        except Exception as error:  # lacks_memory says which of them mean that memory ran out
-            if not self.lacks_memory(error):
-                raise
-            problem = first_line(error)
-        # The end of the handler drops the unfinished workload, and so its arrays.
-        self.gpu.release()
-        raise MemoryError(problem)
+        """Place the operands and the workspace and compile the kernel."""
+        self.gpu.sensors.reset()
+        chosen = self._select_variant(inputs.kernel, variant)
+        return place(lambda: CupyWorkload(self.gpu, inputs, chosen, copies), self.lacks_memory, self.gpu.release)
 
     def lacks_memory(self, problem: BaseException) -> bool:
         """Return whether CuPy or CUDA found no room: the first launch of a kernel loads its code, and needs some."""
         return isinstance(problem, MemoryError) or (
-            isinstance(problem, cuda_errors()) and getattr(problem, "status", None) == OUT_OF_MEMORY
+            isinstance(problem, cuda_errors()) and getattr(problem, "status", None) == _OUT_OF_MEMORY
         )
 
     def _select_variant(self, kernel: Kernel, name: str | None) -> str:
-        """Return the variant to run: the one named, or the default; raises UsageError if there is none such."""
         offered = self.variants(kernel)
         if name is None:
             return offered[0]
@@ -110,42 +87,58 @@ class CupyBackend:
         return name
 
     def budget(self) -> MemoryBudget:
-        """Return the budget of the device's memory, or of the system's where the two share it.
+        """Return the budget of the device's memory, or of the system's where the two share it."""
+        return accelerator_budget(self.device, _free_bytes)
 
-        On integrated devices CUDA's "free" leaves out what the system could drop, so it is not used.
-        """
-        if self.device.integrated:
-            return unified_budget(available_bytes(), self.device.memory_bytes)
-        free, _ = cupy.cuda.runtime.memGetInfo()
-        return device_budget(free)
-
-    def telemetry(self) -> SensorReading:
-        """Return the last reading taken at work, with every warning since the present cases were prepared."""
-        return self.sensors.reading()
-
-    def facts(self) -> dict[str, Any]:
-        """Return the CUDA versions in use, the memory that CUDA calls free, and what NVML says of the device.
-
-        "fp4_conversion" is native, or why it is not.
-
-        On an integrated device "free" leaves out what the system could drop: it is recorded, and never used.
-        """
+    def facts(self) -> Mapping[str, object]:
+        """Return the CUDA versions in use and the facts of the device; "fp4_conversion" is native, or why it is not."""
         runtime = cupy.cuda.runtime
-        free = None
-        with suppress(runtime.CUDARuntimeError):  # drivers of integrated devices have refused this query
-            free = runtime.memGetInfo()[0]
         return {
             "cuda_runtime": runtime.runtimeGetVersion(),
             "cuda_driver": runtime.driverGetVersion(),
             "nvrtc": ".".join(map(str, cupy.cuda.nvrtc.getVersion())),
-            "device_free_bytes": free,
             "fp4_conversion": self.fp4_problem or "native",
-            **self.sensors.facts(),
+            **accelerator_facts(self.gpu.sensors, _free_bytes),
         }
 
     def close(self) -> None:
         """Release programs and pooled memory."""
         self.gpu.close()
+
+
+def _free_bytes() -> int:
+    return int(cupy.cuda.runtime.memGetInfo()[0])
+
+
+def list_accelerators() -> tuple[list[tuple[str, Device]], str | None]:
+    """Return address and facts of each CUDA device, and a clause on what is missing."""
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return [], (
+            f"CuPy {cupy.__version__} finds no usable NVIDIA driver ({error}); install or update the driver until "
+            "`nvidia-smi` works, and for a CUDA 12 driver `pip install 'bandmark[cupy12]'` in place of cupy13"
+        )
+    if count == 0:
+        return [], f"CuPy {cupy.__version__} finds no CUDA device; `nvidia-smi -L` lists what the driver has"
+    devices, problems = [], []
+    for index in range(count):
+        try:
+            devices.append((f"cuda:{index}", _read_device(index)))
+        except cupy.cuda.runtime.CUDARuntimeError as error:
+            problems.append(f"CuPy can't read cuda:{index} ({error})")
+    return devices, "; ".join(problems) or None
+
+
+def _read_device(index: int) -> Device:
+    properties = cupy.cuda.runtime.getDeviceProperties(index)
+    numbers = ("totalGlobalMem", "l2CacheSize", "memoryBusWidth", "memoryClockRate", "multiProcessorCount")
+    device = gpu_device(properties["name"].decode(), index, map(properties.get, numbers), Sensors(bus_id(index)))
+    return replace(
+        device,
+        integrated=bool(properties["integrated"]),
+        compute_capability=(properties["major"], properties["minor"]),
+    )
 
 
 def open_accelerator(address: str, device: Device) -> CupyBackend:

@@ -1,20 +1,98 @@
-"""The workload on an NVIDIA GPU: a CUDA kernel bound to its arrays, timed between two events of the device."""
+"""An NVIDIA GPU in use, and a CUDA kernel bound to its arrays there, timed between two events of the device."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import cupy
 import numpy as np
 
-from bandmark.backends.cupy_devices import Gpu
-from bandmark.backends.events import CLOCK_RECORD, mean_clock_mhz
+from bandmark.backends.events import CLOCK_RECORD, delay_seconds, mean_clock_mhz
+from bandmark.device.device import Device
+from bandmark.device.sensors import Sensors
+from bandmark.errors import BackendUnavailable, first_line
 from bandmark.measure.sampling import Reading
-from bandmark_kernels import DTYPES, Operand
+from bandmark_kernels import DTYPES, DType, Kernel, Operand
 from bandmark_kernels.core.checks import max_error
-from bandmark_kernels.core.cuda import exact_scalars, launches
+from bandmark_kernels.core.cuda import Program, exact_scalars, launches, program
 from bandmark_kernels.core.kernel import Inputs
-from bandmark_kernels.core.launch import Launches
+from bandmark_kernels.core.launch import Launches, clock_probe, delay
+
+_ByName = dict[str, Any]  # CuPy's arrays or functions by name; CuPy has no types
+
+_GET_COMPILER = "`pip install 'bandmark[cupy13]'` (cupy12 for a CUDA 12 driver) brings what CuPy compiles with."
+
+
+class Gpu:
+    """A CUDA device in use: the programs compiled for it, and its sensors."""
+
+    def __init__(self, device: Device) -> None:
+        """Use the device; raises BackendUnavailable if nothing can be compiled for it."""
+        assert device.index is not None
+        assert device.compute_capability is not None
+        assert device.sm_count is not None
+        self.sm_count = device.sm_count
+        self._capability = device.compute_capability
+        cupy.cuda.Device(device.index).use()
+        khz = cupy.cuda.runtime.getDeviceProperties(device.index).get("clockRate")
+        self.sensors = Sensors(bus_id(device.index), khz / 1e3 if khz else None)
+        self._functions: dict[tuple[str, tuple[str, ...]], _ByName] = {}
+        self._helpers = _compile_helpers(device.name)
+
+    def compiled(self, kernel: Kernel, dtype: DType, variant: str) -> tuple[Program, _ByName]:
+        """Return a kernel's program and its functions by entry point, compiled once per device."""
+        compiled = program(kernel, dtype, variant, capability=self._capability)
+        key = (compiled.source, compiled.options)
+        if key not in self._functions:
+            module = cupy.RawModule(code=compiled.source, options=compiled.options)
+            self._functions[key] = {entry: module.get_function(entry) for entry in compiled.entries}
+        return compiled, self._functions[key]
+
+    def delay(self, launch_count: int) -> None:
+        """Queue a delay behind which so many launches can be queued."""
+        step = delay(int(delay_seconds(launch_count) * 1e9))[1]
+        self._helpers[step.entry](step.grid, step.block, step.arguments())
+
+    def probe_clocks(self, out: Any) -> None:
+        """Queue a reading of the multiprocessors' clocks."""
+        step = clock_probe(self.sm_count)[1]
+        self._helpers[step.entry](step.grid, step.block, step.arguments({"out": out}))
+
+    def release(self) -> None:
+        """Return pooled memory to the device."""
+        # A device that has failed refuses this, too; the row of the launch that failed says why.
+        with suppress(*cuda_errors()):
+            cupy.get_default_memory_pool().free_all_blocks()
+
+    def close(self) -> None:
+        """Release programs and pooled memory."""
+        self._functions.clear()
+        self.release()
+
+
+def bus_id(index: int) -> str | None:
+    """Return a device's address on the PCI bus, by which NVML finds it, such as 0000:01:00.0."""
+    try:
+        return str(cupy.cuda.runtime.deviceGetPCIBusId(index))
+    except cupy.cuda.runtime.CUDARuntimeError:
+        return None
+
+
+def _compile_helpers(device_name: str) -> _ByName:
+    """Compile the delay and the clock probe: what fails here would fail for every kernel."""
+    helpers = (delay(0), clock_probe(1))
+    try:
+        return {step.entry: cupy.RawModule(code=text).get_function(step.entry) for text, step in helpers}
+    except Exception as error:  # CuPy raises many types when NVRTC is missing, too old or broken
+        raise BackendUnavailable(
+            f"CuPy can't compile for {device_name} ({type(error).__name__}: {first_line(error)}). {_GET_COMPILER}"
+        ) from error
+
+
+def cuda_errors() -> tuple[type[Exception], ...]:
+    """Return what CuPy raises for errors of CUDA's runtime and of its driver."""
+    return cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError
 
 
 class CupyWorkload:
@@ -23,11 +101,11 @@ class CupyWorkload:
     def __init__(self, device: Gpu, inputs: Inputs, variant: str, copies: int) -> None:
         kernel, dtype, shape = inputs.kernel, inputs.dtype, inputs.shape
         self.inputs = inputs
-        self.variant = variant
+        self.variant: str | None = variant
         self.copies = copies
         self._device = device
-        program, functions = device.compiled(kernel, dtype, variant)
-        self._plan: Launches = launches(program, shape, sm_count=device.sm_count)
+        compiled, functions = device.compiled(kernel, dtype, variant)
+        self._plan: Launches = launches(compiled, shape, sm_count=device.sm_count)
         self._functions = [functions[step.entry] for step in self._plan.steps]
         self._workspace: Any = cupy.empty(max(1, self._plan.workspace_elements), self._plan.workspace_dtype)
         self._sets = [{o.name: self._new_array(o) for o in kernel.operands} for _ in range(self.copies)]
@@ -36,10 +114,10 @@ class CupyWorkload:
         self._clocks = [cupy.empty(device.sm_count * CLOCK_RECORD, np.uint64) for _ in range(2)]
         self._begin, self._end = cupy.cuda.Event(), cupy.cuda.Event()
 
-    def start(self, launch_count: int) -> None:
+    def start(self, launches: int) -> None:
         """Queue a delay, behind which all launches are queued, and then the start event."""
         cupy.cuda.runtime.deviceSynchronize()
-        self._device.delay(launch_count * len(self._functions))
+        self._device.delay(launches * len(self._functions))
         self._device.probe_clocks(self._clocks[0])
         self._begin.record()
 
@@ -81,7 +159,7 @@ class CupyWorkload:
         self._timed, self._sets, self._clocks, self._workspace = [], [], [], None
         self._device.release()
 
-    def _bind(self, arrays: dict[str, Any], scalars: Any) -> list[tuple[Any, Any, Any, Any]]:
+    def _bind(self, arrays: _ByName, scalars: Any) -> list[tuple[Any, Any, Any, Any]]:
         """Return function, grid, block and arguments of each launch of one call."""
         kernel, dtype = self.inputs.kernel, self.inputs.dtype
         values = {**arrays, **exact_scalars(kernel, dtype, scalars), "workspace": self._workspace}
@@ -91,15 +169,13 @@ class CupyWorkload:
         ]
 
     def _new_array(self, operand: Operand) -> Any:
-        """Return an operand as a flat array on the device, filled or poisoned."""
         dtype = self.inputs.dtype
         storage = dtype.accumulator if operand.role == "result" else operand.stored_as(dtype)
         array = cupy.empty(operand.count(self.inputs.shape), storage)
         self._fill(operand, array)
         return array
 
-    def _reset_outputs(self, arrays: dict[str, Any]) -> None:
-        """Poison what is only written, and give what is worked on in place its contents again."""
+    def _reset_outputs(self, arrays: _ByName) -> None:
         for operand in self.inputs.kernel.outputs:
             self._fill(operand, arrays[operand.name])
 

@@ -10,28 +10,28 @@ from collections.abc import Callable, Iterable
 from statistics import median
 from typing import Any
 
-from bandmark.device.sensors import ClockReading
+from bandmark.device.sensors import SensorReading
 from bandmark.measure.sampling import Reading
 
-DELAY_BASE_S = 100e-6
+_DELAY_BASE_S = 100e-6
 DELAY_PER_LAUNCH_S = 12e-6
-MAX_DELAY_S = 20e-3
+_MAX_DELAY_S = 20e-3
 """Length of the delay: queueing one launch from Python costs 4 to 6 us, so twice that and a start-up share."""
 
-NOMINAL_CLOCK_HZ = 2.0e9
+_NOMINAL_CLOCK_HZ = 2.0e9
 """Clock that turns a delay into cycles; devices run at 1.4 to 2.6 GHz, and the delay has a margin of two."""
 
 CLOCK_RECORD = 3
 """Numbers that the clock probe writes per block: multiprocessor, cycles, nanoseconds."""
 
-CREDIBLE_MHZ = (50.0, 5000.0)
-CREDIBLE_OVER_MAX = 1.5
+_CREDIBLE_MHZ = (50.0, 5000.0)
+_CREDIBLE_OVER_MAX = 1.5
 """Clocks outside these bounds, or this far above the device's own maximum, are counters that read nonsense."""
 
 
 def delay_seconds(launches: int) -> float:
     """Return how long the device must be held for this many launches to be queued behind."""
-    return min(MAX_DELAY_S, DELAY_BASE_S + DELAY_PER_LAUNCH_S * launches)
+    return min(_MAX_DELAY_S, _DELAY_BASE_S + DELAY_PER_LAUNCH_S * launches)
 
 
 class EventTimer:
@@ -49,10 +49,10 @@ class EventTimer:
         """Wait for earlier work, queue the delay and then the start event."""
         self._module.synchronize()
         if self._sleep:
-            self._sleep(int(delay_seconds(launches) * NOMINAL_CLOCK_HZ))
+            self._sleep(int(delay_seconds(launches) * _NOMINAL_CLOCK_HZ))
         self._begin.record()
 
-    def stop(self, read_clock: Callable[[], ClockReading]) -> Reading:
+    def stop(self, read_clock: Callable[[], SensorReading]) -> Reading:
         """Queue the stop event, read the sensors while the device is busy, wait, and read the elapsed time."""
         self._end.record()
         sensors = read_clock()
@@ -78,5 +78,5 @@ def mean_clock_mhz(
         if begin is not None and ns > begin[1] and cycles > begin[0]:
             rates.append(1e3 * (cycles - begin[0]) / (ns - begin[1]))
     clock = median(rates) if rates else 0.0
-    most = min(CREDIBLE_MHZ[1], CREDIBLE_OVER_MAX * max_mhz) if max_mhz else CREDIBLE_MHZ[1]
-    return clock if CREDIBLE_MHZ[0] <= clock <= most else None
+    most = min(_CREDIBLE_MHZ[1], _CREDIBLE_OVER_MAX * max_mhz) if max_mhz else _CREDIBLE_MHZ[1]
+    return clock if _CREDIBLE_MHZ[0] <= clock <= most else None

@@ -11,40 +11,27 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from bandmark.backends.team import Team
 from bandmark.device.memory import MemoryBudget, available_bytes, host_budget
-from bandmark.device.threads import Team
-from bandmark_kernels import Launch, Operand
+from bandmark_kernels import Operand
 from bandmark_kernels.core.kernel import Inputs
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ALIGNMENT = 4096
-"""Operands start on a page."""
-
-_PROBE_BYTES = 128 * 2**20
-"""Least bytes that are copied to find out how fast the memory is, roughly."""
+_ALIGNMENT = 4096  # operands start on a page
+_PROBE_BYTES = 128 * 2**20  # least bytes that are copied to find out how fast the memory is, roughly
 
 _PROBE_COPIES = 2
 
-_SPARE = 2
-"""Addresses of an arena over the bytes that it is allocated for."""
+_SPARE = 2  # addresses of an arena over the bytes that it is allocated for
 
 
 def bounds(length: int, parts: int) -> list[tuple[int, int]]:
     """Cut range(length) into at most this many contiguous, nearly equal, non-empty parts."""
     parts = min(parts, length)
     return [(i * length // parts, (i + 1) * length // parts) for i in range(parts)]
-
-
-def for_each(team: Team, calls: Sequence[Launch]) -> list[Launch]:
-    """Return one call per thread: these, and nothing to do for the threads that tiny arrays leave without a part."""
-    return [*calls, *[_nothing] * (len(team) - len(calls))]
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 class HostMemory:
@@ -60,10 +47,6 @@ class HostMemory:
         """Bytes from the arena's start that have been used: the rest of it is addresses without memory."""
         self._inputs: Inputs | None = None
         self._sets: list[dict[str, NDArray[Any]]] = []
-
-    def operands(self, inputs: Inputs) -> dict[str, NDArray[Any]]:
-        """Return the only set of a case's operands."""
-        return self.sets(inputs)[0]
 
     def sets(self, inputs: Inputs, copies: int = 1) -> list[dict[str, NDArray[Any]]]:
         """Return sets of a case's operands, filled and with poisoned outputs; the same ones for the same inputs."""
@@ -91,35 +74,25 @@ class HostMemory:
             self._each_part(operand, lambda part: array[part].view("uint8").fill(0xFF))
 
     def _carve(self, inputs: Inputs, copies: int) -> list[dict[str, NDArray[Any]]]:
-        """Place the operands of each set in the arena, in their order, and set behind set."""
-        kernel, shape, dtype = inputs.kernel, inputs.shape, inputs.dtype
-        placed: dict[str, tuple[int, int]] = {}
-        end = 0
-        for operand in kernel.operands:
-            if operand.role != "result":
-                size = operand.nbytes(shape, dtype)
-                placed[operand.name] = (end, size)
-                end += -(-size // ALIGNMENT) * ALIGNMENT
-        arena = self._room(copies * end)
-        return [self._views(inputs, arena[k * end : (k + 1) * end], placed) for k in range(copies)]
-
-    def _views(
-        self, inputs: Inputs, room: NDArray[np.uint8], placed: dict[str, tuple[int, int]]
-    ) -> dict[str, NDArray[Any]]:
-        """Return the operands of one set as views of its part of the arena; a reduction's result has its own."""
+        """Return views of the arena: the operands of each set in their order, and set behind set."""
         import numpy as np
 
-        arrays: dict[str, NDArray[Any]] = {}
-        for operand in inputs.kernel.operands:
-            if operand.role == "result":
-                arrays[operand.name] = np.full((), np.nan, inputs.dtype.accumulator)
-                continue
-            start, size = placed[operand.name]
-            flat = room[start : start + size].view(operand.stored_as(inputs.dtype))
-            arrays[operand.name] = (
-                flat.reshape(-1, inputs.shape.n // operand.elements_per_item) if operand.extent == "mn" else flat
-            )
-        return arrays
+        shape, dtype = inputs.shape, inputs.dtype
+        sizes = {o.name: o.nbytes(shape, dtype) for o in inputs.kernel.operands if o.role != "result"}
+        room = {name: -(-size // _ALIGNMENT) * _ALIGNMENT for name, size in sizes.items()}
+        arena, start = self._room(copies * sum(room.values())), 0
+        sets: list[dict[str, NDArray[Any]]] = [{} for _ in range(copies)]
+        for arrays in sets:
+            for operand in inputs.kernel.operands:
+                name = operand.name
+                if operand.role == "result":  # of a reduction: one number, outside the arena
+                    arrays[name] = np.full((), np.nan, dtype.accumulator)
+                    continue
+                flat = arena[start : start + sizes[name]].view(operand.stored_as(dtype))
+                columns = shape.n // operand.elements_per_item
+                arrays[name] = flat.reshape(-1, columns) if operand.extent == "mn" else flat
+                start += room[name]
+        return sets
 
     def _room(self, size: int) -> NDArray[np.uint8]:
         """Return an arena of at least this many bytes.
@@ -131,7 +104,7 @@ class HostMemory:
         if self._arena is None or len(self._arena) < size or self._numa_nodes > 1:
             self._sets, self._arena, self._touched = [], None, 0
             # Addresses to spare cost nothing, and a larger group need not touch all of its pages anew.
-            pages = mmap.mmap(-1, max(_SPARE * size, ALIGNMENT), **_PRIVATE)
+            pages = mmap.mmap(-1, max(_SPARE * size, _ALIGNMENT), **_PRIVATE)
             if hasattr(mmap, "MADV_HUGEPAGE"):
                 pages.madvise(mmap.MADV_HUGEPAGE)
             self._arena = np.frombuffer(pages, np.uint8)
@@ -142,10 +115,9 @@ class HostMemory:
         """Let each thread work on its part of an operand, cut along the kernel's split axis."""
         assert self._inputs is not None
         parts = part_slices(operand, self._inputs, len(self.team))
-        self.team.run(for_each(self.team, [partial(work, part) for part in parts]))
+        self.team.run([partial(work, part) for part in parts])
 
     def _fill(self, operand: Operand, array: NDArray[Any], inputs: Inputs) -> None:
-        """Repeat an operand's tile along its first axis."""
         tile = inputs.tiles[operand.name]
 
         def fill(part: Any) -> None:
@@ -175,7 +147,7 @@ class HostMemory:
         times = []
         for _ in range(1 + _PROBE_COPIES):  # the first pays for page faults
             begin = perf_counter()
-            self.team.run(for_each(self.team, calls))
+            self.team.run(calls)
             times.append(perf_counter() - begin)
         return 2 * size / min(times[1:]) / 1e9
 

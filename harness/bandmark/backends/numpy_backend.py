@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bandmark.backends.host import HostMemory, bounds, for_each, part_slices
+from bandmark.backends.base import Backend
+from bandmark.backends.host import HostMemory, bounds, part_slices
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget
-from bandmark.device.sensors import SensorReading
 from bandmark.measure.sampling import Reading
-from bandmark_kernels import DTYPES, DType, Kernel, Launch, Operand
+from bandmark_kernels import DTYPES, Kernel, Launch, Operand
 from bandmark_kernels.core.checks import max_error
 from bandmark_kernels.core.kernel import Inputs
 
@@ -20,16 +21,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_TRIALS = 2
-"""Launches of each variant that decide which one is timed."""
+_TRIALS = 2  # launches of each variant that decide which one is timed
 
 
-class NumpyBackend:
+class NumpyBackend(Backend):
     """NumPy on the CPU."""
 
     name = "numpy"
     version = np.__version__
-    driver = None
     memory_name = HostMemory.name
     verifies_first = False
 
@@ -38,36 +37,24 @@ class NumpyBackend:
 
         self.device = device
         self.memory = memory
-        self.threads: int | None = len(memory.team)
+        self.threads = len(memory.team)
         # Each thread of the team calls BLAS on its own part; a BLAS that spawned more would oversubscribe.
         self.blas = ThreadpoolController().select(user_api="blas")
-
-    def unsupported_reason(self, kernel: Kernel, dtype: DType) -> str | None:
-        """Return why a kernel does not run at memory speed, or None if it does."""
-        return kernel.unsupported_reason(self.name, dtype, on_cpu=True)
 
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
         """Return a kernel's variants; where none is named the fastest here runs."""
         implementation = kernel.implementations[self.name]
         return () if implementation.variant is None else (implementation.variant, *implementation.variants)
 
-    def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> NumpyWorkload:
+    def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> _Workload:
         """Place the operands and bind the kernel to each thread's part of them."""
-        return NumpyWorkload(self, inputs, variant, copies)
-
-    def lacks_memory(self, problem: BaseException) -> bool:
-        """Return whether NumPy found no room."""
-        return isinstance(problem, MemoryError)
+        return _Workload(self, inputs, variant, copies)
 
     def budget(self) -> MemoryBudget:
         """Return the budget of the system's memory."""
         return self.memory.budget()
 
-    def telemetry(self) -> SensorReading:
-        """Return nothing: a CPU's sensors are not read."""
-        return SensorReading()
-
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Mapping[str, object]:
         """Return the BLAS that NumPy's products use."""
         named = ("internal_api", "version", "architecture")
         return {"blas": [{name: lib.get(name) for name in named} for lib in self.blas.info()]}
@@ -77,7 +64,7 @@ class NumpyBackend:
         self.memory.close()
 
 
-class NumpyWorkload:
+class _Workload:
     """A kernel bound to the parts of its operands, one part per thread, or to several sets of them in turn."""
 
     def __init__(self, backend: NumpyBackend, inputs: Inputs, variant: str | None = None, copies: int = 1) -> None:
@@ -100,7 +87,6 @@ class NumpyWorkload:
             self._timed = [bound[self.variant], *rest]
 
     def start(self, launches: int) -> None:
-        """Hold BLAS to one thread per call, then start the host's clock."""
         self._limit = self._backend.blas.limit(limits=1)
         self._limit.__enter__()
         self._begin = perf_counter()
@@ -113,7 +99,6 @@ class NumpyWorkload:
         self._next = (self._next + 1) % self.copies
 
     def stop(self) -> Reading:
-        """Read the host's clock: a launch returns when its work is done."""
         seconds = perf_counter() - self._begin
         self._limit.__exit__(None, None, None)
         return Reading(seconds)
@@ -140,12 +125,10 @@ class NumpyWorkload:
         return error
 
     def close(self) -> None:
-        """Release the operands."""
         self._timed, self._sets = [], []
 
     @property
     def _parts(self) -> int:
-        """How many threads have a part of the operands."""
         return len(bounds(self.inputs.shape.count(self.inputs.kernel.split), len(self._backend.memory.team)))
 
     def _reset_outputs(self, index: int) -> None:
@@ -164,12 +147,11 @@ class NumpyWorkload:
         implementation, team = self._implementation, self._backend.memory.team
         encoded = implementation.encoded_constants(self.inputs.dtype, scalars)
         if variant == implementation.variant:
-            return for_each(team, self._bind_parts(operands, encoded))
+            return self._bind_parts(operands, encoded)
         calls = implementation.variants[str(variant)](len(team), **operands, **encoded)
-        return None if calls is None else for_each(team, calls)
+        return None if calls is None else list(calls)
 
     def _bind_chosen(self, operands: dict[str, NDArray[Any]], scalars: Any) -> list[Launch]:
-        """Return the calls of the variant that is timed, on one set: all sets are alike."""
         calls = self._bind(self.variant, operands, scalars)
         assert calls is not None
         return calls
@@ -186,7 +168,7 @@ class NumpyWorkload:
                 times[name].append(perf_counter() - begin)
         return min(times, key=lambda name: min(times[name][1:]))
 
-    def _bind_parts(self, operands: dict[str, NDArray[Any]], scalars: dict[str, Any]) -> list[Launch]:
+    def _bind_parts(self, operands: dict[str, NDArray[Any]], scalars: Any) -> list[Launch]:
         """Bind the kernel to each thread's part; results of a reduction go to one partial per thread."""
         kernel, calls = self.inputs.kernel, []
         for part in range(self._parts):
@@ -203,3 +185,8 @@ class NumpyWorkload:
             return array
         view: NDArray[Any] = array[part_slices(operand, self.inputs, self._parts)[part]]
         return view
+
+
+def open_on_cpu(device: Device, memory: HostMemory) -> NumpyBackend:
+    """Return the backend on the host's arrays."""
+    return NumpyBackend(device, memory)

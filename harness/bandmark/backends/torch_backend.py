@@ -6,32 +6,32 @@ is timed by the device's events, through torch's device-agnostic interface.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
 import torch
 
+from bandmark.backends.base import Backend, accelerator_budget, accelerator_facts, gpu_device, place
 from bandmark.backends.events import EventTimer
 from bandmark.backends.host import HostMemory
-from bandmark.backends.torch_devices import is_nvidia, nvml_address
 from bandmark.device.device import Device
-from bandmark.device.memory import MemoryBudget, available_bytes, device_budget, unified_budget
-from bandmark.device.sensors import ClockReading, SensorReading, Sensors
-from bandmark.errors import first_line
+from bandmark.device.memory import MemoryBudget
+from bandmark.device.sensors import SensorReading, Sensors
 from bandmark.measure.sampling import Reading
 from bandmark_kernels import DType, Kernel, Launch, Operand
 from bandmark_kernels.core.checks import max_error
 from bandmark_kernels.core.kernel import Inputs
 
-OUT_OF_MEMORY = 2
-"""The error_code of torch.AcceleratorError that is cudaErrorMemoryAllocation."""
+_OUT_OF_MEMORY = 2  # the error_code of torch.AcceleratorError that is cudaErrorMemoryAllocation
 
-CUBLAS_NO_ROOM = "CUBLAS_STATUS_ALLOC_FAILED"
+_CUBLAS_NO_ROOM = "CUBLAS_STATUS_ALLOC_FAILED"
 """What torch's error says where cuBLAS, which has a handle made at its first product, finds no room for it."""
 
 
-class TorchBackend:
+class TorchBackend(Backend):
     """torch on one device."""
 
     name = "torch"
@@ -44,92 +44,60 @@ class TorchBackend:
         self.address = torch.device(address)
         self.memory_name = HostMemory.name if memory else f"torch {address}"
         self.verifies_first = memory is None
-        self.threads: int | None = len(memory.team) if memory else None
-        self.sensors = _sensors(self.address) if is_nvidia(self.address.type) else None
-        self.driver = self.sensors.driver if self.sensors else None
+        if _is_nvidia(self.address.type):
+            self.sensors = _sensors(self.address)
+            self.driver = self.sensors.driver
         if memory:
-            torch.set_num_threads(len(memory.team))
+            self.threads = len(memory.team)
+            torch.set_num_threads(self.threads)
 
     def unsupported_reason(self, kernel: Kernel, dtype: DType) -> str | None:
         """Return why a kernel does not run at memory speed, or None if it does."""
         if dtype.name == "float64" and self.address.type == "mps":
             return "Apple GPUs have no float64"
-        return kernel.unsupported_reason(self.name, dtype, on_cpu=self.memory is not None)
+        return super().unsupported_reason(kernel, dtype)
 
-    def variants(self, kernel: Kernel) -> tuple[str, ...]:
-        """Return nothing: torch chooses its own kernels."""
-        return ()
-
-    def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> TorchWorkload:
-        """Place the operands and bind the op to them; raises MemoryError if the device has no room."""
+    def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> _Workload:
+        """Place the operands and bind the op to them."""
         if self.sensors:
             self.sensors.reset()
-        try:
-            return TorchWorkload(self, inputs, copies)
-        except Exception as error:  # lacks_memory says which of them mean that memory ran out
-            if not self.lacks_memory(error):
-                raise
-            problem = first_line(error)
-        # The end of the handler drops the unfinished workload, and so its tensors.
-        self.release()
-        raise MemoryError(problem)
+        return place(lambda: _Workload(self, inputs, copies), self.lacks_memory, self.close)
 
     def lacks_memory(self, problem: BaseException) -> bool:
         """Return whether torch, CUDA or cuBLAS found no room: their errors for that are no MemoryError."""
         return isinstance(problem, MemoryError | torch.OutOfMemoryError) or (
             isinstance(problem, RuntimeError)
-            and (getattr(problem, "error_code", None) == OUT_OF_MEMORY or CUBLAS_NO_ROOM in str(problem))
+            and (getattr(problem, "error_code", None) == _OUT_OF_MEMORY or _CUBLAS_NO_ROOM in str(problem))
         )
 
     def budget(self) -> MemoryBudget:
         """Return the budget of the device's memory, or of the system's where the two share it."""
-        if self.memory:
-            return self.memory.budget()
-        if self.device.integrated or self.address.type == "mps":
-            return unified_budget(available_bytes(), self.device.memory_bytes)
-        free, _ = torch.get_device_module(self.address).mem_get_info(self.address)
-        return device_budget(free)
+        return self.memory.budget() if self.memory else accelerator_budget(self.device, self._free_bytes)
 
-    def read_clock(self) -> ClockReading:
-        """Read the clock of an NVIDIA device; called while it is busy."""
-        return self.sensors.read_clock() if self.sensors else ClockReading()
+    def read_clock(self) -> SensorReading:
+        """Read the clock of an NVIDIA device while it is busy; torch reads no counters of its own."""
+        return self.sensors.read_clock() if self.sensors else SensorReading()
 
-    def telemetry(self) -> SensorReading:
-        """Return the last reading of an NVIDIA device at work, and every warning since the present case was prepared.
-
-        The clock is NVML's alone: torch has no op that reads the device's own counters.
-        """
-        return self.sensors.reading() if self.sensors else SensorReading()
-
-    def facts(self) -> dict[str, Any]:
-        """Return what torch was built for, and of an NVIDIA device the memory that CUDA calls free and NVML's facts.
-
-        On an integrated device "free" leaves out what the system could drop: it is recorded, and never used.
-        """
+    def facts(self) -> Mapping[str, object]:
+        """Return what torch was built for, and the facts of an NVIDIA device."""
         built = {"cuda": torch.version.cuda, "git": torch.version.git_version, "threads": torch.get_num_threads()}
-        if self.sensors is None:
-            return built
-        free = None
-        with suppress(RuntimeError):  # drivers of integrated devices have refused this query
-            free = torch.get_device_module(self.address).mem_get_info(self.address)[0]
-        return {**built, "device_free_bytes": free, **self.sensors.facts()}
+        return built | (accelerator_facts(self.sensors, self._free_bytes) if self.sensors else {})
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Return cached memory to the device."""
         if self.memory is None:
             # A device that has failed refuses this, too; the row of the launch that failed says why.
             with suppress(RuntimeError):
                 torch.get_device_module(self.address).empty_cache()
 
-    def close(self) -> None:
-        """Return cached memory to the device."""
-        self.release()
+    def _free_bytes(self) -> int:
+        return int(torch.get_device_module(self.address).mem_get_info(self.address)[0])
 
 
-class TorchWorkload:
+class _Workload:
     """An op bound to its tensors, or to several sets of them in turn."""
 
-    variant = None
+    variant: str | None = None
 
     def __init__(self, backend: TorchBackend, inputs: Inputs, copies: int = 1) -> None:
         kernel = inputs.kernel
@@ -148,7 +116,6 @@ class TorchWorkload:
         self.launch: Launch = self._timed[0] if self.copies == 1 else self._rotate
 
     def start(self, launches: int) -> None:
-        """Start the device's timer, or the host's on a CPU."""
         self._window.enter_context(self._implementation.window())
         if self._timer:
             self._timer.start(launches)
@@ -156,7 +123,6 @@ class TorchWorkload:
             self._begin = perf_counter()
 
     def stop(self) -> Reading:
-        """Return the elapsed time after the last launch has finished."""
         with self._window:
             if self._timer:
                 return self._timer.stop(self._backend.read_clock)
@@ -174,7 +140,7 @@ class TorchWorkload:
                 self.launch()
         error = max_error(
             self.inputs,
-            lambda name, start, stop: to_storage(tensors[name].reshape(-1)[start:stop]),
+            lambda name, start, stop: _to_storage(tensors[name].reshape(-1)[start:stop]),
             workers=self._backend.threads or 1,
         )
         if kernel.check.scalars:
@@ -182,19 +148,16 @@ class TorchWorkload:
         return error
 
     def close(self) -> None:
-        """Release the tensors, and leave a window that a launch has broken off."""
-        self._window.close()
+        self._window.close()  # one that a launch has broken off
         del self.launch
         self._timed, self._sets = [], []
-        self._backend.release()
+        self._backend.close()
 
     def _rotate(self) -> None:
-        """Launch on the next set in turn."""
         self._timed[self._next]()
         self._next = (self._next + 1) % self.copies
 
     def _new_tensor(self, operand: Operand, index: int) -> torch.Tensor:
-        """Return an operand of a set as a tensor: the host's array on a CPU, else a filled tensor on the device."""
         dtype = getattr(torch, operand.torch_dtype(self.inputs.dtype))
         shape = self.inputs.shape
         if operand.role == "result":
@@ -228,17 +191,67 @@ class TorchWorkload:
             tensor[-1:] = torch.from_numpy(self.inputs.ends[operand.name]).view(tensor.dtype)
 
 
-def to_storage(tensor: torch.Tensor) -> Any:
+def _to_storage(tensor: torch.Tensor) -> Any:
     """Return a tensor's elements as a NumPy array, as they are stored."""
     host = tensor.cpu()
     return (host.view(torch.uint16) if host.dtype == torch.bfloat16 else host).numpy()
 
 
 def _sensors(address: torch.device) -> Sensors:
-    """Return the sensors of an NVIDIA device."""
     properties = torch.get_device_module(address).get_device_properties(address)
     khz = getattr(properties, "clock_rate", None)
-    return Sensors(nvml_address(properties), khz / 1e3 if khz else None)
+    return Sensors(_nvml_address(properties), khz / 1e3 if khz else None)
+
+
+def _is_nvidia(kind: str) -> bool:
+    """Return whether a kind of device is CUDA: torch's builds for AMD call theirs by that name, too."""
+    return kind == "cuda" and torch.version.hip is None
+
+
+def _nvml_address(properties: Any) -> str | None:
+    """Return a CUDA device's PCI bus id, by which NVML finds it, or its UUID before torch 2.9, which has no bus id.
+
+    A slice (MIG) has the address of its GPU, whose sensors are meant.
+    """
+    if hasattr(properties, "pci_bus_id"):
+        return f"{properties.pci_domain_id:04x}:{properties.pci_bus_id:02x}:{properties.pci_device_id:02x}.0"
+    uuid = getattr(properties, "uuid", None)
+    return f"GPU-{uuid}" if uuid else None
+
+
+def list_accelerators() -> tuple[list[tuple[str, Device]], str | None]:
+    """Return address and facts of each accelerator that torch sees, and a sentence if there is none."""
+    if not torch.accelerator.is_available():
+        return [], "torch sees no accelerator"
+    current = torch.accelerator.current_accelerator()
+    assert current is not None
+    module, kind = torch.get_device_module(current), current.type
+    return [(f"{kind}:{i}", _device(module, kind, i)) for i in range(torch.accelerator.device_count())], None
+
+
+def _device(module: Any, kind: str, index: int) -> Device:
+    """Return the facts of one device; device modules differ in what their properties hold."""
+    if not hasattr(module, "get_device_properties"):
+        return Device(kind="gpu", name=f"Apple GPU ({kind})" if kind == "mps" else kind, index=index, integrated=True)
+    properties = module.get_device_properties(index)
+    numbers = ("total_memory", "L2_cache_size", "memory_bus_width", "memory_clock_rate", "multi_processor_count")
+    nvidia, major = _is_nvidia(kind), getattr(properties, "major", None)
+    device = gpu_device(
+        str(properties.name),
+        index,
+        [getattr(properties, name, None) for name in numbers],
+        Sensors(_nvml_address(properties)) if nvidia else None,
+    )
+    return replace(
+        device,
+        integrated=bool(properties.is_integrated) if hasattr(properties, "is_integrated") else None,
+        compute_capability=(major, getattr(properties, "minor", 0)) if nvidia and major else None,
+    )
+
+
+def open_on_cpu(device: Device, memory: HostMemory) -> TorchBackend:
+    """Return the backend on the CPU, on the host's arrays."""
+    return TorchBackend(device, memory, "cpu")
 
 
 def open_accelerator(address: str, device: Device) -> TorchBackend:

@@ -9,9 +9,9 @@ from typing import Any
 
 from bandmark.backends.select import discover
 from bandmark.device.device import Device
-from bandmark.device.dimms import DimmReading, read_dimms
+from bandmark.device.dimms import read_dimms
 from bandmark.device.machine import read_machine
-from bandmark.device.peaks import find_peak
+from bandmark.device.peaks import Peak, find_peak
 from bandmark.errors import EXIT_OK
 from bandmark.units import format_bytes
 
@@ -47,7 +47,7 @@ def execute(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _entry(address: str, device: Device, firmware: DimmReading | None) -> dict[str, Any]:
+def _entry(address: str, device: Device, firmware: Peak | None) -> dict[str, Any]:
     """Return what is known of a device, as --json prints it."""
     peak = find_peak(device, firmware=firmware)
     facts = asdict(device)

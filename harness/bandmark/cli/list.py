@@ -1,13 +1,15 @@
-"""bandmark list: print the kernel table and the backends."""
+"""bandmark list: print the kernels, the suites, the dtypes and the backends."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from typing import Any
 
-from bandmark.backends.select import BACKENDS, INSTALL, is_installed
+from bandmark.backends.select import BACKENDS, LIBRARIES, discover, is_installed
 from bandmark.errors import EXIT_OK
+from bandmark.suites import SUITES
 from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, Kernel, Shape
 
 
@@ -18,21 +20,26 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Print the kernels and the backends; with --probe, what each backend can do here."""
-    backends = {name: _probe(name) if arguments.probe else _installed(name) for name in BACKENDS}
-    if arguments.json:
-        print(json.dumps({"kernels": [_kernel(name) for name in KERNELS], "backends": backends}, indent=1))
-        return EXIT_OK
-    print(f"{'kernel':14}{'formula':34}{'read+written':14}{'flops':7}words and flops per element")
-    for entry in map(_kernel, KERNELS):
-        words = f"{entry['words_read']}+{entry['words_written']}"
-        print(f"{entry['name']:14}{entry['formula']:34}{words:14}{entry['flops']:<7}{entry['besides']}".rstrip())
-    others = [name for name in KERNELS if name not in DEFAULT_KERNELS]
-    print(f"\nrun by name only (--kernel): {', '.join(others)}")
-    print(f"\ndtypes: {', '.join(f'{d.name} ({d.itemsize} bytes)' for d in DTYPES.values())}\n")
-    for name, state in backends.items():
-        print(f"{name:7}{state['state']}")
+    """Print kernels, suites, dtypes and backends; with --probe, what each backend can do here."""
+    listed: dict[str, Any] = {
+        "kernels": [_kernel(name) for name in KERNELS],
+        "suites": {name: suite.title for name, suite in SUITES.items()},
+        "backends": {name: {"state": _probe(name) if arguments.probe else _installed(name)} for name in BACKENDS},
+    }
+    print(json.dumps(listed, indent=1) if arguments.json else "\n".join(_lines(**listed)))
     return EXIT_OK
+
+
+def _lines(kernels: list[dict[str, Any]], suites: dict[str, str], backends: dict[str, dict[str, str]]) -> Iterator[str]:
+    yield f"{'kernel':14}{'formula':34}{'read+written':14}{'flops':7}words and flops per element"
+    for entry in kernels:
+        words = f"{entry['words_read']}+{entry['words_written']}"
+        yield f"{entry['name']:14}{entry['formula']:34}{words:14}{entry['flops']:<7}{entry['besides']}".rstrip()
+    others = [name for name in KERNELS if name not in DEFAULT_KERNELS]
+    yield f"\nrun by name only (--kernel): {', '.join(others)}\n"
+    yield from (f"suite {name:14}{title}" for name, title in suites.items())
+    yield f"\ndtypes: {', '.join(f'{d.name} ({d.itemsize} bytes)' for d in DTYPES.values())}\n"
+    yield from (f"{name:7}{entry['state']}" for name, entry in backends.items())
 
 
 def _kernel(name: str) -> dict[str, Any]:
@@ -48,7 +55,7 @@ def _kernel(name: str) -> dict[str, Any]:
         "flops": kernel.flops,
         "suite": kernel.suite,
         "dtypes": list(kernel.dtypes),
-        "besides": _heads(kernel) or (f"and {', '.join(vectors)}" if kernel.is_matrix else _own_dtype(kernel)),
+        "besides": _heads(kernel) or (f"and {', '.join(vectors)}" if kernel.is_matrix else _only_dtype(kernel)),
     }
 
 
@@ -60,7 +67,7 @@ def _heads(kernel: Kernel) -> str:
     return f"{heads} query heads over {kernel.columns // head_dim} KV heads of {head_dim}"
 
 
-def _own_dtype(kernel: Kernel) -> str:
+def _only_dtype(kernel: Kernel) -> str:
     """Return what a kernel of one dtype moves per element."""
     if len(kernel.dtypes) > 1:
         return ""
@@ -68,23 +75,16 @@ def _own_dtype(kernel: Kernel) -> str:
     return f"in {dtype.name}: {kernel.bytes_read(one, dtype)} + {kernel.bytes_written(one, dtype)} bytes"
 
 
-def _installed(name: str) -> dict[str, str]:
-    """Return whether a library is installed, without importing it."""
-    return {"state": "installed" if is_installed(name) else f"not installed: {INSTALL.get(name, '')}"}
+def _installed(name: str) -> str:
+    return "installed" if is_installed(name) else f"not installed: {LIBRARIES[name].install}"
 
 
-def _probe(name: str) -> dict[str, str]:
+def _probe(name: str) -> str:
     """Import a library and return what it can do here, or why not."""
-    if name == "numpy":
-        import numpy
-
-        return {"state": f"{numpy.__version__} on the CPU"}
-    from bandmark.backends.select import discover
-
     discovery = discover([name])
-    problem = discovery.problems.get(name)
-    if problem and not (name == "torch" and "no accelerator" in problem):
-        return {"state": problem}
-    module = __import__(name)
-    devices = ["the CPU"] * (name == "torch") + [f"{a.address} {a.device.name}" for a in discovery.accelerators]
-    return {"state": f"{module.__version__} on {', '.join(devices)}"}
+    places = [f"{a.address} {a.device.name}" for a in discovery.accelerators]
+    if LIBRARIES[name].on_cpu:
+        places.insert(0, "the CPU")
+    if name not in discovery.modules or not places:
+        return discovery.problems[name]
+    return f"{__import__(name).__version__} on {', '.join(places)}"

@@ -14,8 +14,7 @@ from bandmark.errors import EXIT_FAILED, EXIT_OK, BandmarkError, FileError, desc
 from bandmark.measure.sampling import CaseFailedError
 from bandmark.options import names
 from bandmark.results.scrub import clean_text, own_names
-from bandmark.selftest import page
-from bandmark.selftest.checks import Check, check_results
+from bandmark.selftest.checks import Check, check_results, details, head, line, summary
 from bandmark.selftest.timing import Timing
 from bandmark.session.runner import utc_now
 from bandmark.session.session import new_run_id
@@ -50,18 +49,18 @@ def execute(arguments: argparse.Namespace) -> int:
     try:
         backend = cast("CupyBackend", target.backends[0])
         clean = _cleaner(target.device.name, machine.cpu_model_name)
-        lines = [clean(line) for line in page.head(backend, machine, target.peak)]
+        lines = list(map(clean, head(backend, machine, target.peak)))
         print("\n".join(lines), flush=True)
         checks = []
         for check in _checks(backend, kernels, dtypes, target.peak, size):
             checks.append(check)
-            lines.append(clean(page.line(check)))
+            lines.append(clean(line(check)))
             print(lines[-1], flush=True)
     finally:
         target.close()
-    lines += ["", page.summary(checks)]
+    lines += ["", summary(checks)]
     print("\n".join(lines[-2:]), flush=True)
-    _write(file, [*lines, *map(clean, page.details(checks))])
+    _write(file, [*lines, *map(clean, details(checks))])
     talk(f"wrote {file}: attach it to a bug report; it names no person and no machine")
     return EXIT_FAILED if any(check.passed is False for check in checks) else EXIT_OK
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from bandmark.device.catalog import rows_named
+from bandmark.device.peaks import rows_named
 from bandmark.errors import FileError, UsageError
 from bandmark.judge.bands import KernelClass, kernel_class
 from bandmark.models.weights import FORMATS, WeightFormat

@@ -17,7 +17,7 @@ from bandmark.decoding.measured import (
     weight_bandwidth,
 )
 from bandmark.decoding.step import FITTED, UNCERTAINTY, Step, step_of
-from bandmark.device.catalog import load_catalog
+from bandmark.device.peaks import load_catalog
 from bandmark.errors import unknown_name
 from bandmark.models.model import Model, plain_name
 from bandmark.models.weights import WeightFormat

@@ -35,11 +35,11 @@ _MAX_LLC_PER_SOCKET = 1229 * 2**20
 """Largest last-level cache on sale per processor that shares it (Milan-X, one core of a chiplet) and per socket (6 %
 above the 1152 MiB of Genoa-X). A virtual machine may list the host's whole cache for each of its processors."""
 
-_MAX_NAME = 120
-"""Characters of a model name."""
+_MAX_NAME = 120  # characters of a model name
+_MIN_INTERVAL_S = 0.5  # shortest time between two readings of the counters, which tick every 10 ms
 
-_MIN_INTERVAL_S = 0.5
-"""Shortest time between two readings of the counters, which tick every 10 ms."""
+_PINNING = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
+"""Variables by which an OpenMP library pins the main thread to one CPU when torch loads it."""
 
 
 def cpu_count(root: Path = Path("/")) -> int:
@@ -56,38 +56,61 @@ def cpu_count(root: Path = Path("/")) -> int:
     return count if count > 0 else os.cpu_count() or 1
 
 
+def _affinity_mask() -> list[int]:
+    try:
+        return sorted(os.sched_getaffinity(0))
+    except (AttributeError, OSError):
+        return list(range(cpu_count()))
+
+
+_mask_before_torch: list[int] = _affinity_mask()
+
+
+def usable_cpus() -> list[int]:
+    """Return the CPUs that this process may use: its affinity mask, as it was before torch's OpenMP could pin it."""
+    global _mask_before_torch  # noqa: PLW0603 - the mask is the process's and can't be read any more once it is pinned
+    if "torch" not in sys.modules or not any(os.environ.get(name) for name in _PINNING):
+        _mask_before_torch = _affinity_mask()
+    return list(_mask_before_torch)
+
+
 def cpu_model_name(root: Path) -> str:
     """Return the CPU's model name with the kinds of its cores, or its architecture where the system has no name."""
-    blocks = _cpuinfo(root)
-    names = Counter(name for block in blocks if (name := _core_name(block))).most_common()
-    if len(names) > 1:
-        name = " + ".join(f"{name} ({count})" for name, count in names)
+    cores = _named_cores(root)
+    if len(cores) > 1:
+        name = " + ".join(f"{name} ({count})" for name, count in cores.most_common())
     else:
-        name = names[0][0] if names else _other_name(blocks) or _system_name()
+        name = next(iter(cores), None) or _system_name()
     return "".join(char for char in name if char.isprintable())[:_MAX_NAME] or "unknown CPU"
 
 
-def _other_name(blocks: Sequence[dict[str, str]]) -> str | None:
-    """Return the CPU's name from /proc/cpuinfo of POWER, MIPS, RISC-V and s390x, the last without a line for it."""
-    keys = ("cpu model", "cpu", "uarch")
-    named = (block[key] for key in keys for block in blocks if block.get(key))
-    machines = (re.search(r"machine = (\w+)", block.get("processor 0", "")) for block in blocks)
-    return next(named, None) or next((f"IBM/S390 machine {match[1]}" for match in machines if match), None)
+def unequal_cores(root: Path) -> str | None:
+    """Return the kinds of cores and how many processors each has, None where all are alike as far as can be read."""
+    for kinds in (_named_cores(root), _intel_cores(root), _capacities(root)):
+        if len(kinds) > 1:
+            return ", ".join(f"{count} x {name}" for name, count in kinds.most_common())
+    return None
 
 
-def _system_name() -> str:
-    """Return the CPU's name as the OS has it, often the architecture alone."""
-    return _sysctl("machdep.cpu.brand_string") or platform.processor() or platform.machine()
-
-
-def _cpuinfo(root: Path) -> list[dict[str, str]]:
-    """Return the entries of /proc/cpuinfo by lower-case key, a block of lines each."""
-    text = read_text(root / "proc/cpuinfo") or ""
-    blocks = []
-    for block in re.split(r"\n\s*\n", text):
+def _named_cores(root: Path) -> Counter[str]:
+    """Return how many processors of each name /proc/cpuinfo has, which is a block of lines for each."""
+    names = []
+    for block in re.split(r"\n\s*\n", read_text(root / "proc/cpuinfo") or ""):
         pairs = (line.partition(":") for line in block.splitlines())
-        blocks.append({key.strip().lower(): value.strip() for key, colon, value in pairs if colon})
-    return blocks
+        names.append(_core_name({key.strip().lower(): value.strip() for key, colon, value in pairs if colon}))
+    return Counter(name for name in names if name)
+
+
+def _intel_cores(root: Path) -> Counter[str]:
+    files = {kind: root / "sys/devices" / folder / "cpus" for folder, kind in _INTEL_CORES.items()}
+    counts = {f"{kind}-core": len(parse_cpu_list(read_text(file))) for kind, file in files.items()}
+    return +Counter(counts)
+
+
+def _capacities(root: Path) -> Counter[str]:
+    cpus = parse_cpu_list(read_text(root / "sys/devices/system/cpu/online"))
+    capacities = (read_number(root / f"sys/devices/system/cpu/cpu{cpu}/cpu_capacity") for cpu in cpus)
+    return Counter(f"capacity {capacity}" for capacity in capacities if capacity)
 
 
 def _core_name(block: dict[str, str]) -> str | None:
@@ -103,21 +126,8 @@ def _hexadecimal(text: str | None) -> int | None:
     return int(text, 16) if text and re.fullmatch(r"0x[0-9a-fA-F]{1,4}", text) else None
 
 
-def unequal_cores(root: Path) -> str | None:
-    """Return the kinds of cores and how many processors each has, None where all are alike as far as can be read."""
-    names = Counter(name for block in _cpuinfo(root) if (name := _core_name(block)))
-    if len(names) < 2:
-        listed = {
-            kind: parse_cpu_list(read_text(root / "sys/devices" / name / "cpus")) for name, kind in _INTEL_CORES.items()
-        }
-        names = Counter({f"{kind}-core": len(cpus) for kind, cpus in listed.items() if cpus})
-    if len(names) < 2:
-        online = parse_cpu_list(read_text(root / "sys/devices/system/cpu/online"))
-        capacities = (read_number(root / f"sys/devices/system/cpu/cpu{cpu}/cpu_capacity") for cpu in online)
-        names = Counter(f"capacity {capacity}" for capacity in capacities if capacity)
-    if len(names) < 2:
-        return None
-    return ", ".join(f"{count} x {name}" for name, count in names.most_common())
+def _system_name() -> str:
+    return _sysctl("machdep.cpu.brand_string") or platform.processor() or platform.machine()
 
 
 def read_caches(root: Path, cpus: Sequence[int]) -> tuple[dict[int, int], str | None]:
@@ -145,7 +155,6 @@ def read_caches(root: Path, cpus: Sequence[int]) -> tuple[dict[int, int], str | 
 
 
 def _cache_bytes(text: str | None) -> int | None:
-    """Return the bytes of a size such as 32768K."""
     match = re.fullmatch(r"([0-9]{1,9})([KM])", text or "")
     return int(match[1]) * {"K": 2**10, "M": 2**20}[match[2]] if match else None
 
@@ -175,7 +184,6 @@ def _macos_caches() -> dict[int, int]:
 
 
 def _sysctl(name: str) -> str | None:
-    """Return a value of macOS's sysctl, None on other systems."""
     if sys.platform != "darwin":
         return None
     import subprocess

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-DeviceKind = Literal["cpu", "gpu"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
@@ -15,7 +13,7 @@ class Device:
     Backends fill it in; nothing here reads hardware, so peaks, budgets and regimes are tested without a device.
     """
 
-    kind: DeviceKind
+    kind: Literal["cpu", "gpu"]
     """"cpu" or "gpu" (any accelerator)."""
     name: str
     """The whole name as reported ("NVIDIA GB10"); of a CPU its model name."""

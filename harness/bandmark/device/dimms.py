@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_DMI_TABLE = Path("/sys/firmware/dmi/tables/DMI")
-"""Where Linux shows the SMBIOS table, to root alone on most systems."""
+from bandmark.device.peaks import Peak
+
+_DMI_TABLE = Path("/sys/firmware/dmi/tables/DMI")  # where Linux shows the SMBIOS table, to root alone on most systems
 
 _DMIDECODE = "`sudo dmidecode -t 17` lists the modules."
 _SET_PEAK = "Set the peak with --peak 76.8 (GB/s) or --peak 2x5600 (channels x MT/s)."
@@ -32,16 +33,6 @@ _VIRTUAL = re.compile(
     r"|bhyve|droplet|ovirt|rhev|nutanix|cloud"
 )
 """Makers and products (type 1) whose memory modules are made up."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DimmReading:
-    """The peak that the firmware's table gives, or None; its arithmetic; and the basis of it, or what to do instead."""
-
-    peak_gbs: float | None = None
-    arithmetic: str = ""
-    memory_type: str | None = None
-    explanation: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +54,17 @@ class _Structure:
         return self.strings[index - 1].decode("latin-1").strip() if 0 < index <= len(self.strings) else ""
 
 
-def read_dimms(path: Path = _DMI_TABLE) -> DimmReading:
+def read_dimms(path: Path = _DMI_TABLE) -> Peak:
     """Return the peak that this system's table gives; one that can't be read is a reason, not an error."""
     try:
-        return judge_table(path.read_bytes())
+        return _judge(path.read_bytes())
     except PermissionError:
         return _unknown("Only root can read the firmware's table of memory modules.", _DMIDECODE)
     except OSError as error:
         return _unknown(f"This system shows no SMBIOS table ({type(error).__name__}).")
 
 
-def judge_table(table: bytes) -> DimmReading:
+def _judge(table: bytes) -> Peak:
     """Return the peak of an SMBIOS table: channels x MT/s x 8 bytes, each of them certain."""
     structures = list(_structures(table))
     if any(map(_is_virtual, structures)):
@@ -81,25 +72,34 @@ def judge_table(table: bytes) -> DimmReading:
     modules = [s for s in structures if s.kind == 17 and s.number(0x0C, 2) != 0]
     if not modules:
         return _unknown("The firmware lists no memory modules.")
-    # Modules of different type, speed, width or size (0x7FFF refers to 0x1C) do not add up to channels x MT/s.
+    memory_type, speed = _common_speed(modules)
+    channels = _channels(modules) if structures[-1].kind == 127 else None
+    if channels is None or speed is None:
+        what = f"{len(modules)} memory module{'s'[: len(modules) > 1]}"
+        reason = f"The firmware lists {what}, which do not say with certainty how many channels there are and how fast."
+        return _unknown(reason, _DMIDECODE)
+    arithmetic = f"{channels} channel{'s'[: channels > 1]} x {speed} MT/s x 8 bytes"
+    return Peak(
+        gbs=channels * speed * 8 / 1e3,
+        source=f"firmware: {arithmetic} (SMBIOS type 17)",
+        memory_type=memory_type,
+        explanation=f"{arithmetic} of {memory_type}, from the firmware's table of memory modules.",
+    )
+
+
+def _common_speed(modules: Sequence[_Structure]) -> tuple[str, int | None]:
+    """Return the memory type and the MT/s of all modules; None where they differ or the unit is not certain.
+
+    Modules of different type, speed, width or size (0x7FFF refers to 0x1C) do not add up to channels x MT/s.
+    """
     kinds = {
         (s.number(0x12, 1), s.number(0x20, 2), s.number(0x0A, 2), s.area[0x0C:0x0E] + s.area[0x1C:0x20])
         for s in modules
     }
     code, speed, bits, _ = kinds.pop()
     memory_type, low, high = _CERTAIN_MTS.get(code or 0, ("", 1, 0))
-    channels = None if kinds or structures[-1].kind != 127 else _channels(modules)
-    if channels is None or speed is None or not low <= speed <= high or bits != 64:
-        what = f"{len(modules)} memory module{'s'[: len(modules) > 1]}"
-        reason = f"The firmware lists {what}, which do not say with certainty how many channels there are and how fast."
-        return _unknown(reason, _DMIDECODE)
-    arithmetic = f"{channels} channel{'s'[: channels > 1]} x {speed} MT/s x 8 bytes"
-    return DimmReading(
-        peak_gbs=channels * speed * 8 / 1e3,
-        arithmetic=arithmetic,
-        memory_type=memory_type,
-        explanation=f"{arithmetic} of {memory_type}, from the firmware's table of memory modules.",
-    )
+    certain = not kinds and speed is not None and low <= speed <= high and bits == 64
+    return memory_type, speed if certain else None
 
 
 def _structures(table: bytes) -> Iterator[_Structure]:
@@ -136,5 +136,5 @@ def _channels(modules: Sequence[_Structure]) -> int | None:
     return None if len(channels) == 1 < len(modules) else len(channels)
 
 
-def _unknown(reason: str, hint: str = "") -> DimmReading:
-    return DimmReading(explanation=" ".join(filter(None, (reason, hint, _SET_PEAK))))
+def _unknown(reason: str, hint: str = "") -> Peak:
+    return Peak(explanation=" ".join(filter(None, (reason, hint, _SET_PEAK))))

@@ -1,4 +1,4 @@
-"""Read the facts of the machine for the run record; everything is optional and nothing identifies its owner.
+"""Read the facts of the machine for the run record, and note what about it disturbs measurements.
 
 No host name, user name, serial number or path is read. What the system does not report is None.
 """
@@ -8,18 +8,19 @@ from __future__ import annotations
 import os
 import platform
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from bandmark.device.cpu import cpu_count, cpu_model_name, cpu_quota, read_caches, unequal_cores
+from bandmark.device.cpu import cpu_count, cpu_model_name, cpu_quota, read_caches, unequal_cores, usable_cpus
 from bandmark.device.device import Device
 from bandmark.device.memory import total_bytes
 from bandmark.device.system import read_text
-from bandmark.device.threads import usable_cpus
 
 _VARIABLES = re.compile(r"(OMP|GOMP|KMP|MKL|OPENBLAS|BLIS|VECLIB)_[A-Z_]+|CUDA_LAUNCH_BLOCKING|PYTHON_CPU_COUNT")
 _HARMLESS = re.compile(r"[A-Za-z0-9_,.:{}+\- ]*")
+
+_MIN_BUSY = 0.2  # load average per processor from which the machine counts as busy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class Machine:
     llc_note: str | None = None
     """What was assumed of the last-level cache where the system's own figure can't be true."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the facts by name, for the run record."""
         return asdict(self)
 
@@ -67,11 +68,7 @@ class Machine:
 
 
 def read_machine(root: Path = Path("/")) -> Machine:
-    """Read the facts of this machine.
-
-    Args:
-        root: where /proc and /sys are, for tests.
-    """
+    """Read the facts of this machine, whose /proc and /sys are below root."""
     cpus = usable_cpus()
     caches, llc_note = read_caches(root, cpus)
     huge_pages = read_text(root / "sys/kernel/mm/transparent_hugepage/enabled")
@@ -107,8 +104,77 @@ def _bracketed(text: str | None) -> str | None:
 
 
 def _load_1min() -> float | None:
-    """Return the load average of the last minute; None where it can't be read."""
     try:
         return round(os.getloadavg()[0], 2)
     except (AttributeError, OSError):
         return None
+
+
+def preflight(machine: Machine, *, on_cpu: bool, threads: int | None = None) -> list[str]:
+    """Return what disturbs measurements here, one sentence each, with what to do; empty if nothing stands out.
+
+    Args:
+        machine: the host.
+        on_cpu: whether the CPU itself is measured: NUMA nodes and huge pages matter only then.
+        threads: how many work on a launch; None for one per processor that this process may use.
+    """
+    notes = list(_about_any_device(machine))
+    return notes + list(_about_cpu(machine, threads or machine.cpu_usable) if on_cpu else _about_gpu(machine))
+
+
+def _about_any_device(machine: Machine) -> Iterator[str]:
+    if machine.governor not in (None, "performance"):
+        yield (
+            f"the CPU frequency governor is {machine.governor!r}, so clocks follow the load; "
+            "`sudo cpupower frequency-set -g performance` holds them"
+        )
+    busy_from = _MIN_BUSY * machine.cpu_count
+    if machine.load_1min is not None and machine.load_1min >= busy_from:
+        yield (
+            f"the load average is {machine.load_1min:g} on {machine.cpu_count} processors (busy from {busy_from:g}); "
+            "other programs share the memory: stop them and run again"
+        )
+    if machine.is_wsl:
+        yield (
+            "this is WSL2: GPU launches cost more; clocks, power, other programs on the GPU and those of Windows may "
+            "be invisible; memory modules are not shown, and half of the PC's memory is hidden unless .wslconfig says "
+            "otherwise. Close other programs, or use Linux"
+        )
+
+
+def _about_cpu(machine: Machine, threads: int) -> Iterator[str]:
+    if machine.transparent_huge_pages == "never":
+        yield (
+            "transparent huge pages are off, which costs bandwidth on large arrays; "
+            "`echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled` turns them on"
+        )
+    if machine.numa_nodes is not None and machine.numa_nodes > 1:
+        yield (
+            f"there are {machine.numa_nodes} NUMA nodes, and torch's threads may touch another's memory; "
+            "`numactl --cpunodebind=0 --membind=0` measures one node (where GPU memory is a node, the CPU's)"
+        )
+    if machine.cpu_usable < machine.cpu_count:
+        yield (
+            f"this process may use {machine.cpu_usable} of {machine.cpu_count} processors (affinity), "
+            "which may be too few to saturate the memory"
+        )
+    if machine.cpu_quota is not None and machine.cpu_quota < threads:
+        yield (
+            f"a container grants {machine.cpu_quota:g} processors' worth of time to {threads} threads and stops them "
+            f"in the middle of a sample: use --threads {max(1, int(machine.cpu_quota))}, or no CPU limit"
+        )
+    if machine.cpu_cores is not None:
+        yield (
+            f"the cores are unequal ({machine.cpu_cores}), and a launch ends with the slowest of them; "
+            "`taskset -c` with the processors of one kind measures that kind"
+        )
+    if machine.llc_note is not None:
+        yield machine.llc_note
+
+
+def _about_gpu(machine: Machine) -> Iterator[str]:
+    if machine.environment.get("CUDA_LAUNCH_BLOCKING", "0") not in ("0", ""):
+        yield (
+            "CUDA_LAUNCH_BLOCKING is set, so the cost of each launch is part of the samples; "
+            "`unset CUDA_LAUNCH_BLOCKING` and run again"
+        )

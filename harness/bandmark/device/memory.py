@@ -11,33 +11,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bandmark.device.system import cgroup_folders, parse_number, read_number, read_text
+from bandmark.device.system import cgroup_folders, read_number, read_pairs
 from bandmark.units import format_bytes
 
-_MAX_DEFAULT_BYTES = 4 * 2**30
-"""Limit of a case of default size on memory shared with the system."""
-
-_DEFAULT_SHARE = 0.25
-"""Share of the available system memory that a case of default size may take."""
-
-_SIZE_SHARE = 0.5
-"""Share of a CPU's available memory that an explicit --size may take; the rest stays with the system."""
-
-_DEVICE_SHARE = 0.8
-"""Share of a discrete device's free memory that a group of cases may take."""
-
-_NO_LIMIT = 1 << 60
-"""From here on a limit is none: version 1 of control groups writes a huge number."""
+_MAX_DEFAULT_BYTES = 4 * 2**30  # limit of a case of default size on memory shared with the system
+_DEFAULT_SHARE = 0.25  # share of the available system memory that a case of default size may take
+_SIZE_SHARE = 0.5  # share of a CPU's available memory that an explicit --size may take; the rest stays with the system
+_DEVICE_SHARE = 0.8  # share of a discrete device's free memory that a group of cases may take
+_NO_LIMIT = 1 << 60  # from here on a limit is none: version 1 of control groups writes a huge number
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryBudget:
-    """How many bytes the arrays of one case may take, and why."""
+    """How many bytes the arrays of one case may take, by default and with an explicit --size, and why."""
 
     default_bytes: int
-    """Limit of default sizes."""
     limit_bytes: int
-    """Limit of an explicit --size."""
     explanation: str
 
 
@@ -54,9 +43,7 @@ def host_budget(available: int) -> MemoryBudget:
 def unified_budget(available: int, device_bytes: int | None = None) -> MemoryBudget:
     """Return the budget on an integrated device, which shares the system's memory (DGX Spark, Jetson).
 
-    Args:
-        available: bytes of system memory that this process can take.
-        device_bytes: how much of the system's memory the device can reach, if known.
+    device_bytes is how much of that memory the device can reach, if known.
     """
     within = available if device_bytes is None else min(available, device_bytes)
     share = min(int(within * _DEFAULT_SHARE), _MAX_DEFAULT_BYTES)
@@ -75,11 +62,7 @@ def device_budget(free: int) -> MemoryBudget:
 
 
 def available_bytes(root: Path = Path("/")) -> int:
-    """Return the bytes that this process can take without swapping: MemAvailable, or less in a container.
-
-    Args:
-        root: where /proc and /sys are, for tests.
-    """
+    """Return the bytes that this process can take without swapping: MemAvailable, or less in a container."""
     system = _meminfo(root).get("MemAvailable") or _physical_bytes() // 2
     return min([system, *_cgroup_available(root)])
 
@@ -90,14 +73,8 @@ def total_bytes(root: Path = Path("/")) -> int | None:
 
 
 def _meminfo(root: Path) -> dict[str, int]:
-    """Return the lines of /proc/meminfo in bytes; empty where there is no such file."""
-    pairs = {}
-    for line in (read_text(root / "proc/meminfo") or "").splitlines():
-        name, _, value = line.partition(":")
-        number = parse_number(value.strip().removesuffix("kB").rstrip())
-        if number is not None:
-            pairs[name] = number * 1024
-    return pairs
+    sizes = read_pairs(root / "proc/meminfo", ":")
+    return {name: size * 1024 for name, size in sizes.items()}
 
 
 def _physical_bytes() -> int:
@@ -126,6 +103,5 @@ def _cgroup_available(root: Path) -> Iterator[int]:
 
 def _inactive_file(folder: Path) -> int:
     """Return the bytes of page cache that the kernel can drop; in version 1 the total includes the groups below."""
-    lines = (read_text(folder / "memory.stat") or "").splitlines()
-    pairs = {name: parse_number(value.strip()) for name, _, value in (line.partition(" ") for line in lines)}
+    pairs = read_pairs(folder / "memory.stat", " ")
     return pairs.get("total_inactive_file") or pairs.get("inactive_file") or 0

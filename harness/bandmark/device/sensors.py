@@ -13,7 +13,7 @@ from typing import Any
 
 POWER_CAP = "the power cap held its clocks down"
 
-THROTTLE_REASONS = {
+_THROTTLE_REASONS = {
     0x04: POWER_CAP,
     0x08: "a hardware slowdown held its clocks down",
     0x20: "heat held its clocks down (software limit)",
@@ -28,35 +28,19 @@ The power cap is one of another kind: some devices copy under their cap at all t
 _MIN_THROTTLED_SHARE = 0.10
 """Share of throttled samples from which a figure is suspect; below it the reasons are a note."""
 
-READ_EVERY_S = 0.25
+_READ_EVERY_S = 0.25
 """Time between two readings of the slow sensors, which takes NVML about a millisecond of the host's time."""
 
-_CLOCK_KINDS = {"SM": 1, "MEM": 2}
-_TEMPERATURE_GPU = 0
-"""NVML_CLOCK_SM, NVML_CLOCK_MEM and NVML_TEMPERATURE_GPU (nvml.h)."""
+_CLOCK_KINDS = {"SM": 1, "MEM": 2}  # NVML_CLOCK_SM and NVML_CLOCK_MEM (nvml.h)
+_TEMPERATURE_GPU = 0  # NVML_TEMPERATURE_GPU
 
 _UUID_PREFIXES = ("GPU-", "MIG-")
 """How the UUIDs of devices and of their slices begin (nvmlDeviceGetHandleByUUID, NVML API Reference)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClockReading:
-    """What is read for each sample, while the device still works on it."""
-
-    clock_mhz: float | None = None
-    """SM clock."""
-    throttle_reasons: tuple[str, ...] = ()
-    """Clauses on what held the clocks down, the power cap among them."""
-
-    @property
-    def throttled(self) -> bool:
-        """Whether anything but the power cap held the clocks down."""
-        return any(reason != POWER_CAP for reason in self.throttle_reasons)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SensorReading:
-    """What is read now and then; what the device does not report is None."""
+    """What the sensors say at one time, or over several samples; what the device does not report is None."""
 
     temperature_c: float | None = None
     power_w: float | None = None
@@ -68,18 +52,19 @@ class SensorReading:
     warnings: tuple[str, ...] = ()
     """Clauses on other programs on the device."""
     throttle_reasons: tuple[str, ...] = ()
-    """Clauses on what held the clocks down at some time."""
+    """Clauses on what held the clocks down, the power cap among them."""
+
+    @property
+    def throttled(self) -> bool:
+        """Whether anything but the power cap held the clocks down."""
+        return any(reason != POWER_CAP for reason in self.throttle_reasons)
 
 
 def throttling(reading: SensorReading, throttled: int, samples: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the throttle reasons that make a figure suspect, and those that are a note.
 
-    The power cap alone is a note: where it holds the clock really low, the clock makes the figure suspect.
-
-    Args:
-        reading: the sensors while the figure was taken.
-        throttled: how many samples anything but the power cap throttled.
-        samples: how many there are.
+    The power cap alone is a note: where it holds the clock really low, the clock makes the figure suspect. `throttled`
+    is how many of the samples anything else throttled.
     """
     other = tuple(reason for reason in reading.throttle_reasons if reason != POWER_CAP)
     if throttled >= max(1, _MIN_THROTTLED_SHARE * samples):
@@ -109,7 +94,7 @@ class Sensors:
         driver = self._call("nvmlSystemGetDriverVersion")
         self.driver: str | None = driver.decode() if isinstance(driver, bytes) else driver
         self._last = SensorReading(max_clock_mhz=max_clock_mhz)
-        self._last_s = -READ_EVERY_S
+        self._last_s = -_READ_EVERY_S
         self._warnings: dict[str, None] = {}
         self._throttle_reasons: dict[str, None] = {}
 
@@ -118,30 +103,31 @@ class Sensors:
         self._warnings.clear()
         self._throttle_reasons.clear()
 
-    def read_clock(self) -> ClockReading:
-        """Read the SM clock, and the slow sensors if that was long ago; to be called while the device is busy."""
+    def read_clock(self) -> SensorReading:
+        """Read SM clock and throttle reasons, and the slow sensors if that was long ago, while the device is busy."""
         bits = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
         if bits is None:
             bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")  # its name before CUDA 12.2
-        reasons = tuple(clause for bit, clause in THROTTLE_REASONS.items() if bits and bits & bit)
-        clock = ClockReading(clock_mhz=self._clock("ClockInfo", "SM"), throttle_reasons=reasons)
+        reasons = tuple(clause for bit, clause in _THROTTLE_REASONS.items() if bits and bits & bit)
+        clock = SensorReading(clock_mhz=self._clock("ClockInfo", "SM"), throttle_reasons=reasons)
         self._throttle_reasons |= dict.fromkeys(reasons)
-        if monotonic() - self._last_s >= READ_EVERY_S:
-            self._last, self._last_s = self._read_all(clock), monotonic()
+        if monotonic() - self._last_s >= _READ_EVERY_S:
+            self._last, self._last_s = self._read_all(clock.clock_mhz), monotonic()
             self._warnings |= dict.fromkeys(self._last.warnings)
         return clock
 
     def reading(self) -> SensorReading:
         """Return the last reading of the slow sensors, with all warnings and throttle reasons since the last reset."""
-        return replace(
-            self._last,
-            warnings=tuple(self._warnings),
-            throttle_reasons=tuple(self._throttle_reasons),
-        )
+        return replace(self._last, warnings=tuple(self._warnings), throttle_reasons=tuple(self._throttle_reasons))
 
-    def facts(self) -> dict[str, Any]:
+    @property
+    def max_memory_clock_mhz(self) -> float | None:
+        """The highest memory clock that the device lists."""
+        return self._clock("MaxClockInfo", "MEM")
+
+    def facts(self) -> dict[str, object]:
         """Return what does not change during a run: ECC and MIG modes and the clocks' maxima, for the run record."""
-        facts: dict[str, Any] = {"device_max_clock_mhz": self.max_clock_mhz}
+        facts: dict[str, object] = {"device_max_clock_mhz": self.max_clock_mhz}
         if self._library is None:
             return facts
         ecc, mig = self._ask("nvmlDeviceGetEccMode"), self._ask("nvmlDeviceGetMigMode")
@@ -149,15 +135,15 @@ class Sensors:
             "ecc": bool(ecc[0]) if ecc else None,
             "mig": bool(mig[0]) if mig else None,
             "max_sm_clock_mhz": self._clock("MaxClockInfo", "SM"),
-            "max_memory_clock_mhz": self._clock("MaxClockInfo", "MEM"),
+            "max_memory_clock_mhz": self.max_memory_clock_mhz,
         }
 
-    def _read_all(self, clock: ClockReading) -> SensorReading:
+    def _read_all(self, clock_mhz: float | None) -> SensorReading:
         power = self._ask("nvmlDeviceGetPowerUsage")
         return SensorReading(
             temperature_c=self._ask("nvmlDeviceGetTemperature", _TEMPERATURE_GPU),
             power_w=power / 1e3 if power else None,
-            clock_mhz=clock.clock_mhz,
+            clock_mhz=clock_mhz,
             max_clock_mhz=self._clock("MaxClockInfo", "SM") or self.max_clock_mhz,
             memory_clock_mhz=self._clock("ClockInfo", "MEM"),
             warnings=self._other_programs(),
@@ -177,7 +163,6 @@ class Sensors:
         return self._ask(f"nvmlDeviceGet{query}", _CLOCK_KINDS[kind]) or None
 
     def _ask(self, query: str, *arguments: Any) -> Any:
-        """Return the answer to a query about the device, None without one."""
         return None if self._handle is None else self._call(query, self._handle, *arguments)
 
     def _call(self, query: str, *arguments: Any) -> Any:

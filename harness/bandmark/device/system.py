@@ -24,6 +24,17 @@ def read_number(path: Path) -> int | None:
     return parse_number(read_text(path))
 
 
+def read_pairs(path: Path, separator: str) -> dict[str, int]:
+    """Return the numbers of a file of lines such as "MemTotal: 12 kB", by name and without their unit."""
+    pairs = {}
+    for line in (read_text(path) or "").splitlines():
+        name, _, value = line.partition(separator)
+        number = parse_number(value.strip().removesuffix("kB").rstrip())
+        if number is not None:
+            pairs[name] = number
+    return pairs
+
+
 def parse_number(text: str | None) -> int | None:
     """Return a whole number of at most 19 digits, None for any other text."""
     return int(text) if text is not None and _NUMBER.fullmatch(text) else None
@@ -44,32 +55,31 @@ def parse_cpu_list(text: str | None) -> list[int]:
 def cgroup_folders(root: Path, controller: str) -> list[Path]:
     """Return the folders of this process's control groups for a controller, from its own group up to the top.
 
-    Version 2 has one hierarchy; version 1 has one per controller or list of controllers ("cpu,cpuacct"), whose folder
-    may have the name of either. In a container the path may be the host's: then only the top exists, which is the
-    container's own group.
+    In a container the path may be the host's: then only the top exists, which is the container's own group.
     """
     folders: list[Path] = []
-    mounts = root / "sys/fs/cgroup"
     for line in (read_text(root / "proc/self/cgroup") or "").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         parts = [part for part in path.split("/") if part not in ("", ".")]
         if not path.startswith("/") or ".." in parts or "\0" in path:
             parts = []
-        if not controllers:
-            tops = [mounts, mounts / "unified"]
-        elif controller in controllers.split(","):
-            tops = [mounts / name for name in _hierarchies(mounts, controller)]
-        else:
-            continue
-        for top in tops:
+        for top in _mounts(root / "sys/fs/cgroup", controllers, controller):
             folders += [top.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1)]
     return folders
 
 
-def _hierarchies(mounts: Path, controller: str) -> list[str]:
-    """Return the names of the folders that list a controller."""
+def _mounts(mounts: Path, controllers: str, controller: str) -> list[Path]:
+    """Return where a hierarchy may be mounted, nothing if it is not the controller's.
+
+    Version 2 has one hierarchy; version 1 has one per controller or list of controllers ("cpu,cpuacct"), whose folder
+    may have the name of either.
+    """
+    if not controllers:
+        return [mounts, mounts / "unified"]
+    if controller not in controllers.split(","):
+        return []
     try:
-        return sorted(path.name for path in mounts.iterdir() if controller in path.name.split(","))
+        return sorted(path for path in mounts.iterdir() if controller in path.name.split(","))
     except OSError:
         return []

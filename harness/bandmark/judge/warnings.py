@@ -20,35 +20,32 @@ memory. Cyclic reads of 1.5 to 1.7 times a GPU's L2 already run at the speed of 
 PLAUSIBLE = 1.02
 """Bandwidth over peak above which a figure can't be true: 1 for the physics, 2 % for rounded datasheets."""
 
-DRIFTS_FROM = 0.05
-"""Change from the first to the last third of the samples that is called drift."""
+_DRIFTS_FROM = 0.05  # change from the first to the last third of the samples that is called drift
 
 NOISY_FROM = 0.10
 """Distance of the quartiles over the median from which a case is called noisy, as in torch.utils.benchmark."""
 
-THROTTLED_BELOW = 0.75
-"""Processor clock over its maximum below which a device is held back (NVBench's threshold)."""
+_THROTTLED_BELOW = 0.75  # processor clock over its maximum below which a device is held back (NVBench's threshold)
 
-SLOW_STATE_BELOW_MHZ = 1000.0
-SLOW_STATE = "a DGX Spark's known slow state: unplug its power supply for a minute and measure again"
+_SLOW_STATE_BELOW_MHZ = 1000.0
+_SLOW_STATE = "a DGX Spark's known slow state: unplug its power supply for a minute and measure again"
 """A GB10 runs at 2400 MHz and more under load. At 500 to 850 MHz its power delivery holds it back, and cutting the
 power is the known cure (github.com/Blackwellboy/model-serving-minefield, issue 55)."""
 
-SLOW_READS_BELOW = 0.7
+_SLOW_READS_BELOW = 0.7
 """Bandwidth of a kernel that reads over that of copy, below which a GB10 is in the slow state that spares copies: there
 matrix-vector products fall to a third, and nothing else shows it. Three healthy units read as fast as they copy
 (github.com/tonyd2wild/DeepSeek-V4.1-Flash-vLLM-DGX-Spark, issue 1)."""
 
-SLOW_READ_STATE = (
+_SLOW_READ_STATE = (
     "a DGX Spark's known slow state that spares copies: measure again, unplug its power supply if it stays"
 )
 
-GB10 = "NVIDIA GB10"
+_GB10 = "NVIDIA GB10"
 
-MIN_SAMPLES = 5
-"""Samples below which a figure is suspect."""
+_MIN_SAMPLES = 5  # samples below which a figure is suspect
 
-CONTENDED_FROM = 0.10
+_CONTENDED_FROM = 0.10
 """Share of the machine's processors that other programs used while sampling, from which a CPU row is suspect."""
 
 
@@ -80,9 +77,7 @@ def notes(measurement: Measurement) -> list[str]:
 def sample_warnings(measurement: Measurement, *, device: str | None = None) -> list[str]:
     """Return the reasons why a verified figure may not be the machine's, whatever was measured.
 
-    Args:
-        measurement: the samples, and what was read of the device meanwhile.
-        device: its name, for the faults that single devices are known for.
+    The device's name counts for the faults that single devices are known for.
     """
     seconds, clocks = measurement.seconds_per_launch, measurement.all_clocks_mhz
     warnings = [
@@ -99,89 +94,62 @@ def sample_warnings(measurement: Measurement, *, device: str | None = None) -> l
 
 def stability_warnings(seconds: Sequence[float]) -> list[str]:
     """Return why samples, in the order in which they were taken, have no one figure: two speeds, or drift."""
-    return [warning for warning in (_bimodal(seconds), _drifting(seconds)) if warning]
+    warnings = []
+    if states := two_states(seconds):
+        warnings.append(f"the samples fall into two speeds, {100 * (states[1] / states[0] - 1):.0f} % apart")
+    change = drift(seconds)
+    if abs(change) >= _DRIFTS_FROM:
+        direction = "slower" if change > 0 else "faster"
+        warnings.append(f"launches became {100 * abs(change):.0f} % {direction} while sampling")
+    return warnings
 
 
 def bandwidth_warnings(gbs: float, *, peak_gbs: float | None, regime: str | None, data: str) -> list[str]:
-    """Return the reasons why a bandwidth may not be the memory's.
-
-    Args:
-        gbs: the figure.
-        peak_gbs: the device's peak, if known; it bounds rows in the dram regime only.
-        regime: where the data came from.
-        data: what the inputs held; constant data are compressible.
-    """
-    warnings = [
-        _above_peak(gbs, peak_gbs, regime),
-        "the inputs are zeros, which compressible memory moves faster" if data == "zeros" else None,
-    ]
-    return [warning for warning in warnings if warning]
+    """Return the reasons why a bandwidth may not be the memory's; the peak bounds rows in the dram regime only."""
+    warnings = []
+    if peak_gbs is not None and regime == "dram" and gbs > PLAUSIBLE * peak_gbs:
+        warnings.append(
+            f"{gbs:.4g} GB/s is {100 * gbs / peak_gbs:.0f} % of the peak of {peak_gbs:g} GB/s: "
+            "the peak is not this device's, or a cache served part of it"
+        )
+    if data == "zeros":
+        warnings.append("the inputs are zeros, which compressible memory moves faster")
+    return warnings
 
 
 def _too_few(measurement: Measurement) -> str | None:
-    """Return a warning for a figure of a few samples, or of a device that had not warmed up."""
     count = len(measurement.seconds_per_launch)
-    if count < MIN_SAMPLES:
+    if count < _MIN_SAMPLES:
         return f"only {count} samples were taken before the time limit; --time-limit S gives more"
     if not measurement.warmed_up:
         return "the time limit cut the warm-up short; --time-limit S gives more"
     return None
 
 
-def _above_peak(bandwidth_gbs: float, peak_gbs: float | None, regime: str | None) -> str | None:
-    if peak_gbs is None or regime != "dram" or bandwidth_gbs <= PLAUSIBLE * peak_gbs:
-        return None
-    return (
-        f"{bandwidth_gbs:.4g} GB/s is {100 * bandwidth_gbs / peak_gbs:.0f} % of the peak of {peak_gbs:g} GB/s: "
-        "the peak is not this device's, or a cache served part of it"
-    )
-
-
-def _bimodal(seconds: Sequence[float]) -> str | None:
-    states = two_states(seconds)
-    if states is None:
-        return None
-    return f"the samples fall into two speeds, {100 * (states[1] / states[0] - 1):.0f} % apart"
-
-
-def _drifting(seconds: Sequence[float]) -> str | None:
-    change = drift(seconds)
-    if abs(change) < DRIFTS_FROM:
-        return None
-    return f"launches became {100 * abs(change):.0f} % {'slower' if change > 0 else 'faster'} while sampling"
-
-
 def _throttled(clocks_mhz: Sequence[float], max_clock_mhz: float | None) -> str | None:
     if not clocks_mhz or not max_clock_mhz:
         return None
     typical = median(clocks_mhz)
-    # A counter that reads nonsense (0, or above any clock the device has) is no verdict.
-    if typical < 0.01 * max_clock_mhz or typical > 1.5 * max_clock_mhz:
-        return None
-    if typical >= THROTTLED_BELOW * max_clock_mhz:
+    # A counter that reads nonsense, such as 0, is no verdict.
+    if not 0.01 * max_clock_mhz <= typical < _THROTTLED_BELOW * max_clock_mhz:
         return None
     return f"the processors ran at {typical:.0f} MHz, {100 * typical / max_clock_mhz:.0f} % of {max_clock_mhz:.0f} MHz"
 
 
 def _slow_state(clocks_mhz: Sequence[float], device: str | None) -> str | None:
-    if not clocks_mhz or device != GB10 or median(clocks_mhz) >= SLOW_STATE_BELOW_MHZ:
+    if not clocks_mhz or device != _GB10 or median(clocks_mhz) >= _SLOW_STATE_BELOW_MHZ:
         return None
-    return f"{median(clocks_mhz):.0f} MHz is {SLOW_STATE}"
+    return f"{median(clocks_mhz):.0f} MHz is {_SLOW_STATE}"
 
 
 def slow_reads(read_gbs: float, copy_gbs: float, device: str | None) -> str | None:
-    """Return a warning if a kernel that reads is far slower than copy on a device with a slow state that spares copies.
-
-    Args:
-        read_gbs: a verified figure of one of this suite's CUDA kernels, which read as fast as the memory lets them.
-        copy_gbs: that of copy in the same run.
-    """
-    if device != GB10 or read_gbs >= SLOW_READS_BELOW * copy_gbs:
+    """Return a warning if a verified kernel that reads is far slower than copy on a device with a slow state."""
+    if device != _GB10 or read_gbs >= _SLOW_READS_BELOW * copy_gbs:
         return None
-    return f"{read_gbs:.4g} GB/s is {100 * read_gbs / copy_gbs:.0f} % of what copy moves: {SLOW_READ_STATE}"
+    return f"{read_gbs:.4g} GB/s is {100 * read_gbs / copy_gbs:.0f} % of what copy moves: {_SLOW_READ_STATE}"
 
 
 def _contended(others_share: float | None) -> str | None:
-    if others_share is None or others_share < CONTENDED_FROM:
+    if others_share is None or others_share < _CONTENDED_FROM:
         return None
     return f"other programs used {100 * others_share:.0f} % of the processors while sampling"

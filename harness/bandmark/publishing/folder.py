@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bandmark.errors import BandmarkError, FileError
-from bandmark.judge.references import REFERENCES
+from bandmark.judge.bands import REFERENCES
 from bandmark.judge.warnings import CACHE_BELOW, DRAM_FROM, PLAUSIBLE
 from bandmark.publishing.leaderboard import PLOT, leaderboard, plot, read_entries
 from bandmark.reports.markdown import table

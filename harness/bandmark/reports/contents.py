@@ -7,7 +7,7 @@ from importlib.resources import files
 from statistics import median
 
 from bandmark.backends.select import BACKENDS
-from bandmark.judge.references import DGX_STATION_SHIPPING_GBS, REFERENCES
+from bandmark.judge.bands import DGX_STATION_SHIPPING_GBS, REFERENCES
 from bandmark.reports.charts import Axis, Chart, Mark
 from bandmark.reports.runs import ReportRun, case_name, positive
 from bandmark.reports.style import SERIES

@@ -1,15 +1,21 @@
-"""Check the results of the CUDA kernels on this device, at sizes that are awkward for them.
+"""Check the results of the CUDA kernels on this device, at sizes that are awkward for them, and write the page.
 
 The tests of the suite check them without a GPU; errors of a compiler or of a device show here. `timing` checks times.
 """
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bandmark import __version__
+from bandmark.device.machine import Machine
+from bandmark.device.peaks import Peak
 from bandmark.errors import describe
+from bandmark.session.runner import utc_now
+from bandmark.units import format_bytes
 from bandmark_kernels import DType, Kernel, Shape
 from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.core.cuda import Program
@@ -19,8 +25,8 @@ if TYPE_CHECKING:
 
 _PRIME = 100_003
 _SEED = 1
-_MAX_NAMED = 3
-"""Failures that the line of a check names; the file has all of them."""
+_MARKS = {True: "PASS", False: "FAIL", None: "----"}
+_MAX_NAMED = 3  # failures that the line of a check names; the file has all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +54,6 @@ class _KernelResults:
     failures: list[str] = field(default_factory=list)
     spills: list[str] = field(default_factory=list)
 
-    def check(self, kernel: Kernel) -> Check:
-        """Return the line of the kernel."""
-        bad = len(self.failures)
-        counts = f"{bad} of {self.launches} wrong{_named(self.failures)}" if bad else f"{self.launches} right"
-        return Check(
-            kernel.label,
-            not bad and self.launches > 0,
-            f"{counts}, worst error {self.worst_error:.2g}, {self.programs} compiled kernels",
-            "every output within the tolerance (1.0) of its float64 reference",
-            tuple(self.failures),
-        )
-
 
 def check_results(backend: CupyBackend, kernels: Sequence[Kernel], dtypes: Sequence[DType]) -> Iterator[Check]:
     """Verify each kernel in every dtype, variant and awkward size; yield a check per kernel, then one on spills."""
@@ -72,7 +66,15 @@ def check_results(backend: CupyBackend, kernels: Sequence[Kernel], dtypes: Seque
                 _verify_sizes(backend, kernel, dtype, variant, results)
         spills += results.spills
         programs += results.programs
-        yield results.check(kernel)
+        wrong = f"{len(results.failures)} of {results.launches} wrong{_named(results.failures)}"
+        counts = wrong if results.failures else f"{results.launches} right"
+        yield Check(
+            kernel.label,
+            not results.failures and results.launches > 0,
+            f"{counts}, worst error {results.worst_error:.2g}, {results.programs} compiled kernels",
+            "every output within the tolerance (1.0) of its float64 reference",
+            tuple(results.failures),
+        )
     yield Check(
         "registers",
         not spills,
@@ -83,7 +85,6 @@ def check_results(backend: CupyBackend, kernels: Sequence[Kernel], dtypes: Seque
 
 
 def _named(failures: Sequence[str]) -> str:
-    """Return the first failures in parentheses."""
     more = f" and {len(failures) - _MAX_NAMED} more" if len(failures) > _MAX_NAMED else ""
     return f" ({'; '.join(failures[:_MAX_NAMED])}{more})" if failures else ""
 
@@ -101,7 +102,7 @@ def _verify_sizes(backend: CupyBackend, kernel: Kernel, dtype: DType, variant: s
     results.programs += 1
     if spilled:
         results.spills.append(f"{kernel.label} {label}: {spilled} bytes a thread")
-    for shape in awkward_shapes(program, backend.gpu.sm_count):
+    for shape in _awkward_shapes(program, backend.gpu.sm_count):
         results.launches += 1
         size = f"n={shape.n}" if shape.m is None else f"m={shape.m} n={shape.n}"
         try:
@@ -116,7 +117,6 @@ def _verify_sizes(backend: CupyBackend, kernel: Kernel, dtype: DType, variant: s
 
 
 def _error(backend: CupyBackend, kernel: Kernel, dtype: DType, shape: Shape, variant: str) -> float:
-    """Return the error of one launch in units of the tolerance."""
     workload = backend.prepare(make_inputs(kernel, dtype, shape, seed=_SEED), variant, copies=1)
     try:
         return workload.verify()
@@ -124,7 +124,7 @@ def _error(backend: CupyBackend, kernel: Kernel, dtype: DType, shape: Shape, var
         workload.close()
 
 
-def awkward_shapes(program: Program, sm_count: int) -> list[Shape]:
+def _awkward_shapes(program: Program, sm_count: int) -> list[Shape]:
     """Return the sizes at which a compiled kernel is verified.
 
     Vectors: around nothing, a warp and a tile (what one block takes at once), a prime, and more than the device holds
@@ -139,3 +139,44 @@ def awkward_shapes(program: Program, sm_count: int) -> list[Shape]:
         return [Shape(n, m=m) for m, n in pairs]
     resident = sm_count * layout.blocks_per_sm * tile
     return [Shape(n) for n in (1, 31, 33, tile - 1, tile + 1, _PRIME, 2 * resident + 1)]
+
+
+def head(backend: CupyBackend, machine: Machine, peak: Peak) -> Iterator[str]:
+    """Yield the lines on what is tested, with what."""
+    device, facts = backend.device, backend.facts()
+    capability = ".".join(map(str, device.compute_capability or ()))
+    memory = format_bytes(device.memory_bytes) if device.memory_bytes else "unknown"
+    shared = " shared with the system" if device.integrated else ""
+    cache = format_bytes(device.llc_bytes) if device.llc_bytes else "unknown"
+    yield f"bandmark {__version__} selftest, {utc_now():%Y-%m-%d %H:%M} UTC"
+    yield f"device    {device.name}, compute capability {capability}, {device.sm_count} multiprocessors"
+    yield f"memory    {memory}{shared}, L2 {cache}, bus {device.bus_width_bits or 'unknown'} bits"
+    yield f"peak      {f'{peak.gbs:g} GB/s' if peak.gbs else 'unknown'}"
+    yield f"driver    {backend.driver or 'unknown'}, CUDA {facts['cuda_driver']}, runtime {facts['cuda_runtime']}"
+    yield f"software  CuPy {backend.version}, NVRTC {facts['nvrtc']}, Python {machine.python_version}"
+    yield f"system    {platform.system()} {platform.release()}, {machine.architecture}"
+    yield ""
+
+
+def line(check: Check) -> str:
+    """Return a check's line; a check that did not pass has a second one on what passes."""
+    expected = "" if check.passed else f"\n      expected: {check.expected}"
+    return f"{_MARKS[check.passed]}  {check.name:18} {check.result}{expected}"
+
+
+def summary(checks: Sequence[Check]) -> str:
+    """Return the page's last line."""
+    failed = [check.name for check in checks if check.passed is False]
+    passed = sum(check.passed is True for check in checks)
+    open_count = len(checks) - passed - len(failed)
+    text = f"{passed} of {len(checks)} checks passed"
+    text += f", {open_count} could not be judged" if open_count else ""
+    return f"{text}; FAILED: {', '.join(failed)}" if failed else text
+
+
+def details(checks: Sequence[Check]) -> Iterator[str]:
+    """Yield the lines of the file after the page."""
+    for check in checks:
+        yield ""
+        yield f"{check.name}: {check.expected}"
+        yield from (f"  {detail}" for detail in check.details)

@@ -30,83 +30,67 @@ if TYPE_CHECKING:
 _DTYPE = DTYPES["float32"]
 
 _ROUNDS = 9
-_LAUNCHES = 160
-"""Launches without work that are queued behind one delay."""
+_LAUNCHES = 160  # launches without work that are queued behind one delay
 
-_LAUNCHES_TOLERANCE = 0.02
-_BYTES_TOLERANCE = 0.03
-"""Relative error of twice the time, for twice the launches and for twice the bytes."""
+_LAUNCHES_TOLERANCE = 0.02  # relative error of twice the time, for twice the launches
+_BYTES_TOLERANCE = 0.03  # the same for twice the bytes
 
 _MAX_EMPTY_LAUNCH_S = 0.005 * MIN_TRAFFIC_S
 """Limit of a launch without work: 0.5 % of the shortest launch that a run of the default size measures."""
 
-_DELAY_BOUNDS = (0.99, 1.10)
-"""Bounds of a delay's length over the one requested."""
-
-_CLOCK_BOUNDS = (0.10, 1.05)
-"""Bounds of a plausible clock over the device's maximum."""
-
-_CLOCK_ROUNDING_S = 2e-9
-"""Differences below this are rounding: events give milliseconds in single precision."""
+_DELAY_BOUNDS = (0.99, 1.10)  # bounds of a delay's length over the one requested
+_CLOCK_BOUNDS = (0.10, 1.05)  # bounds of a plausible clock over the device's maximum
+_CLOCK_ROUNDING_S = 2e-9  # differences below this are rounding: events give milliseconds in single precision
 
 
 @dataclass(slots=True)
 class Timing:
-    """The timing checks on one device."""
+    """The timing checks on one device, with arrays of `size` bytes or those of a run."""
 
     backend: CupyBackend
     peak: Peak
     size: int | None = None
-    """Bytes of each array; None for those of a run."""
     clock: Clock = perf_counter
-    """The host's clock."""
     rule: StopRule = field(default_factory=StopRule)
-    """For warm-up and the length of windows."""
-    _clocks: list[float | None] = field(default_factory=list)
-    """Clocks of the multiprocessors, a value per window."""
+    _clocks: list[float] = field(default_factory=list)
+    """Clocks of the multiprocessors in the windows that gave one."""
 
     def checks(self, kernels: Sequence[Kernel]) -> Iterator[Check]:
         """Yield every check in turn."""
-        yield from self.small_launches()
-        yield from self.growth()
-        yield self.sm_clock()
-        yield self.sensors()
+        yield from self._small_launches()
+        yield from self._growth()
+        yield self._sm_clock()
+        yield self._sensors()
         yield self.variants(kernels)
 
-    def small_launches(self) -> list[Check]:
-        """Check launches without work: their cost on device and host, the delay, the event clock's step."""
+    def _small_launches(self) -> list[Check]:
         with self._warm(KERNELS["write"], [Shape(1)]) as ([workload], _):
             return [self._empty(workload), self._queueing(workload), self._delay(workload), self._step(workload)]
 
-    def growth(self) -> list[Check]:
-        """Check that twice the launches and twice the bytes take twice the time."""
+    def _growth(self) -> list[Check]:
         kernel = KERNELS["copy"]
         small = shape_for(kernel, _DTYPE, self._array_bytes(kernel, 3))
         with self._warm(kernel, [small, Shape(2 * small.n)]) as ([one, two], [once, twice]):
             first, doubled, larger = self._rounds([(one, once), (one, 2 * once), (two, twice)])
         what = f"copy, arrays of {format_bytes(small.n * _DTYPE.itemsize)} and twice that{self._cached(kernel, small)}"
+        launches = f"{once} and {2 * once} launches of {what}"
         return [
-            _linear(
-                "launches", _ratio(doubled, first), _LAUNCHES_TOLERANCE, f"{once} and {2 * once} launches of {what}"
-            ),
-            _linear("bytes", _ratio(larger / twice, first / once), _BYTES_TOLERANCE, what),
+            _linear("launches", doubled, first, _LAUNCHES_TOLERANCE, launches),
+            _linear("bytes", larger / twice, first / once, _BYTES_TOLERANCE, what),
         ]
 
-    def sm_clock(self) -> Check:
-        """Check that the multiprocessors' own counters give a plausible clock."""
-        clocks = [c for c in self._clocks if c is not None]
+    def _sm_clock(self) -> Check:
         highest = self.backend.telemetry().max_clock_mhz
         expected = "the counters of the multiprocessors give their clock: 10 to 105 % of the maximum, where it is known"
-        if not clocks:
+        if not self._clocks:
             return Check("clock", False, "the counters give no clock", expected)
-        clock = median(clocks)
+        clock = median(self._clocks)
         low, high = (f * highest for f in _CLOCK_BOUNDS) if highest else (0.0, float("inf"))
         of = f" of at most {highest:.0f} MHz" if highest else ", maximum unknown"
         return Check("clock", low <= clock <= high, f"{clock:.0f} MHz{of}", expected)
 
-    def sensors(self) -> Check:
-        """Check that reading the sensors, which is done in every window, takes less than the shortest window."""
-        sensors = self.backend.sensors
+    def _sensors(self) -> Check:
+        sensors = self.backend.gpu.sensors
         expected = f"reading the sensors takes less than the {1e3 * self.rule.window_s:g} ms that the device then works"
         if sensors.read_clock().clock_mhz is None:
             return Check("sensors", None, "they report no clock", expected)
@@ -116,22 +100,14 @@ class Timing:
     def variants(self, kernels: Sequence[Kernel]) -> Check:
         """Time every variant of every kernel side by side; none may exceed the published peak."""
         figures = {kernel.label: self._bandwidths(kernel) for kernel in kernels}
-        wrong = [f"{label} {name}" for label, row in figures.items() for name, gbs in row.items() if gbs is None]
-        fastest = max((gbs for row in figures.values() for gbs in row.values() if gbs is not None), default=0.0)
-        limit = self.peak.gbs
-        result = f"fastest {fastest:.4g} GB/s" + (f", {100 * fastest / limit:.0f} % of {limit:g}" if limit else "")
-        result += f"; wrong: {', '.join(wrong)}" if wrong else ""
-        passed = False if wrong else None if limit is None else fastest <= PLAUSIBLE * limit
-        lines = (
-            f"{label:12}" + "".join(f"  {name} {_gbs(gbs)}" for name, gbs in row.items())
-            for label, row in figures.items()
-        )
+        every = {f"{label} {name}": gbs for label, row in figures.items() for name, gbs in row.items()}
+        heading = "GB/s of each variant, float32 where there is a choice:"
+        lines = (f"{label:12}" + "".join(map(_figure, row.items())) for label, row in figures.items())
         return Check(
             "variants",
-            passed,
-            result,
+            *_judge_variants(every, self.peak.gbs),
             f"every variant right at this size, and none above {100 * PLAUSIBLE:.0f} % of the published peak",
-            ("GB/s of each variant, float32 where there is a choice:", *lines),
+            (heading, *lines),
         )
 
     def _empty(self, workload: Any) -> Check:
@@ -201,7 +177,6 @@ class Timing:
         return [median(times) for times in zip(*rounds, strict=True)]
 
     def _host_seconds(self, call: Callable[[], object], count: int) -> float:
-        """Return the mean time that a call takes on the host."""
         begin = self.clock()
         for _ in range(count):
             call()
@@ -209,7 +184,8 @@ class Timing:
 
     def _take(self, workload: Any, launches: int) -> float:
         reading = take(workload, launches)
-        self._clocks.append(reading.clock_mhz)
+        if reading.clock_mhz is not None:
+            self._clocks.append(reading.clock_mhz)
         return reading.seconds
 
     @contextmanager
@@ -240,7 +216,8 @@ class Timing:
         return "" if name in (None, "dram") else " (too small for this device's cache)"
 
 
-def _linear(unit: str, ratio: float, tolerance: float, what: str) -> Check:
+def _linear(unit: str, longer: float, shorter: float, tolerance: float, what: str) -> Check:
+    ratio = longer / shorter if shorter > 0 else float("inf")  # a clock that stands still shows no time
     return Check(
         f"twice the {unit}",
         abs(ratio / 2 - 1) <= tolerance,
@@ -249,9 +226,14 @@ def _linear(unit: str, ratio: float, tolerance: float, what: str) -> Check:
     )
 
 
-def _ratio(longer: float, shorter: float) -> float:
-    """Return how many times as long something took; infinite where a clock that stands still shows no time."""
-    return longer / shorter if shorter > 0 else float("inf")
+def _judge_variants(figures: dict[str, float | None], limit: float | None) -> tuple[bool | None, str]:
+    """Return whether the figures in GB/s are right (None is a wrong output) and plausible, and the result in words."""
+    wrong = [name for name, gbs in figures.items() if gbs is None]
+    fastest = max((gbs for gbs in figures.values() if gbs is not None), default=0.0)
+    result = f"fastest {fastest:.4g} GB/s" + (f", {100 * fastest / limit:.0f} % of {limit:g}" if limit else "")
+    if wrong:
+        return False, f"{result}; wrong: {', '.join(wrong)}"
+    return None if limit is None else fastest <= PLAUSIBLE * limit, result
 
 
 def _us(seconds: float) -> str:
@@ -259,5 +241,6 @@ def _us(seconds: float) -> str:
     return f"{1e6 * seconds:.3g}" if seconds < 1e-3 else f"{1e6 * seconds:.0f}"
 
 
-def _gbs(value: float | None) -> str:
-    return "wrong" if value is None else f"{value:.4g}"
+def _figure(entry: tuple[str, float | None]) -> str:
+    name, gbs = entry
+    return f"  {name} " + ("wrong" if gbs is None else f"{gbs:.4g}")

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from bandmark import __version__
 from bandmark.backends.select import Target, open_target
-from bandmark.device.machine import read_machine
-from bandmark.device.preflight import preflight
+from bandmark.device.machine import preflight, read_machine
 from bandmark.errors import FileError, UsageError, unknown_name
 from bandmark.measure.sampling import StopRule
 from bandmark.models.config import find_matrices

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bandmark.backends.base import Backend, Workload
 from bandmark.judge import warnings as judge
-from bandmark.judge.bands import kernel_class, verdict
-from bandmark.judge.references import REFERENCES
+from bandmark.judge.bands import REFERENCES, kernel_class, verdict
 from bandmark.measure.sampling import StopRule
 from bandmark.results.row import Row
 from bandmark.suites.base import Case, Draft, Group, Metric, RunFacts, Suite, TableColumn, Values
@@ -286,10 +285,9 @@ def _kernel_of(row: Row) -> Kernel | None:
 def _percentages(gbs: float, kernel: str, facts: RunFacts) -> Values:
     """Return the comparison of a bandwidth with the peaks."""
     of_peak = judge.percent(gbs, facts.peak.gbs)
-    normal = verdict(of_peak, facts.peak.memory_type, facts.device.integrated, kernel)
     return {
         "percent_of_peak": of_peak,
-        "verdict": normal.text or None,
+        "verdict": verdict(of_peak, facts.peak.memory_type, facts.device.integrated, kernel),
         **{r.column: judge.percent(gbs, r.published_gbs) for r in REFERENCES},
     }
 

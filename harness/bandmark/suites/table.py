@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bandmark.judge.references import REFERENCES
+from bandmark.judge.bands import REFERENCES
 from bandmark.results.case import matrix_of
 from bandmark.results.row import Row
 from bandmark.suites.base import TableColumn

@@ -287,9 +287,7 @@ def test_integrated_devices_ask_the_system_for_memory(monkeypatch: pytest.Monkey
     cupy = StandIn(Gpu(**SPARK, memory_bytes=12 * GIB))
     backend = open_backend(monkeypatch, cupy)
     for available, budget in ((8 * GIB, 2 * GIB), (100 * GIB, 3 * GIB)):
-        monkeypatch.setattr(
-            sys.modules["bandmark.backends.cupy_backend"], "available_bytes", lambda there=available: there
-        )
+        monkeypatch.setattr(sys.modules["bandmark.backends.base"], "available_bytes", lambda there=available: there)
         assert backend.budget().limit_bytes == backend.budget().default_bytes == budget
     assert cupy.memory_asked == 0
     assert backend.facts()["device_free_bytes"] == 12 * GIB - cupy.gpu.live - cupy.gpu.pooled
@@ -342,7 +340,7 @@ def test_a_passing_doubt_stays_with_its_case(monkeypatch: pytest.MonkeyPatch) ->
     backend = open_backend(
         monkeypatch, StandIn(), Sensors(nvmlDeviceGetCurrentClocksEventReasons=lambda _: next(told, 0x1))
     )
-    monkeypatch.setattr(sensors_module, "READ_EVERY_S", 0.0)
+    monkeypatch.setattr(sensors_module, "_READ_EVERY_S", 0.0)
     backend.prepare(inputs_of("copy"))
     for _ in range(3):
         backend.sensors.read_clock()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandmark.backends.events import MAX_DELAY_S, NOMINAL_CLOCK_HZ, EventTimer, delay_seconds, mean_clock_mhz
-from bandmark.device.sensors import ClockReading
+from bandmark.backends.events import _MAX_DELAY_S, _NOMINAL_CLOCK_HZ, EventTimer, delay_seconds, mean_clock_mhz
+from bandmark.device.sensors import SensorReading
 from bandmark.measure.sampling import Reading
 
 
@@ -60,13 +60,13 @@ def test_the_order_of_a_window() -> None:
     timer.start(10)
     module.log.append("launches")
 
-    def look() -> ClockReading:
+    def look() -> SensorReading:
         module.log.append("look")
-        return ClockReading(clock_mhz=2400, throttle_reasons=("heat",))
+        return SensorReading(clock_mhz=2400, throttle_reasons=("heat",))
 
     assert timer.stop(look) == Reading(pytest.approx(4e-3), sensor_clock_mhz=2400, braked=True)
     assert module.log == ["synchronize", "delay", "record begin", "launches", "record end", "look", "wait for end"]
-    assert module.cycles == int(delay_seconds(10) * NOMINAL_CLOCK_HZ)
+    assert module.cycles == int(delay_seconds(10) * _NOMINAL_CLOCK_HZ)
 
 
 def test_a_device_without_a_delay() -> None:
@@ -74,7 +74,7 @@ def test_a_device_without_a_delay() -> None:
     module = WithoutDelay()
     timer = EventTimer(module)
     timer.start(10)
-    assert timer.stop(ClockReading) == Reading(pytest.approx(4e-3))
+    assert timer.stop(SensorReading) == Reading(pytest.approx(4e-3))
     assert module.log == ["synchronize", "record begin", "record end", "wait for end"]
 
 
@@ -82,13 +82,13 @@ def test_a_device_without_a_delay() -> None:
 def test_the_delay_covers_queueing(launches: int) -> None:
     """The delay is twice what queueing takes at 6 us a launch, grows with the launches, and has a limit."""
     seconds = delay_seconds(launches)
-    assert seconds >= min(2 * 6e-6 * launches, MAX_DELAY_S)
-    assert delay_seconds(launches) <= delay_seconds(launches + 1) <= MAX_DELAY_S
+    assert seconds >= min(2 * 6e-6 * launches, _MAX_DELAY_S)
+    assert delay_seconds(launches) <= delay_seconds(launches + 1) <= _MAX_DELAY_S
 
 
 def test_the_largest_window_is_covered() -> None:
     """As many launches as a window may have are hidden whole."""
-    assert 2 * 6e-6 * 1024 < delay_seconds(1024) < MAX_DELAY_S
+    assert 2 * 6e-6 * 1024 < delay_seconds(1024) < _MAX_DELAY_S
 
 
 def test_clocks_come_from_the_same_multiprocessor() -> None:

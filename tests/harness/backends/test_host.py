@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark.backends import host
-from bandmark.backends.host import ALIGNMENT, HostMemory, bounds, for_each, part_slices
-from bandmark.device.threads import Team
+from bandmark.backends.host import _ALIGNMENT, HostMemory, bounds, part_slices
+from bandmark.backends.team import Team
 from bandmark_kernels import DTYPES, KERNELS, Shape
 from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.core.kernel import Inputs
@@ -41,22 +41,12 @@ def test_parts_cover_everything_once(length: int, parts: int) -> None:
     assert not sizes or (min(sizes) >= 1 and max(sizes) - min(sizes) <= 1)
 
 
-def test_threads_without_a_part_do_nothing() -> None:
-    """A team gets a call per thread, however tiny the array."""
-    with Team([0, 0, 0]) as team:
-        done: list[int] = []
-        calls = for_each(team, [lambda: done.append(1)])
-        assert len(calls) == 3
-        team.run(calls)
-    assert done == [1]
-
-
 @pytest.mark.parametrize(("kernel", "dtype"), cases())
 @pytest.mark.parametrize("n", [1, 2, 129, 1000])
 def test_operands_hold_their_tiles(memory: HostMemory, kernel: str, dtype: str, n: int) -> None:
     """What is read repeats its tile, what is written is NaN, and every operand has its shape and dtype."""
     made = make_inputs(KERNELS[kernel], DTYPES[dtype], shape_of(KERNELS[kernel], n, Shape(n, m=70)), seed=1)
-    operands = memory.operands(made)
+    operands = memory.sets(made)[0]
     for operand in made.kernel.operands:
         array = operands[operand.name]
         if operand.role == "result":
@@ -76,36 +66,36 @@ def test_operands_hold_their_tiles(memory: HostMemory, kernel: str, dtype: str, 
 
 def test_operands_do_not_overlap_and_start_on_pages(memory: HostMemory) -> None:
     """Each operand starts on a page of its own."""
-    arrays = list(memory.operands(inputs(n=1500, dtype="float16")).values())
+    arrays = list(memory.sets(inputs(n=1500, dtype="float16"))[0].values())
     starts = [a.__array_interface__["data"][0] for a in arrays]
-    assert all(start % ALIGNMENT == 0 for start in starts)
+    assert all(start % _ALIGNMENT == 0 for start in starts)
     assert not any(np.shares_memory(a, b) for i, a in enumerate(arrays) for b in arrays[:i])
 
 
 def test_the_same_inputs_are_the_same_arrays(memory: HostMemory) -> None:
     """Backends that ask for the operands of one case get the same pages, as they were left."""
     made = inputs()
-    first = memory.operands(made)
+    first = memory.sets(made)[0]
     first["a"][...] = 7
-    again = memory.operands(made)
+    again = memory.sets(made)[0]
     assert all(again[name] is first[name] for name in first)
     assert (again["a"] == 7).all()
 
 
 def test_other_inputs_are_filled_anew(memory: HostMemory) -> None:
     """The next group finds none of the last one's values, though the arena is the same."""
-    memory.operands(inputs(n=2000, seed=1))
-    operands = memory.operands(inputs(n=1000, seed=2))
+    memory.sets(inputs(n=2000, seed=1))[0]
+    operands = memory.sets(inputs(n=1000, seed=2))[0]
     assert operands["b"].tobytes() == inputs(n=1000, seed=2).tiles["b"].tobytes()
     assert np.isnan(operands["a"]).all()
 
 
 def test_the_arena_is_kept_while_it_is_large_enough(memory: HostMemory) -> None:
     """A smaller group reuses the pages, a larger one gets more."""
-    large = memory.operands(inputs(n=5000))["a"].__array_interface__["data"][0]
-    small = memory.operands(inputs(n=100))["a"].__array_interface__["data"][0]
+    large = memory.sets(inputs(n=5000))[0]["a"].__array_interface__["data"][0]
+    small = memory.sets(inputs(n=100))[0]["a"].__array_interface__["data"][0]
     assert small == large
-    assert len(memory.operands(inputs(n=100_000))["a"]) == 100_000
+    assert len(memory.sets(inputs(n=100_000))[0]["a"]) == 100_000
 
 
 def test_sets_are_alike_and_apart(memory: HostMemory) -> None:
@@ -115,7 +105,7 @@ def test_sets_are_alike_and_apart(memory: HostMemory) -> None:
     assert all(again is one for again, one in zip(memory.sets(made, 3), sets, strict=True))
     arrays = [array for operands in sets for array in operands.values()]
     assert not any(np.shares_memory(a, b) for i, a in enumerate(arrays) for b in arrays[:i])
-    assert all(a.__array_interface__["data"][0] % ALIGNMENT == 0 for a in arrays)
+    assert all(a.__array_interface__["data"][0] % _ALIGNMENT == 0 for a in arrays)
     assert {operands["a"].tobytes() for operands in sets} == {made.tiles["a"].tobytes()}
     assert all(np.isnan(operands["b"]).all() for operands in sets)
     sets[1]["b"][...] = 5
@@ -127,34 +117,34 @@ def test_sets_are_alike_and_apart(memory: HostMemory) -> None:
 
 def test_what_the_arena_holds_is_room(memory: HostMemory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory that the last group touched is the next one's to use: the budget does not shrink from group to group."""
-    monkeypatch.setattr(host, "available_bytes", lambda: 1000 * ALIGNMENT)
-    assert memory.budget().limit_bytes == 500 * ALIGNMENT
-    memory.sets(inputs("copy", n=ALIGNMENT), 3)  # two arrays of float32: 8 pages a set
-    assert memory.budget().limit_bytes == (1000 + 24) * ALIGNMENT // 2
-    memory.sets(inputs("copy", n=ALIGNMENT), 1)
-    assert memory.budget().limit_bytes == (1000 + 24) * ALIGNMENT // 2
+    monkeypatch.setattr(host, "available_bytes", lambda: 1000 * _ALIGNMENT)
+    assert memory.budget().limit_bytes == 500 * _ALIGNMENT
+    memory.sets(inputs("copy", n=_ALIGNMENT), 3)  # two arrays of float32: 8 pages a set
+    assert memory.budget().limit_bytes == (1000 + 24) * _ALIGNMENT // 2
+    memory.sets(inputs("copy", n=_ALIGNMENT), 1)
+    assert memory.budget().limit_bytes == (1000 + 24) * _ALIGNMENT // 2
     memory.close()
-    assert memory.budget().limit_bytes == 500 * ALIGNMENT
+    assert memory.budget().limit_bytes == 500 * _ALIGNMENT
 
 
 def test_several_numa_nodes_get_fresh_pages() -> None:
     """Old pages stay on the node of the thread that touched them first, so a new layout gets new ones."""
     with Team([0]) as team:
         several = HostMemory(team, numa_nodes=2)
-        kept = several.operands(inputs(n=5000))["a"]
-        assert not np.shares_memory(kept, several.operands(inputs(n=100))["a"])
+        kept = several.sets(inputs(n=5000))[0]["a"]
+        assert not np.shares_memory(kept, several.sets(inputs(n=100))[0]["a"])
 
 
 def test_reset_poisons_and_refills(memory: HostMemory) -> None:
     """Before verification an output is poisoned again, and an operand worked on in place gets its tile back."""
     made = inputs("nstream")
-    operands = memory.operands(made)
+    operands = memory.sets(made)[0]
     output = made.kernel.output
     operands[output.name][...] = 5
     memory.reset(output)
     assert operands[output.name].tobytes() == made.tiles[output.name].tobytes()
     made = inputs("copy")
-    operands = memory.operands(made)
+    operands = memory.sets(made)[0]
     operands["b"][...] = 5
     memory.reset(made.kernel.output)
     assert np.isnan(operands["b"]).all()
@@ -176,7 +166,7 @@ def test_pages_are_touched_first_by_the_thread_that_works_on_them() -> None:
             super().run([told(c) if hasattr(c, "args") else c for c in calls])
 
     with Spy([0, 0]) as team:
-        HostMemory(team).operands(inputs("copy", n=1000))
+        HostMemory(team).sets(inputs("copy", n=1000))[0]
     assert sorted(map(sorted, touched.values())) == [[str((slice(0, 500),))], [str((slice(500, 1000),))]]
 
 
@@ -198,6 +188,6 @@ def test_parts_follow_the_kernels_split(kernel: str, operand: int, parts: list[s
 def test_closing_lets_the_arena_go(memory: HostMemory) -> None:
     """After close the next operands are new ones."""
     made = inputs()
-    first = memory.operands(made)
+    first = memory.sets(made)[0]
     memory.close()
-    assert memory.operands(made)["a"] is not first["a"]
+    assert memory.sets(made)[0]["a"] is not first["a"]

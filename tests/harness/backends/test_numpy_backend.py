@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_info
 
 from bandmark.backends.host import HostMemory
 from bandmark.backends.numpy_backend import NumpyBackend
+from bandmark.backends.team import Team
 from bandmark.device.sensors import SensorReading
-from bandmark.device.threads import Team
 from bandmark.measure.sampling import take
 from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Shape
 from bandmark_kernels.core.checks import make_inputs

@@ -13,10 +13,11 @@ import pytest
 
 from bandmark.backends import select as backends
 from bandmark.backends.select import Target, discover, is_installed, open_target
+from bandmark.backends.team import Team
 from bandmark.device import dimms
+from bandmark.device.cpu import usable_cpus
 from bandmark.device.device import Device
-from bandmark.device.dimms import DimmReading
-from bandmark.device.threads import Team, usable_cpus
+from bandmark.device.peaks import Peak
 from bandmark.errors import BackendUnavailable, UsageError
 from fakes import FakeBackend, make_machine, make_target
 
@@ -35,7 +36,7 @@ class Installation:
         self.opened: list[FakeBackend] = []
         self.asked: list[str] = []
         real = importlib.import_module
-        monkeypatch.setattr(backends, "is_installed", lambda name: name in self.libraries)
+        monkeypatch.setattr(backends, "is_installed", lambda name: name in ("numpy", *self.libraries))
         monkeypatch.setattr(backends.importlib, "import_module", lambda name: self.load(name, real))
 
     def add(self, name: str, devices: list[tuple[str, Device]], problem: str | None = None) -> None:
@@ -44,19 +45,21 @@ class Installation:
 
     def load(self, name: str, real: Callable[[str], Any]) -> Any:
         """Stand in for import_module."""
-        library, _, part = name.removeprefix("bandmark.backends.").partition("_")
+        library = name.removeprefix("bandmark.backends.").removesuffix("_backend")
         if library not in self.libraries:
             return real(name)
         self.asked.append(name)
         found = self.libraries[library]
         if isinstance(found, Exception):
             raise found
-        if part == "devices":
-            return SimpleNamespace(list_accelerators=lambda: found)
-        return SimpleNamespace(open_accelerator=lambda address, device: self.open(library, address, device))
+        return SimpleNamespace(
+            list_accelerators=lambda: found,
+            open_accelerator=lambda address, device: self.open(library, address, device),
+            open_on_cpu=lambda device, memory: self.open(library, "cpu", device),
+        )
 
     def open(self, name: str, address: str, device: Device) -> FakeBackend:
-        """Stand in for open_accelerator."""
+        """Stand in for open_accelerator and open_on_cpu."""
         self.opened.append(FakeBackend(name=name, device=device, memory_name=f"{name} {address}"))
         return self.opened[-1]
 
@@ -151,8 +154,8 @@ def test_missing_sensors_are_told(here: Installation, installed: bool) -> None:
     here.add("torch", [("cuda:0", replace(SPARK, compute_capability=(12, 1)))])
     if installed:
         here.add("pynvml", [])
-    assert chosen(names=["torch"]).notes == ([] if installed else [backends.NO_SENSORS])
-    assert "`pip install nvidia-ml-py`" in backends.NO_SENSORS
+    assert chosen(names=["torch"]).notes == ([] if installed else [backends._NO_SENSORS])
+    assert "`pip install nvidia-ml-py`" in backends._NO_SENSORS
     here.add("torch", [("xpu:0", Device(kind="gpu", name="Intel Arc B580", index=0))])
     assert chosen(names=["torch"]).notes == []
 
@@ -206,11 +209,13 @@ def test_torch_that_is_broken(here: Installation) -> None:
     here.libraries["torch"] = OSError("libcudart.so.13: cannot open shared object file\nmore")
     with pytest.raises(BackendUnavailable, match=r"can't be imported \(OSError: libcudart.so.13: cannot open"):
         chosen(names=["torch"])
-    target = chosen()
-    assert used(target) == ["numpy"]
-    assert len(target.notes) == 1
-    assert "can't be imported (OSError: libcudart.so.13" in target.notes[0]
-    assert "Going on without it." in target.notes[0] and "more" not in target.notes[0]
+    for address in (None, "cpu"):
+        here.asked.clear()
+        target = chosen(address=address)
+        assert (used(target), len(here.asked)) == (["numpy"], 1), "a second import may fail in another way"
+        assert len(target.notes) == 1
+        assert "can't be imported (OSError: libcudart.so.13" in target.notes[0]
+        assert target.notes[0].endswith(". Going on without it.") and "more" not in target.notes[0]
 
 
 def test_cupy_without_a_gpu(here: Installation) -> None:
@@ -264,7 +269,7 @@ def test_closing_closes_every_backend() -> None:
 
 def test_a_cpus_peak_comes_from_its_firmware(here: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a CPU the memory modules are asked, on a GPU they are not; a peak by the user goes before both."""
-    known = DimmReading(peak_gbs=76.8, arithmetic="2 x 4800 x 8", memory_type="DDR5", explanation="Two modules.")
+    known = Peak(gbs=76.8, source="firmware: 2 x 4800 x 8", memory_type="DDR5", explanation="Two modules.")
     asked = []
     monkeypatch.setattr(dimms, "read_dimms", lambda: asked.append(1) or known)
     assert (chosen().peak.gbs, len(asked)) == (76.8, 1)
@@ -297,3 +302,21 @@ def test_what_is_installed_is_found_without_importing_it() -> None:
     """A name that no package has is not installed."""
     assert is_installed("numpy")
     assert not is_installed("no_such_library")
+
+
+@pytest.mark.parametrize(
+    ("address", "peak", "meant"),
+    [
+        ("cpu", "76800", "76.8"),
+        ("cpu", "2x560000", "8.96"),
+        ("cpu", "2000", None),
+        ("cuda", "273000", "273"),
+        ("cuda", "25000", None),
+    ],
+)
+def test_a_peak_in_another_unit_is_noted(here: Installation, address: str, peak: str, meant: str | None) -> None:
+    """A user-supplied peak that no memory of this kind has is noted, with the peak that is meant if it is in MB/s."""
+    here.add("cupy", [("cuda:0", SPARK)])
+    notes = chosen(address=address, peak=peak).notes
+    assert [note for note in notes if "MB/s" in note] == ([] if meant is None else notes[-1:])
+    assert meant is None or notes[-1].endswith(f"give --peak {meant}.")

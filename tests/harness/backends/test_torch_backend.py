@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import torch
 
-from bandmark.backends import host, torch_backend
+from bandmark.backends import base, host, torch_backend
 from bandmark.backends.host import HostMemory
+from bandmark.backends.team import Team
 from bandmark.backends.torch_backend import TorchBackend, open_accelerator
 from bandmark.device.device import Device
-from bandmark.device.sensors import POWER_CAP, ClockReading, SensorReading
-from bandmark.device.threads import Team
+from bandmark.device.sensors import POWER_CAP, SensorReading
 from bandmark.measure.sampling import StopRule, take
 from bandmark.session.runner import Schedule, measure_groups
 from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Implementation, Kernel, Launch, Shape
@@ -267,7 +267,7 @@ def test_the_cpu_backend_works_on_numpys_arrays(cpu: TorchBackend) -> None:
     made = inputs("copy", "bfloat16")
     workload = cpu.prepare(made)
     assert cpu.memory is not None
-    array = cpu.memory.operands(made)["b"]
+    array = cpu.memory.sets(made)[0]["b"]
     assert workload._sets[0]["b"].data_ptr() == array.__array_interface__["data"][0]
     assert workload._sets[0]["b"].dtype == torch.bfloat16
     assert cpu.memory_name == HostMemory.name
@@ -288,7 +288,7 @@ def test_a_device_without_room_raises_memory_error(
     def full(*arguments: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
 
-    monkeypatch.setattr(torch_backend, "TorchWorkload", full)
+    monkeypatch.setattr(torch_backend, "_Workload", full)
     with pytest.raises(MemoryError, match=r"^CUDA out of memory\.$"):
         backend.prepare(inputs("copy"))
     assert module.log == ["empty_cache"]
@@ -306,7 +306,7 @@ def test_a_half_made_workload_is_let_go_before_memory_is_given_back(
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     alive: list[bool] = []
-    monkeypatch.setattr(torch_backend.TorchWorkload, "_fill", fill)
+    monkeypatch.setattr(torch_backend._Workload, "_fill", fill)
     monkeypatch.setattr(module, "empty_cache", lambda: alive.append(made[0]() is not None))
     with pytest.raises(MemoryError):
         backend.prepare(inputs("copy"))
@@ -340,7 +340,7 @@ def test_want_of_memory_is_told_from_other_errors(cpu: TorchBackend) -> None:
 
 def test_budgets(accelerator: tuple[TorchBackend, Module], cpu: TorchBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system's memory on a CPU, four fifths of what is free on a device, a quarter and 4 GiB where it is shared."""
-    for module in (torch_backend, host):
+    for module in (base, host):
         monkeypatch.setattr(module, "available_bytes", lambda: 20 * GIB)
     backend, _ = accelerator
     assert cpu.budget().limit_bytes == 10 * GIB
@@ -410,7 +410,7 @@ def test_a_cuda_device_without_sensors(monkeypatch: pytest.MonkeyPatch) -> None:
     module.get_device_properties = lambda address: SimpleNamespace()  # type: ignore[attr-defined]
     monkeypatch.setattr(torch, "get_device_module", lambda address: module)
     backend = TorchBackend(FAKE_GPU, None, "cuda:0")
-    assert backend.read_clock() == ClockReading()
+    assert backend.read_clock() == SensorReading()
     assert (backend.driver, backend.telemetry()) == (None, SensorReading())
 
     def refuse(address: Any) -> None:

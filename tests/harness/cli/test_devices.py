@@ -11,7 +11,7 @@ from bandmark.backends.select import Accelerator, Discovery
 from bandmark.cli import devices
 from bandmark.cli.main import main
 from bandmark.device.device import Device
-from bandmark.device.dimms import DimmReading
+from bandmark.device.peaks import Peak
 from fakes import FAKE_GPU, make_machine
 
 PRO = Device(
@@ -34,8 +34,11 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Discovery:
     made = Discovery([Accelerator("cuda:0", PRO, ("cupy",))], {"torch": "torch is not installed; get it"})
     monkeypatch.setattr(devices, "discover", lambda: made)
     monkeypatch.setattr(devices, "read_machine", make_machine)
-    firmware = DimmReading(
-        peak_gbs=76.8, arithmetic="2 channels x 4800 MT/s", memory_type="DDR5", explanation="Two modules."
+    firmware = Peak(
+        gbs=76.8,
+        source="firmware: 2 channels x 4800 MT/s (SMBIOS type 17)",
+        memory_type="DDR5",
+        explanation="Two modules.",
     )
     monkeypatch.setattr(devices, "read_dimms", lambda: firmware)
     return made

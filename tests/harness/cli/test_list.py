@@ -1,4 +1,4 @@
-"""bandmark list: the kernel table and the state of the libraries."""
+"""bandmark list: the kernel table, the suites and the state of the libraries."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
-from bandmark.backends import select as backends
-from bandmark.backends.select import Accelerator, Discovery
+from bandmark.backends.select import BACKENDS, Accelerator, Discovery
 from bandmark.cli import list as listing
 from bandmark.cli.main import main
+from bandmark.suites import SUITES, registered
 from bandmark_kernels import DTYPES, KERNELS
 from fakes import FAKE_GPU
+from toy_suite import Chase
 
 
 def test_every_kernel_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,7 +30,7 @@ def test_every_kernel_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "run by name only (--kernel): adamw, adamw_master, kv\n" in out
     for dtype in DTYPES.values():
         assert f"{dtype.name} ({dtype.itemsize} bytes)" in out
-    for name in backends.BACKENDS:
+    for name in BACKENDS:
         assert f"\n{name:7}" in out
     assert max(map(len, out.splitlines())) <= 120
 
@@ -45,30 +47,53 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert listed["backends"]["numpy"] == {"state": "installed"}
 
 
-def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_suite_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each suite that --suite takes has its name and what it measures, also one that is added."""
+    with registered(Chase()):
+        assert main(["list"]) == 0
+        out = capsys.readouterr().out
+        assert main(["list", "--json"]) == 0
+        listed = json.loads(capsys.readouterr().out)
+        assert listed["suites"] == {name: suite.title for name, suite in SUITES.items()}
+        for name, suite in SUITES.items():
+            assert f"\nsuite {name:14}{suite.title}\n" in out
+    assert "toy" in listed["suites"]
+
+
+def test_a_missing_library_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What is not installed comes with its install command."""
     monkeypatch.setattr(listing, "is_installed", lambda name: False)
-    assert listing._installed("cupy")["state"].startswith("not installed: `pip install 'bandmark[cuda13]'`")
+    assert main(["list"]) == 0
+    assert "\ncupy   not installed: `pip install 'bandmark[cuda13]'`" in capsys.readouterr().out
 
 
-def test_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+def probed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], found: Discovery) -> dict[str, str]:
+    """What `list --probe` says of each backend where a discovery of any of them finds this."""
+    monkeypatch.setattr(listing, "discover", lambda names: found)
+    assert main(["list", "--probe", "--json"]) == 0
+    return {name: entry["state"] for name, entry in json.loads(capsys.readouterr().out)["backends"].items()}
+
+
+def test_probe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A probe says the version and the devices, or the problem; torch without an accelerator still has the CPU."""
-    import torch
-
-    found = Discovery(problems={"torch": "torch sees no accelerator"})
-    monkeypatch.setattr(backends, "discover", lambda names: found)
-    assert listing._probe("numpy") == {"state": f"{np.__version__} on the CPU"}
-    assert listing._probe("torch") == {"state": f"{torch.__version__} on the CPU"}
-    found.problems = {}
-    found.accelerators = [Accelerator("cuda:0", FAKE_GPU, ("torch",))]
-    assert listing._probe("torch")["state"].endswith("on the CPU, cuda:0 Fake GPU, 1 kB")
-    found.problems = {"torch": "torch is installed but can't be imported (OSError: no)"}
-    assert listing._probe("torch") == {"state": "torch is installed but can't be imported (OSError: no)"}
-
-
-def test_probe_of_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CuPy runs on its devices alone."""
-    found = Discovery(accelerators=[Accelerator("cuda:0", FAKE_GPU, ("cupy",))])
-    monkeypatch.setattr(backends, "discover", lambda names: found)
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(__version__="14.1"))
-    assert listing._probe("cupy") == {"state": "14.1 on cuda:0 Fake GPU, 1 kB"}
+    found = Discovery(problems={"cupy": "CuPy 14.1 finds no CUDA device"}, modules=dict.fromkeys(BACKENDS))
+    assert probed(monkeypatch, capsys, found) == {
+        "numpy": f"{np.__version__} on the CPU",
+        "torch": f"{torch.__version__} on the CPU",
+        "cupy": "CuPy 14.1 finds no CUDA device",
+    }
+    found.accelerators = [Accelerator("cuda:0", FAKE_GPU, ("cupy", "torch"))]
+    states = probed(monkeypatch, capsys, found)
+    assert states["torch"].endswith("on the CPU, cuda:0 Fake GPU, 1 kB")
+    assert states["cupy"] == "14.1 on cuda:0 Fake GPU, 1 kB"
+
+
+def test_probe_of_broken_libraries(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A library that can't be imported has its problem and no place."""
+    problem = "torch is installed but can't be imported (OSError: no)"
+    assert probed(monkeypatch, capsys, Discovery(problems=dict.fromkeys(BACKENDS, problem))) == dict.fromkeys(
+        BACKENDS, problem
+    )

@@ -15,7 +15,7 @@ from bandmark.decoding.measured import MeasuredSystem
 from bandmark.decoding.predict import System, find_systems, measured_system, named_systems, predict
 from bandmark.decoding.step import UNCERTAINTY
 from bandmark.errors import UsageError
-from bandmark.judge.references import REFERENCES
+from bandmark.judge.bands import REFERENCES
 from bandmark.models.model import find_model
 from bandmark.models.weights import FORMATS
 from fakes import make_result

@@ -11,7 +11,7 @@ import pytest
 from bandmark.decoding.predict import Prediction, System, named_systems, predict
 from bandmark.decoding.step import UNCERTAINTY
 from bandmark.decoding.text import Validation, ValidationRow, show_model, show_rates
-from bandmark.device.catalog import load_catalog
+from bandmark.device.peaks import load_catalog
 from bandmark.models.model import find_model, load_models
 from bandmark.models.weights import FORMATS
 

@@ -53,15 +53,6 @@ NAMES = {
     "a part of an unknown maker": ("CPU implementer\t: 0x99\nCPU part\t: 0xd85\n", "Arm implementer 0x99 part 0xd85"),
     "Apple in a virtual machine": ("CPU implementer\t: 0x61\nCPU part\t: 0x000\n", "Apple part 0x000"),
     "LoongArch": ("system type\t: generic\n\nprocessor\t: 0\nModel Name\t: Loongson-3C6000/D\n", "Loongson-3C6000/D"),
-    "POWER": (
-        "processor\t: 0\ncpu\t\t: POWER8E (raw), altivec supported\n\nmodel\t: 8247-22L\n",
-        "POWER8E (raw), altivec supported",
-    ),
-    "s390x": (
-        "vendor_id       : IBM/S390\n# processors    : 2\nprocessor 0: version = FF,  machine = 2964\n",
-        "IBM/S390 machine 2964",
-    ),
-    "RISC-V": ("processor\t: 0\nhart\t\t: 2\nisa\t\t: rv64imafdc\nuarch\t\t: sifive,u74-mc\n", "sifive,u74-mc"),
     "GB10": (
         "\n\n".join([ARM.replace("0xd85", "0xd87"), ARM, ARM, ARM.replace("0xd85", "0xd87"), ARM]),
         "Cortex-X925 (3) + Cortex-A725 (2)",

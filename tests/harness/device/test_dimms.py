@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandmark.device.dimms import judge_table, read_dimms
+from bandmark.device.dimms import _judge, read_dimms
 
 DDR3, DDR4, DDR5, LPDDR5, RAM = 0x18, 0x1A, 0x22, 0x23, 0x07
 
@@ -94,16 +94,16 @@ REAL = bios(virtual=False) + maker("ASUS", "System Product Name")
 )
 def test_unambiguous_tables_give_a_peak(modules: list[bytes], peak: float, arithmetic: str) -> None:
     """Distinct named channels x configured speed x 8 bytes; two modules on one channel count once."""
-    reading = judge_table(REAL + b"".join(modules) + END)
-    assert reading.peak_gbs == pytest.approx(peak)
-    assert reading.arithmetic == arithmetic and arithmetic in reading.explanation
+    reading = _judge(REAL + b"".join(modules) + END)
+    assert reading.gbs == pytest.approx(peak)
+    assert reading.source == f"firmware: {arithmetic} (SMBIOS type 17)" and arithmetic in reading.explanation
     assert reading.memory_type in ("DDR4", "DDR5")
 
 
 def test_empty_slots_do_not_count() -> None:
     """A slot of size 0 is no module, whatever its speed field holds."""
     empty = module("ChannelC-DIMM0", size=0, speed=0, kind=0x02)
-    assert judge_table(REAL + empty + GOOD_MODULES + END).peak_gbs == pytest.approx(89.6)
+    assert _judge(REAL + empty + GOOD_MODULES + END).gbs == pytest.approx(89.6)
 
 
 def channels(names: str, **changes: int) -> list[bytes]:
@@ -152,16 +152,16 @@ UNCERTAIN = {
 @pytest.mark.parametrize("modules", UNCERTAIN.values(), ids=UNCERTAIN.keys())
 def test_uncertain_tables_give_no_peak_but_say_what_to_do(modules: list[bytes]) -> None:
     """A wrong number is worse than none: the reason names dmidecode and --peak instead."""
-    reading = judge_table(REAL + b"".join(modules) + END)
-    assert reading.peak_gbs is None and reading.arithmetic == ""
+    reading = _judge(REAL + b"".join(modules) + END)
+    assert reading.gbs is None and reading.source == ""
     assert "sudo dmidecode -t 17" in reading.explanation and "--peak 2x5600" in reading.explanation
 
 
 @pytest.mark.parametrize("table", [b"", REAL, REAL + END], ids=["empty", "cut", "without modules"])
 def test_a_table_without_modules_says_so(table: bytes) -> None:
     """Without modules dmidecode would show nothing more."""
-    reading = judge_table(table)
-    assert reading.peak_gbs is None and reading.explanation.startswith("The firmware lists no memory modules.")
+    reading = _judge(table)
+    assert reading.gbs is None and reading.explanation.startswith("The firmware lists no memory modules.")
 
 
 GOOD_MODULES = b"".join(channels("AB"))
@@ -182,40 +182,40 @@ GOOD_MODULES = b"".join(channels("AB"))
 )
 def test_a_virtual_machine_gives_no_peak(head: bytes) -> None:
     """A virtual machine's modules are made up, however good they look."""
-    reading = judge_table(head + GOOD_MODULES + END)
-    assert reading.peak_gbs is None and "virtual machine" in reading.explanation
+    reading = _judge(head + GOOD_MODULES + END)
+    assert reading.gbs is None and "virtual machine" in reading.explanation
     assert "dmidecode" not in reading.explanation
 
 
 @pytest.mark.parametrize("head", [REAL, maker("Amazon EC2", "c7i.metal-24xl"), maker("Google", "Eve"), b""])
 def test_real_machines_are_not_taken_for_virtual(head: bytes) -> None:
     """Bare-metal cloud instances and laptops of cloud makers are real."""
-    assert judge_table(head + GOOD_MODULES + END).peak_gbs == pytest.approx(89.6)
+    assert _judge(head + GOOD_MODULES + END).gbs == pytest.approx(89.6)
 
 
 def test_an_old_short_structure_leaves_later_fields_unknown() -> None:
     """SMBIOS 2.1 structures end before the configured speed, which then is unknown, not an error and not zero."""
     body = struct.pack("<HHHHHBBBBBH", 0x1000, 0xFFFE, 64, 64, 4096, 9, 0, 1, 0, DDR4, 0)
-    reading = judge_table(structure(17, body, "ChannelA-DIMM0") + END)
-    assert reading.peak_gbs is None and "The firmware lists 1 memory module," in reading.explanation
+    reading = _judge(structure(17, body, "ChannelA-DIMM0") + END)
+    assert reading.gbs is None and "The firmware lists 1 memory module," in reading.explanation
 
 
 def test_nothing_after_the_end_marker_counts() -> None:
     """Type 127 ends the table; what firmware leaves behind it is not read."""
-    assert "no memory modules" in judge_table(REAL + END + GOOD_MODULES).explanation
+    assert "no memory modules" in _judge(REAL + END + GOOD_MODULES).explanation
 
 
 @given(st.binary(max_size=400))
 def test_no_bytes_make_the_parser_fail(noise: bytes) -> None:
     """Whatever firmware holds, there is a reading: a peak or a reason."""
-    reading = judge_table(noise)
-    assert reading.explanation and (reading.peak_gbs is None or reading.peak_gbs > 0)
+    reading = _judge(noise)
+    assert reading.explanation and (reading.gbs is None or reading.gbs > 0)
 
 
 @given(st.integers(0, len(REAL + GOOD_MODULES + END) - 1))
 def test_a_truncated_table_gives_no_peak(cut: int) -> None:
     """A table that ends before its end marker has lost modules, and so channels."""
-    assert judge_table((REAL + GOOD_MODULES + END)[:cut]).peak_gbs is None
+    assert _judge((REAL + GOOD_MODULES + END)[:cut]).gbs is None
 
 
 def test_reading_reports_what_it_could_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,11 +223,11 @@ def test_reading_reports_what_it_could_not_read(tmp_path: Path, monkeypatch: pyt
     assert "no SMBIOS table (FileNotFoundError)" in read_dimms(tmp_path / "DMI").explanation
     table = tmp_path / "DMI"
     table.write_bytes(REAL + GOOD_MODULES + END)
-    assert read_dimms(table).peak_gbs == pytest.approx(89.6)
+    assert read_dimms(table).gbs == pytest.approx(89.6)
 
     def refuse(self: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     reading = read_dimms(table)
-    assert reading.peak_gbs is None and "root" in reading.explanation and "sudo dmidecode -t 17" in reading.explanation
+    assert reading.gbs is None and "root" in reading.explanation and "sudo dmidecode -t 17" in reading.explanation

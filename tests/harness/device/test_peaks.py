@@ -10,12 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandmark.device.catalog import CatalogRow, load_catalog
 from bandmark.device.device import Device
-from bandmark.device.dimms import DimmReading
-from bandmark.device.peaks import SET_PEAK, Peak, derived_peak, find_peak, is_user_supplied, parse_peak
+from bandmark.device.peaks import (
+    _SET_PEAK,
+    CatalogRow,
+    Peak,
+    _derived_peak,
+    find_peak,
+    is_user_supplied,
+    load_catalog,
+    parse_peak,
+)
 from bandmark.errors import UsageError
-from bandmark.judge.references import REFERENCES
+from bandmark.judge.bands import REFERENCES
 
 ROWS = load_catalog()
 BY_ID = {row.id: row for row in ROWS}
@@ -63,7 +70,7 @@ def test_every_name_gets_exactly_its_own_rows_peak(row: CatalogRow, name: str) -
     assert peak.device_id == row.id
     assert peak.gbs == row.published_gbs
     if row.published_gbs is None:
-        assert peak.source == "" and peak.explanation.endswith(SET_PEAK)
+        assert peak.source == "" and peak.explanation.endswith(_SET_PEAK)
     else:
         assert peak.source == f"published: {row.source}"
         assert peak.memory_type == row.memory_type
@@ -141,7 +148,7 @@ def test_shared_and_laptop_parts_get_no_peak_at_all(device: Device, word: str) -
     """A slice, a virtual GPU and a laptop part get neither the full card's figure nor a wrong derived one."""
     peak = find_peak(replace(device, bus_width_bits=5120, memory_clock_mhz=1215.0))
     assert peak.gbs is None and peak.derived_gbs is None
-    assert word in peak.explanation and peak.explanation.endswith(SET_PEAK)
+    assert word in peak.explanation and peak.explanation.endswith(_SET_PEAK)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +192,7 @@ def test_shared_names_are_told_apart_by_facts_or_not_at_all(
     """Variants of one name are separated by memory size, bus width or clock; else there is no peak."""
     peak = find_peak(gpu(name, **facts))
     assert peak.gbs == gbs
-    assert (peak.gbs is None) == (SET_PEAK in peak.explanation)
+    assert (peak.gbs is None) == (_SET_PEAK in peak.explanation)
 
 
 def test_an_ambiguous_device_names_its_candidates() -> None:
@@ -200,8 +207,8 @@ def test_gb10_is_273_though_clock_times_bus_says_546() -> None:
     for integrated in (True, False, None):
         peak = find_peak(replace(spark, integrated=integrated))
         assert (peak.gbs, peak.derived_gbs, peak.device_id) == (273.0, None, "dgx-spark-gb10")
-    assert derived_peak(replace(spark, integrated=True)) is None
-    assert derived_peak(replace(spark, integrated=False)) == pytest.approx(546.1, abs=0.1)
+    assert _derived_peak(replace(spark, integrated=True), ()) is None
+    assert _derived_peak(replace(spark, integrated=False), ()) == pytest.approx(546.1, abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -321,10 +328,10 @@ def test_the_source_shows_whether_the_user_supplied_it(source: str | None, suppl
     assert is_user_supplied(source) == supplied
 
 
-def reading(peak_gbs: float | None) -> DimmReading:
-    return DimmReading(
-        peak_gbs=peak_gbs,
-        arithmetic="2 channels x 5600 MT/s x 8 bytes" if peak_gbs else "",
+def reading(peak_gbs: float | None) -> Peak:
+    return Peak(
+        gbs=peak_gbs,
+        source="firmware: 2 channels x 5600 MT/s x 8 bytes (SMBIOS type 17)" if peak_gbs else "",
         memory_type="DDR5",
         explanation="What the firmware says.",
     )
@@ -343,7 +350,7 @@ def test_a_cpus_peak_comes_from_the_firmware_or_not_at_all() -> None:
     )
     unread = find_peak(cpu, firmware=reading(None))
     assert (unread.gbs, unread.source, unread.explanation) == (None, "", "What the firmware says.")
-    assert find_peak(cpu).gbs is None and SET_PEAK in find_peak(cpu).explanation
+    assert find_peak(cpu).gbs is None and _SET_PEAK in find_peak(cpu).explanation
 
 
 def test_the_three_named_systems() -> None:
@@ -356,4 +363,4 @@ def test_the_three_named_systems() -> None:
     assert BY_ID["dgx-spark-gb10"].published_gbs == 273
     assert BY_ID["rtx-pro-5000-blackwell-48"].published_gbs == BY_ID["rtx-pro-5000-blackwell-72"].published_gbs
     station = BY_ID["dgx-station-gb300"]
-    assert station.published_gbs == 7100 and "8000" in station.note and "7100" in REFERENCES[2].note
+    assert station.published_gbs == 7100 and "8000" in station.note

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from bandmark.device import sensors
-from bandmark.device.sensors import POWER_CAP, THROTTLE_REASONS, ClockReading, SensorReading, Sensors, throttling
+from bandmark.device.sensors import _THROTTLE_REASONS, POWER_CAP, SensorReading, Sensors, throttling
 from cupy_sensors import NVMLError
 from cupy_sensors import Sensors as Library
 
 BUS = "0000:01:00.0"
-HEAT = THROTTLE_REASONS[0x40]
+HEAT = _THROTTLE_REASONS[0x40]
 REASONS = "nvmlDeviceGetCurrentClocksEventReasons"
 
 EVERYTHING = {
@@ -62,7 +62,7 @@ def test_everything_is_unknown_by_default() -> None:
     lists = ("warnings", "throttle_reasons")
     assert {getattr(empty, f.name) for f in fields(empty) if f.name not in lists} == {None}
     assert not any(getattr(empty, name) for name in lists)
-    assert ClockReading() == ClockReading(clock_mhz=None, throttle_reasons=()) and not ClockReading().throttled
+    assert SensorReading() == SensorReading(clock_mhz=None, throttle_reasons=()) and not SensorReading().throttled
 
 
 def test_everything_is_read(connect: Connect) -> None:
@@ -89,10 +89,10 @@ def test_a_sample_asks_for_clock_and_throttle_reasons_alone(
     queries: list[str] = []
     call = device._call
     monkeypatch.setattr(device, "_call", lambda name, *a: (queries.append(name), call(name, *a))[1])
-    assert device.read_clock() == ClockReading(clock_mhz=2400, throttle_reasons=(POWER_CAP,))
+    assert device.read_clock() == SensorReading(clock_mhz=2400, throttle_reasons=(POWER_CAP,))
     assert queries == [REASONS, "nvmlDeviceGetClockInfo"]
-    assert connect(nvmlDeviceGetClockInfo=0).read_clock() == ClockReading()
-    assert connect(None, **EVERYTHING).read_clock() == ClockReading()
+    assert connect(nvmlDeviceGetClockInfo=0).read_clock() == SensorReading()
+    assert connect(None, **EVERYTHING).read_clock() == SensorReading()
 
 
 @pytest.mark.parametrize("missing", [name for name in EVERYTHING if name != "nvmlDeviceGetHandleByPciBusId"])
@@ -123,10 +123,10 @@ def test_other_programs_are_a_warning(connect: Connect, processes: int, clause: 
     assert reading.warnings == (() if clause is None else (f"{clause} work on the device",))
 
 
-@pytest.mark.parametrize("bit", THROTTLE_REASONS)
+@pytest.mark.parametrize("bit", _THROTTLE_REASONS)
 def test_throttle_reasons_are_clauses(connect: Connect, bit: int) -> None:
     """Each reason for holding the clocks down is a clause; the power cap stands apart and throttles no sample."""
-    clause = THROTTLE_REASONS[bit]
+    clause = _THROTTLE_REASONS[bit]
     device = connect(**{REASONS: bit | 0x1})
     assert device.read_clock().throttle_reasons == device.reading().throttle_reasons == (clause,)
     assert device.read_clock().throttled == (clause != POWER_CAP)
@@ -134,10 +134,10 @@ def test_throttle_reasons_are_clauses(connect: Connect, bit: int) -> None:
 
 def test_several_throttle_reasons(connect: Connect) -> None:
     """All reasons of one moment are read, and beside the power cap another one throttles the sample."""
-    device = connect(**{REASONS: sum(THROTTLE_REASONS)})
-    assert device.read_clock().throttle_reasons == tuple(THROTTLE_REASONS.values())
+    device = connect(**{REASONS: sum(_THROTTLE_REASONS)})
+    assert device.read_clock().throttle_reasons == tuple(_THROTTLE_REASONS.values())
     assert device.read_clock().throttled
-    assert device.reading().throttle_reasons == tuple(THROTTLE_REASONS.values())
+    assert device.reading().throttle_reasons == tuple(_THROTTLE_REASONS.values())
 
 
 @pytest.mark.parametrize(
@@ -160,10 +160,10 @@ def test_every_sample_has_its_clock_and_its_reasons(connect: Connect, clock: lis
         **{REASONS: lambda _: next(bits)},
     )
     assert [device.read_clock() for _ in range(4)] == [
-        ClockReading(clock_mhz=2401),
-        ClockReading(clock_mhz=2402, throttle_reasons=(HEAT,)),
-        ClockReading(clock_mhz=2403, throttle_reasons=(POWER_CAP,)),
-        ClockReading(clock_mhz=2404),
+        SensorReading(clock_mhz=2401),
+        SensorReading(clock_mhz=2402, throttle_reasons=(HEAT,)),
+        SensorReading(clock_mhz=2403, throttle_reasons=(POWER_CAP,)),
+        SensorReading(clock_mhz=2404),
     ]
     assert (device.reading().throttle_reasons, device.reading().clock_mhz) == ((HEAT, POWER_CAP), 2400)
 
@@ -231,8 +231,8 @@ def test_a_library_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setitem(sys.modules, "pynvml", old)
     device = Sensors(BUS)
-    assert device.read_clock() == ClockReading(throttle_reasons=(THROTTLE_REASONS[0x8],))
-    assert device.reading() == SensorReading(throttle_reasons=(THROTTLE_REASONS[0x8],))
+    assert device.read_clock() == SensorReading(throttle_reasons=(_THROTTLE_REASONS[0x8],))
+    assert device.reading() == SensorReading(throttle_reasons=(_THROTTLE_REASONS[0x8],))
     assert set(device.facts().values()) == {None} and device.driver is None
 
 
@@ -246,6 +246,6 @@ def test_a_library_without_a_driver_is_no_library(monkeypatch: pytest.MonkeyPatc
     for module in (SimpleNamespace(nvmlInit=fail, NVMLError=NVMLError), None):
         monkeypatch.setitem(sys.modules, "pynvml", module)
         device = Sensors(BUS)
-        assert device.read_clock() == ClockReading()
+        assert device.read_clock() == SensorReading()
         assert (device.driver, device.reading()) == (None, SensorReading())
         assert device.facts() == {"device_max_clock_mhz": None}

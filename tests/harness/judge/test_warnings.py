@@ -188,7 +188,7 @@ def test_a_warm_up_that_was_cut_short() -> None:
 def test_the_slow_state_of_a_gb10(mhz: float, device: str | None, warned: bool) -> None:
     """Clocks below 1000 MHz are a known state of one device, with its cure, and nothing elsewhere."""
     found = judged(device, sensor_clocks_mhz=[mhz] * 3)
-    assert found == ([f"{mhz:.0f} MHz is {judge.SLOW_STATE}"] if warned else [])
+    assert found == ([f"{mhz:.0f} MHz is {judge._SLOW_STATE}"] if warned else [])
 
 
 def test_stability_alone() -> None:

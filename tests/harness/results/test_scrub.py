@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bandmark.device.catalog import load_catalog
+from bandmark.device.peaks import load_catalog
 from bandmark.results.scrub import MAX_TEXT, REMOVED, clean_text, own_names
 
 RECORD = {"system": "fake-1", "device": {"name": "Fake CPU"}, "machine": {"cpu_model_name": "Fake CPU"}}

@@ -13,7 +13,7 @@ import pytest
 from bandmark.cli import selftest as command
 from bandmark.cli.main import main
 from bandmark.measure.sampling import StopRule
-from bandmark.selftest.checks import Check, awkward_shapes, check_results
+from bandmark.selftest.checks import Check, _awkward_shapes, check_results
 from bandmark.selftest.timing import Timing
 from bandmark_kernels import DTYPES, KERNELS, Shape
 from bandmark_kernels.core.cuda import program, variants
@@ -117,7 +117,7 @@ def test_a_lost_device_fails_everything_after(monkeypatch: pytest.MonkeyPatch) -
 def test_vector_sizes_are_awkward(variant: str) -> None:
     """Nothing but a tail, around a warp and a tile, a prime, and more than the device holds at once."""
     made = program(KERNELS["copy"], F32, variant, capability=(12, 0))
-    sizes = [shape.n for shape in awkward_shapes(made, 10)]
+    sizes = [shape.n for shape in _awkward_shapes(made, 10)]
     tile = made.layout.threads * made.layout.unroll * made.lanes
     assert sizes[:6] == [1, 31, 33, tile - 1, tile + 1, 100_003]
     assert sizes[6] > 10 * made.layout.blocks_per_sm * tile and sizes[6] % 2
@@ -125,7 +125,7 @@ def test_vector_sizes_are_awkward(variant: str) -> None:
 
 def test_matrix_sizes_are_awkward() -> None:
     """One element, odd rows and columns, whole and ragged packs, few long rows and many short ones."""
-    shapes = awkward_shapes(program(KERNELS["gemv"], F32, "v16", capability=(12, 0)), 10)
+    shapes = _awkward_shapes(program(KERNELS["gemv"], F32, "v16", capability=(12, 0)), 10)
     assert Shape(1, m=1) in shapes
     assert any(s.n % 2 and s.m and s.m % 2 for s in shapes)
     assert any(s.n % 8 == 0 for s in shapes) and any(s.m and s.m > 5000 for s in shapes)

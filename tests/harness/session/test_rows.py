@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark.device.device import Device
-from bandmark.judge.references import REFERENCES
+from bandmark.judge.bands import REFERENCES
 from bandmark.measure.measurement import Measurement
 from bandmark.results.case import identity_columns
 from bandmark.results.row import Row

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from bandmark.device import threads
+from bandmark.backends import team
 
 INTERRUPTS = """
 import signal, time
-from bandmark.device.threads import Team
+from bandmark.backends.team import Team
 
 def interrupt(number, frame):
     raise KeyboardInterrupt
@@ -56,9 +56,9 @@ def test_interrupts_at_odd_moments() -> None:
 def test_an_interrupt_goes_before_other_errors() -> None:
     """What ends the program is raised itself, not in a group that nobody catches; errors alone are a group."""
     with pytest.raises(KeyboardInterrupt):
-        threads._raise([ValueError("a"), KeyboardInterrupt(), KeyboardInterrupt()])
+        team._raise([ValueError("a"), KeyboardInterrupt(), KeyboardInterrupt()])
     with pytest.raises(ExceptionGroup):
-        threads._raise([ValueError("a"), ValueError("b")])
+        team._raise([ValueError("a"), ValueError("b")])
     with pytest.raises(ValueError, match="a"):
-        threads._raise([ValueError("a")])
-    threads._raise([])
+        team._raise([ValueError("a")])
+    team._raise([])

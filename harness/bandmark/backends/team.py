@@ -7,38 +7,13 @@ machine where the thread that works on it first touched it, and a launch costs t
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Self
 
-from bandmark.device.cpu import cpu_count
 from bandmark.errors import UsageError
 
 _Call = Callable[[], object]
-
-_PINNING = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
-"""Variables by which an OpenMP library pins the main thread to one CPU when torch loads it."""
-
-
-def _affinity_mask() -> list[int]:
-    """Return the CPUs of the calling thread's affinity mask, or all of the machine's where the OS has no such mask."""
-    try:
-        return sorted(os.sched_getaffinity(0))
-    except (AttributeError, OSError):
-        return list(range(cpu_count()))
-
-
-_mask_before_torch: list[int] = _affinity_mask()
-
-
-def usable_cpus() -> list[int]:
-    """Return the CPUs that this process may use: its affinity mask, as it was before torch's OpenMP could pin it."""
-    global _mask_before_torch  # noqa: PLW0603 - the mask is the process's and can't be read any more once it is pinned
-    if "torch" not in sys.modules or not any(os.environ.get(name) for name in _PINNING):
-        _mask_before_torch = _affinity_mask()
-    return list(_mask_before_torch)
 
 
 class Team:
@@ -49,54 +24,52 @@ class Team:
     spin take turns at Python's global lock.
     """
 
-    def __init__(self, cpus: Sequence[int] | int) -> None:
-        """Start a thread per CPU given, pinned to it where the OS can; a count takes the first usable CPUs.
+    def __init__(self, cpus: Sequence[int]) -> None:
+        """Start a thread per CPU given, pinned to it where the OS can; UsageError if the system starts fewer.
 
         A team of one starts no thread: its call runs in the caller, wherever the OS has put it.
-
-        Raises:
-            ValueError: if there is no CPU, or if more are asked for than this process may use.
-            UsageError: if the system lets this process start fewer threads.
         """
-        chosen = _first_cpus(cpus) if isinstance(cpus, int) else list(cpus)
-        if not chosen:
-            raise ValueError("a team of 0 threads was asked for; at least 1 is needed")
         self._closed = False
         self._workers: list[_Worker] = []
-        for cpu in chosen if len(chosen) > 1 else ():
+        for cpu in cpus if len(cpus) > 1 else ():
             try:
                 self._workers.append(_Worker(cpu))
             except RuntimeError as error:
                 self.close()
-                raise UsageError(_no_thread(len(self._workers), len(chosen), error)) from error
+                started = len(self._workers)
+                raise UsageError(
+                    f"only {started} of {len(cpus)} threads could be started ({error}). Raise the limit on processes "
+                    f"(`ulimit -u`, or pids.max of the container), or give --threads {max(1, started)}."
+                ) from error
 
     def __len__(self) -> int:
-        """Return how many calls a run takes."""
+        """Return how many calls a run takes at most."""
         return len(self._workers) or 1
 
     def run(self, calls: Sequence[_Call]) -> None:
-        """Run call i on worker i and return when all have returned.
+        """Run call i on worker i and return when all have returned; threads without a call do nothing.
 
         Raises:
-            ValueError: if there are not as many calls as workers.
+            ValueError: if there are more calls than workers.
             RuntimeError: if the team is closed.
             BaseException: what a call raised, or an ExceptionGroup if several did; an interrupt goes before them.
         """
         if self._closed:
             raise RuntimeError("this team is closed; make a new one")
-        if len(calls) != len(self):
+        if len(calls) > len(self):
             raise ValueError(f"{len(calls)} calls were given to a team of {len(self)}; give each worker one")
         if not self._workers:
             calls[0]()
             return
+        workers = self._workers[: len(calls)]
         errors: list[BaseException] = []
         try:
-            for worker, call in zip(self._workers, calls, strict=True):
+            for worker, call in zip(workers, calls, strict=True):
                 worker.start(call)
-            _wait(self._workers, errors)
+            _wait(workers, errors)
         except BaseException as interrupt:  # between starting and waiting; those that have started are waited for
             errors.append(interrupt)
-            _wait(self._workers, errors)
+            _wait(workers, errors)
         _raise(errors)
 
     def close(self) -> None:
@@ -109,9 +82,7 @@ class Team:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -154,22 +125,6 @@ class _Worker:
             self.busy = False
             if self.done.locked():
                 self.done.release()
-
-
-def _first_cpus(count: int) -> list[int]:
-    """Return the first so many usable CPUs."""
-    usable = usable_cpus()
-    if count > len(usable):
-        raise ValueError(f"{count} threads were asked for; this process may use {len(usable)} CPUs")
-    return usable[: max(count, 0)]
-
-
-def _no_thread(started: int, wanted: int, error: RuntimeError) -> str:
-    """Return what to say where the system starts no more threads."""
-    return (
-        f"only {started} of {wanted} threads could be started ({error}). Raise the limit on processes (`ulimit -u`, or "
-        f"pids.max of the container), or give --threads {max(1, started)}."
-    )
 
 
 def _pin(cpu: int) -> None:

@@ -14,9 +14,9 @@ from types import ModuleType
 
 import pytest
 
-from bandmark.device import threads
-from bandmark.device.cpu import cpu_count
-from bandmark.device.threads import Team, usable_cpus
+from bandmark.backends.team import Team
+from bandmark.device import cpu as cpu_module
+from bandmark.device.cpu import cpu_count, usable_cpus
 from bandmark.errors import UsageError
 
 pinning = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this OS has no affinity masks")
@@ -78,7 +78,7 @@ def test_run_returns_when_all_are_done(team: Team) -> None:
 def test_a_team_of_one_runs_in_the_caller() -> None:
     """A single thread needs no hand-off."""
     before = threading.active_count()
-    with Team(1) as alone:
+    with Team([usable_cpus()[0]]) as alone:
         seen: list[int] = []
         alone.run([lambda: seen.append(threading.get_ident())])
         assert threading.active_count() == before
@@ -120,7 +120,7 @@ def test_no_error_is_lost(team: Team) -> None:
 
 def test_an_error_of_a_team_of_one_reaches_the_caller() -> None:
     """The same holds without threads."""
-    with Team(1) as alone, pytest.raises(ValueError, match="a"):
+    with Team([usable_cpus()[0]]) as alone, pytest.raises(ValueError, match="a"):
         alone.run([raising(ValueError("a"))])
 
 
@@ -149,12 +149,25 @@ def test_an_interrupt_waits_for_the_workers(team: Team) -> None:
     assert done.count(2) == 3
 
 
-@pytest.mark.parametrize("count", [0, 2, 4])
-def test_as_many_calls_as_workers(team: Team, count: int) -> None:
-    """Neither a call nor a worker is left over."""
-    with pytest.raises(ValueError, match=f"{count} calls were given to a team of 3"):
-        team.run([nothing] * count)
+def test_no_more_calls_than_workers(team: Team) -> None:
+    """No call is left over."""
+    with pytest.raises(ValueError, match="4 calls were given to a team of 3"):
+        team.run([nothing] * 4)
     team.run([nothing] * 3)
+
+
+def test_threads_without_a_call_do_nothing(team: Team) -> None:
+    """Tiny arrays leave threads without a part; an error of theirs in an earlier run is not raised again."""
+
+    def fail() -> None:
+        raise ValueError("a")
+
+    with pytest.raises(ValueError, match="a"):
+        team.run([nothing, nothing, fail])
+    done: list[int] = []
+    team.run([lambda: done.append(1), lambda: done.append(2)])
+    assert sorted(done) == [1, 2]
+    team.run([])
 
 
 def test_a_closed_team_runs_nothing() -> None:
@@ -167,19 +180,6 @@ def test_a_closed_team_runs_nothing() -> None:
     assert threading.active_count() == before
     with pytest.raises(RuntimeError, match="closed"):
         made.run([nothing] * 2)
-
-
-@pytest.mark.parametrize("count", [0, -1, 10**6])
-def test_impossible_counts(count: int) -> None:
-    """A team has at least one thread, and no more than there are CPUs."""
-    with pytest.raises(ValueError, match=r"0 threads|1000000 threads were asked for"):
-        Team(count)
-
-
-def test_no_cpu_at_all() -> None:
-    """An empty list of CPUs makes no team."""
-    with pytest.raises(ValueError, match="at least 1"):
-        Team([])
 
 
 def test_many_runs_lose_no_call(team: Team) -> None:
@@ -203,7 +203,7 @@ def test_usable_cpus_are_those_of_the_mask() -> None:
     try:
         os.sched_setaffinity(0, {max(mask)})
         assert usable_cpus() == [max(mask)]
-        assert len(Team(1)) == 1
+        assert len(Team([usable_cpus()[0]])) == 1
     finally:
         os.sched_setaffinity(0, mask)
 
@@ -232,9 +232,9 @@ def test_the_mask_before_torch_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a variable makes torch's OpenMP pin the main thread, the CPUs are those of the mask before that."""
     mask = {0, 1, 2, 3}
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: mask, raising=False)
-    for name in threads._PINNING:
+    for name in cpu_module._PINNING:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(threads, "_mask_before_torch", [])
+    monkeypatch.setattr(cpu_module, "_mask_before_torch", [])
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     monkeypatch.setenv("OMP_PROC_BIND", "true")
     assert usable_cpus() == [0, 1, 2, 3]
@@ -248,7 +248,7 @@ def test_the_mask_before_torch_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_mask_is_read_before_torch_is_imported() -> None:
     """In a process of its own, torch pins the main thread, and all CPUs stay usable."""
     code = (
-        "from bandmark.device.threads import usable_cpus\n"
+        "from bandmark.device.cpu import usable_cpus\n"
         "import os, torch\n"
         "print(len(usable_cpus()), len(os.sched_getaffinity(0)))\n"
     )

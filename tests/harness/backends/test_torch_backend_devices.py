@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from bandmark.backends.torch_devices import is_nvidia, list_accelerators, nvml_address
+from bandmark.backends.torch_backend import _is_nvidia, _nvml_address, list_accelerators
 from bandmark.device.device import Device
 from cupy_sensors import Sensors
 
@@ -80,17 +80,17 @@ PLACE = {"pci_domain_id": 15, "pci_bus_id": 0xC1, "pci_device_id": 0}
 )
 def test_by_what_nvml_finds_a_device(told: dict[str, Any], address: str | None) -> None:
     """Its place on the bus, as CUDA writes it, which a slice shares with its GPU; older torch has UUIDs alone."""
-    assert nvml_address(SimpleNamespace(**told)) == address
+    assert _nvml_address(SimpleNamespace(**told)) == address
 
 
 def test_builds_for_amd_have_no_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
     """Torch for AMD calls its devices CUDA's, too: they have no compute capability, and NVML is not asked of them."""
-    assert is_nvidia("cuda") and not is_nvidia("xpu")
+    assert _is_nvidia("cuda") and not _is_nvidia("xpu")
     monkeypatch.setattr(torch.version, "hip", "7.1")
     monkeypatch.setitem(sys.modules, "pynvml", Sensors(nvmlDeviceGetMaxClockInfo=14001))
     pretend(monkeypatch, "cuda", [SPARK | PLACE])
     ((_, device),), _ = list_accelerators()
-    assert not is_nvidia("cuda")
+    assert not _is_nvidia("cuda")
     assert (device.compute_capability, device.max_memory_clock_mhz) == (None, None)
 
 

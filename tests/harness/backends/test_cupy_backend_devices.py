@@ -1,4 +1,4 @@
-"""Does CuPy's view of the devices become plain facts, and what is missing a sentence?"""
+"""CuPy's view of the devices becomes plain facts, and what is missing a sentence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cupy_standin import StandIn, install
 def devices(monkeypatch: pytest.MonkeyPatch, cupy: Any, sensors: Sensors | None = None) -> Any:
     """Return the module under test, imported with a stand-in for CuPy."""
     install(monkeypatch, cupy, sensors)
-    return importlib.import_module("bandmark.backends.cupy_devices")
+    return importlib.import_module("bandmark.backends.cupy_backend")
 
 
 def test_facts_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bandmark.device.preflight import preflight
+from bandmark.device.machine import preflight
 from fakes import make_machine
 
 CASES: list[tuple[dict[str, Any], bool, tuple[str, ...]]] = [

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandmark.device.catalog import CatalogRow, load_catalog, normalise, rows_named
+from bandmark.device.peaks import CatalogRow, _normalise, load_catalog, rows_named
 
 ROWS = load_catalog()
 CELLS = {
@@ -22,7 +22,7 @@ CELLS = {
 """All columns, those included that only these checks read: data rate, name source."""
 
 NAMES = sorted({name for row in ROWS for name in row.names})
-KNOWN = {normalise(name) for name in NAMES}
+KNOWN = {_normalise(name) for name in NAMES}
 BY_ID = {row.id: row for row in ROWS}
 
 # Clock x bus differs from the published figure by more than rounding; each row's note says why.
@@ -113,7 +113,7 @@ def test_no_part_of_a_name_matches(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(NAMES))
     start = data.draw(st.integers(0, len(name)))
     part = name[start : data.draw(st.integers(start, len(name)))]
-    assert bool(rows_named(part)) == (normalise(part) in KNOWN)
+    assert bool(rows_named(part)) == (_normalise(part) in KNOWN)
 
 
 @given(
@@ -124,10 +124,10 @@ def test_no_part_of_a_name_matches(data: st.DataObject) -> None:
 def test_no_extension_of_a_name_matches(name: str, before: str, after: str) -> None:
     """A catalogue name with something more finds nothing unless the whole is a catalogue name itself."""
     longer = before + name + after
-    assert bool(rows_named(longer)) == (normalise(longer) in KNOWN)
+    assert bool(rows_named(longer)) == (_normalise(longer) in KNOWN)
 
 
 @given(st.text())
 def test_normalising_twice_changes_nothing_more(text: str) -> None:
     """Normalising is idempotent, so names can be compared whatever was done to them before."""
-    assert normalise(normalise(text)) == normalise(text)
+    assert _normalise(_normalise(text)) == _normalise(text)
