@@ -11,7 +11,7 @@ from bandmark.comparison import MARGIN
 from bandmark.errors import UsageError
 from bandmark.options import from_keywords
 from bandmark.results.case import in_order
-from bandmark.results.merge import plan_merge
+from bandmark.results.merge import read_runs
 from bandmark.results.reading import result_files
 from bandmark.results.row import Row, columns
 from bandmark.session.session import run_session
@@ -62,10 +62,10 @@ def load(*places: str | Path) -> pd.DataFrame:
         FileError: a file is damaged or no bandmark result, or two files disagree about a run.
         UsageError: there is no such file, or no result in a folder.
     """
-    parts, duplicates = plan_merge(result_files(map(Path, places)))
+    runs, duplicates = read_runs(result_files(map(Path, places)))
     for sentence in duplicates:
         warnings.warn(sentence, stacklevel=2)
-    return to_frame(in_order(row for part in parts for row in part.results()))
+    return to_frame(in_order(row for run in runs for row in run.rows()))
 
 
 def compare(

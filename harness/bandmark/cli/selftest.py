@@ -13,7 +13,7 @@ from bandmark.device.peaks import Peak
 from bandmark.errors import EXIT_FAILED, EXIT_OK, BandmarkError, FileError, describe
 from bandmark.measure.sampling import CaseFailedError
 from bandmark.options import names
-from bandmark.results.scrub import clean_text, own_names
+from bandmark.results.privacy import clean_text, own_names
 from bandmark.selftest.checks import Check, check_results, details, head, line, summary
 from bandmark.selftest.timing import Timing
 from bandmark.session.runner import utc_now

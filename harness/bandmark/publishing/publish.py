@@ -18,9 +18,8 @@ from bandmark.reports.runs import split_run
 from bandmark.results.case import in_order
 from bandmark.results.faults import quote
 from bandmark.results.files import RunFiles, read_record_beside, read_rows, to_csv
-from bandmark.results.privacy import Removal, clean_run
+from bandmark.results.privacy import Removal, clean_run, own_names
 from bandmark.results.row import Row, columns
-from bandmark.results.scrub import own_names
 from bandmark.units import format_bytes
 from bandmark.validation.validate import Checked, check_pair
 

@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 
 from bandmark.errors import UsageError
 from bandmark.results.case import in_order, matrix_of
-from bandmark.results.merge import plan_merge
+from bandmark.results.merge import read_runs
 from bandmark.results.reading import read_bytes
 from bandmark.results.row import MEASURED, Row
 from bandmark.results.samples import Entries
@@ -115,10 +115,10 @@ def read_report(files: Sequence[Path]) -> tuple[list[ReportRun], list[str]]:
         UsageError: the files hold no row.
     """
     # Of two copies of a run, the one that has its JSON beside it tells more.
-    parts, duplicates = plan_merge(sorted(files, key=lambda file: not file.with_suffix(".json").exists()))
+    parts, duplicates = read_runs(sorted(files, key=lambda file: not file.with_suffix(".json").exists()))
     runs = []
     for part in parts:
-        rows = in_order(part.results())
+        rows = in_order(part.rows())
         file = part.path.with_suffix(".json")
         runs += split_run(file, rows, *_record(file, rows[0].run_id))
     if not runs:

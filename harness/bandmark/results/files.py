@@ -172,13 +172,13 @@ def _umask() -> int:
     return mask
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Read the rows of a result CSV.
+def read_rows(path: Path, data: bytes | None = None) -> list[Row]:
+    """Read the rows of a result CSV, or of the bytes that it holds, if they were read already.
 
     Raises:
         FileError: the file is missing, is not a bandmark result, is truncated or comes from a newer version.
     """
-    sheet = read_sheet(path)
+    sheet = read_sheet(path, data)
     return [_row(path, number, sheet.header, cells) for number, cells in sheet.lines]
 
 

@@ -1,14 +1,19 @@
-"""The parts of a run that may become public: known keys of known shapes, and texts without names, addresses and paths.
+"""What of a run may become public: known keys, plain names, and texts without names, addresses and paths.
 
-Free text is scrubbed. Names that identify a row are never scrubbed, so that a user called copy can publish: the
-validator compares those of rows with the catalogue, and a name that gives something away is refused here.
+Names that identify a row are never changed, so that a user called copy can publish: one that gives something away is
+refused. Every pattern has bounded repetitions, so that the time grows linearly with the text.
 """
 
 from __future__ import annotations
 
+import contextlib
+import getpass
+import ipaddress
 import re
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,74 +22,110 @@ from bandmark.device.machine import Machine
 from bandmark.device.peaks import Peak
 from bandmark.results.faults import Fault, quote
 from bandmark.results.row import Row, columns
-from bandmark.results.scrub import clean_text
+from bandmark_kernels import DTYPES, KERNELS, MATRIX_FORMATS
+
+_REMOVED = "[removed]"
+
+_MAX_TEXT = 10_000
+"""Characters of a text that are looked at; a longer one is removed whole."""
+
+_WORD = r"[^\s'\",;()\[\]{}<>|`]"
+
+_LABELS = (
+    r"(?:user|login|logname|host|node_?name|serial|token|passw(?:or)?d|secret|api_?key|home|cwd|e-?mail|uuid|mac)"
+    r"(?:_?name|_?addr(?:ess)?|_?id)?"
+)
+
+_PRIVATE = {
+    # A word, with the words that a path with spaces may go on with; _is_path decides.
+    "path": rf"{_WORD}{{1,1000}}(?:(?: [\w.-]{{1,40}}){{1,3}}/{_WORD}{{0,1000}})?",
+    "access token": r"\b(?:gh[pousr]_|github_pat_|glpat-|hf_|sk-|nvapi-|xox[a-z]-|A[KS]IA|AIza|eyJ)[\w.-]{12,200}"
+    r"|\bbearer\s{1,3}[\w.+/=-]{8,200}",
+    "e-mail address": r"[\w.+-]{1,64}@[a-z][\w-]{1,62}(?:\.[\w-]{1,63}){0,8}",
+    "name or secret": rf"\b[\w-]{{0,20}}?{_LABELS}\s{{0,3}}[=:]\s{{0,3}}(?!\[){_WORD}{{1,200}}",
+    "UUID": r"(?<![0-9a-z])(?:(?:gpu|mig)-)?[0-9a-f]{8}(?:[-_]?[0-9a-f]{4}){3}[-_]?[0-9a-f]{12}(?![0-9a-z])"
+    r"|\b(?:gpu|mig)-[0-9a-f]{8,40}",
+    "hardware address": r"(?<![\w:.-])(?:[0-9a-f]{1,2}([:-])(?:[0-9a-f]{1,2}\1){4,18}[0-9a-f]{1,2}"
+    r"|(?=[0-9. ]{0,16}[a-f])[0-9a-f]{2}([ .])(?:[0-9a-f]{2}\2){4}[0-9a-f]{2}"
+    r"|[0-9a-f]{4}([.-])[0-9a-f]{4}\3[0-9a-f]{4}"
+    r"|(?=\d{0,11}[a-f])(?=[a-f]{0,11}\d)[0-9a-f]{12})(?![\w:]|[.-]\w)",
+    "serial number": r"\b(?:serial(?:[ _-]?(?:number|num|no\.?|nr\.?))?|s/?n|(?:service|asset)[ _-]?tag)"
+    r"\s{0,3}[:=#]?\s{0,3}(?=[\w-]{0,40}\d)[\w-]{4,60}",
+    # IPv4 and IPv6; _is_address decides. Versions of some libraries have four numbers, too.
+    "address": r"(?<![\w.])(?<!version )(?<!cudnn )(?<!driver )(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)"
+    r"|(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])",
+    "host name": r"(?<![\w./@-])(?!www\.)[a-z0-9][\w-]{0,62}(?:\.[\w-]{1,63}){1,8}"
+    r"\.(?:edu|com|org|net|gov|mil|int|eu|uk|de|fr|ch|at|nl|it|es|se|jp|cn|kr|ca|au)(?![\w/.-])"
+    r"|\b[a-z0-9][\w-]{0,62}(?:\.[\w-]{1,63}){0,8}"
+    r"\.(?:local|localdomain|lan|internal|intranet|corp|home|cluster|hpc|priv|private)\b"
+    r"|\b(?:ip(?:-\d{1,3}){4}|(?:node|nid|compute|worker|login|head|cn|gn|gpu|host|server|rack|blade)"
+    r"(?:[-_]?[a-z]?\d{2,8}|(?:[-_]\d{1,8})+)(?:[-_][a-z]?\d{1,8}){0,4})\b",
+}
+_RULES = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _PRIVATE.items()]
+
+# An absolute path has two components at least, so that "read/write" and "1 / 2" are none; /proc and /sys are alike on
+# all machines.
+_PATH = re.compile(
+    r"(?:^|[^\w/.~])(?:~[\w.-]*|\.\.?)?(?!/(?:proc|sys)/)(?:/[\w.@+~%-]+){2}"
+    r"|(?:^|[^\w/])(?:~[\w.-]*/|\.\./|[a-z]:\\|\\\\\w)"
+    r"|/(?:home|users|root|export|scratch|lustre|gpfs)/\w",
+    re.IGNORECASE,
+)
+_PRIVATE_URL = re.compile(r"^file:|@|/home/|/users/|/~", re.IGNORECASE)
+
+_COMMON = re.compile(
+    "root|admin|user|ubuntu|debian|nvidia|dgx|spark|jetson|runner|jenkins|docker|localhost|localdomain|host|gpu|cpu|"
+    "cuda|torch|numpy|cupy|python|linux|main|test|server|workstation|removed"
+)
+"""Names that so many machines share that they identify none, and words that results are full of."""
+
+_CATALOGUE = frozenset((*KERNELS, *DTYPES, *(name for formats in MATRIX_FORMATS.values() for name in formats)))
+
 
 _CHOSEN = ("run_id", "system", "started_utc", "finished_utc", "settings.system")
 """Texts that are confined by a pattern of the validator; the name of a system is chosen to be public."""
 
-_TEXT_IDENTITY = ("device", "layer")
-"""Columns that identify a row by free text."""
-
 _PLAIN_NAME = re.compile(r"[\w.+-]{1,40}", re.ASCII)
 
-_Shape = Mapping[str, Any]
-"""The keys that an object may have, each with the shape of its values; a list has the shape of its items."""
-
-_LEAF: _Shape = {}
-"""The shape of texts, numbers and lists of them."""
-
-_NAME: _Shape = {}
-"""The shape of names that identify a row."""
-
-
-def _keys(names: str, shape: _Shape = _LEAF) -> dict[str, _Shape]:
-    return dict.fromkeys(names.split(), shape)
-
-
-_RUN = "schema run_id bandmark_version started_utc finished_utc system complete notes"
-
-_SETTINGS = _keys("suites kernels backends dtypes variants weights", _NAME) | _keys(
-    "size_bytes device layer heads quick time_limit_s threads seed data peak system"
-)
-
-_BACKEND = _keys(
-    "version driver cuda git threads device_free_bytes cuda_runtime cuda_driver nvrtc fp4_conversion "
-    "device_max_clock_mhz ecc mig max_sm_clock_mhz max_memory_clock_mhz"
-) | {"blas": _keys("internal_api version architecture")}
-
-_ENVIRONMENT = _keys(
-    "OMP_NUM_THREADS OMP_PROC_BIND OMP_PLACES OMP_SCHEDULE OMP_DYNAMIC OMP_WAIT_POLICY OMP_THREAD_LIMIT OMP_STACKSIZE "
-    "OMP_MAX_ACTIVE_LEVELS OMP_NESTED GOMP_CPU_AFFINITY GOMP_SPINCOUNT KMP_AFFINITY KMP_BLOCKTIME KMP_HW_SUBSET "
-    "KMP_SETTINGS MKL_NUM_THREADS MKL_DYNAMIC MKL_DEBUG_CPU_TYPE MKL_ENABLE_INSTRUCTIONS OPENBLAS_NUM_THREADS "
-    "OPENBLAS_CORETYPE BLIS_NUM_THREADS VECLIB_MAXIMUM_THREADS CUDA_LAUNCH_BLOCKING PYTHON_CPU_COUNT"
-)
-
-_MEASUREMENT = _keys(
-    "launches_per_sample seconds_per_launch stop_reason warmed_up max_error copies started_utc clocks_mhz "
+_KEYS = {
+    "": "schema run_id bandmark_version started_utc finished_utc system complete settings machine device backends peak "
+    "notes samples",
+    "settings": "suites kernels backends dtypes variants weights size_bytes device layer heads quick time_limit_s "
+    "threads seed data peak system",
+    "machine.environment": "OMP_NUM_THREADS OMP_PROC_BIND OMP_PLACES OMP_SCHEDULE OMP_DYNAMIC OMP_WAIT_POLICY "
+    "OMP_THREAD_LIMIT OMP_STACKSIZE OMP_MAX_ACTIVE_LEVELS OMP_NESTED GOMP_CPU_AFFINITY GOMP_SPINCOUNT KMP_AFFINITY "
+    "KMP_BLOCKTIME KMP_HW_SUBSET KMP_SETTINGS MKL_NUM_THREADS MKL_DYNAMIC MKL_DEBUG_CPU_TYPE MKL_ENABLE_INSTRUCTIONS "
+    "OPENBLAS_NUM_THREADS OPENBLAS_CORETYPE BLIS_NUM_THREADS VECLIB_MAXIMUM_THREADS CUDA_LAUNCH_BLOCKING "
+    "PYTHON_CPU_COUNT",
+    "device": "pci_id",  # of 0.1.0
+    "backends.*": "version driver cuda git threads device_free_bytes cuda_runtime cuda_driver nvrtc fp4_conversion "
+    "device_max_clock_mhz ecc mig max_sm_clock_mhz max_memory_clock_mhz blas",
+    "backends.*.blas": "internal_api version architecture",
+    "samples": "launches_per_sample seconds_per_launch stop_reason warmed_up max_error copies started_utc clocks_mhz "
     "sensor_clocks_mhz braked_samples clock_mhz max_clock_mhz memory_clock_mhz temperature_c power_w others_share "
-    "warnings note"
-)
+    "warnings note",
+}
+"""Keys of the record that may become public, by the key of the object that holds them; * is the name of a backend."""
 
 
-def record_shape(backends: Sequence[str]) -> _Shape:
-    """Return what a run record may hold when it becomes public."""
-    machine, device, peak = (dict.fromkeys((f.name for f in fields(kind)), _LEAF) for kind in (Machine, Device, Peak))
-    names = _name_columns()
-    identity = {c.name: _NAME if c.name in names else _LEAF for c in columns() if c.identity}
-    return _keys(_RUN) | {
-        "settings": _SETTINGS,
-        "machine": {**machine, "environment": _ENVIRONMENT},
-        "device": device | _keys("pci_id"),  # of 0.1.0
-        "backends": dict.fromkeys(backends, _BACKEND),
-        "peak": peak,
-        "samples": identity | _MEASUREMENT,
-    }
+def _public_keys(backends: Sequence[str]) -> set[str]:
+    """Return the keys that a published record may hold, each with the keys above it."""
+    groups = [(group, key) for group, keys in _KEYS.items() for key in keys.split()]
+    groups += [("samples", column.name) for column in columns() if column.identity]
+    for group, kind in (("machine", Machine), ("device", Device), ("peak", Peak)):
+        groups += [(group, field.name) for field in fields(kind)]
+    groups += [("backends", name) for name in backends]
+    keys = {f"{group}.{key}".lstrip(".") for group, key in groups}
+    return keys.union(*({key.replace("*", name) for key in keys if "*" in key} for name in backends))
 
 
-def _name_columns() -> set[str]:
-    """Return the columns whose texts are names and no free text."""
-    named = {c.name for c in columns() if c.identity or c.values} | {"suite", "data"}
-    return named - set(_TEXT_IDENTITY)
+def _name_keys() -> set[str]:
+    """Return the columns and keys whose texts are names and no free text."""
+    free = {"device", "layer"}
+    identity = {column.name for column in columns() if column.identity} - free
+    named = {column.name for column in columns() if column.values} | {"suite", "data"}
+    settings = ("suites", "kernels", "backends", "dtypes", "variants", "weights")
+    return identity | named | {f"samples.{name}" for name in identity} | {f"settings.{name}" for name in settings}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,65 +140,56 @@ class Removal:
 
 
 def clean_run(
-    rows: Sequence[Row], record: dict[str, Any], names: Sequence[str] = ()
+    rows: Sequence[Row], record: Mapping[str, Any], names: Sequence[str] = ()
 ) -> tuple[list[Row], dict[str, Any], list[Removal]]:
     """Return the rows and the record of a run without what is private or no part of them, and what was removed.
 
-    Args:
-        rows: the rows of the run.
-        record: its JSON.
-        names: further words that are private, such as own_names().
+    The names are further words that are private, such as own_names().
     """
-    cleaner = _Cleaner(names)
-    cleaned = [cleaner.row(row) for row in rows]
-    shape = record_shape(sorted({row.backend for row in rows}))
-    return cleaned, cleaner.value(shape, record, ""), list(dict.fromkeys(cleaner.removed))
+    texts = [column.name for column in columns() if column.type == "str"]
+    cleaner = _Cleaner({column.name for column in columns()}, names)
+    cleaned = []
+    for row in rows:
+        before = {name: row.get(name) for name in texts}
+        after = cleaner.value(before)
+        values = {column.name: row.get(column.name) for column in columns()}
+        cleaned.append(row if after == before else Row.of(values | after))
+    cleaner.public = _public_keys(sorted({row.backend for row in rows}))
+    return cleaned, cleaner.value(record), list(dict.fromkeys(cleaner.removed))
 
 
 class _Cleaner:
-    """Cleans values, and collects what was removed."""
+    """Cleans values, and collects what it removes."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
-        self._name_columns = _name_columns()
+    def __init__(self, public: set[str], names: Sequence[str]) -> None:
+        self.public = public
         self.removed: list[Removal] = []
+        self._names = names
+        self._name_keys = _name_keys()
 
-    def row(self, row: Row) -> Row:
-        """Return a row with scrubbed texts."""
-        before = {c.name: row.get(c.name) for c in columns() if c.type == "str" and row.get(c.name) is not None}
-        after = {
-            n: self._name(text, n) if n in self._name_columns else self._text(text, n) for n, text in before.items()
-        }
-        return row if after == before else Row.of({c.name: row.get(c.name) for c in columns()} | after)
-
-    def value(self, shape: _Shape, value: Any, place: str) -> Any:
-        """Return a value with nothing but what its shape has."""
+    def value(self, value: Any, place: str = "", key: str = "") -> Any:
+        """Return a value without private parts; its key is its place without positions in lists."""
         if isinstance(value, list):
-            return [self.value(shape, item, f"{place}[{i}]") for i, item in enumerate(value)]
-        if isinstance(value, dict):
-            return self._object(shape, value, f"{place}." if place else "")
-        if isinstance(value, str):
-            return self._name(value, place) if shape is _NAME else self._text(value, place)
-        return value
+            return [self.value(item, f"{place}[{i}]", key) for i, item in enumerate(value)]
+        if isinstance(value, Mapping):
+            return self._object(value, place, key)
+        return self._text(value, place, key) if isinstance(value, str) and place not in _CHOSEN else value
 
-    def _object(self, shape: _Shape, value: dict[str, Any], place: str) -> dict[str, Any]:
+    def _object(self, value: Mapping[str, Any], place: str, key: str) -> dict[str, Any]:
         known = {}
-        for key, inner in value.items():
-            where = place + quote(key)[1:-1]
-            if key in shape:
-                known[key] = self.value(shape[key], inner, where)
+        for name, inner in value.items():
+            inner_place, inner_key = f"{place}.{quote(name)[1:-1]}".lstrip("."), f"{key}.{name}".lstrip(".")
+            if inner_key in self.public and "." not in name:
+                known[name] = self.value(inner, inner_place, inner_key)
             else:
-                self.removed.append(Removal(where, "no part of a run record", quote(inner)))
+                self.removed.append(Removal(inner_place, "no part of a run record", quote(inner)))
         return known
 
-    def _text(self, text: str, place: str) -> str:
-        if place in _CHOSEN:
-            return text
-        cleaned, parts = clean_text(text, self._names)
-        self.removed += [Removal(place, kind, quote(part)) for kind, part in parts]
-        return cleaned
-
-    def _name(self, text: str, place: str) -> str:
+    def _text(self, text: str, place: str, key: str) -> str:
+        if key not in self._name_keys:
+            cleaned, parts = clean_text(text, self._names)
+            self.removed += [Removal(place, kind, quote(part)) for kind, part in parts]
+            return cleaned
         if not _PLAIN_NAME.fullmatch(text) or clean_text(text)[1]:
             self.removed.append(Removal(place, "not a plain name", quote(text), refused=True))
         return text
@@ -166,7 +198,49 @@ class _Cleaner:
 def check_private(csv: Path, json: Path, rows: Sequence[Row], record: dict[str, Any]) -> Iterator[Fault]:
     """Yield what a published run gives away; the names of the machine that checks do not matter."""
     wanted = "nothing private: take the run out of the folder, and `bandmark publish` it from there"
-    texts = {c.name for c in columns()}
     for one in clean_run(rows, record)[2]:
-        file = csv if one.place in texts else json
+        file = csv if one.place in {column.name for column in columns()} else json
         yield Fault(file=file, column=one.place, found=f"{one.text} ({one.what})", wanted=wanted)
+
+
+def own_names(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what this machine and its user are called, as far as a run's system and device are not called so."""
+    home, host = Path.home().name, socket.gethostname()
+    names = {host, host.split(".")[0], home, *home.split()}
+    with contextlib.suppress(KeyError, OSError):  # a container's user may have no name
+        names.add(getpass.getuser())
+    public = f"{record['system']} {record['device'].get('name')} {record['machine'].get('cpu_model_name')}".lower()
+    private = {n for n in names if len(n) >= 3 and not _COMMON.fullmatch(n.lower()) and n.lower() not in public}
+    return tuple(sorted(private - _CATALOGUE))
+
+
+def clean_text(text: str, names: Sequence[str] = ()) -> tuple[str, list[tuple[str, str]]]:
+    """Return a text without what is private, and what that was: kind and text.
+
+    The names are further words that are private, also as a part of a longer word, such as own_names().
+    """
+    if len(text) > _MAX_TEXT:
+        return _REMOVED, [(f"a text of {len(text)} characters", text)]
+    removed: list[tuple[str, str]] = []
+    own = re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))) or "(?!)", re.IGNORECASE)
+    for kind, pattern in (*_RULES, ("name of this machine or its user", own)):
+        text = pattern.sub(partial(_replace, kind, removed), text)
+    return text, removed
+
+
+def _replace(kind: str, removed: list[tuple[str, str]], match: re.Match[str]) -> str:
+    if (kind == "path" and not _is_path(match[0])) or (kind == "address" and not _is_address(match[0])):
+        return match[0]
+    removed.append((kind, match[0]))
+    return _REMOVED
+
+
+def _is_path(word: str) -> bool:
+    return bool((_PRIVATE_URL if "://" in word else _PATH).search(word))
+
+
+def _is_address(word: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(word))
+    except ValueError:
+        return False
