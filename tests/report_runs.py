@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bandmark.reports.runs import ReportRun
+from bandmark.reports import ReportRun
 from bandmark.results.files import RunFiles
 from bandmark.results.row import SCHEMA, STATUSES, Row
 from bandmark.suites.base import Metric, Suite, TableColumn
@@ -74,7 +74,7 @@ def hostile() -> ReportRun:
     )
     made = [make_result(**texts, status=s, bandwidth_gbs=3.0, peak_gbs=9.0) for s in ("ok", "suspect")]
     record = {"notes": [HOSTILE], "machine": {"python_version": HOSTILE, "kernel": HOSTILE}, "started_utc": HOSTILE}
-    return ReportRun(tuple(made), record, {0: TIMES, 1: TIMES}, "")
+    return ReportRun(tuple(made), record, {0: TIMES, 1: TIMES})
 
 
 def entry(row: Row, seconds: Any = TIMES) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bandmark.errors import EXIT_OK, UsageError
-from bandmark.reports.runs import ReportRun, read_report
+from bandmark.reports import ReportRun, read_report
 from bandmark.results.files import refuse_existing, write_file
 from bandmark.results.reading import result_files
 from bandmark.show.console import talk, talk_each

@@ -19,7 +19,7 @@ from bandmark.reports.charts import Axis, Chart, Mark
 from bandmark.reports.contents import NAMED, figures
 from bandmark.reports.image import Panel, picture
 from bandmark.reports.markdown import escape, table
-from bandmark.reports.runs import ReportRun, split_run
+from bandmark.reports import ReportRun, split_run
 from bandmark.reports.style import SERIES
 from bandmark.results.files import read_record_beside, read_rows
 from bandmark.results.row import Row

@@ -14,7 +14,7 @@ from typing import Any
 from bandmark.errors import FileError, UsageError
 from bandmark.options import SYSTEM_NAME
 from bandmark.publishing import folder
-from bandmark.reports.runs import split_run
+from bandmark.reports import split_run
 from bandmark.results.case import in_order
 from bandmark.results.faults import quote
 from bandmark.results.files import RunFiles, read_record_beside, read_rows, to_csv

@@ -11,13 +11,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib.resources import files
 from typing import Literal
 
-from bandmark.reports.style import SERIES
 from bandmark.results.faults import printable
 
-TRACK, BAR = 22, 11
-"""Pixels: the height of a track, and of the bar in its middle."""
+THEME, CHART = (
+    files("bandmark.reports").joinpath(name).read_text(encoding="utf-8") for name in ("theme.css", "chart.css")
+)
+"""The colours of light and dark screens, and the rules of charts."""
+
+SERIES = 4
+"""Series that have a colour each; the series with this number stands for all others."""
+
+TRACK = 22
+"""Pixels: the height of a track."""
+
+_BAR = 11
+"""Pixels: the height of the bar in the middle of a track."""
 
 _LANES = 4
 """Dots of neighbouring samples are drawn at so many heights, so that equal ones do not hide each other."""
@@ -28,7 +39,7 @@ _STEPS = 5
 _LINEAR_BELOW = 0.5
 """Distance from the middle of a stretched axis up to which it is nearly linear; beyond, it is logarithmic."""
 
-MIN_LABEL_GAP = 0.16
+_MIN_LABEL_GAP = 0.16
 """Smallest distance between the labels of a stretched axis, as a share of it: 40 of the 250 pixels on paper."""
 
 
@@ -43,8 +54,8 @@ class Axis:
 
     def share(self, value: float) -> float:
         """Return the position of a value: 0 is the left end, 1 the right one."""
-        low, high, own = map(self._scaled, (self.low, self.high, value))
-        return (own - low) / (high - low)
+        low, high, scaled = map(self._scaled, (self.low, self.high, value))
+        return (scaled - low) / (high - low)
 
     def _scaled(self, value: float) -> float:
         if self.scale == "log":
@@ -63,27 +74,26 @@ class Axis:
             return [(10.0**power, f"{10.0**power:g}") for power in range(first, last + 1, step)]
         if self.scale == "stretched":
             return [(value, f"{value:+g} %" if value else "0") for value in self._spread_ticks()]
-        return [(value, f"{value:.5g}") for value in _round_values(self.low, self.high)]
+        return [(value, f"{value:.5g}") for value in self._even_ticks()]
+
+    def _even_ticks(self) -> list[float]:
+        """Return values in steps of 1, 2 or 5 times a power of ten."""
+        raw = (self.high - self.low) / _STEPS
+        power = 10.0 ** math.floor(math.log10(raw))
+        step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
+        first = math.ceil(self.low / step - 1e-9)
+        values = [n * step for n in range(first, first + 2 * _STEPS + 2)]
+        return [value for value in values if self.low <= value <= self.high + 1e-9 * step]
 
     def _spread_ticks(self) -> list[float]:
         """Return round values in both directions from 0, the roundest first, with room for their labels."""
         marked = [0.0]
         sizes = [digit * 10.0**power for digit in (1, 5, 2) for power in (0, 1, 2, 3, 4, 5, -1)]
         for value in (sign * size for size in sizes for sign in (-1, 1)):
-            clear = all(abs(self.share(value) - self.share(other)) >= MIN_LABEL_GAP for other in marked)
+            clear = all(abs(self.share(value) - self.share(other)) >= _MIN_LABEL_GAP for other in marked)
             if self.low <= value <= self.high and clear:
                 marked.append(value)
         return sorted(marked)
-
-
-def _round_values(low: float, high: float) -> list[float]:
-    """Return values from low to high in steps of 1, 2 or 5 times a power of ten."""
-    raw = (high - low) / _STEPS
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    values = [n * step for n in range(first, first + 2 * _STEPS + 2)]
-    return [value for value in values if low <= value <= high + 1e-9 * step]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +104,10 @@ class Mark:
     figure: str
     """The words at the right end."""
     series: int
-    """Number of the series, which decides on colour, pattern and shape."""
+    """Number of the series, which decides on the colour; the name tells it, too."""
     values: tuple[float, ...]
     """One for a bar, any number for dots."""
-    doubtful: bool = False
+    is_ok: bool = True
     group: str = ""
     """Rows of one group are drawn together."""
     peak: float | None = None
@@ -129,57 +139,47 @@ class Chart:
         """Return whether a row is the first of its group, and not of the chart."""
         return row > 0 and self.marks[row].group != self.marks[row - 1].group
 
+    def track(self, mark: Mark, box: str = 'width="100%"') -> str:
+        """Return the bar or dots of a row, with the grid behind and the lines across it."""
+        grid = [_line("grid", self.axis.x(value)) for value, _ in self.axis.ticks()]
+        lines = [_line(look, self.axis.x(value)) for value, look, _ in self.lines]
+        peak = [] if mark.peak is None else [_line("own", self.axis.x(mark.peak))]
+        return _svg(box, [*grid, *(self._dots(mark) if self.dots else self._bar(mark)), *lines, *peak])
 
-def text(words: str) -> str:
-    """Return words as HTML and SVG show them, whatever they hold."""
-    return escape(printable(words))
+    def axis_track(self, box: str = 'width="100%"') -> str:
+        """Return the numbers below the rows."""
+        parts = []
+        for value, label in self.axis.ticks():
+            share = self.axis.share(value)
+            anchor = "start" if share < 0.05 else "end" if share > 0.95 else "middle"
+            parts.append(f'<text class="soft" x="{self.axis.x(value)}" y="14" text-anchor="{anchor}">{label}</text>')
+        return _svg(box, parts)
 
+    def swatch(self, series: int, box: str = 'width="16"') -> str:
+        """Return a sample of a series for the legend: a piece of its bars, or one of its dots."""
+        shape = '<circle cx="50%" cy="11" r="4"/>' if self.dots else '<rect width="16" y="5" height="12"/>'
+        return _svg(box, [f'<g class="s{series}">{shape}</g>'])
 
-def patterns() -> str:
-    """Return the fills of bars by which series differ without colour; the first series is plain."""
-    shapes = (
-        '<path d="M-2 2l4 -4M0 8l8 -8M6 10l4 -4" style="stroke:var(--back)" stroke-width="2"/>',
-        '<circle cx="4" cy="4" r="1.8" style="fill:var(--back)" stroke="none"/>',
-        '<path d="M0 2h8M0 6h8" style="stroke:var(--back)" stroke-width="1.5"/>',
-        '<path d="M2 0v8M6 0v8" style="stroke:var(--back)" stroke-width="1.5"/>',
-    )
-    fills = "".join(
-        f'<pattern id="of-s{n}" width="8" height="8" patternUnits="userSpaceOnUse">'
-        f'<rect class="s{n}" width="8" height="8" stroke="none"/>{shape}</pattern>'
-        for n, shape in enumerate(shapes, start=1)
-    )
-    return f"<defs>{fills}</defs>"
+    def _bar(self, mark: Mark) -> list[str]:
+        box = f'x="0" y="{(TRACK - _BAR) / 2:g}" width="{self.axis.x(mark.values[0])}" height="{_BAR}"'
+        outline = [] if mark.is_ok else [f'<rect {box} class="doubt" fill="none"/>']
+        return [f'<rect {box} class="s{mark.series}"/>', *outline]
 
-
-def track(chart: Chart, mark: Mark, box: str = 'width="100%"') -> str:
-    """Return the bar or dots of a row, with the grid behind and the lines across it."""
-    values = _dots(chart, mark) if chart.dots else _bar(chart, mark)
-    grid = [_line("grid", chart.axis.x(value)) for value, _ in chart.axis.ticks()]
-    lines = [_line(look, chart.axis.x(value)) for value, look, _ in chart.lines]
-    own = [] if mark.peak is None else [_line("own", chart.axis.x(mark.peak))]
-    return _svg(box, [*grid, *values, *lines, *own])
-
-
-def axis_track(chart: Chart, box: str = 'width="100%"') -> str:
-    """Return the numbers below the rows."""
-    parts = []
-    for value, label in chart.axis.ticks():
-        share = chart.axis.share(value)
-        anchor = "start" if share < 0.05 else "end" if share > 0.95 else "middle"
-        parts.append(f'<text class="soft" x="{chart.axis.x(value)}" y="14" text-anchor="{anchor}">{label}</text>')
-    return _svg(box, parts)
-
-
-def swatch(chart: Chart, series: int, box: str = 'width="16"') -> str:
-    """Return a sample of a series for the legend: a piece of its bars, or one of its dots."""
-    if chart.dots:
-        return _svg(box, _shapes(series, [("50%", TRACK // 2)]))
-    return _svg(box, [f'<rect width="16" y="5" height="12" {_fill(series)}/>'])
+    def _dots(self, mark: Mark) -> list[str]:
+        lanes, first = (_LANES, 5) if len(mark.values) > 1 else (1, TRACK // 2)
+        places = [(self.axis.x(value), first + 4 * (i % lanes)) for i, value in enumerate(mark.values)]
+        circles = [f'<circle cx="{x}" cy="{y}" r="2.5"/>' for x, y in places]
+        return [f'<g class="s{mark.series}" fill-opacity=".75">', *circles, "</g>"]
 
 
 def line_swatch(look: str, box: str = 'width="26"') -> str:
     """Return a sample of a line for the legend."""
     return _svg(box, [f'<line class="{look}" x1="0" x2="26" y1="11" y2="11"/>'])
+
+
+def text(words: str) -> str:
+    """Return words as HTML and SVG show them, whatever they hold."""
+    return escape(printable(words))
 
 
 def _svg(box: str, parts: Sequence[str]) -> str:
@@ -188,34 +188,3 @@ def _svg(box: str, parts: Sequence[str]) -> str:
 
 def _line(look: str, x: str) -> str:
     return f'<line class="{look}" x1="{x}" x2="{x}" y1="0" y2="{TRACK}"/>'
-
-
-def _fill(series: int) -> str:
-    style = f' style="fill:url(#of-s{series})"' if series else ""
-    return f'class="s{series}"{style}'
-
-
-def _bar(chart: Chart, mark: Mark) -> list[str]:
-    box = f'x="0" y="{(TRACK - BAR) / 2:g}" width="{chart.axis.x(mark.values[0])}" height="{BAR}"'
-    outline = [f'<rect {box} class="doubt" fill="none"/>'] if mark.doubtful else []
-    return [f"<rect {box} {_fill(mark.series)}/>", *outline]
-
-
-def _dots(chart: Chart, mark: Mark) -> list[str]:
-    lanes = _LANES if len(mark.values) > 1 else 1
-    first = 5 if lanes > 1 else TRACK // 2
-    heights = (first + 4 * (i % lanes) for i in range(len(mark.values)))
-    return _shapes(mark.series, [(chart.axis.x(v), y) for v, y in zip(mark.values, heights, strict=True)])
-
-
-def _shapes(series: int, centres: Sequence[tuple[str, int]]) -> list[str]:
-    """Return a dot at each centre: discs, rings, squares, hollow squares, and small squares for all other series."""
-    hollow = series in (1, 3)
-    if series < 2:
-        shapes = [f'<circle cx="{x}" cy="{y}" r="{2.2 if hollow else 2.5}"/>' for x, y in centres]
-    else:
-        side = 3 if series == SERIES else 4
-        box = f'width="{side}" height="{side}" transform="translate({-side / 2:g} {-side / 2:g})"'
-        shapes = [f'<rect x="{x}" y="{y}" {box}/>' for x, y in centres]
-    look = ' style="fill:var(--back)" stroke-width="1.4"' if hollow else ' fill-opacity=".75"'
-    return [f'<g class="s{series}"{look}>', *shapes, "</g>"]

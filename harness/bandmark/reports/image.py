@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bandmark.errors import BackendUnavailable, UsageError
-from bandmark.reports.charts import TRACK, Chart, axis_track, line_swatch, patterns, swatch, text, track
-from bandmark.reports.contents import axis_note, bar_chart
-from bandmark.reports.runs import ReportRun
-from bandmark.reports.style import CHART, LIGHT, THEME, resolve
-
-Panel = tuple[Sequence[str], Chart]
-"""The lines above a chart, and the chart."""
+from bandmark.reports import ReportRun
+from bandmark.reports.charts import CHART, THEME, TRACK, Chart, line_swatch, text
+from bandmark.reports.contents import bar_chart, bar_notes
 
 _WIDTH, _MARGIN, _HEAD_LINE = 960, 24, 20
 """Pixels: the width of a picture, what is left free around it, and a line above a chart."""
 
-_NAME, _FIGURE = 250, 215
+_NAME, _FIGURE = 300, 215
 """Pixels for the names left of the bars, and for the figures right of them."""
 
-_MAX_NAME, _MAX_FIGURE, _MAX_LINE = 34, 30, 115
+_MAX_NAME, _MAX_FIGURE, _MAX_LINE = 41, 30, 115
 """Letters for which these, and the lines above a chart, have room; longer ones are cut."""
 
 _LINE, _GROUP = 18, 8
@@ -51,26 +47,25 @@ _FONT_FOLDERS = (
 
 def svg(runs: Sequence[ReportRun]) -> str:
     """Return one SVG with the bars of some runs; raises UsageError if they have none."""
-    panels = [(_head(run), bar_chart(run)) for run in runs if run.measured]
+    panels = [
+        ([f"{run.first.system}: {run.first.device}", f"run {run.first.run_id}", *bar_notes(run)], bar_chart(run))
+        for run in runs
+        if run.measured
+    ]
     if not panels:
         raise UsageError("no row of these runs has a figure to draw; --as html or md tells why.")
     return picture("Measured by bandmark", "Bars of the cases of each run, with published peaks as lines.", panels)
 
 
-def _head(run: ReportRun) -> list[str]:
-    return [f"{run.first.system}: {run.first.device}", f"run {run.first.run_id}", axis_note(run)]
-
-
-def picture(title: str, description: str, panels: Iterable[Panel]) -> str:
-    """Return charts below each other as one SVG."""
+def picture(title: str, description: str, panels: Iterable[tuple[Sequence[str], Chart]]) -> str:
+    """Return charts below each other, each with the lines above it, as one SVG."""
     body: list[str] = []
     y = _MARGIN
     for lines, chart in panels:
-        body += [
-            _text(_MARGIN, y + 16 + _HEAD_LINE * i, _short(line, _MAX_LINE), "soft" if i else "")
-            for i, line in enumerate(lines)
-        ]
-        parts, y = _chart(chart, y + _HEAD_LINE * len(lines) + 12)
+        for i, line in enumerate(lines):
+            body.append(_text(_MARGIN, y + 16, line, "soft" if i else "", most=_MAX_LINE))
+            y += _HEAD_LINE
+        parts, y = _chart(chart, y + 12)
         body += parts
         y += _MARGIN
     head = (
@@ -79,7 +74,7 @@ def picture(title: str, description: str, panels: Iterable[Panel]) -> str:
         f'<title id="title">{text(title)}</title><desc id="desc">{text(description)}</desc>'
     )
     back = f'<rect class="back" width="{_WIDTH}" height="{y}"/>'
-    return "\n".join([head, f"<style>\n{THEME}{CHART}</style>", patterns(), back, *body, "</svg>"]) + "\n"
+    return "\n".join([head, f"<style>\n{THEME}{CHART}</style>", back, *body, "</svg>"]) + "\n"
 
 
 def _chart(chart: Chart, y: int) -> tuple[list[str], int]:
@@ -87,18 +82,17 @@ def _chart(chart: Chart, y: int) -> tuple[list[str], int]:
     left, right = _MARGIN + _NAME, _WIDTH - _MARGIN
     box = f'x="{left}" width="{right - _FIGURE - left}"'
     parts = []
-    for i, (series, name) in enumerate(chart.legend()):
-        x = left + 90 * i
-        parts += [swatch(chart, series, f'x="{x}" y="{y}" width="16"'), _text(x + 22, y + 16, name, "soft")]
+    for x, (series, name) in zip(range(left, right, 90), chart.legend(), strict=False):
+        parts += [chart.swatch(series, f'x="{x}" y="{y}" width="16"'), _text(x + 22, y + 16, name, "soft")]
     y += TRACK + 4
     for i, mark in enumerate(chart.marks):
         y += _GROUP if chart.begins_group(i) else 0
-        look = "warn" if mark.doubtful else ""
-        parts.append(_text(_MARGIN, y + 15, _short(mark.name, _MAX_NAME), look))
-        parts.append(track(chart, mark, f'{box} y="{y}"'))
-        parts.append(_text(right, y + 15, _short(mark.figure, _MAX_FIGURE), look, end=True))
+        look = "" if mark.is_ok else "warn"
+        parts.append(_text(_MARGIN, y + 15, mark.name, look, most=_MAX_NAME))
+        parts.append(chart.track(mark, f'{box} y="{y}"'))
+        parts.append(_text(right, y + 15, mark.figure, look, most=_MAX_FIGURE, anchor=' text-anchor="end"'))
         y += TRACK
-    parts += [axis_track(chart, f'{box} y="{y}"'), _text(left, y + TRACK + 10, chart.unit, "soft")]
+    parts += [chart.axis_track(f'{box} y="{y}"'), _text(left, y + TRACK + 10, chart.unit, "soft")]
     y += TRACK + _LINE
     for _, look, words in chart.lines:
         parts += [line_swatch(look, f'x="{left}" y="{y - 2}" width="26"'), _text(left + 32, y + 13, words, "soft")]
@@ -106,14 +100,10 @@ def _chart(chart: Chart, y: int) -> tuple[list[str], int]:
     return parts, y
 
 
-def _text(x: int, y: int, words: str, look: str, *, end: bool = False) -> str:
+def _text(x: int, y: int, words: str, look: str, *, most: int = _MAX_LINE, anchor: str = "") -> str:
     kind = f' class="{look}"' if look else ""
-    anchor = ' text-anchor="end"' if end else ""
-    return f'<text{kind} x="{x}" y="{y}"{anchor}>{text(words)}</text>'
-
-
-def _short(words: str, most: int) -> str:
-    return words if len(words) <= most else words[: most - 1] + "\u2026"
+    short = words if len(words) <= most else words[: most - 1] + "\u2026"
+    return f'<text{kind} x="{x}" y="{y}"{anchor}>{text(short)}</text>'
 
 
 def png(runs: Sequence[ReportRun]) -> bytes:
@@ -133,15 +123,16 @@ def png(runs: Sequence[ReportRun]) -> bytes:
     height = int(source.partition('height="')[2].partition('"')[0])
     if height * _ZOOM > _MAX_HEIGHT:
         raise UsageError(f"{len(runs)} runs are too many for one PNG: name fewer, or take --as svg or html.")
-    file, family = _font()
     # The renderer knows neither custom properties nor media queries, and draws no text whose font it does not have.
-    light = resolve(source.replace(THEME, ""))
+    light = dict(re.findall(r"--(\w+):(#\w+)", THEME.partition("@media")[0]))
+    resolved = re.sub(r"var\(--(\w+)\)", lambda match: light[match[1]], source.replace(THEME, ""))
+    file, family = _font()
     image = svg_to_bytes(
-        svg_string=light,
+        svg_string=resolved,
         skip_system_fonts=True,
         font_files=[str(file)],
         sans_serif_family=family,
-        background=LIGHT["back"],
+        background=light["back"],
         zoom=_ZOOM,
     )
     return bytes(image)
@@ -149,8 +140,8 @@ def png(runs: Sequence[ReportRun]) -> bytes:
 
 def _font() -> tuple[Path, str]:
     """Return the file and the family of an installed font; raises BackendUnavailable."""
-    for folder in map(Path, map(os.path.expanduser, _FONT_FOLDERS)):
-        files = {file.name: file for file in sorted(folder.rglob("*.ttf"))} if folder.is_dir() else {}
+    for folder in (Path(name).expanduser() for name in _FONT_FOLDERS):
+        files = {file.name: file for file in sorted(folder.rglob("*.ttf"))}
         for name, family in _FONTS.items():
             if name in files:
                 return files[name], family

@@ -6,8 +6,7 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
-from bandmark.reports.contents import NAMED, NO_PERCENTAGES, READING, facts, flagged, overview, percent_table
-from bandmark.reports.runs import ReportRun
+from bandmark.reports import ReportRun, contents
 from bandmark.results.faults import printable
 from bandmark.show.table import build_table
 from bandmark.suites.model_layers import matrix_shapes, step_totals
@@ -32,22 +31,22 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def page(runs: Sequence[ReportRun]) -> str:
     """Return the Markdown of some runs."""
-    named = "; ".join(f"{name} {value:g}" for name, value in NAMED)
+    named = "; ".join(f"{name} {value:g}" for name, value in contents.NAMED)
     parts = ["# Memory bandwidth, measured and published", f"Published peaks, GB/s: {named}."]
     if len(runs) > 1:
-        parts.append(_escaped_table(*overview(runs)))
+        parts.append(_escaped_table(*contents.overview(runs)))
     for run in runs:
         parts += _run(run)
-    parts += ["## How to read it", "\n".join(f"- {escape(line)}" for line in READING)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    parts += ["## How to read it", "\n".join(f"- {escape(line)}" for line in contents.READING)]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _run(run: ReportRun) -> list[str]:
     whole = build_table(run.suite, run.rows)
     return [
         f"## {escape(run.first.system)}",
-        "\n".join(f"- {name}: {escape(value)}" for name, value in facts(run)),
-        escape(run.why_no_samples),
+        "\n".join(f"- {name}: {escape(value)}" for name, value in contents.facts(run)),
+        "" if run.samples else contents.NO_SAMPLES,
         "### The table",
         _escaped_table(whole.header, (row.cells for row in whole.rows)),
         "\n".join(f"{i}. {escape(note)}" for i, note in enumerate(whole.footnotes, start=1)),
@@ -60,18 +59,17 @@ def _run(run: ReportRun) -> list[str]:
 
 
 def _percents(run: ReportRun) -> list[str]:
-    of, header, rows = percent_table(run)
+    of, header, rows = contents.percent_table(run)
     caption = escape(f"% of {of}; the highest of several sizes or variants.")
-    return ["### Percent of peak", caption, _escaped_table(header, rows) if rows else NO_PERCENTAGES]
+    return ["### Percent of peak", caption, _escaped_table(header, rows) if rows else contents.NO_PERCENTAGES]
 
 
 def _flagged(run: ReportRun) -> str:
-    flags = flagged(run)
-    if not flags:
-        return f"Nothing: all {len(run.rows)} rows are ok."
-    return "\n".join(
-        f"- {escape(status)}: {escape(reason)} ({escape(', '.join(cases))})" for status, reason, cases in flags
-    )
+    lines = [
+        f"- {escape(status)}: {escape(reason)} ({escape(', '.join(cases))})"
+        for status, reason, cases in contents.flagged(run)
+    ]
+    return "\n".join(lines) or f"Nothing: all {len(run.rows)} rows are ok."
 
 
 def _escaped_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Sequence
+from importlib.resources import files
+from itertools import zip_longest
 
 from bandmark import __version__
-from bandmark.reports import contents
-from bandmark.reports.charts import Chart, axis_track, line_swatch, patterns, swatch, text, track
-from bandmark.reports.runs import ReportRun
-from bandmark.reports.style import CHART, PAGE, THEME
+from bandmark.reports import ReportRun, contents
+from bandmark.reports.charts import CHART, THEME, Chart, line_swatch, text
 from bandmark.show.table import build_table
 from bandmark.suites.model_layers import matrix_shapes, step_totals
 
-_EM = 0.57
-"""Width of a letter over the size of the text, on average and rather too much than too little."""
+_PAGE = files("bandmark.reports").joinpath("page.css").read_text(encoding="utf-8")
 
-_MAX_COLUMN = 28
-"""Letters for which a name or a figure has room beside its track; longer ones wrap."""
+_SPREAD = (
+    "Each dot is one timed sample; every sample is shown. A dot to the left is a slow one. The height of a dot has no "
+    "meaning. The axis is stretched around the median, so that small and large spread can both be seen."
+)
 
 _TOP = f"""\
 <!DOCTYPE html>
@@ -28,26 +29,25 @@ _TOP = f"""\
 <link rel="icon" href="data:,">
 <title>Memory bandwidth report</title>
 <style>
-{THEME}{CHART}{PAGE}</style>
+{THEME}{CHART}{_PAGE}</style>
 </head>
 <body>
-<svg class="chart" width="0" height="0" style="position:absolute" aria-hidden="true">{patterns()}</svg>
 <main>
 <h1>Memory bandwidth, measured and published</h1>"""
 
 
 def page(runs: Sequence[ReportRun]) -> str:
     """Return the HTML of some runs."""
-    idents = [f"run-{number}" for number in range(1, len(runs) + 1)]
     parts = [_TOP]
     if len(runs) > 1:
-        all_runs = table("", *contents.overview(runs), words=contents.WORDS, links=idents)
-        parts += ['<nav aria-label="Runs">', all_runs, "</nav>"]
-    for run, ident in zip(runs, idents, strict=True):
-        parts += _run(run, ident)
-    parts += ["<section>", '<h2 id="reading">How to read it</h2>', "<ul>"]
-    parts += [f"<li>{text(line)}</li>" for line in contents.READING]
-    parts += ["</ul>", "</section>", f'<p class="soft small">Written by bandmark {__version__}.</p>', "</main>"]
+        header, rows = contents.overview(runs)
+        links = [f"#run-{number}" for number in range(1, len(runs) + 1)]
+        parts += ['<nav aria-label="Runs">', _table("", header, rows, words=(0, 1, 3, 4, 5), links=links), "</nav>"]
+    for number, run in enumerate(runs, start=1):
+        parts += _run(run, f"run-{number}")
+    reading = "".join(f"<li>{text(line)}</li>\n" for line in contents.READING)
+    parts += ["<section>", '<h2 id="reading">How to read it</h2>', f"<ul>\n{reading}</ul>", "</section>"]
+    parts += [f'<p class="soft small">Written by bandmark {__version__}.</p>', "</main>"]
     return "\n".join([*parts, "</body>", "</html>"]) + "\n"
 
 
@@ -55,7 +55,7 @@ def _run(run: ReportRun, ident: str) -> list[str]:
     head = "".join(f"<dt>{name}</dt><dd>{text(value)}</dd>" for name, value in contents.facts(run))
     notes = run.record.get("notes")
     notices = [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
-    peaks = ["<h3>Beside the published peaks</h3>", chart(contents.peak_chart(run))]
+    peaks = ["<h3>Beside the published peaks</h3>", _chart(contents.peak_chart(run))]
     percents = ["<h3>Percent of peak</h3>", _percents(run)]
     return [
         "<section>",
@@ -71,7 +71,7 @@ def _run(run: ReportRun, ident: str) -> list[str]:
         "<h3>What was flagged, and why</h3>",
         *_flagged(run),
         "<h3>The whole table</h3>",
-        *_table(run),
+        *_rows(run),
         "</section>",
     ]
 
@@ -79,23 +79,22 @@ def _run(run: ReportRun, ident: str) -> list[str]:
 def _bars(run: ReportRun) -> str:
     if not run.measured:
         return "<p>No row has a figure to draw.</p>"
-    return chart(contents.bar_chart(run), f"{contents.axis_note(run)} {contents.omissions(run)}".strip())
+    return _chart(contents.bar_chart(run), " ".join(contents.bar_notes(run)))
 
 
 def _dots(run: ReportRun) -> str:
     plot = contents.dot_chart(run)
     if plot is None:
-        return f'<p class="notice">{text(run.why_no_samples or "No row of this run has samples.")}</p>'
+        return f'<p class="notice">{contents.NO_SAMPLES}</p>'
     lacking = len(run.rows) - len(run.samples)
-    more = f" {lacking} of {len(run.rows)} rows have no samples." if lacking else ""
-    return chart(plot, contents.SPREAD + more)
+    return _chart(plot, _SPREAD + (f" {lacking} of {len(run.rows)} rows have no samples." if lacking else ""))
 
 
 def _percents(run: ReportRun) -> str:
     of, header, rows = contents.percent_table(run)
     if not rows:
         return f"<p>{contents.NO_PERCENTAGES}</p>"
-    return table(f"% of {of}; the highest of several sizes or variants", header, rows, words=(0, 1))
+    return _table(f"% of {of}; the highest of several sizes or variants", header, rows, words=(0, 1))
 
 
 def _flagged(run: ReportRun) -> list[str]:
@@ -111,31 +110,29 @@ def _flagged(run: ReportRun) -> list[str]:
     return [f'<p class="soft small">{count} of {len(run.rows)} rows</p>', "<ul>", *items, "</ul>"]
 
 
-def _table(run: ReportRun) -> list[str]:
+def _rows(run: ReportRun) -> list[str]:
     whole = build_table(run.suite, run.rows)
-    cells = [row.cells for row in whole.rows]
     words = [number for number, left in enumerate(whole.left[:-1]) if left]
+    looks = ["" if row.is_ok else ' class="doubt"' for row in whole.rows]
     notes = "".join(f"<li>{text(note)}</li>" for note in whole.footnotes)
     return [
-        table(whole.legend, whole.header, cells, words=words, doubtful=[not row.is_ok for row in whole.rows]),
+        _table(whole.legend, whole.header, [row.cells for row in whole.rows], words=words, looks=looks),
         f'<ol class="small" aria-label="Notes of the table">{notes}</ol>' if notes else "",
         *(f"<p>{text(line)}</p>" for line in (*matrix_shapes(run.rows), *step_totals(run.rows))),
     ]
 
 
-def chart(plot: Chart, caption: str = "") -> str:
+def _chart(plot: Chart, caption: str = "") -> str:
     """Return a chart as a figure: its rows have three columns, or on a phone two lines each."""
-    names, figures = ([len(getattr(mark, part)) for mark in plot.marks] for part in ("name", "figure"))
-    series = "".join(f"<span>{swatch(plot, n)}{text(name)}</span>" for n, name in plot.legend())
+    series = "".join(f"<span>{plot.swatch(n)}{text(name)}</span>" for n, name in plot.legend())
     lines = "".join(f"<span>{line_swatch(look)}{text(words)}</span>" for _, look, words in plot.lines)
     return "\n".join(
         [
-            f'<figure class="chart" aria-label="{text(plot.title)}" '
-            f'style="--name:{_room(names)};--figure:{_room(figures)}">',
+            f'<figure class="chart" aria-label="{text(plot.title)}">',
             f"<figcaption>{text(caption)}</figcaption>" if caption else "",
             f'<p class="legend">{series}</p>',
             *(_chart_row(plot, i) for i in range(len(plot.marks))),
-            f'<div class="row axis">{axis_track(plot)}</div>',
+            f'<div class="row axis">{plot.axis_track()}</div>',
             f'<p class="legend"><span>{text(plot.unit)}</span>{lines}</p>',
             "</figure>",
         ]
@@ -144,50 +141,42 @@ def chart(plot: Chart, caption: str = "") -> str:
 
 def _chart_row(plot: Chart, row: int) -> str:
     mark = plot.marks[row]
-    look = "row" + (" new" if plot.begins_group(row) else "") + (" warn" if mark.doubtful else "")
+    look = "row" + (" new" if plot.begins_group(row) else "") + ("" if mark.is_ok else " warn")
     name, figure = f'<span class="name">{text(mark.name)}</span>', f'<span class="figure">{text(mark.figure)}</span>'
-    return f'<div class="{look}">{name}{track(plot, mark)}{figure}</div>'
+    return f'<div class="{look}">{name}{plot.track(mark)}{figure}</div>'
 
 
-def _room(letters: Iterable[int]) -> str:
-    """Return the width of a column that holds words of so many letters."""
-    return f"{1 + _EM * min(max(letters, default=0), _MAX_COLUMN):.1f}em"
-
-
-def table(
+def _table(
     caption: str,
     header: Sequence[str],
-    rows: Iterable[Sequence[str]],
+    rows: Sequence[Sequence[str]],
     *,
-    words: Container[int] = (0,),
-    doubtful: Sequence[bool] = (),
+    words: Sequence[int],
+    looks: Sequence[str] = (),
     links: Sequence[str] = (),
 ) -> str:
     """Return a table in a box of its own that scrolls where it is too wide.
 
-    Args:
-        caption: the text above it.
-        header: names of the columns.
-        rows: as many cells each, the first of which names the row.
-        words: the columns that hold words; the others hold figures.
-        doubtful: whether each row stands out.
-        links: the id of the element on this page to which the first cell of each row leads.
+    The columns in words are set to the left; each row has a class in looks, and its first cell an address in links.
     """
-    looks = [' class="word"' if i in words else "" for i in range(len(header))]
-    head = "".join(f'<th scope="col"{look}>{text(name)}</th>' for name, look in zip(header, looks, strict=True))
-    body = []
-    for i, cells in enumerate(rows):
-        first, *others = (text(cell) for cell in cells)
-        name = f'<a href="#{links[i]}">{first}</a>' if links else first
-        look = ' class="doubt"' if i < len(doubtful) and doubtful[i] else ""
-        rest = "".join(f"<td{kind}>{cell}</td>" for cell, kind in zip(others, looks[1:], strict=True))
-        body.append(f'<tr{look}><th scope="row" class="word">{name}</th>{rest}</tr>')
+    kinds = [' class="word"' if i in words else "" for i in range(len(header))]
+    head = "".join(
+        f'<th scope="col"{kind}>{text(name)}</th>' for name, kind in zip(header, kinds, strict=True)
+    )
+    body = "".join(_table_row(kinds, *row) for row in zip_longest(rows, looks, links, fillvalue=""))
     return "\n".join(
         [
             f'<p class="soft small">{text(caption)}</p>' if caption else "",
             f'<div class="box" tabindex="0" role="region" aria-label="{text(", ".join(header[:3]))} table"><table>',
             f"<thead><tr>{head}</tr></thead>",
-            f"<tbody>{''.join(body)}</tbody>",
+            f"<tbody>{body}</tbody>",
             "</table></div>",
         ]
     )
+
+
+def _table_row(kinds: Sequence[str], cells: Sequence[str], look: str, link: str) -> str:
+    first, *others = map(text, cells)
+    name = f'<a href="{link}">{first}</a>' if link else first
+    rest = "".join(f'<td{kind}>{cell}</td>' for cell, kind in zip(others, kinds[1:], strict=True))
+    return f'<tr{look}><th scope="row" class="word">{name}</th>{rest}</tr>'

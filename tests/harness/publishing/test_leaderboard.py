@@ -15,7 +15,7 @@ from bandmark.device.device import Device
 from bandmark.errors import FileError
 from bandmark.options import RunOptions
 from bandmark.publishing.leaderboard import Entry, caveats, leaderboard, plot, rank, read_entries
-from bandmark.reports.runs import ReportRun
+from bandmark.reports import ReportRun
 from bandmark.suites import registered
 from corpus import DEVICE, good_run
 from fakes import make_peak, make_result

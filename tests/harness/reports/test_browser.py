@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import chromium
+from bandmark.reports import ReportRun
 from bandmark.reports.page import page
-from bandmark.reports.runs import ReportRun
 from report_runs import TIMES, hostile, of_every_status, rows
 
 BROWSER = chromium.find()
@@ -30,7 +30,7 @@ def text() -> str:
         {"notes": ["A note that is long enough to need more than one line on a phone, and a_word_" + "x" * 80]},
         dict.fromkeys(range(6), TIMES),
     )
-    return page([known, ReportRun(tuple(of_every_status()), why_no_samples="There is no JSON."), hostile()])
+    return page([known, ReportRun(tuple(of_every_status())), hostile()])
 
 
 def look(text: str, folder: Path, **how: Any) -> dict[str, Any]:

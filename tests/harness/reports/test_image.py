@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import sys
 import zlib
@@ -13,13 +14,14 @@ import pytest
 
 from bandmark.backends.select import BACKENDS
 from bandmark.errors import BackendUnavailable, UsageError
+from bandmark.reports import ReportRun
 from bandmark.reports import image as image_module
+from bandmark.reports.charts import THEME
 from bandmark.reports.image import png, svg
-from bandmark.reports.runs import ReportRun
-from bandmark.reports.style import LIGHT
 from fakes import make_result
 from report_runs import hostile, rows
 
+LIGHT = dict(re.findall(r"--(\w+):(#\w+)", THEME.partition("@media")[0]))
 SVG = "{http://www.w3.org/2000/svg}"
 EMPTY = ReportRun((make_result(status="error", reason="it broke", bandwidth_gbs=None),))
 
@@ -29,7 +31,7 @@ def test_the_svg_stands_alone() -> None:
     drawn = ElementTree.fromstring(svg([ReportRun(tuple(rows())), EMPTY, hostile()]))
     ids = [e.get("id") for e in drawn.iter() if e.get("id")]
     assert len(set(ids)) == len(ids)
-    assert drawn.get("aria-labelledby") == "title desc" and {"title", "desc", "of-s1"} <= set(ids)
+    assert drawn.get("aria-labelledby") == "title desc" and {"title", "desc"} <= set(ids)
     bars = [r for r in drawn.iter(f"{SVG}rect") if r.get("height") == "11" and r.get("class") != "doubt"]
     assert len(bars) == 6 + 2
     assert "prefers-color-scheme:dark" in (drawn.findtext(f"{SVG}style") or "")

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from bandmark.reports import ReportRun
 from bandmark.reports.markdown import escape, page, table
 from bandmark.reports.page import page as web_page
-from bandmark.reports.runs import ReportRun
 from fakes import make_result
 from report_runs import hostile, layers, of_every_status, rows
 
@@ -31,8 +31,8 @@ def test_hostile_names_are_text() -> None:
 
 def test_it_says_what_the_page_says() -> None:
     """The named peaks, every flagged row, and what is missing."""
-    text = page([ReportRun(tuple(of_every_status()), why_no_samples="No JSON.")])
-    for said in ("273", "1344", "8000", "7100", "because of error", "No JSON.", "How to read it"):
+    text = page([ReportRun(tuple(of_every_status()))])
+    for said in ("273", "1344", "8000", "7100", "because of error", "No raw samples: ", "How to read it"):
         assert said in text
     assert "Nothing: all 1 rows are ok." in page([ReportRun((make_result(),))])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bandmark.errors import FileError, UsageError
-from bandmark.reports.runs import ReportRun, case_name, find_samples, read_report
+from bandmark.reports import ReportRun, read_report, split_run
 from bandmark.results.files import to_csv
 from bandmark.suites import registered
 from fakes import make_result
@@ -18,18 +18,16 @@ from report_runs import TIMES, Latency, entry, rows, save
 def test_a_run_has_its_samples(tmp_path: Path) -> None:
     """Each row gets the samples of its case from the JSON beside the CSV."""
     (run,), copies = read_report([save(tmp_path / "a.csv", rows(), notes=["a note"])])
-    assert run.samples == dict.fromkeys(range(6), TIMES) and run.why_no_samples == ""
+    assert run.samples == dict.fromkeys(range(6), TIMES)
     assert run.record["notes"] == ["a note"] and copies == []
 
 
 def test_a_csv_alone_is_a_run(tmp_path: Path) -> None:
-    """Without its JSON, with another run's, or with one that has no samples, a run says why it has none."""
+    """Without its JSON, with another run's, or with one that has no samples, a run has none."""
     (alone,), _ = read_report([save(tmp_path / "a.csv", rows(), with_json=False)])
     (other,), _ = read_report([save(tmp_path / "b.csv", rows(), run_id="20260101T000000Z-0000")])
     (bare,), _ = read_report([save(tmp_path / "c.csv", rows(), samples=None)])
-    assert "no JSON beside" in alone.why_no_samples
-    assert "another run" in other.why_no_samples and other.record == {}
-    assert "holds none" in bare.why_no_samples and bare.record
+    assert alone.record == other.record == {} and bare.record
     assert not alone.samples and not other.samples and not bare.samples
 
 
@@ -73,22 +71,23 @@ def test_a_sample_is_a_time(bad: object) -> None:
     """What is no time in seconds is refused."""
     row = make_result()
     with pytest.raises(FileError, match="no entry of samples"):
-        find_samples([row], [entry(row, [1e-3, bad])], Path("a.json"))
+        split_run(Path("a.json"), [row], {"samples": [entry(row, [1e-3, bad])]})
 
 
 @pytest.mark.parametrize("bad", [1, None, [], {}, {"seconds_per_launch": 3}])
 def test_an_entry_holds_samples(bad: object) -> None:
     """An entry without a list of samples is refused."""
     with pytest.raises(FileError, match="no entry of samples"):
-        find_samples([make_result()], [bad], Path("a.json"))
+        split_run(Path("a.json"), [make_result()], {"samples": [bad]})
 
 
 def test_samples_that_may_be_anothers_are_left_out() -> None:
     """Two entries that fit a row give it none; m, n and the weight format tell them apart where they are known."""
     row = make_result(m=2, n=3)
-    assert find_samples([row], [entry(row), entry(row)], Path("a.json")) == {}
-    told = [{**entry(row, [1.0]), "m": 2, "n": 3}, {**entry(row, [2.0]), "m": 4, "n": 3}]
-    assert find_samples([row], told, Path("a.json")) == {0: (1.0,)}
+    others = [{**entry(row, [1.0]), "m": 2, "n": 3}, {**entry(row, [2.0]), "m": 4, "n": 3}]
+    for entries, samples in (([entry(row), entry(row)], {}), (others, {0: (1.0,)})):
+        (run,) = split_run(Path("a.json"), [row], {"samples": entries})
+        assert run.samples == samples
 
 
 def test_what_can_not_be_drawn_is_left_out() -> None:
@@ -100,19 +99,6 @@ def test_what_can_not_be_drawn_is_left_out() -> None:
     assert [row.bandwidth_gbs for row in run.measured] == [7.0, 6.0]
     assert [row.bandwidth_gbs for row in run.ranked] == [6.0]
     assert ReportRun(tuple(bad)).ranked == []
-
-
-def test_names_of_cases() -> None:
-    """A case is named by what tells it from the others."""
-    assert case_name(make_result(variant="matmul", weight_format="int4")) == "triad numpy int4 weights matmul"
-
-
-def test_a_models_matrix_is_named() -> None:
-    """Of a model's matrices, each is a case of its own."""
-    row = make_result(kernel="gemv", layer="llama-3.1-8b qkv", layer_uses=32, weight_format="int8")
-    assert case_name(row) == "gemv qkv numpy int8 weights"
-    cache = make_result(kernel="kv", backend="cupy", dtype="float16", weight_format="fp8", heads=32, head_dim=128)
-    assert case_name(cache) == "kv cupy fp8 cache"
 
 
 def test_suites_are_apart(tmp_path: Path) -> None:
