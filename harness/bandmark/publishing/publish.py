@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,7 @@ from bandmark.results.row import Row, columns
 from bandmark.units import format_bytes
 from bandmark.validation.validate import Checked, check_pair
 
-_Ask = Callable[[str], str]
-"""Asks a person for the system's name, given the name that the file suggests."""
+_Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +34,8 @@ class Publication:
     csv: Path
     """Where it would be."""
     rows: tuple[Row, ...]
-    record: dict[str, Any]
+    record: _Json
     removed: tuple[Removal, ...]
-    renamed_from: str | None
-    """The system's name in the file, where it gets another."""
     is_published: bool
     """Whether the very same run is there already."""
 
@@ -52,14 +49,16 @@ class Publication:
         return {self.csv: to_csv(self.rows), self.json: json.dumps(self.record, indent=1, allow_nan=False) + "\n"}
 
 
-def prepare(checked: Checked, results: Path, system: str | None = None, ask: _Ask | None = None) -> Publication:
+def prepare(
+    checked: Checked, results: Path, system: str | None = None, ask: Callable[[str], str] | None = None
+) -> Publication:
     """Return a run as it would become public.
 
     Args:
         checked: a run without faults.
         results: the folder of published results.
         system: the name of the system; None to take the file's, or to ask.
-        ask: asks for the name where the file does not tell it; None where nobody can be asked.
+        ask: asks for the name, given the file's, where nothing tells it; None where nobody can be asked.
 
     Raises:
         UsageError: the name is unknown, or none.
@@ -69,10 +68,9 @@ def prepare(checked: Checked, results: Path, system: str | None = None, ask: _As
     if checked.record is None or checked.faults:
         raise ValueError("a run with faults is not published")
     _refuse_without_headline(checked)
-    name = system or _system(checked, results, ask)
+    name = system or _system(checked.record, checked.csv, results, ask)
     if not SYSTEM_NAME.fullmatch(name):
         raise UsageError(f"--system {name!r}: take lower-case letters, digits and hyphens, as in dgx-spark.")
-    before = checked.rows[0].system
     csv = results / name / f"{checked.rows[0].run_id}.csv"
     _refuse_links(checked.csv, checked.json, results, csv.parent, csv, csv.with_suffix(".json"))
     named = [replace(row, system=name) for row in in_order(checked.rows)]
@@ -83,7 +81,6 @@ def prepare(checked: Checked, results: Path, system: str | None = None, ask: _As
         rows=tuple(rows),
         record=record,
         removed=tuple(removed),
-        renamed_from=before if before != name else None,
         is_published=_is_published(checked.csv, csv, rows, record, results),
     )
     _refuse_unsound(publication)
@@ -108,12 +105,11 @@ def _refuse_links(*files: Path) -> None:
         raise FileError(f"{link} is a symbolic link. Copy the files themselves, and publish the copy.")
 
 
-def _system(checked: Checked, results: Path, ask: _Ask | None) -> str:
+def _system(record: _Json, csv: Path, results: Path, ask: Callable[[str], str] | None) -> str:
     """Return the name of the system: as the user gave it, the catalogue or the folder tells it; else ask."""
-    record = checked.record or {}
     name = str(record["system"])
-    among = _same_file(checked.csv, results / name / checked.csv.name)
-    if record["settings"].get("system") or record["peak"].get("device_id") or among:
+    is_known = record["settings"].get("system") or record["peak"].get("device_id")
+    if is_known or _same_file(csv, results / name / csv.name):
         return name
     if ask is None:
         raise UsageError(
@@ -137,7 +133,7 @@ def _refuse_unsound(publication: Publication) -> None:
         raise FileError(f"{again.faults[0]} (in what would be published; take it out of {source} by hand)")
 
 
-def _is_published(source: Path, csv: Path, rows: list[Row], record: dict[str, Any], results: Path) -> bool:
+def _is_published(source: Path, csv: Path, rows: list[Row], record: _Json, results: Path) -> bool:
     """Return whether the same run is published; raises FileError if another one is, or under another system."""
     published = [file for file in sorted(results.glob(f"*/{csv.stem}.*")) if file.suffix in (".csv", ".json")]
     for file in published:
@@ -147,7 +143,7 @@ def _is_published(source: Path, csv: Path, rows: list[Row], record: dict[str, An
             )
     if not any(file.parent == csv.parent for file in published):
         return False
-    if difference := next(_differences(csv, rows, record), None):
+    if difference := _difference(csv, rows, record):
         raise FileError(
             f"{csv} differs from what would be published: {difference}. Results are not changed once published. "
             "A run that is not published yet is published from outside the folder."
@@ -155,31 +151,29 @@ def _is_published(source: Path, csv: Path, rows: list[Row], record: dict[str, An
     return True
 
 
-def _differences(csv: Path, rows: list[Row], record: dict[str, Any]) -> Iterator[str]:
-    """Yield the places at which a published pair differs from a run, with both values."""
+def _difference(csv: Path, rows: list[Row], record: _Json) -> str | None:
+    """Return the first place at which a published pair differs from a run, with both values."""
     if not csv.exists():
-        yield f"{csv.name} is missing beside {csv.stem}.json"
-        return
-    old = dict(_leaves([_cells(row) for row in read_rows(csv)], "row")) | dict(_leaves(read_record_beside(csv), ""))
-    new = dict(_leaves([_cells(row) for row in rows], "row")) | dict(_leaves(json.loads(json.dumps(record)), ""))
-    for place in (*old, *new):
-        if str(old.get(place)) != str(new.get(place)):
-            yield f"{place} is {quote(old.get(place))}, here {quote(new.get(place))}"
+        return f"{csv.name} is missing beside {csv.stem}.json"
+    old = dict(_leaves({"row": list(map(_cells, read_rows(csv))), **read_record_beside(csv)}))
+    new = dict(_leaves({"row": list(map(_cells, rows)), **json.loads(json.dumps(record))}))
+    different = (place for place in (*old, *new) if str(old.get(place)) != str(new.get(place)))
+    return next((f"{place} is {quote(old.get(place))}, here {quote(new.get(place))}" for place in different), None)
 
 
-def _leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the texts, numbers and flags in a JSON value, each with its place."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _leaves(inner, f"{place}.{key}" if place else key)
+            yield from _leaves(inner, f"{place}.{key}".lstrip("."))
     elif isinstance(value, list):
         for i, inner in enumerate(value):
             yield from _leaves(inner, f"{place}[{i}]")
-    else:
+    elif value is not None:
         yield place, value
 
 
-def _cells(row: Row) -> dict[str, Any]:
+def _cells(row: Row) -> _Json:
     return {column.name: row.get(column.name) for column in columns()}
 
 
@@ -214,34 +208,33 @@ def place(publication: Publication, results: Path) -> list[Path]:
 
 def describe(publication: Publication) -> list[str]:
     """Return every value that would become public, in lines: equal ones once, many numbers as their range."""
-    first, record = publication.rows[0], publication.record
-    statuses = Counter(row.status for row in publication.rows)
-    samples = sum(len(entry["seconds_per_launch"]) for entry in record["samples"])
-    renamed = f" (in the file: {publication.renamed_from})" if publication.renamed_from else ""
+    rows, record = publication.rows, publication.record
     sizes = [format_bytes(len(text.encode())) for text in publication.texts().values()]
-    lines = [
-        f"files     {publication.csv} ({sizes[0]}), {publication.json.name} ({sizes[1]})",
-        f"system    {first.system}{renamed}",
-        f"device    {first.device}",
-        f"rows      {', '.join(f'{n} {status}' for status, n in sorted(statuses.items()))}; {samples} raw samples",
-    ]
-    for name, block in record.items():
-        if name not in ("notes", "samples"):
-            known = (f"{place} {value}".strip() for place, value in _leaves(block, "") if value is not None)
-            lines.append(f"{name:<9} {', '.join(known)}")
-    lines += [f"note      {note}" for note in record["notes"]]
-    lines += [f"column    {line}" for line in _value_lines([_cells(row) for row in publication.rows])]
-    lines += [f"samples   {line}" for line in _value_lines(record["samples"])]
-    lines += [f"removed   {one.place}: {one.text} ({one.what})" for one in publication.removed]
-    nothing = "removed   nothing: no name, serial number, address or path was found"
-    return lines if publication.removed else [*lines, nothing]
+    statuses = Counter(row.status for row in rows)
+    samples = sum(len(entry["seconds_per_launch"]) for entry in record["samples"])
+    blocks = {name: block for name, block in record.items() if name not in ("notes", "samples")}
+    nothing = ["nothing: no name, serial number, address or path was found"]
+    lines = {
+        "files": [f"{publication.csv} ({sizes[0]}), {publication.json.name} ({sizes[1]})"],
+        "system": [rows[0].system],
+        "device": [rows[0].device],
+        "rows": [f"{', '.join(f'{n} {status}' for status, n in sorted(statuses.items()))}; {samples} raw samples"],
+        "record": [
+            f"{name} {', '.join(f'{p} {v}'.strip() for p, v in _leaves(block))}" for name, block in blocks.items()
+        ],
+        "note": record["notes"],
+        "column": _value_lines(map(_cells, rows)),
+        "samples": _value_lines(record["samples"]),
+        "removed": [f"{one.place}: {one.text} ({one.what})" for one in publication.removed] or nothing,
+    }
+    return [f"{name:<9} {line}" for name, known in lines.items() for line in known]
 
 
-def _value_lines(objects: list[dict[str, Any]]) -> list[str]:
+def _value_lines(objects: Iterable[_Json]) -> list[str]:
     """Return the values of each key of some objects: all texts, and of many numbers the range."""
     values: dict[str, dict[Any, None]] = {}
-    for key, inner in ((key, inner) for one in objects for key, inner in one.items()):
-        values.setdefault(key, {}).update((leaf, None) for _, leaf in _leaves(inner, "") if leaf is not None)
+    for key, inner in (item for one in objects for item in one.items()):
+        values.setdefault(key, {}).update((leaf, None) for _, leaf in _leaves(inner))
     return [f"{key} {_listed(list(known))}" for key, known in values.items() if known]
 
 
@@ -253,11 +246,12 @@ def _listed(values: list[Any]) -> str:
 
 def git_commands(publication: Publication, results: Path) -> list[str]:
     """Return the commands that make a pull request of what changed in the folder of results."""
-    branch = f"{publication.rows[0].system}-{publication.csv.stem}"
+    system = publication.rows[0].system
+    branch = f"{system}-{publication.csv.stem}"
     return [
         f"git switch -c {branch}",
         f"git add -A {shlex.quote(str(results))}",
-        f"git commit -m {shlex.quote(f'Add a run of {publication.rows[0].system}')}",
+        f"git commit -m {shlex.quote(f'Add a run of {system}')}",
         f"git push -u origin {branch}",
         "gh pr create --fill    # or open the pull request on the web page that git push names",
     ]

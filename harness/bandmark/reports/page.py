@@ -160,9 +160,7 @@ def _table(
     The columns in words are set to the left; each row has a class in looks, and its first cell an address in links.
     """
     kinds = [' class="word"' if i in words else "" for i in range(len(header))]
-    head = "".join(
-        f'<th scope="col"{kind}>{text(name)}</th>' for name, kind in zip(header, kinds, strict=True)
-    )
+    head = "".join(f'<th scope="col"{kind}>{text(name)}</th>' for name, kind in zip(header, kinds, strict=True))
     body = "".join(_table_row(kinds, *row) for row in zip_longest(rows, looks, links, fillvalue=""))
     return "\n".join(
         [
@@ -178,5 +176,5 @@ def _table(
 def _table_row(kinds: Sequence[str], cells: Sequence[str], look: str, link: str) -> str:
     first, *others = map(text, cells)
     name = f'<a href="{link}">{first}</a>' if link else first
-    rest = "".join(f'<td{kind}>{cell}</td>' for cell, kind in zip(others, kinds[1:], strict=True))
+    rest = "".join(f"<td{kind}>{cell}</td>" for cell, kind in zip(others, kinds[1:], strict=True))
     return f'<tr{look}><th scope="row" class="word">{name}</th>{rest}</tr>'

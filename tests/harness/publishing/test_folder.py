@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bandmark.errors import FileError
-from bandmark.publishing.folder import datapackage, generate, write
+from bandmark.publishing.folder import _datapackage, generate, write
 from bandmark.results.row import STATUSES, columns
 from corpus import good_run
 
@@ -40,7 +40,7 @@ def test_the_package_describes_the_csvs(tmp_path: Path) -> None:
     new, old = put(tmp_path), put(tmp_path, "20261122T101500Z-3f2a")
     newer = put(tmp_path, "20261124T101500Z-3f2a")
     old.write_text("".join(line.rsplit(",", 2)[0] + "\n" for line in old.read_text().splitlines()))
-    page, runs, older, *records = datapackage(tmp_path)["resources"]
+    page, runs, older, *records = _datapackage(tmp_path)["resources"]
     names = [c.name for c in columns()]
     assert page["path"] == "README.md"
     assert runs["path"] == [f"fake-1/{new.name}", f"fake-1/{newer.name}"] and older["path"] == [f"fake-1/{old.name}"]
@@ -66,7 +66,7 @@ def test_links_and_unknown_columns_are_refused(tmp_path: Path) -> None:
     header, _, rest = file.read_text().partition("\n")
     file.write_text(f"{header},more\n" + "".join(f"{line},1\n" for line in rest.splitlines()))
     with pytest.raises(FileError, match="column 'more'"):
-        datapackage(tmp_path)
+        _datapackage(tmp_path)
 
 
 @pytest.mark.slow
@@ -103,7 +103,7 @@ def test_writing_the_documents(tmp_path: Path) -> None:
     file = put(tmp_path)
     assert [changed.name for changed in write(tmp_path)] == ["README.md", "datapackage.json", "bandwidth.svg"]
     assert (tmp_path / "README.md").read_text() == generate(tmp_path)["README.md"]
-    assert json.loads((tmp_path / "datapackage.json").read_text()) == datapackage(tmp_path)
+    assert json.loads((tmp_path / "datapackage.json").read_text()) == _datapackage(tmp_path)
     assert "| fake-1 |" in (tmp_path / "README.md").read_text()
     file.unlink()
     assert [changed.name for changed in write(tmp_path)] == ["README.md", "datapackage.json", "bandwidth.svg"]

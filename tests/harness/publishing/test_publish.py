@@ -79,7 +79,6 @@ def test_what_becomes_public_is_shown(here: Path, capsys: pytest.CaptureFixture[
     said = capsys.readouterr()
     for part in (f"results/fake-1/{RUN_ID}.csv", "Fake CPU, 1 kB", "9 ok, 1 unsupported", "Fake CPU @ 3 GHz", "2.4.6"):
         assert part in said.out
-    assert "in the file:" not in said.out
     assert "a note" in said.out and "removed   nothing" in said.out
     assert sorted(tree(here / "results")) == ["datapackage.json"]
     assert "nothing was written" in said.err and "git switch" not in said.out
@@ -178,7 +177,7 @@ def test_the_system_is_asked_for(
     monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "my-desk")
     assert publish() == 0
     assert "[fake-1]" in asked[0]
-    assert "my-desk (in the file: fake-1)" in capsys.readouterr().out
+    assert "system    my-desk" in capsys.readouterr().out
     (row, *_) = read_rows(here / f"results/my-desk/{RUN_ID}.csv")
     record = json.loads((here / f"results/my-desk/{RUN_ID}.json").read_text())
     assert row.system == record["system"] == "my-desk"
