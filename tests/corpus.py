@@ -253,26 +253,26 @@ _text("a stray quote", lambda t: t.replace('"Fake CPU, 1 kB"', '"Fake "CPU', 1),
 _text(
     "columns in another order",
     _columns(_swap_first),
-    "another order, or a missing column, wanted n_elements",
+    "another order, or a missing column, expected n_elements",
     column="working_set_bytes",
 )
 _text("an unknown column", _columns(lambda c: [*c, "colour" if c[0] == "schema" else "red"]), "unknown column")
 _text(
     "a misspelt column",
     _rename("bandwidth_gbs", "bandwith_gbs"),
-    "an unknown column, wanted bandwidth_gbs",
+    "an unknown column, expected bandwidth_gbs",
     column="bandwith_gbs",
 )
-_text("a column with spaces", _rename("samples", " samples"), "an unknown column, wanted samples")
-_text("a column missing", _columns(lambda c: [*c[:12], *c[13:]]), "a missing column, wanted samples")
+_text("a column with spaces", _rename("samples", " samples"), "an unknown column, expected samples")
+_text("a column missing", _columns(lambda c: [*c[:12], *c[13:]]), "a missing column, expected samples")
 _text(
     "the last columns missing",
     _columns(lambda c: c[:_FIRST_LAYOUT]),
-    "a missing column, wanted copies",
+    "a missing column, expected copies",
     column="copies",
 )
 _text("a column that every row must have missing", _columns(lambda c: [*c[:5], *c[6:]]), "lacks the columns kernel")
-_text("a column twice", _columns(lambda c: [*c, c[19]]), "wanted no further column", column="bandwidth_gbs")
+_text("a column twice", _columns(lambda c: [*c, c[19]]), "expected no further column", column="bandwidth_gbs")
 # Numbers and words as other programs write them
 _cell("a decimal comma", "time_median_s", lambda t: t.replace(".", ","), "a number with a decimal point")
 _cell("thousands separators", "working_set_bytes", "48,000", "a whole number")
@@ -296,7 +296,7 @@ _cell("nan for unknown", "temperature_c", "nan", "a number that a measurement ca
 _cell("-1 for unknown", "clock_mhz", "-1", "more than 0|negative")
 _cell("0 for unknown", "llc_bytes", "0", "more than 0")
 _cell("infinity", "bandwidth_gbs", "inf", "a number")
-_cell("a number beyond all", "bandwidth_gbs", "1e+999", "wanted inf, as bandmark writes it")
+_cell("a number beyond all", "bandwidth_gbs", "1e+999", "expected inf, as bandmark writes it")
 _cell("a whole number beyond all", "n_elements", "9" * 25, "a number that a measurement can have")
 _cell("ten thousand digits", "n_elements", "9" * 10_000, "at most 2000 characters")
 _cell("digits of another script", "samples", "\u0661\u0662", "12, as bandmark writes it")
@@ -323,7 +323,7 @@ _cell(
     "bandwidth is not bytes / time",
     "bandwidth_gbs",
     _scaled(1.1),
-    r"wanted 0\.012.* \(\(bytes_read \+ bytes_written\) / time_median_s",
+    r"expected 0\.012.* \(\(bytes_read \+ bytes_written\) / time_median_s",
 )
 _cell("best is not bytes / shortest", "bandwidth_best_gbs", _scaled(1.1), "the same with time_min_s")
 _cell("quartiles out of order", "time_q1_s", _scaled(2), "first quartile")
@@ -331,26 +331,26 @@ _cell("median below the minimum", "time_min_s", _scaled(1.5), "shortest sample")
 _cell("percent of another peak", "percent_of_peak", _scaled(0.9), "bandwidth over peak")
 _cell("percent of another system", "percent_of_dgx_spark", _scaled(2), "bandwidth over 273 GB/s")
 _cell("no percentage in a dram row", "percent_of_dgx_station", "", "bandwidth over 8000 GB/s")
-_cell("bytes that do not fit the kernel", "bytes_read", lambda t: str(2 * int(t)), "found 48000, wanted 24000")
+_cell("bytes that do not fit the kernel", "bytes_read", lambda t: str(2 * int(t)), ": 48000, expected 24000")
 _cell("bytes that do not fit the dtype", "dtype", "float32", "0 lists for the row", at="time_median_s")
-_cell("a working set of another size", "working_set_bytes", "1000", "found 1000, wanted 48000")
+_cell("a working set of another size", "working_set_bytes", "1000", ": 1000, expected 48000")
 _cell("elements of another size", "n", "3001", "0 lists for the row", at="time_median_s")
-_cell("a matrix where there is none", "m", "10", "found 3000, wanted 30000", at="n_elements")
-_cell("another regime", "regime", "cache", "found 'cache', wanted 'dram'")
-_cell("another suite", "suite", "gemv", "found 'gemv', wanted 'stream'")
-_cell("ok though not verified", "verified", "", "found nothing, wanted true")
-_cell("verified though wrong", "max_error", "1.5", "found 1.5, wanted 0.25")
-_cell("suspect without a reason", "status", "suspect", "found 'suspect', wanted 'ok'")
-_cell("skipped though measured", "status", "skipped", "found 'skipped', wanted 'ok'")
-_cell("a peak without a source", "peak_source", "", "found nothing, wanted 'user-supplied")
-_cell("weights without a matrix", "weights_per_s", "1000000", "found 1000000, wanted nothing")
+_cell("a matrix where there is none", "m", "10", ": 3000, expected 30000", at="n_elements")
+_cell("another regime", "regime", "cache", ": 'cache', expected 'dram'")
+_cell("another suite", "suite", "gemv", ": 'gemv', expected 'stream'")
+_cell("ok though not verified", "verified", "", ": nothing, expected true")
+_cell("verified though wrong", "max_error", "1.5", ": 1.5, expected 0.25")
+_cell("suspect without a reason", "status", "suspect", ": 'suspect', expected 'ok'")
+_cell("skipped though measured", "status", "skipped", ": 'skipped', expected 'ok'")
+_cell("a peak without a source", "peak_source", "", ": nothing, expected 'user-supplied")
+_cell("weights without a matrix", "weights_per_s", "1000000", ": 1000000, expected nothing")
 _cell("a ceiling of its own", "percent_of_ceiling", "99", "bandwidth over the best verified read")
 # The rows together
 _text("a row twice", lambda t: t + t.splitlines(keepends=True)[1], "again", line=12)
 _cell("two runs in one file", "run_id", "20261123T101500Z-ffff", "a result file holds one run", row=3)
 _cell("two systems in one file", "system", "fake-2", "a result file holds one run", row=3)
 # Versions
-_text("a newer schema", lambda t: t.replace("\n1,", "\n2,"), "found 2, wanted at most 1: .*update bandmark", line=2)
+_text("a newer schema", lambda t: t.replace("\n1,", "\n2,"), ": 2, expected at most 1: .*update bandmark", line=2)
 _json("a newer schema in the JSON", lambda r: r.update(schema=2), "update bandmark")
 
 
@@ -375,8 +375,10 @@ _raw_json("a key twice", lambda b: b.replace(b'{\n "schema"', b'{\n "schema": 1,
 _raw_json("NaN in JSON", lambda b: b.replace(b'"complete": true', b'"complete": NaN'), "no JSON number")
 _raw_json("a number of many digits", lambda b: b.replace(b'"seed": 1', b'"seed": ' + b"1" * 9000), "digits")
 _raw_json("a float beyond all", lambda b: b.replace(b'"gbs": 0.02', b'"gbs": 1e999'), "a number", column="peak.gbs")
-_json("deep but parsable", lambda r: r.update(notes=json.loads("[" * 50 + "]" * 50)), "wanted text", column="notes[0]")
-_json("a key missing", lambda r: r.pop("samples"), "found nothing", column="samples")
+_json(
+    "deep but parsable", lambda r: r.update(notes=json.loads("[" * 50 + "]" * 50)), "expected text", column="notes[0]"
+)
+_json("a key missing", lambda r: r.pop("samples"), ": nothing", column="samples")
 _json(
     "a value of another type",
     lambda r: r["machine"].update(cpu_count="8"),
@@ -385,26 +387,26 @@ _json(
 )
 _json("true for a number", lambda r: r.update(schema=True), "whole number", column="schema")
 _json("control characters", lambda r: r["notes"].append("\x1b[2J"), "control characters", column="notes[1]")
-_json("a device without a name", lambda r: r["device"].pop("name"), "found nothing", column="device.name")
+_json("a device without a name", lambda r: r["device"].pop("name"), ": nothing", column="device.name")
 _json("a backend without a version", lambda r: r["backends"].update(numpy={}), "version", column="backends.numpy")
 _json(
     "another run's JSON",
     lambda r: r.update(run_id="20261123T101500Z-0000"),
-    "wanted '20261123T101500Z-0000'",
+    "expected '20261123T101500Z-0000'",
     column="run_id",
     line=2,
 )
-_json("another system", lambda r: r.update(system="fake-2"), "wanted 'fake-2'", column="system", line=2)
-_json("another device", lambda r: r["device"].update(name="Other"), "wanted 'Other'", column="device", line=2)
-_json("another peak", lambda r: r["peak"].update(gbs=0.03), "found 0.02, wanted 0.03", column="peak_gbs", line=2)
+_json("another system", lambda r: r.update(system="fake-2"), "expected 'fake-2'", column="system", line=2)
+_json("another device", lambda r: r["device"].update(name="Other"), "expected 'Other'", column="device", line=2)
+_json("another peak", lambda r: r["peak"].update(gbs=0.03), ": 0.02, expected 0.03", column="peak_gbs", line=2)
 _json(
     "another library",
     lambda r: r["backends"]["numpy"].update(version="1.26.4"),
-    "wanted '1.26.4'",
+    "expected '1.26.4'",
     column="backend_version",
     line=2,
 )
-_json("no such backend", lambda r: r["backends"].pop("torch"), "wanted nothing", column="backend_version", line=3)
+_json("no such backend", lambda r: r["backends"].pop("torch"), "expected nothing", column="backend_version", line=3)
 _json("a time that is none", lambda r: r.update(finished_utc="yesterday"), "a time in UTC", column="finished_utc")
 _json("a month that is none", lambda r: r.update(finished_utc="2026-13-01T00:00:00Z"), "days .* that exist")
 _json("an end before the start", lambda r: r.update(finished_utc="2026-11-22T10:15:00Z"), "not before started_utc")
@@ -426,17 +428,17 @@ def _times(record: dict[str, Any]) -> list[float]:
 _json("no samples of a row", lambda r: r["samples"].pop(0), "0 lists for the row", line=2)
 _json("samples twice", lambda r: r["samples"].append(_entry(r)), "2 lists for the row", line=2)
 _json("samples of no row", lambda r: r["samples"].append({**_entry(r), "variant": "x"}), "a row in the CSV with times")
-_json("a sample removed", lambda r: _times(r).pop(), "found 63, wanted 62", column="samples", line=2)
+_json("a sample removed", lambda r: _times(r).pop(), ": 63, expected 62", column="samples", line=2)
 _json(
     "other launches",
     lambda r: _entry(r).update(launches_per_sample=7),
-    "found 2, wanted 7",
+    ": 2, expected 7",
     column="launches_per_sample",
     line=2,
 )
 _json("a sample of 0", lambda r: _times(r).__setitem__(0, 0), "positive numbers", column="samples[0]")
 _json("a sample of text", lambda r: _times(r).__setitem__(0, "1"), "positive numbers", column="samples[0]")
-_json("an entry that is none", lambda r: r["samples"].append("x"), "wanted an object", column="samples[9]")
+_json("an entry that is none", lambda r: r["samples"].append("x"), "expected an object", column="samples[9]")
 _json("slowest samples left out", lambda r: _times(r).remove(max(_times(r))), "longest sample", column="time_max_s")
 _json(
     "samples made faster",

@@ -24,18 +24,12 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Check a run, show what would become public, write it and say how to go on."""
-    results = Path(arguments.results)
-    if not results.is_dir():
-        raise UsageError(
-            f"{printable(arguments.results)} is not a folder. Start publish in a checkout of bandmark, "
-            "or name the folder of published results with --results DIR."
-        )
-    if Path(arguments.file).is_dir():
-        raise UsageError(f"{printable(arguments.file)} is a folder; publish takes one result CSV.")
-    (checked,) = check([Path(arguments.file)])
+    file, results = Path(arguments.file), Path(arguments.results)
+    _refuse_folders(file, results)
+    (checked,) = check([file])
     if checked.faults:
         show_faults([checked])
-        talk("not published: the file has faults")
+        talk("not published: the file has errors")
         return EXIT_USAGE
     publication = prepare(checked, results, arguments.system, ask=_ask if sys.stdin and sys.stdin.isatty() else None)
     print("This becomes public:\n")
@@ -53,6 +47,16 @@ def execute(arguments: argparse.Namespace) -> int:
     for line in git_commands(publication, results):
         print(f"  {line}")
     return EXIT_OK
+
+
+def _refuse_folders(file: Path, results: Path) -> None:
+    if not results.is_dir():
+        raise UsageError(
+            f"{printable(str(results))} is not a folder. Start publish in a checkout of bandmark, "
+            "or name the folder of published results with --results DIR."
+        )
+    if file.is_dir():
+        raise UsageError(f"{printable(str(file))} is a folder; publish takes one result CSV.")
 
 
 def _ask(suggested: str) -> str:

@@ -1,4 +1,4 @@
-"""What is wrong with a file? Each fault with its place, what stands there and what should."""
+"""Errors of result files, each with its place, what is there and what is expected."""
 
 from __future__ import annotations
 
@@ -29,23 +29,16 @@ class Fault:
     """The case of the row, in words: numpy triad float64."""
 
     def __str__(self) -> str:
-        place = f"{printable(str(self.file))}:" + (f"{self.line}:" if self.line is not None else "")
-        what = self.column or ""
-        if self.case:
-            what += f" of {self.case}" if what else self.case
-        said = f"{what}: found {self.found}, wanted" if what else f"{self.found};"
-        return f"{place} {said} {self.wanted}"
+        place = f"{printable(str(self.file))}:" + ("" if self.line is None else f"{self.line}:")
+        what = " of ".join(filter(None, (self.column, self.case)))
+        return (
+            f"{place} {what}: {self.found}, expected {self.wanted}" if what else f"{place} {self.found}; {self.wanted}"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the fault for programs."""
-        return {
-            "file": str(self.file),
-            "line": self.line,
-            "column": self.column,
-            "case": self.case,
-            "found": self.found,
-            "wanted": self.wanted,
-        }
+        names = ("line", "column", "case", "found", "wanted")
+        return {"file": str(self.file), **{name: getattr(self, name) for name in names}}
 
 
 class FaultyFile(FileError):

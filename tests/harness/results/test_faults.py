@@ -17,10 +17,10 @@ FILE = Path("a/run.csv")
     [
         (
             Fault(file=FILE, line=3, column="samples", case="numpy copy float64", found="2", wanted="3"),
-            "a/run.csv:3: samples of numpy copy float64: found 2, wanted 3",
+            "a/run.csv:3: samples of numpy copy float64: 2, expected 3",
         ),
-        (Fault(file=FILE, column="notes[0]", found="2", wanted="text"), "a/run.csv: notes[0]: found 2, wanted text"),
-        (Fault(file=FILE, line=1, case="x y", found="it", wanted="that"), "a/run.csv:1: x y: found it, wanted that"),
+        (Fault(file=FILE, column="notes[0]", found="2", wanted="text"), "a/run.csv: notes[0]: 2, expected text"),
+        (Fault(file=FILE, line=1, case="x y", found="it", wanted="that"), "a/run.csv:1: x y: it, expected that"),
         (Fault(file=FILE, found="missing", wanted="write it"), "a/run.csv: missing; write it"),
     ],
 )

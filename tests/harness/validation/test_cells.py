@@ -54,7 +54,7 @@ def test_no_column_takes_junk(name: str, junk: str) -> None:
     """Each column of numbers or truth values refuses what is none; only a temperature may be negative."""
     cell = f'"{junk}"' if "," in junk else junk
     found = faults(with_cell(name, cell))
-    assert len(found) == 1 and f"run.csv:2: {name} of numpy triad float64: found '{junk}'" in found[0]
+    assert len(found) == 1 and f"run.csv:2: {name} of numpy triad float64: '{junk}'" in found[0]
 
 
 @pytest.mark.parametrize("column", [c for c in columns() if c.type == "str"], ids=lambda c: c.name)
@@ -71,7 +71,7 @@ def test_older_files_lack_the_newest_columns() -> None:
     lines = [line.split(",") for line in to_csv([make_result()]).splitlines()]
     assert faults("".join(",".join(cells[:cut]) + "\n" for cells in lines)) == []
     assert faults("".join(",".join(cells[: cut - 1]) + "\n" for cells in lines)) == [
-        f"run.csv:1: {_FIRST_LAYOUT}: found another order, or a missing column, wanted {_FIRST_LAYOUT}: columns are "
+        f"run.csv:1: {_FIRST_LAYOUT}: another order, or a missing column, expected {_FIRST_LAYOUT}: columns are "
         "those of results/README.md"
     ]
 

@@ -45,7 +45,7 @@ def test_a_run_of_the_command_line_has_no_fault(tmp_path: Path, capsys: pytest.C
     code = cli.main(["validate", file])
     said = capsys.readouterr()
     assert (code, said.out) == (0, "")
-    assert said.err == "1 run, 3 rows (3 measured): no fault\n"
+    assert said.err == "1 run, 3 rows (3 measured): no errors\n"
 
 
 def test_the_corpus_is_large() -> None:
@@ -214,7 +214,7 @@ def test_a_published_run_keeps_secrets(tmp_path: Path) -> None:
     record["notes"].append("see /home/someone/log")
     place = published(tmp_path, (text, record))
     (fault,) = said(tmp_path)
-    assert "notes[1]: found '/home/someone/log' (path), wanted nothing private" in fault
+    assert "notes[1]: '/home/someone/log' (path), expected nothing private" in fault
     assert check_run(place).faults == []
 
 
@@ -224,7 +224,7 @@ def test_a_key_that_no_run_record_has(tmp_path: Path) -> None:
     record["hostname"] = "box"
     place = published(tmp_path, (text, record))
     (fault,) = said(tmp_path)
-    assert "hostname: found an unknown key, wanted the keys that bandmark writes" in fault
+    assert "hostname: an unknown key, expected the keys that bandmark writes" in fault
     assert len(check_run(place).faults) == 1
 
 
@@ -271,12 +271,12 @@ def test_what_is_wrong_alike_is_said_once(tmp_path: Path, capsys: pytest.Capture
     """A fault of all rows is one line that counts the others, and an orderly number of kinds is printed."""
     text = GOOD.csv.decode().replace(",random,", ",Random,")
     cli.main(["validate", str(Pair(text.encode(), GOOD.json).write(tmp_path))])
-    assert "(9 more lines are wrong alike)" in capsys.readouterr().out
+    assert "(and in 9 more lines)" in capsys.readouterr().out
     columns = text.splitlines()[0].count(",") + 1
     junk = io.StringIO(text).readline() + ("#REF!," * columns)[:-1] + "\n"
     cli.main(["validate", str(Pair(junk.encode(), GOOD.json).write(tmp_path))])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 21 and "more kinds of faults; --json prints all" in lines[-1]
+    assert len(lines) == 21 and "more kinds of errors; --json prints all" in lines[-1]
 
 
 def test_the_corpus_states_what_it_damages() -> None:
