@@ -39,12 +39,7 @@ _FRICTIONLESS_TYPES = {"str": "string", "int": "integer", "float": "number", "bo
 _UNBOUNDED = ("temperature_c", "max_error")
 """Numbers that may be negative, or infinite where an output has no finite error."""
 
-_BAD_ROWS = {
-    "suspect": "suspect",
-    "failed_verification": "failed verification",
-    "skipped": "skipped",
-    "error": "in error",
-}
+_BAD = ("suspect", "failed_verification", "skipped", "error")
 
 _Json = dict[str, Any]
 
@@ -55,7 +50,7 @@ def generate(folder: Path) -> dict[str, str | None]:
     Raises:
         FileError: a result in the folder is damaged, or a file is a symbolic link.
     """
-    _refuse_link(folder / name for name in ("README.md", "datapackage.json", _PLOT))
+    refuse_links(*(folder / name for name in ("README.md", "datapackage.json", _PLOT)))
     entries = _read_entries(folder)
     template = files("bandmark.publishing").joinpath("README.template.md").read_text(encoding="utf-8")
     return {
@@ -73,9 +68,10 @@ def generate(folder: Path) -> dict[str, str | None]:
     }
 
 
-def _refuse_link(paths: Iterable[Path]) -> None:
-    if link := next((path for path in paths if path.is_symlink()), None):
-        raise FileError(f"{link} is a symbolic link; published results are plain files.")
+def refuse_links(*files: Path) -> None:
+    """Raise FileError if a path is a symbolic link: it would show or write what is elsewhere."""
+    if link := next((file for file in files if file.is_symlink()), None):
+        raise FileError(f"{link} is a symbolic link; results are plain files. Publish a copy of what it leads to.")
 
 
 def _column_cells(column: Column) -> tuple[str, ...]:
@@ -118,7 +114,6 @@ class _Entry:
 
     @cached_property
     def best(self) -> dict[str, Row]:
-        """The best verified row of each kernel."""
         best: dict[str, Row] = {}
         for row in self.run.ranked:
             if row.verified:
@@ -134,7 +129,7 @@ class _Entry:
 
     @property
     def completeness(self) -> tuple[int, str]:
-        """What decides which run of a system is shown: more headlines, then the newer one."""
+        """The run with most headlines is shown of each system, the newest of them."""
         return sum(name in self.best for name in self.headlines), self.run.first.run_id
 
 
@@ -143,7 +138,7 @@ def _read_entries(folder: Path) -> list[_Entry]:
     entries = []
     for path in sorted(folder.glob("*/*.csv")):
         file = path.with_suffix(".json")
-        _refuse_link((path.parent, path, file))
+        refuse_links(path.parent, path, file)
         rows, record = read_rows(path), read_record_beside(path)
         if not record:
             raise FileError(f"{file} is missing or no run record; bandmark validate says more.")
@@ -159,7 +154,6 @@ def _rank(entries: Iterable[_Entry]) -> list[tuple[str, list[_Entry]]]:
 
 
 def _leaderboard(entries: Sequence[_Entry]) -> str:
-    """Return the leaderboard of all published runs as Markdown, a section for each suite."""
     counts, sections = Counter(entry.key for entry in entries), _rank(entries)
     if not sections:
         return "No run is published yet."
@@ -180,22 +174,19 @@ def _cells(entry: _Entry, runs: int) -> tuple[str, ...]:
         escape(first.system),
         escape(first.device),
         f"{entry.run.peak_gbs:g}" if entry.run.peak_gbs else "",
-        *(_figure(entry, entry.best.get(name)) for name in entry.headlines),
+        *(_figure(entry.run, entry.best[name]) if name in entry.best else "" for name in entry.headlines),
         escape(", ".join(versions)),
         f"[{date(entry.run)[:10]}]({entry.path.as_posix()})",
         escape("; ".join(_caveats(entry, runs))),
     )
 
 
-def _figure(entry: _Entry, row: Row | None) -> str:
-    if row is None:
-        return ""
+def _figure(run: ReportRun, row: Row) -> str:
     share = "" if row.percent_of_peak is None else f" ({row.percent_of_peak:.0f} %)"
-    return f"{entry.run.value(row):.4g}{share}, {escape(row.backend)} {escape(row.number_format)}"
+    return f"{run.value(row):.4g}{share}, {escape(row.backend)} {escape(row.number_format)}"
 
 
 def _caveats(entry: _Entry, runs: int) -> list[str]:
-    """Return what a reader should know before comparing the run with others."""
     run = entry.run
     threads = max((row.threads or 0 for row in entry.best.values()), default=0)
     known = {
@@ -211,9 +202,8 @@ def _caveats(entry: _Entry, runs: int) -> list[str]:
 
 
 def _bad_rows(run: ReportRun) -> list[str]:
-    counts = Counter(row.status for row in run.rows)
-    bad = [(counts[status], words) for status, words in _BAD_ROWS.items() if counts[status]]
-    return [f"{count} row{'s' if count > 1 else ''} {words}" for count, words in bad]
+    counts = Counter(row.status.replace("_", " ") for row in run.rows if row.status in _BAD)
+    return [f"{count} {status} row{'s' if count > 1 else ''}" for status, count in counts.items()]
 
 
 def _plot(entries: Iterable[_Entry]) -> str | None:
@@ -258,10 +248,9 @@ def _datapackage(folder: Path) -> _Json:
     no column refers to another table, and run_id names the JSON beside the CSV, which is no table.
     """
     headers = {file: read_sheet(file).header for file in sorted(folder.glob("*/*.csv"))}
-    tables = [
-        _table_resource(folder, header, list(paths))
-        for header, paths in groupby(sorted(headers, key=lambda f: (-len(headers[f]), f)), key=headers.__getitem__)
-    ]
+    longest_first = sorted(headers, key=lambda file: -len(headers[file]))
+    layouts = groupby(longest_first, key=headers.__getitem__)
+    tables = [_table_resource(folder, header, list(files)) for header, files in layouts]
     page = {"name": "page", "path": "README.md", "format": "md", "mediatype": "text/markdown"}
     json_file = {"format": "json", "mediatype": "application/json", "encoding": "utf-8"}
     records = [
@@ -300,9 +289,8 @@ def _field(column: Column) -> _Json:
         constraints["pattern"] = TEXT_FORMS[column.name][0].pattern
     if column.type in ("int", "float") and column.name not in _UNBOUNDED:
         constraints["minimum"] = 0
-    described = {"name": column.name, "type": _FRICTIONLESS_TYPES[column.type], "description": column.doc}
-    unit = {"unit": column.unit} if column.unit else {}
-    return {**described, **unit, "constraints": constraints}
+    field = {"name": column.name, "type": _FRICTIONLESS_TYPES[column.type], "description": column.doc}
+    return field | ({"unit": column.unit} if column.unit else {}) | {"constraints": constraints}
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ from bandmark.units import format_bytes
 from bandmark.validation.validate import Checked, check_pair
 
 _Json = dict[str, Any]
+
+_POSITION = re.compile(r"\[\d+\]")
+
+_NOTHING = "nothing: no name, serial number, address or path was found"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +57,15 @@ class Publication:
 def prepare(
     checked: Checked, results: Path, system: str | None = None, ask: Callable[[str], str] | None = None
 ) -> Publication:
-    """Return a run as it would become public.
+    """Return a checked run without errors as it would become public in a folder of results.
 
     Args:
-        checked: a run without faults.
-        results: the folder of published results.
         system: the name of the system; None to take the file's, or to ask.
         ask: asks for the name, given the file's, where nothing tells it; None where nobody can be asked.
 
     Raises:
         UsageError: the name is unknown, or none.
-        FileError: there is nothing to publish, a file is a symbolic link, or the run is published already with other
-            contents.
+        FileError: there is nothing to publish, a file is a symbolic link, or the run is published with other contents.
     """
     if checked.record is None or checked.faults:
         raise ValueError("a run with faults is not published")
@@ -72,7 +74,7 @@ def prepare(
     if not SYSTEM_NAME.fullmatch(name):
         raise UsageError(f"--system {name!r}: take lower-case letters, digits and hyphens, as in dgx-spark.")
     csv = results / name / f"{checked.rows[0].run_id}.csv"
-    _refuse_links(checked.csv, checked.json, results, csv.parent, csv, csv.with_suffix(".json"))
+    folder.refuse_links(checked.csv, checked.json, results, csv.parent, csv, csv.with_suffix(".json"))
     named = [replace(row, system=name) for row in in_order(checked.rows)]
     rows, record, removed = clean_run(named, checked.record | {"system": name}, own_names(checked.record))
     publication = Publication(
@@ -97,12 +99,6 @@ def _refuse_without_headline(checked: Checked) -> None:
         f"{checked.csv}: nothing to publish: no row is ok, verified and in the dram regime ({what}). "
         "`bandmark show` shows the reasons; remove the causes and run again."
     )
-
-
-def _refuse_links(*files: Path) -> None:
-    """Raise FileError if a path is a symbolic link: it would show or write what is elsewhere."""
-    if link := next((file for file in files if file.is_symlink()), None):
-        raise FileError(f"{link} is a symbolic link. Copy the files themselves, and publish the copy.")
 
 
 def _system(record: _Json, csv: Path, results: Path, ask: Callable[[str], str] | None) -> str:
@@ -211,31 +207,19 @@ def describe(publication: Publication) -> list[str]:
     rows, record = publication.rows, publication.record
     sizes = [format_bytes(len(text.encode())) for text in publication.texts().values()]
     statuses = Counter(row.status for row in rows)
-    samples = sum(len(entry["seconds_per_launch"]) for entry in record["samples"])
-    blocks = {name: block for name, block in record.items() if name not in ("notes", "samples")}
-    nothing = ["nothing: no name, serial number, address or path was found"]
-    lines = {
-        "files": [f"{publication.csv} ({sizes[0]}), {publication.json.name} ({sizes[1]})"],
-        "system": [rows[0].system],
-        "device": [rows[0].device],
-        "rows": [f"{', '.join(f'{n} {status}' for status, n in sorted(statuses.items()))}; {samples} raw samples"],
-        "record": [
-            f"{name} {', '.join(f'{p} {v}'.strip() for p, v in _leaves(block))}" for name, block in blocks.items()
-        ],
-        "note": record["notes"],
-        "column": _value_lines(map(_cells, rows)),
-        "samples": _value_lines(record["samples"]),
-        "removed": [f"{one.place}: {one.text} ({one.what})" for one in publication.removed] or nothing,
-    }
-    return [f"{name:<9} {line}" for name, known in lines.items() for line in known]
-
-
-def _value_lines(objects: Iterable[_Json]) -> list[str]:
-    """Return the values of each key of some objects: all texts, and of many numbers the range."""
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
     values: dict[str, dict[Any, None]] = {}
-    for key, inner in (item for one in objects for item in one.items()):
-        values.setdefault(key, {}).update((leaf, None) for _, leaf in _leaves(inner))
-    return [f"{key} {_listed(list(known))}" for key, known in values.items() if known]
+    for place, value in _leaves({"row": list(map(_cells, rows)), **record}):
+        values.setdefault(_POSITION.sub("", place), {})[value] = None
+    removed = [f"{one.place}: {one.text} ({one.what})" for one in publication.removed]
+    return [
+        f"files     {publication.csv} ({sizes[0]}), {publication.json.name} ({sizes[1]})",
+        f"system    {rows[0].system}",
+        f"device    {rows[0].device}",
+        f"rows      {counts}; {sum(len(entry['seconds_per_launch']) for entry in record['samples'])} raw samples",
+        *(f"{key} {_listed(list(known))}" for key, known in values.items()),
+        *(f"removed   {line}" for line in removed or [_NOTHING]),
+    ]
 
 
 def _listed(values: list[Any]) -> str:
@@ -246,8 +230,7 @@ def _listed(values: list[Any]) -> str:
 
 def git_commands(publication: Publication, results: Path) -> list[str]:
     """Return the commands that make a pull request of what changed in the folder of results."""
-    system = publication.rows[0].system
-    branch = f"{system}-{publication.csv.stem}"
+    system, branch = publication.rows[0].system, f"{publication.rows[0].system}-{publication.csv.stem}"
     return [
         f"git switch -c {branch}",
         f"git add -A {shlex.quote(str(results))}",

@@ -80,7 +80,7 @@ def test_only_sound_rows_count(tmp_path: Path) -> None:
     add(tmp_path, system="partly", errors={"read": 2.0, "gemv": 3.0})
     ((system, _, _, read, copy, triad, gemv, _, _, caveat),) = lines(tmp_path)
     assert system == "partly" and read == gemv == "" and copy and triad
-    assert "4 rows failed verification" in caveat
+    assert "4 failed verification rows" in caveat
 
 
 def test_the_run_that_speaks_for_a_system(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_the_same_files_give_the_same_text(tmp_path: Path) -> None:
         ({"options": RunOptions(quick=True)}, "a quick run"),
         ({"peak": make_peak(None)}, "no peak known"),
         ({"machine": {"is_wsl": True}}, "WSL2"),
-        ({"errors": {"read": 2.0}}, "2 rows failed verification"),
+        ({"errors": {"read": 2.0}}, "2 failed verification rows"),
     ],
 )
 def test_caveats(tmp_path: Path, options: dict[str, Any], caveat: str) -> None:

@@ -159,7 +159,7 @@ def test_failed_rows_stay_and_are_no_headline(here: Path) -> None:
     rows = read_rows(here / f"results/fake-1/{RUN_ID}.csv")
     assert sum(row.status == "failed_verification" for row in rows) == 2
     line = next(x for x in (here / "results/README.md").read_text().splitlines() if x.startswith("| fake-1 "))
-    assert line.split(" | ")[3] == "" and "2 rows failed verification" in line
+    assert line.split(" | ")[3] == "" and "2 failed verification rows" in line
 
 
 def test_the_system_is_asked_for(
