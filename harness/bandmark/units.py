@@ -1,14 +1,18 @@
-"""Read sizes from the command line, and write sizes and times for people."""
+"""Read sizes from the command line, and write sizes, times and other values for people and terminals."""
 
 from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 from bandmark.errors import UsageError
 
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _SIZE = re.compile(r"(\d+(?:\.\d*)?(?:e\d+)?|\.\d+)\s*(k|m|g|ki|mi|gi)?b?", re.IGNORECASE)
+
+_MAX_QUOTED = 60
+"""Characters of a value that a message quotes."""
 
 
 def parse_bytes(text: str) -> int:
@@ -38,3 +42,19 @@ def format_seconds(seconds: float) -> str:
         if seconds >= unit:
             return f"{seconds / unit:.3g} {name}"
     return f"{seconds * 1e6:.3g} us"
+
+
+def quote(value: Any) -> str:
+    """Write a value as a message shows it: short, on one line, and harmless to a terminal."""
+    text = repr(value) if isinstance(value, str) else printable(str(value))
+    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}... ({len(text)} characters)"
+
+
+def printable(text: str) -> str:
+    """Return text with what a terminal would obey, or not show, as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """Return lines of text with what a terminal would obey, or not show, as escapes; line ends stay."""
+    return "\n".join(map(printable, text.split("\n")))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark.errors import UsageError
-from bandmark.units import format_bytes, format_seconds, parse_bytes
+from bandmark.units import _MAX_QUOTED, format_bytes, format_seconds, parse_bytes, printable, quote
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,20 @@ def test_sizes_are_written_with_a_binary_unit(size: int, text: str) -> None:
 def test_times_are_written(seconds: float, text: str) -> None:
     """A time has three figures and its best-reading unit."""
     assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred", "two\nlines", "right-to-left \u202e", "bell\a", "\ud800", "\x00"])
+def test_nothing_moves_the_terminal(text: str) -> None:
+    """Control characters, invisible ones and lone surrogates are shown as escapes."""
+    assert printable(text).isprintable() and quote(text).isprintable()
+
+
+def test_plain_text_stays() -> None:
+    """Letters of any script are shown as they are."""
+    assert printable("Grüße, 東京 µs") == "Grüße, 東京 µs"
+
+
+def test_quotes_are_short() -> None:
+    """A long cell is cut, and its length is told."""
+    assert quote("ab") == "'ab'"
+    assert quote("x" * 1000) == "'" + "x" * (_MAX_QUOTED - 1) + "... (1002 characters)"

@@ -12,7 +12,7 @@ from types import FrameType, ModuleType
 
 from bandmark import __version__
 from bandmark.errors import EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, BandmarkError
-from bandmark.results.faults import printable_lines
+from bandmark.units import printable_lines
 
 COMMANDS = {
     "run": "measure this machine",

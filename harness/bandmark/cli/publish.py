@@ -9,8 +9,8 @@ from pathlib import Path
 from bandmark.cli.validate import show_faults
 from bandmark.errors import EXIT_OK, EXIT_USAGE, UsageError
 from bandmark.publishing.publish import describe, git_commands, place, prepare
-from bandmark.results.faults import printable
 from bandmark.show.console import talk
+from bandmark.units import printable
 from bandmark.validation.validate import check
 
 

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bandmark.errors import EXIT_OK, EXIT_USAGE
-from bandmark.results.faults import Fault, printable
+from bandmark.results.faults import Fault
 from bandmark.results.row import MEASURED
 from bandmark.show.console import talk
+from bandmark.units import printable
 from bandmark.validation.validate import Checked, check
 
 _MAX_KINDS = 20

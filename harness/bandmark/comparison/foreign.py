@@ -21,8 +21,8 @@ from typing import Any
 
 from bandmark.comparison import Figure, Run
 from bandmark.errors import FileError
-from bandmark.results.faults import quote
 from bandmark.results.reading import read_bytes
+from bandmark.units import quote
 from bandmark_kernels import DTYPES, KERNELS, Shape
 
 _KERNEL_NAMES = {name: name for name in KERNELS} | {"mul": "scale", "fill": "write"}

@@ -17,11 +17,10 @@ from bandmark.options import SYSTEM_NAME
 from bandmark.publishing import folder
 from bandmark.reports import split_run
 from bandmark.results.case import in_order
-from bandmark.results.faults import quote
 from bandmark.results.files import RunFiles, read_record_beside, read_rows, to_csv
 from bandmark.results.privacy import Removal, clean_run, own_names
 from bandmark.results.row import Row, columns
-from bandmark.units import format_bytes
+from bandmark.units import format_bytes, quote
 from bandmark.validation.validate import Checked, check_pair
 
 _Json = dict[str, Any]

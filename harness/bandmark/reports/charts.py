@@ -14,7 +14,7 @@ from html import escape
 from importlib.resources import files
 from typing import Literal
 
-from bandmark.results.faults import printable
+from bandmark.units import printable
 
 THEME, CHART = (
     files("bandmark.reports").joinpath(name).read_text(encoding="utf-8") for name in ("theme.css", "chart.css")

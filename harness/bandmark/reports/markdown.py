@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from bandmark.reports import ReportRun, contents
-from bandmark.results.faults import printable
 from bandmark.show.table import build_table
 from bandmark.suites.model_layers import matrix_shapes, step_totals
+from bandmark.units import printable
 
 _MARKUP = re.compile(r"[\\\[\]*_|!`~$#]")
 

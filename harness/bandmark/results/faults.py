@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from bandmark.errors import FileError
-
-MOST_SHOWN = 60
-"""Characters of a cell that a message quotes."""
+from bandmark.units import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +28,13 @@ class Fault:
     def __str__(self) -> str:
         place = f"{printable(str(self.file))}:" + ("" if self.line is None else f"{self.line}:")
         what = " of ".join(filter(None, (self.column, self.case)))
-        return (
-            f"{place} {what}: {self.found}, expected {self.wanted}" if what else f"{place} {self.found}; {self.wanted}"
-        )
+        if not what:
+            return f"{place} {self.found}; {self.wanted}"
+        return f"{place} {what}: {self.found}, expected {self.wanted}"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the fault for programs."""
-        names = ("line", "column", "case", "found", "wanted")
-        return {"file": str(self.file), **{name: getattr(self, name) for name in names}}
+        return {**asdict(self), "file": str(self.file)}
 
 
 class FaultyFile(FileError):
@@ -47,19 +43,3 @@ class FaultyFile(FileError):
     def __init__(self, fault: Fault) -> None:
         super().__init__(str(fault))
         self.fault = fault
-
-
-def quote(value: Any) -> str:
-    """Write a value as a message shows it: short, on one line, and harmless to a terminal."""
-    text = repr(value) if isinstance(value, str) else printable(str(value))
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}... ({len(text)} characters)"
-
-
-def printable(text: str) -> str:
-    """Return text with what a terminal would obey, or not show, as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
-
-
-def printable_lines(text: str) -> str:
-    """Return lines of text with what a terminal would obey, or not show, as escapes; line ends stay."""
-    return "\n".join(map(printable, text.split("\n")))

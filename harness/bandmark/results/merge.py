@@ -9,11 +9,11 @@ from pathlib import Path
 
 from bandmark.errors import FileError
 from bandmark.results.case import CaseId
-from bandmark.results.faults import quote
 from bandmark.results.files import read_rows, to_csv
 from bandmark.results.reading import read_bytes
 from bandmark.results.row import Row, columns
 from bandmark.results.sheet import FORMULAS
+from bandmark.units import quote
 
 _MAY_BE_FORMULA = re.compile(rf'(?:^|[,"\n])[{re.escape(FORMULAS)}]')
 """Occurs wherever a cell begins like a formula, and seldom elsewhere."""

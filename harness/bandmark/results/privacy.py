@@ -20,8 +20,9 @@ from typing import Any
 from bandmark.device.device import Device
 from bandmark.device.machine import Machine
 from bandmark.device.peaks import Peak
-from bandmark.results.faults import Fault, quote
+from bandmark.results.faults import Fault
 from bandmark.results.row import Row, columns
+from bandmark.units import quote
 from bandmark_kernels import DTYPES, KERNELS, MATRIX_FORMATS
 
 _REMOVED = "[removed]"

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bandmark.errors import FileError, UsageError
-from bandmark.results.faults import Fault, FaultyFile, printable, quote
+from bandmark.results.faults import Fault, FaultyFile
+from bandmark.units import printable, quote
 
 _MAX_BYTES = 256 * 2**20
 """Bytes of a file that is read; 10,000 merged runs have less."""

@@ -12,8 +12,8 @@ from typing import Any
 
 from bandmark.errors import FileError
 from bandmark.results.case import CaseId
-from bandmark.results.faults import quote
 from bandmark.results.row import Row
+from bandmark.units import quote
 
 _REQUIRED = ("backend", "kernel", "dtype")
 """What every entry names of its row."""

@@ -10,9 +10,10 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from bandmark.results.faults import Fault, FaultyFile, quote
+from bandmark.results.faults import Fault, FaultyFile
 from bandmark.results.reading import AS_WRITTEN, decode, read_bytes
 from bandmark.results.row import columns
+from bandmark.units import quote
 
 FORMULAS = "=+-@\t\r"
 """Characters with which a spreadsheet lets a formula begin; no text in a result begins with one of them (OWASP, CSV

@@ -17,11 +17,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from bandmark.results.faults import printable_lines
 from bandmark.results.row import Row
 from bandmark.show.table import build_table, heading
 from bandmark.suites import by_suite
 from bandmark.suites.base import Suite
+from bandmark.units import printable_lines
 
 _UNLIMITED = 1 << 20
 """Columns of a stream that is no terminal: more than any line has, so that rich wraps none."""

@@ -11,11 +11,12 @@ from itertools import zip_longest
 
 from bandmark import __version__
 from bandmark.backends.select import BACKENDS
-from bandmark.results.faults import Fault, quote
+from bandmark.results.faults import Fault
 from bandmark.results.reading import AS_WRITTEN
 from bandmark.results.row import SCHEMA, Column, Row, columns, from_cells, parse_cell, write_cell
 from bandmark.results.sheet import FORMULAS, Sheet
 from bandmark.suites import SUITES
+from bandmark.units import quote
 from bandmark_kernels import DTYPES
 from bandmark_kernels.core.checks import PATTERNS
 

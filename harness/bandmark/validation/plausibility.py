@@ -10,10 +10,10 @@ from itertools import pairwise
 from bandmark import __version__
 from bandmark.device.peaks import find_peak
 from bandmark.results.case import CaseId
-from bandmark.results.faults import quote
 from bandmark.results.record import RunRecord
 from bandmark.results.row import Row
 from bandmark.results.samples import Entries
+from bandmark.units import quote
 from bandmark.validation.replay import Difference, written
 
 _MAX_MEMORY_GBS = 50_000.0

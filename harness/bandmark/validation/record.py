@@ -12,11 +12,12 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from bandmark import __version__
 from bandmark.measure.measurement import Measurement
 from bandmark.options import RunOptions
-from bandmark.results.faults import Fault, FaultyFile, quote
+from bandmark.results.faults import Fault, FaultyFile
 from bandmark.results.reading import parse_json
 from bandmark.results.record import RunRecord
 from bandmark.results.row import SCHEMA
 from bandmark.results.samples import is_entry
+from bandmark.units import quote
 from bandmark.validation.cells import MAX_TEXT, TEXT_FORMS
 
 _MAX_DEPTH = 8

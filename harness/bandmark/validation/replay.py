@@ -10,13 +10,13 @@ from typing import Any
 from bandmark import __version__
 from bandmark.measure.measurement import Measurement
 from bandmark.results.case import CaseId
-from bandmark.results.faults import quote
 from bandmark.results.record import RunRecord
 from bandmark.results.row import MEASURED, Column, Row, columns
 from bandmark.results.samples import Entries
 from bandmark.session.rows import Outcome, build_rows
 from bandmark.suites import suite_of
 from bandmark.suites.base import RunFacts
+from bandmark.units import quote
 from bandmark.validation.cells import version_numbers
 
 _EXACT_FROM = (0, 2)

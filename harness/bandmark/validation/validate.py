@@ -13,12 +13,13 @@ from typing import Any
 
 from bandmark.errors import FileError, UsageError
 from bandmark.results.case import CaseId
-from bandmark.results.faults import Fault, FaultyFile, printable, quote
+from bandmark.results.faults import Fault, FaultyFile
 from bandmark.results.privacy import check_private
 from bandmark.results.reading import read_bytes, walk
 from bandmark.results.record import RunRecord
 from bandmark.results.row import Row
 from bandmark.results.sheet import read_sheet
+from bandmark.units import printable, quote
 from bandmark.validation.cells import Line, check_cells
 from bandmark.validation.plausibility import check_record, check_rows
 from bandmark.validation.record import check_shape, read_record, to_record

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bandmark.errors import BandmarkError, FileError
-from bandmark.results.faults import MOST_SHOWN, Fault, FaultyFile, printable, quote
+from bandmark.results.faults import Fault, FaultyFile
 
 FILE = Path("a/run.csv")
 
@@ -35,21 +35,3 @@ def test_a_fault_as_an_error() -> None:
     error = FaultyFile(fault)
     assert isinstance(error, FileError) and isinstance(error, BandmarkError)
     assert error.fault is fault and str(error) == "a/run.csv: missing; write it"
-
-
-@pytest.mark.parametrize("text", ["\x1b[31mred", "two\nlines", "right-to-left \u202e", "bell\a", "\ud800", "\x00"])
-def test_nothing_moves_the_terminal(text: str) -> None:
-    """Control characters, invisible ones and lone surrogates are shown as escapes."""
-    assert printable(text).isprintable() and quote(text).isprintable()
-    Fault(file=Path("a"), found=printable(text), wanted="x").as_json()
-
-
-def test_plain_text_stays() -> None:
-    """Letters of any script are shown as they are."""
-    assert printable("Grüße, 東京 µs") == "Grüße, 東京 µs"
-
-
-def test_quotes_are_short() -> None:
-    """A long cell is cut, and its length is told."""
-    assert quote("ab") == "'ab'"
-    assert quote("x" * 1000) == "'" + "x" * (MOST_SHOWN - 1) + "... (1002 characters)"
