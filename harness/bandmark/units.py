@@ -44,6 +44,11 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds * 1e6:.3g} us"
 
 
+def count_of(count: int, noun: str) -> str:
+    """Write a count with its noun: 1 run, 2 runs."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def quote(value: Any) -> str:
     """Write a value as a message shows it: short, on one line, and harmless to a terminal."""
     text = repr(value) if isinstance(value, str) else printable(str(value))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark.errors import UsageError
-from bandmark.units import _MAX_QUOTED, format_bytes, format_seconds, parse_bytes, printable, quote
+from bandmark.units import _MAX_QUOTED, count_of, format_bytes, format_seconds, parse_bytes, printable, quote
 
 
 @pytest.mark.parametrize(
@@ -109,3 +109,8 @@ def test_quotes_are_short() -> None:
     """A long cell is cut, and its length is told."""
     assert quote("ab") == "'ab'"
     assert quote("x" * 1000) == "'" + "x" * (_MAX_QUOTED - 1) + "... (1002 characters)"
+
+
+def test_counts_have_their_noun() -> None:
+    """Of one thing the noun is in the singular."""
+    assert [count_of(n, "run") for n in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]

@@ -11,6 +11,7 @@ from bandmark.results.files import refuse_existing, write_file
 from bandmark.results.merge import merged_csv, read_runs
 from bandmark.results.reading import result_files
 from bandmark.show.console import talk, talk_each
+from bandmark.units import count_of
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
@@ -33,5 +34,5 @@ def execute(arguments: argparse.Namespace) -> int:
         write_file(output, merged_csv(runs))
     talk_each(duplicates, "duplicates")
     rows = sum(run.count for run in runs)
-    talk(f"{len(runs)} run{'s' if len(runs) != 1 else ''}, {rows} rows" + (f" in {output}" if output else ""))
+    talk(f"{count_of(len(runs), 'run')}, {rows} rows" + (f" in {output}" if output else ""))
     return EXIT_OK

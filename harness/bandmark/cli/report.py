@@ -12,6 +12,7 @@ from bandmark.reports import ReportRun, read_report
 from bandmark.results.files import refuse_existing, write_file
 from bandmark.results.reading import result_files
 from bandmark.show.console import talk, talk_each
+from bandmark.units import count_of
 
 _FORMATS = ("html", "md", "png", "svg")
 """What a report can be written as; also the suffixes of the files."""
@@ -37,8 +38,7 @@ def execute(arguments: argparse.Namespace) -> int:
         sys.stdout.buffer.write(report)
         return EXIT_OK
     write_file(output, report)
-    count = len({run.first.run_id for run in runs})
-    talk(f"{count} run{'s' if count != 1 else ''} in {output}")
+    talk(f"{count_of(len({run.first.run_id for run in runs}), 'run')} in {output}")
     return EXIT_OK
 
 

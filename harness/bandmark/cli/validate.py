@@ -12,7 +12,7 @@ from bandmark.errors import EXIT_OK, EXIT_USAGE
 from bandmark.results.faults import Fault
 from bandmark.results.row import MEASURED
 from bandmark.show.console import talk
-from bandmark.units import printable
+from bandmark.units import count_of, printable
 from bandmark.validation.validate import Checked, check
 
 _MAX_KINDS = 20
@@ -33,12 +33,15 @@ def execute(arguments: argparse.Namespace) -> int:
         print(json.dumps([fault.as_json() for fault in faults], indent=1))
     else:
         show_faults(checked)
+    talk(f"{_summary(checked)}: {count_of(len(faults), 'error') if faults else 'no errors'}")
+    return EXIT_USAGE if faults else EXIT_OK
+
+
+def _summary(checked: Sequence[Checked]) -> str:
     runs = [one for one in checked if one.csv.suffix == ".csv"]
     statuses = [row.status for one in runs for row in one.rows]
     measured = sum(status in MEASURED for status in statuses)
-    errors = f"{len(faults)} error{'s' if len(faults) > 1 else ''}" if faults else "no errors"
-    talk(f"{len(runs)} run{'s' if len(runs) != 1 else ''}, {len(statuses)} rows ({measured} measured): {errors}")
-    return EXIT_USAGE if faults else EXIT_OK
+    return f"{count_of(len(runs), 'run')}, {len(statuses)} rows ({measured} measured)"
 
 
 def show_faults(checked: Sequence[Checked]) -> None:

@@ -1,7 +1,7 @@
 """The files that are generated in a folder of published results, from the results in it alone.
 
-README.md has the leaderboard and the table of columns, datapackage.json describes the files for other programs, and
-bandwidth.svg is the leaderboard as a plot. `python -m bandmark.publishing.folder results` writes them.
+They are the leaderboard as a page and as a plot, and a description of the result files for other programs.
+`python -m bandmark.publishing.folder results` writes them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from bandmark.reports.markdown import escape, table
 from bandmark.results.files import read_record_beside, read_rows, write_file
 from bandmark.results.row import SCHEMA, Column, Row, columns
 from bandmark.results.sheet import read_sheet
+from bandmark.units import count_of
 from bandmark.validation.cells import TEXT_FORMS, accepted_names
 
 _PLOT = "bandwidth.svg"
@@ -134,7 +135,6 @@ class _Entry:
 
 
 def _read_entries(folder: Path) -> list[_Entry]:
-    """Return the runs under a folder of results, in order of path; raises FileError for damaged files and links."""
     entries = []
     for path in sorted(folder.glob("*/*.csv")):
         file = path.with_suffix(".json")
@@ -203,7 +203,7 @@ def _caveats(entry: _Entry, runs: int) -> list[str]:
 
 def _bad_rows(run: ReportRun) -> list[str]:
     counts = Counter(row.status.replace("_", " ") for row in run.rows if row.status in _BAD)
-    return [f"{count} {status} row{'s' if count > 1 else ''}" for status, count in counts.items()]
+    return [count_of(count, f"{status} row") for status, count in counts.items()]
 
 
 def _plot(entries: Iterable[_Entry]) -> str | None:
@@ -250,7 +250,7 @@ def _datapackage(folder: Path) -> _Json:
     headers = {file: read_sheet(file).header for file in sorted(folder.glob("*/*.csv"))}
     longest_first = sorted(headers, key=lambda file: -len(headers[file]))
     layouts = groupby(longest_first, key=headers.__getitem__)
-    tables = [_table_resource(folder, header, list(files)) for header, files in layouts]
+    tables = [_table_resource(folder, header, list(paths)) for header, paths in layouts]
     page = {"name": "page", "path": "README.md", "format": "md", "mediatype": "text/markdown"}
     json_file = {"format": "json", "mediatype": "application/json", "encoding": "utf-8"}
     records = [

@@ -21,7 +21,7 @@ _MAX_NAME, _MAX_FIGURE, _MAX_LINE = 41, 30, 115
 """Letters for which these, and the lines above a chart, have room; longer ones are cut."""
 
 _LINE, _GROUP = 18, 8
-"""Pixels: a line of text, and the gap between the cases of one kernel and those of the next."""
+"""Pixels: a line of text, and the gap between groups of rows."""
 
 _ZOOM = 1.25
 """Pixels of a PNG for each of the SVG."""

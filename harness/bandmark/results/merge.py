@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,6 @@ class StoredRun:
     run_id: str
     path: Path
     count: int
-    """Number of rows."""
     lines: str
     """The rows as CSV with every column of this version, without a header."""
 
@@ -94,20 +93,21 @@ def _refuse_clash(first: StoredRun, other: StoredRun) -> None:
     if first.lines == other.lines:
         return
     mine, theirs = ({CaseId.of(row): row for row in run.rows()} for run in (first, other))
-    for case in (*mine, *theirs):
-        if case not in mine or case not in theirs:
-            whole, part, row = (first, other, mine[case]) if case in mine else (other, first, theirs[case])
-            raise FileError(f"{whole.path} has {_label(row)} and {part.path} has not. Leave one of the files out.")
-        _refuse_difference(first.path, mine[case], other.path, theirs[case])
-
-
-def _refuse_difference(path: Path, row: Row, other_path: Path, other: Row) -> None:
-    for name in (column.name for column in columns()):
-        if row.get(name) != other.get(name):
+    _refuse_missing(first, mine, other, theirs)
+    _refuse_missing(other, theirs, first, mine)
+    for case, name in ((case, column.name) for case in mine for column in columns()):
+        a, b = mine[case].get(name), theirs[case].get(name)
+        if a != b:
             raise FileError(
-                f"{path} and {other_path} clash: {name} of {_label(row)} is {row.get(name)} in the one and "
-                f"{other.get(name)} in the other. Leave one of the files out."
+                f"{first.path} and {other.path} clash: {name} of {_label(mine[case])} is {a} in the one and {b} in the "
+                "other. Leave one of the files out."
             )
+
+
+def _refuse_missing(run: StoredRun, rows: Mapping[CaseId, Row], other: StoredRun, others: Mapping[CaseId, Row]) -> None:
+    for case, row in rows.items():
+        if case not in others:
+            raise FileError(f"{run.path} has {_label(row)} and {other.path} has not. Leave one of the files out.")
 
 
 def _label(row: Row) -> str:

@@ -26,7 +26,6 @@ from bandmark.units import quote
 from bandmark_kernels import DTYPES, KERNELS, MATRIX_FORMATS
 
 _REMOVED = "[removed]"
-
 _MAX_TEXT = 10_000
 """Characters of a text that are looked at; a longer one is removed whole."""
 
@@ -111,19 +110,17 @@ _KEYS = {
 
 def _public_keys(backends: Sequence[str]) -> set[str]:
     """Return the keys that a published record may hold, each with the keys above it."""
-    groups = [(group, key) for group, keys in _KEYS.items() for key in keys.split()]
-    groups += [("samples", column.name) for column in columns() if column.identity]
+    groups = [(group, keys.split()) for group, keys in _KEYS.items()]
+    groups += [("samples", [column.name for column in columns() if column.identity]), ("backends", list(backends))]
     for group, kind in (("machine", Machine), ("device", Device), ("peak", Peak)):
-        groups += [(group, field.name) for field in fields(kind)]
-    groups += [("backends", name) for name in backends]
-    keys = {f"{group}.{key}".lstrip(".") for group, key in groups}
-    return keys.union(*({key.replace("*", name) for key in keys if "*" in key} for name in backends))
+        groups.append((group, [field.name for field in fields(kind)]))
+    keys = {f"{group}.{key}".lstrip(".") for group, names in groups for key in names}
+    return {key.replace("*", name) for key in keys for name in (*backends, "*")}
 
 
 def _name_keys() -> set[str]:
     """Return the columns and keys whose texts are names and no free text."""
-    free = {"device", "layer"}
-    identity = {column.name for column in columns() if column.identity} - free
+    identity = {column.name for column in columns() if column.identity} - {"device", "layer"}
     named = {column.name for column in columns() if column.values} | {"suite", "data"}
     settings = ("suites", "kernels", "backends", "dtypes", "variants", "weights")
     return identity | named | {f"samples.{name}" for name in identity} | {f"settings.{name}" for name in settings}
@@ -147,21 +144,17 @@ def clean_run(
 
     The names are further words that are private, such as own_names().
     """
-    texts = [column.name for column in columns() if column.type == "str"]
     cleaner = _Cleaner({column.name for column in columns()}, names)
     cleaned = []
     for row in rows:
-        before = {name: row.get(name) for name in texts}
+        before = {column.name: row.get(column.name) for column in columns()}
         after = cleaner.value(before)
-        values = {column.name: row.get(column.name) for column in columns()}
-        cleaned.append(row if after == before else Row.of(values | after))
+        cleaned.append(row if after == before else Row.of(after))
     cleaner.public = _public_keys(sorted({row.backend for row in rows}))
     return cleaned, cleaner.value(record), list(dict.fromkeys(cleaner.removed))
 
 
 class _Cleaner:
-    """Cleans values, and collects what it removes."""
-
     def __init__(self, public: set[str], names: Sequence[str]) -> None:
         self.public = public
         self.removed: list[Removal] = []
@@ -176,8 +169,8 @@ class _Cleaner:
             return self._object(value, place, key)
         return self._text(value, place, key) if isinstance(value, str) and place not in _CHOSEN else value
 
-    def _object(self, value: Mapping[str, Any], place: str, key: str) -> dict[str, Any]:
-        known = {}
+    def _object(self, value: Mapping[str, Any], place: str, key: str) -> dict[str, object]:
+        known: dict[str, object] = {}
         for name, inner in value.items():
             inner_place, inner_key = f"{place}.{quote(name)[1:-1]}".lstrip("."), f"{key}.{name}".lstrip(".")
             if inner_key in self.public and "." not in name:
@@ -196,7 +189,7 @@ class _Cleaner:
         return text
 
 
-def check_private(csv: Path, json: Path, rows: Sequence[Row], record: dict[str, Any]) -> Iterator[Fault]:
+def check_private(csv: Path, json: Path, rows: Sequence[Row], record: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield what a published run gives away; the names of the machine that checks do not matter."""
     wanted = "nothing private: take the run out of the folder, and `bandmark publish` it from there"
     for one in clean_run(rows, record)[2]:
