@@ -134,9 +134,9 @@ class Damage:
     name: str
     harm: Callable[[Pair], Pair]
     message: str
-    """Pattern that one of the faults must match."""
+    """Pattern that one of the violations must match."""
     column: str | None = None
-    """The column, or place in the JSON, which that fault must name."""
+    """The column, or place in the JSON, which that violation must name."""
     line: int | None = None
     """The line which it must name."""
 
@@ -157,7 +157,7 @@ def _text(name: str, harm: Callable[[str], str | bytes], message: str, **where: 
 def _cell(
     name: str, column: str, value: str | Callable[[str], str], message: str, row: int = 0, at: str | None = None
 ) -> None:
-    """Add a damage of one cell: of this column, in this row; the fault names it, or the column `at`."""
+    """Add a damage of one cell: of this column, in this row; the violation names it, or the column `at`."""
 
     def harm(text: str) -> str:
         lines = list(csv.reader(io.StringIO(text)))

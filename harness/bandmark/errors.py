@@ -36,7 +36,7 @@ class BackendUnavailable(BandmarkError):
 
 
 class FileError(BandmarkError):
-    """A result file can't be read or written; the message names the file, the fault and what to do."""
+    """A result file can't be read or written; the message names the file, what is wrong and what to do."""
 
 
 def unknown_name(kind: str, given: str, accepted: Iterable[str]) -> UsageError:

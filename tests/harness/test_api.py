@@ -90,7 +90,7 @@ def test_run_leaves_files_that_can_be_published(tmp_path: Path) -> None:
     options: dict[str, Any] = {"backends": ("numpy",), "dtypes": ("float64",), "size_bytes": 65536, "time_limit_s": 0.3}
     frame = bandmark.run(file, kernels=("read", "copy"), **options)
     assert_frame_equal(bandmark.load(file), frame, rtol=1e-8)  # the file has nine significant figures
-    assert [str(fault) for fault in check_run(file).faults] == []
+    assert [str(violation) for violation in check_run(file).violations] == []
     with pytest.raises(FileError, match="exists"):
         bandmark.run(file, kernels=("copy",), **options)
     with pytest.raises(UsageError, match="unknown kernel"):

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bandmark.cli.validate import show_faults
+from bandmark.cli.validate import show_violations
 from bandmark.errors import EXIT_OK, EXIT_USAGE, UsageError
 from bandmark.publishing.publish import describe, git_commands, place, prepare
 from bandmark.show.console import talk
@@ -27,8 +27,8 @@ def execute(arguments: argparse.Namespace) -> int:
     file, results = Path(arguments.file), Path(arguments.results)
     _refuse_folders(file, results)
     (checked,) = check([file])
-    if checked.faults:
-        show_faults([checked])
+    if checked.violations:
+        show_violations([checked])
         talk("not published: the file has errors")
         return EXIT_USAGE
     publication = prepare(checked, results, arguments.system, ask=_ask if sys.stdin and sys.stdin.isatty() else None)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bandmark.errors import EXIT_OK, EXIT_USAGE
-from bandmark.results.faults import Fault
 from bandmark.results.row import MEASURED
+from bandmark.results.violations import Violation
 from bandmark.show.console import talk
 from bandmark.units import count_of, printable
 from bandmark.validation.validate import Checked, check
@@ -28,13 +28,13 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Print every error; return 2 if there is one."""
     checked = check(Path(file) for file in arguments.files)
-    faults = [fault for one in checked for fault in one.faults]
+    violations = [violation for one in checked for violation in one.violations]
     if arguments.json:
-        print(json.dumps([fault.as_json() for fault in faults], indent=1))
+        print(json.dumps([violation.as_json() for violation in violations], indent=1))
     else:
-        show_faults(checked)
-    talk(f"{_summary(checked)}: {count_of(len(faults), 'error') if faults else 'no errors'}")
-    return EXIT_USAGE if faults else EXIT_OK
+        show_violations(checked)
+    talk(f"{_summary(checked)}: {count_of(len(violations), 'error') if violations else 'no errors'}")
+    return EXIT_USAGE if violations else EXIT_OK
 
 
 def _summary(checked: Sequence[Checked]) -> str:
@@ -44,19 +44,19 @@ def _summary(checked: Sequence[Checked]) -> str:
     return f"{count_of(len(runs), 'run')}, {len(statuses)} rows ({measured} measured)"
 
 
-def show_faults(checked: Sequence[Checked]) -> None:
+def show_violations(checked: Sequence[Checked]) -> None:
     """Print the errors of each run on stdout, a line each, in the form that editors follow: file:line: what.
 
     The same error in several rows is printed once.
     """
     for one in checked:
-        counts = Counter(map(_kind, one.faults))
-        firsts = {_kind(fault): fault for fault in reversed(one.faults)}
+        counts = Counter(map(_kind, one.violations))
+        firsts = {_kind(violation): violation for violation in reversed(one.violations)}
         for kind, count in list(counts.items())[:_MAX_KINDS]:
             print(f"{firsts[kind]}{f' (and in {count - 1} more lines)' if count > 1 else ''}")
         if (left := len(counts) - _MAX_KINDS) > 0:
             print(f"{printable(str(one.csv))}: {left} more kinds of errors; --json prints all")
 
 
-def _kind(fault: Fault) -> tuple[object, ...]:
-    return fault.file, fault.column, fault.found, fault.wanted
+def _kind(violation: Violation) -> tuple[object, ...]:
+    return violation.file, violation.column, violation.found, violation.wanted

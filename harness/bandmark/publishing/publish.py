@@ -66,8 +66,8 @@ def prepare(
         UsageError: the name is unknown, or none.
         FileError: there is nothing to publish, a file is a symbolic link, or the run is published with other contents.
     """
-    if checked.record is None or checked.faults:
-        raise ValueError("a run with faults is not published")
+    if checked.record is None or checked.violations:
+        raise ValueError("a run with violations is not published")
     _refuse_without_headline(checked)
     name = system or _system(checked.record, checked.csv, results, ask)
     if not SYSTEM_NAME.fullmatch(name):
@@ -124,8 +124,8 @@ def _refuse_unsound(publication: Publication) -> None:
     again = Checked(publication.csv)
     csv, record = publication.texts().values()
     check_pair(again, csv.encode(), record.encode())
-    if again.faults:
-        raise FileError(f"{again.faults[0]} (in what would be published; take it out of {source} by hand)")
+    if again.violations:
+        raise FileError(f"{again.violations[0]} (in what would be published; take it out of {source} by hand)")
 
 
 def _is_published(source: Path, csv: Path, rows: list[Row], record: _Json, results: Path) -> bool:

@@ -20,8 +20,8 @@ from typing import Any
 from bandmark.device.device import Device
 from bandmark.device.machine import Machine
 from bandmark.device.peaks import Peak
-from bandmark.results.faults import Fault
 from bandmark.results.row import Row, columns
+from bandmark.results.violations import Violation
 from bandmark.units import quote
 from bandmark_kernels import DTYPES, KERNELS, MATRIX_FORMATS
 
@@ -189,12 +189,12 @@ class _Cleaner:
         return text
 
 
-def check_private(csv: Path, json: Path, rows: Sequence[Row], record: Mapping[str, Any]) -> Iterator[Fault]:
+def check_private(csv: Path, json: Path, rows: Sequence[Row], record: Mapping[str, Any]) -> Iterator[Violation]:
     """Yield what a published run gives away; the names of the machine that checks do not matter."""
     wanted = "nothing private: take the run out of the folder, and `bandmark publish` it from there"
     for one in clean_run(rows, record)[2]:
         file = csv if one.place in {column.name for column in columns()} else json
-        yield Fault(file=file, column=one.place, found=f"{one.text} ({one.what})", wanted=wanted)
+        yield Violation(file=file, column=one.place, found=f"{one.text} ({one.what})", wanted=wanted)
 
 
 def own_names(record: Mapping[str, Any]) -> tuple[str, ...]:

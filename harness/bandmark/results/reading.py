@@ -1,6 +1,6 @@
 """The way into files that people give: regular files of a sensible size, as text and as JSON.
 
-Everything that is wrong with a file as such becomes a FileError or a FaultyFile here, whatever the file is.
+Everything that is wrong with a file as such becomes a FileError or a InvalidFile here, whatever the file is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bandmark.errors import FileError, UsageError
-from bandmark.results.faults import Fault, FaultyFile
+from bandmark.results.violations import InvalidFile, Violation
 from bandmark.units import printable, quote
 
 _MAX_BYTES = 256 * 2**20
@@ -46,32 +46,32 @@ def _name(path: Path) -> str:
 
 
 def decode(path: Path, data: bytes) -> str:
-    """Return bytes as text; raises FaultyFile."""
+    """Return bytes as text; raises InvalidFile."""
     if not data:
-        raise FaultyFile(Fault(path, "the file is empty", "copy it again"))
+        raise InvalidFile(Violation(path, "the file is empty", "copy it again"))
     if data.startswith(codecs.BOM_UTF8):
-        raise FaultyFile(Fault(path, "a byte order mark, as Windows programs write it", AS_WRITTEN, line=1))
+        raise InvalidFile(Violation(path, "a byte order mark, as Windows programs write it", AS_WRITTEN, line=1))
     if 0 in data:
-        raise FaultyFile(Fault(path, f"a byte 0 at {data.index(0)}: binary data, or another encoding", AS_WRITTEN))
+        raise InvalidFile(Violation(path, f"a byte 0 at {data.index(0)}: binary data, or another encoding", AS_WRITTEN))
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise FaultyFile(Fault(path, f"byte {error.start} is not UTF-8 text", AS_WRITTEN, line=line)) from error
+        raise InvalidFile(Violation(path, f"byte {error.start} is not UTF-8 text", AS_WRITTEN, line=line)) from error
 
 
 def parse_json(path: Path, data: bytes) -> Any:
-    """Return the value that a JSON file holds; raises FaultyFile, also for what Python's parser takes beyond JSON."""
+    """Return the value that a JSON file holds; raises InvalidFile, also for what Python's parser takes beyond JSON."""
     text = decode(path, data)
     try:
         return json.loads(text, parse_constant=_constant, parse_int=_whole, object_pairs_hook=_object)
     except RecursionError as error:
-        raise FaultyFile(Fault(path, "nested too deeply", "a run record has five levels")) from error
+        raise InvalidFile(Violation(path, "nested too deeply", "a run record has five levels")) from error
     except json.JSONDecodeError as error:
         wanted = "the JSON is truncated or was edited: copy it again"
-        raise FaultyFile(Fault(path, error.msg, wanted, line=error.lineno)) from error
+        raise InvalidFile(Violation(path, error.msg, wanted, line=error.lineno)) from error
     except ValueError as error:
-        raise FaultyFile(Fault(path, str(error), "take the JSON as bandmark wrote it")) from error
+        raise InvalidFile(Violation(path, str(error), "take the JSON as bandmark wrote it")) from error
 
 
 def _constant(text: str) -> float:

@@ -10,9 +10,9 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from bandmark.results.faults import Fault, FaultyFile
 from bandmark.results.reading import AS_WRITTEN, decode, read_bytes
 from bandmark.results.row import columns
+from bandmark.results.violations import InvalidFile, Violation
 from bandmark.units import quote
 
 FORMULAS = "=+-@\t\r"
@@ -40,7 +40,7 @@ def read_sheet(path: Path, data: bytes | None = None) -> Sheet:
 
     Raises:
         FileError: the file can't be read.
-        FaultyFile: it is not text, is no bandmark result, or is truncated.
+        InvalidFile: it is not text, is no bandmark result, or is truncated.
     """
     text = decode(path, read_bytes(path) if data is None else data)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -52,13 +52,15 @@ def read_sheet(path: Path, data: bytes | None = None) -> Sheet:
             begin = reader.line_num + 1
     except csv.Error as error:
         found = "a quoted cell that never ends" if "unexpected end" in str(error) else str(error)
-        raise _fault(path, found, "a result has RFC 4180 quoting; is the file truncated?", reader.line_num) from error
+        raise _violation(
+            path, found, "a result has RFC 4180 quoting; is the file truncated?", reader.line_num
+        ) from error
     header = lines[0][1] if lines else []
     required = [c.name for c in columns() if c.required]
     if missing := [name for name in required if name not in header]:
-        raise _fault(path, *_not_a_header(text, header, missing), 1)
+        raise _violation(path, *_not_a_header(text, header, missing), 1)
     if not text.endswith("\n"):
-        raise _fault(path, "its last line has no end", "the file is truncated: copy it again", lines[-1][0])
+        raise _violation(path, "its last line has no end", "the file is truncated: copy it again", lines[-1][0])
     return Sheet(path, text, header, lines[1:])
 
 
@@ -73,5 +75,5 @@ def _not_a_header(text: str, header: list[str], missing: list[str]) -> tuple[str
     return f"{quote(','.join(header))} is not a bandmark result", f"its first line lacks the columns {lacks}"
 
 
-def _fault(path: Path, found: str, wanted: str, line: int | None = None) -> FaultyFile:
-    return FaultyFile(Fault(file=path, line=line, found=found, wanted=wanted))
+def _violation(path: Path, found: str, wanted: str, line: int | None = None) -> InvalidFile:
+    return InvalidFile(Violation(file=path, line=line, found=found, wanted=wanted))

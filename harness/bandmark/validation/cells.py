@@ -11,10 +11,10 @@ from itertools import zip_longest
 
 from bandmark import __version__
 from bandmark.backends.select import BACKENDS
-from bandmark.results.faults import Fault
 from bandmark.results.reading import AS_WRITTEN
 from bandmark.results.row import SCHEMA, Column, Row, columns, from_cells, parse_cell, write_cell
 from bandmark.results.sheet import FORMULAS, Sheet
+from bandmark.results.violations import Violation
 from bandmark.suites import SUITES
 from bandmark.units import quote
 from bandmark_kernels import DTYPES
@@ -60,22 +60,24 @@ def version_numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version)[:3])
 
 
-def check_cells(sheet: Sheet) -> tuple[list[Line], list[Fault]]:
-    """Return the rows of a sheet, and every fault of its form."""
+def check_cells(sheet: Sheet) -> tuple[list[Line], list[Violation]]:
+    """Return the rows of a sheet, and every violation of its form."""
     version = _version(sheet)
     if too_new := list(_schemas(sheet)):
         return [], too_new
-    faults = [*_line_ends(sheet), *_header(sheet, version)]
+    violations = [*_line_ends(sheet), *_header(sheet, version)]
     known = {c.name: c for c in columns()}
     rows: list[Line] = []
     for line, cells in sheet.lines:
         found = list(_line(sheet, line, cells, known, version))
-        faults += found
+        violations += found
         named = dict(zip(sheet.header, cells, strict=False))
         rows.append(Line(line, None if found else from_cells(named)))
     if not sheet.lines:
-        faults.append(Fault(file=sheet.path, found="a header and no rows", wanted="nothing was measured: run it again"))
-    return rows, faults
+        violations.append(
+            Violation(file=sheet.path, found="a header and no rows", wanted="nothing was measured: run it again")
+        )
+    return rows, violations
 
 
 def _version(sheet: Sheet) -> str | None:
@@ -85,24 +87,26 @@ def _version(sheet: Sheet) -> str | None:
     return cells[place] if len(cells) > place else None
 
 
-def _schemas(sheet: Sheet) -> Iterator[Fault]:
-    """Yield a fault if the file is of a newer schema: nothing else in it can be judged."""
+def _schemas(sheet: Sheet) -> Iterator[Violation]:
+    """Yield a violation if the file is of a newer schema: nothing else in it can be judged."""
     place = sheet.header.index("schema")
     for line, cells in sheet.lines:
         text = cells[place] if len(cells) > place else ""
         if text.isdecimal() and len(text) < 9 and int(text) > SCHEMA:
             wanted = f"at most {SCHEMA}: the file is newer than bandmark {__version__}; update bandmark"
-            yield Fault(file=sheet.path, line=line, column="schema", found=text, wanted=wanted)
+            yield Violation(file=sheet.path, line=line, column="schema", found=text, wanted=wanted)
             return
 
 
-def _line_ends(sheet: Sheet) -> Iterator[Fault]:
+def _line_ends(sheet: Sheet) -> Iterator[Violation]:
     if "\r\n" in sheet.text:
         line = sheet.text.count("\n", 0, sheet.text.index("\r\n")) + 1
-        yield Fault(file=sheet.path, line=line, found="line ends are CR LF", wanted=f"they should be LF: {AS_WRITTEN}")
+        yield Violation(
+            file=sheet.path, line=line, found="line ends are CR LF", wanted=f"they should be LF: {AS_WRITTEN}"
+        )
 
 
-def _header(sheet: Sheet, version: str | None) -> Iterator[Fault]:
+def _header(sheet: Sheet, version: str | None) -> Iterator[Violation]:
     """Yield the first column that differs from those of this version: columns are only ever appended."""
     names = [c.name for c in columns()]
     expected = names[: max(len(sheet.header), names.index(_FIRST_LAYOUT) + 1)]
@@ -113,17 +117,19 @@ def _header(sheet: Sheet, version: str | None) -> Iterator[Fault]:
             what = "an unknown column" if found and found not in names else "another order, or a missing column"
             right = f"{wanted or 'no further column'}: columns are those of results/README.md"
             name = quote(found or wanted or "")[1:-1]
-            yield Fault(sheet.path, what, right + hint + newer(version), line=1, column=name)
+            yield Violation(sheet.path, what, right + hint + newer(version), line=1, column=name)
             return
 
 
-def _line(sheet: Sheet, line: int, cells: list[str], known: dict[str, Column], version: str | None) -> Iterator[Fault]:
+def _line(
+    sheet: Sheet, line: int, cells: list[str], known: dict[str, Column], version: str | None
+) -> Iterator[Violation]:
     if len(cells) != len(sheet.header):
         what = "an empty line" if not cells else f"{len(cells)} cells"
         if cells and cells[0].startswith(("<<<<<<<", "=======", ">>>>>>>")):
             what = "the mark of a merge conflict"
         wanted = f"the header has {len(sheet.header)} columns: the line is cut, or holds a comma that is not quoted"
-        yield Fault(file=sheet.path, line=line, found=what, wanted=wanted)
+        yield Violation(file=sheet.path, line=line, found=what, wanted=wanted)
         return
     named = dict(zip(sheet.header, cells, strict=True))
     case = quote(" ".join(named.get(name, "") for name in ("backend", "kernel", "dtype")))[1:-1]
@@ -131,7 +137,7 @@ def _line(sheet: Sheet, line: int, cells: list[str], known: dict[str, Column], v
         wrong = _wrong(known[name], text) if name in known else None
         if wrong:
             hint = newer(version) if name in ("kernel", "dtype", "backend", "suite", "weight_format") else ""
-            yield Fault(file=sheet.path, line=line, column=name, case=case, found=quote(text), wanted=wrong + hint)
+            yield Violation(file=sheet.path, line=line, column=name, case=case, found=quote(text), wanted=wrong + hint)
 
 
 def _wrong(column: Column, text: str) -> str | None:
@@ -164,13 +170,13 @@ def _wrong_number(name: str, value: float) -> str | None:
 
 
 def _wrong_text(name: str, text: str) -> str | None:
-    faults = (
+    violations = (
         (text[0] in FORMULAS, "text that no spreadsheet takes for a formula"),
         (not text.isprintable(), "text on one line, without control characters or invisible ones"),
         (text != text.strip(), "the text without the space around it"),
         (name in TEXT_FORMS and not TEXT_FORMS[name][0].fullmatch(text), TEXT_FORMS.get(name, (None, ""))[1]),
     )
-    return next((wanted for wrong, wanted in faults if wrong), None) or _wrong_name(name, text)
+    return next((wanted for wrong, wanted in violations if wrong), None) or _wrong_name(name, text)
 
 
 def _wrong_name(column: str, text: str) -> str | None:

@@ -12,11 +12,11 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from bandmark import __version__
 from bandmark.measure.measurement import Measurement
 from bandmark.options import RunOptions
-from bandmark.results.faults import Fault, FaultyFile
 from bandmark.results.reading import parse_json
 from bandmark.results.record import RunRecord
 from bandmark.results.row import SCHEMA
 from bandmark.results.samples import is_entry
+from bandmark.results.violations import InvalidFile, Violation
 from bandmark.units import quote
 from bandmark.validation.cells import MAX_TEXT, TEXT_FORMS
 
@@ -35,23 +35,23 @@ _Finding = tuple[str, str, str]
 
 
 def read_record(path: Path, data: bytes) -> dict[str, Any]:
-    """Return the run record in a JSON; raises FaultyFile."""
+    """Return the run record in a JSON; raises InvalidFile."""
     record = parse_json(path, data)
     if not isinstance(record, dict):
-        raise FaultyFile(Fault(path, f"{quote(record)} is no run record", "a run record is an object"))
+        raise InvalidFile(Violation(path, f"{quote(record)} is no run record", "a run record is an object"))
     if isinstance(schema := record.get("schema"), int) and schema > SCHEMA:
         known = f"this is bandmark {__version__}, which knows schemas up to {SCHEMA}: update bandmark"
-        raise FaultyFile(Fault(path, f"schema {quote(schema)} is newer", known))
+        raise InvalidFile(Violation(path, f"schema {quote(schema)} is newer", known))
     return record
 
 
-def check_shape(file: Path, record: dict[str, Any]) -> list[Fault]:
+def check_shape(file: Path, record: dict[str, Any]) -> list[Violation]:
     """Return what is wrong with the form of a run record: keys, types, texts, entries of samples."""
     same_version = record.get("bandmark_version") == __version__
     findings = list(_check("", record, RunRecord, strict=same_version))
     if not findings:
         findings = [*_check("settings", record["settings"], RunOptions, strict=same_version), *_contents(record)]
-    return [Fault(file, found, wanted, column=place) for place, found, wanted in findings]
+    return [Violation(file, found, wanted, column=place) for place, found, wanted in findings]
 
 
 def _check(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[_Finding]:

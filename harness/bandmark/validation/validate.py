@@ -13,12 +13,12 @@ from typing import Any
 
 from bandmark.errors import FileError, UsageError
 from bandmark.results.case import CaseId
-from bandmark.results.faults import Fault, FaultyFile
 from bandmark.results.privacy import check_private
 from bandmark.results.reading import read_bytes, walk
 from bandmark.results.record import RunRecord
 from bandmark.results.row import Row
 from bandmark.results.sheet import read_sheet
+from bandmark.results.violations import InvalidFile, Violation
 from bandmark.units import printable, quote
 from bandmark.validation.cells import Line, check_cells
 from bandmark.validation.plausibility import check_record, check_rows
@@ -34,12 +34,12 @@ _BESIDE = ("README.md", "LICENSE", DESCRIPTION, "bandwidth.svg")
 
 @dataclass(slots=True)
 class Checked:
-    """One run as it was found: a CSV, the JSON beside it, and their faults."""
+    """One run as it was found: a CSV, the JSON beside it, and their violations."""
 
     csv: Path
     rows: list[Row] = field(default_factory=list)
     record: dict[str, Any] | None = None
-    faults: list[Fault] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
 
     @property
     def json(self) -> Path:
@@ -60,10 +60,10 @@ def check(paths: Iterable[Path]) -> list[Checked]:
                 continue
             checked[csv] = check_run(csv)
             if root is not None:
-                checked[csv].faults += _published(checked[csv], root)
+                checked[csv].violations += _published(checked[csv], root)
         if path.is_dir() and (path / DESCRIPTION).is_file():
             inside = [one for csv, one in checked.items() if path in csv.parents]
-            checked[path] = Checked(path, faults=[*_strays(path), *_again(inside)])
+            checked[path] = Checked(path, violations=[*_strays(path), *_again(inside)])
     return list(checked.values())
 
 
@@ -94,20 +94,20 @@ def check_run(csv: Path) -> Checked:
         check_pair(checked, data, beside)
     elif data is not None:
         _check_csv(checked, data)
-    checked.faults.sort(key=lambda fault: (fault.file == checked.json, fault.line or 0))
+    checked.violations.sort(key=lambda violation: (violation.file == checked.json, violation.line or 0))
     return checked
 
 
 def check_pair(checked: Checked, csv: bytes, json: bytes) -> None:
-    """Check what a run's two files hold, adding to rows, record and faults."""
+    """Check what a run's two files hold, adding to rows, record and violations."""
     lines = _check_csv(checked, csv)
     try:
         record = read_record(checked.json, json)
-    except FaultyFile as error:
-        checked.faults.append(error.fault)
+    except InvalidFile as error:
+        checked.violations.append(error.violation)
         return
-    if faults := check_shape(checked.json, record):
-        checked.faults += faults
+    if violations := check_shape(checked.json, record):
+        checked.violations += violations
         return
     checked.record = record
     if all(line.result for line in lines) and lines:
@@ -117,29 +117,29 @@ def check_pair(checked: Checked, csv: bytes, json: bytes) -> None:
 
 def _check_run(checked: Checked, record: RunRecord, rows: list[tuple[int, Row]]) -> None:
     """Rebuild the rows from the record, and look for what no honest run shows."""
-    wrong: dict[tuple[int, str], Fault] = {}
+    wrong: dict[tuple[int, str], Violation] = {}
     for line, row, column, found, wanted in (*replay(record, rows), *check_rows(record, rows)):
         case = CaseId.of(row).label
-        wrong.setdefault((line, column), Fault(checked.csv, found, wanted, line=line, column=column, case=case))
-    checked.faults += wrong.values()
+        wrong.setdefault((line, column), Violation(checked.csv, found, wanted, line=line, column=column, case=case))
+    checked.violations += wrong.values()
     for place, found, wanted in check_record(record, [row for _, row in rows]):
-        checked.faults.append(Fault(checked.json, found, wanted, column=place))
+        checked.violations.append(Violation(checked.json, found, wanted, column=place))
 
 
 def _check_csv(checked: Checked, data: bytes) -> list[Line]:
     """Check a CSV alone; return its rows with their lines."""
     try:
         sheet = read_sheet(checked.csv, data)
-    except FaultyFile as error:
-        checked.faults.append(error.fault)
+    except InvalidFile as error:
+        checked.violations.append(error.violation)
         return []
-    lines, faults = check_cells(sheet)
+    lines, violations = check_cells(sheet)
     checked.rows = [line.result for line in lines if line.result is not None]
-    checked.faults += [*faults, *_repeated(checked.csv, lines)]
+    checked.violations += [*violations, *_repeated(checked.csv, lines)]
     return lines
 
 
-def _repeated(file: Path, lines: Iterable[Line]) -> Iterator[Fault]:
+def _repeated(file: Path, lines: Iterable[Line]) -> Iterator[Violation]:
     """Yield rows whose case another row has, and rows of another run than the first."""
     first: dict[CaseId, int] = {}
     run = None
@@ -147,15 +147,17 @@ def _repeated(file: Path, lines: Iterable[Line]) -> Iterator[Fault]:
         case = CaseId.of(row)
         run = run or row
         if (before := first.setdefault(case, line)) != line:
-            yield Fault(file, f"the case of line {before} again", "one row for each case", line=line, case=case.label)
+            yield Violation(
+                file, f"the case of line {before} again", "one row for each case", line=line, case=case.label
+            )
         for name in ("run_id", "system", "schema", "bandmark_version", "data"):
             if row.get(name) != run.get(name):
                 wanted = f"{quote(run.get(name))}, as in the first row: a result file holds one run"
-                yield Fault(file, quote(row.get(name)), wanted, line=line, column=name, case=case.label)
+                yield Violation(file, quote(row.get(name)), wanted, line=line, column=name, case=case.label)
 
 
 def _read(checked: Checked, file: Path) -> bytes | None:
-    """Return a file's contents, or None with the fault that kept it from being read."""
+    """Return a file's contents, or None with the violation that kept it from being read."""
     found = wanted = None
     if not os.path.lexists(file):
         other = checked.csv if file == checked.json else checked.json
@@ -165,11 +167,11 @@ def _read(checked: Checked, file: Path) -> bytes | None:
             return read_bytes(file)
         except FileError as error:
             found, wanted = str(error).rstrip("."), "make it readable"
-    checked.faults.append(Fault(file=file, found=found, wanted=wanted))
+    checked.violations.append(Violation(file=file, found=found, wanted=wanted))
     return None
 
 
-def _published(checked: Checked, root: Path) -> Iterator[Fault]:
+def _published(checked: Checked, root: Path) -> Iterator[Violation]:
     """Yield what keeps a run from being published where it lies: its name, its place, what it gives away."""
     if checked.record is None or not checked.rows:
         return
@@ -177,23 +179,23 @@ def _published(checked: Checked, root: Path) -> Iterator[Fault]:
     place = root / first.system / f"{first.run_id}.csv"
     if checked.csv != place:
         wanted = f"published runs are named by system and run_id: {place}"
-        yield Fault(file=checked.csv, found="a file of another name or place", wanted=wanted)
+        yield Violation(file=checked.csv, found="a file of another name or place", wanted=wanted)
     yield from check_private(checked.csv, checked.json, checked.rows, checked.record)
 
 
-def _again(published: Iterable[Checked]) -> Iterator[Fault]:
+def _again(published: Iterable[Checked]) -> Iterator[Violation]:
     """Yield runs that are published twice, as two systems say."""
     first: dict[str, Path] = {}
     for one in published:
         run_id = one.rows[0].run_id if one.rows else ""
         if run_id and (before := first.setdefault(run_id, one.csv)) != one.csv:
             wanted = f"a run is published once; {printable(str(before))} holds it, too: take one of them out"
-            yield Fault(file=one.csv, found=f"run {quote(run_id)[1:-1]} again", wanted=wanted)
+            yield Violation(file=one.csv, found=f"run {quote(run_id)[1:-1]} again", wanted=wanted)
 
 
-def _strays(root: Path) -> Iterator[Fault]:
+def _strays(root: Path) -> Iterator[Violation]:
     """Yield files that are no part of published results."""
     for file in _files(root):
         inside = file.relative_to(root)
         if str(inside) not in _BESIDE and not (len(inside.parts) == 2 and file.suffix in (".csv", ".json")):
-            yield Fault(file=file, found="no part of published results", wanted="take it out of the folder")
+            yield Violation(file=file, found="no part of published results", wanted="take it out of the folder")

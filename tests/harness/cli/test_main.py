@@ -268,7 +268,7 @@ def test_probe_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("tiny_cache")
 def test_attention_without_a_gpu(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """On a CPU no library attends at memory speed: rows with reasons, the heads in their columns, and no fault."""
+    """On a CPU no library attends at memory speed: rows with reasons, the heads in their columns, and no violation."""
     assert main(["run", "--kernel", "kv", "--heads", "14,2,64", "--quick", "--output", "x.csv"]) == 0
     rows = read_rows(own_folder / "x.csv")
     assert {(r.status, r.n, r.heads, r.head_dim, r.suite) for r in rows} == {("unsupported", 128, 14, 64, "attention")}

@@ -69,7 +69,7 @@ def test_a_run_is_published(here: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert (here / f"results/fake-1/{RUN_ID}.csv").read_bytes() == before == file.read_bytes()
     assert "git switch -c fake-1-" in out and "git add -A results" in out and "gh pr create" in out
     assert "| fake-1 |" in (here / "results/README.md").read_text()
-    assert [fault for one in check([here / "results"]) for fault in one.faults] == []
+    assert [violation for one in check([here / "results"]) for violation in one.violations] == []
 
 
 def test_what_becomes_public_is_shown(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,8 +124,8 @@ def test_private_things_are_taken_out(here: Path, capsys: pytest.CaptureFixture[
     assert b"OSError: [removed] of [removed]" in written
 
 
-def test_faulty_files_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file with a fault is not published, and the fault is said."""
+def test_invalid_files_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file with a violation is not published, and the violation is said."""
     text, record = good_run()
     Pair(text.replace(",ok,", ",fine,").encode(), json.dumps(record).encode()).write(here)
     assert publish() == 2
@@ -194,7 +194,7 @@ def test_the_system_can_not_be_asked_for(here: Path, capsys: pytest.CaptureFixtu
     assert "lower-case letters" in capsys.readouterr().err
     assert publish("--system", "my-desk") == 0
     assert (here / f"results/my-desk/{RUN_ID}.csv").exists()
-    assert check_run(here / f"results/my-desk/{RUN_ID}.csv").faults == []
+    assert check_run(here / f"results/my-desk/{RUN_ID}.csv").violations == []
 
 
 def test_a_device_of_the_catalogue_tells_the_system(here: Path) -> None:
@@ -358,19 +358,19 @@ def test_results_that_can_not_be_written(here: Path, capsys: pytest.CaptureFixtu
     assert "can't write results/fake-1" in capsys.readouterr().err
 
 
-def test_faults_are_not_prepared(tmp_path: Path) -> None:
-    """Only a checked run without faults becomes a publication; its texts are what is described."""
+def test_violations_are_not_prepared(tmp_path: Path) -> None:
+    """Only a checked run without violations becomes a publication; its texts are what is described."""
     file = write(tmp_path)
     made = prepare(check_run(file), tmp_path)
     assert [len(text) > 0 for text in made.texts().values()] == [True, True]
     assert len(describe(made)) > 8
     file.write_text("junk")
-    with pytest.raises(ValueError, match="faults"):
+    with pytest.raises(ValueError, match="violations"):
         prepare(check_run(file), tmp_path)
 
 
 def test_cleaning_must_not_break_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a run has a fault once private things are out, it is not published and the fault is said."""
+    """If a run has a violation once private things are out, it is not published and the violation is said."""
     file = write(tmp_path)
     monkeypatch.setattr(
         "bandmark.publishing.publish.clean_run", lambda rows, record, names: (rows, record | {"notes": [1]}, [])

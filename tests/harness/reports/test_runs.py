@@ -58,7 +58,7 @@ def test_no_row_is_no_report(tmp_path: Path) -> None:
 
 
 def test_a_damaged_json_is_refused(tmp_path: Path) -> None:
-    """A JSON that can't be read is a fault of the files, not a run without samples."""
+    """A JSON that can't be read is a violation, not a run without samples."""
     file = save(tmp_path / "a.csv", rows())
     for text in ("{", "[1]", "[" * 100_000, '{"run_id": NaN}'):
         file.with_suffix(".json").write_text(text)

@@ -273,7 +273,7 @@ def test_what_is_no_result_is_refused(tmp_path: Path, text: str, words: str) -> 
     assert words in str(refused.value)
 
 
-def test_the_line_of_a_fault_counts_line_ends_in_names(tmp_path: Path) -> None:
+def test_the_line_of_a_violation_counts_line_ends_in_names(tmp_path: Path) -> None:
     """The number in the message is the one that an editor shows, even after a name of several lines."""
     text = to_csv([make_result(device="one\ntwo\nthree"), make_result(kernel="copy", samples=20)])
     file = tmp_path / "bad.csv"

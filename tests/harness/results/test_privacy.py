@@ -165,11 +165,14 @@ def test_columns_are_names_or_texts_or_chosen() -> None:
 
 
 def test_a_validator_names_what_is_private() -> None:
-    """Each private part of a published pair is a fault of its file, with its place."""
+    """Each private part of a published pair is a violation of its file, with its place."""
     record = RECORD | {"more": 1}
     rows = [make_result(kernel="copy", backend=b, reason="user=kermit") for b in ("numpy", "torch")]
-    faults = list(check_private(Path("a.csv"), Path("a.json"), rows, record))
-    assert [(str(fault.file), fault.column) for fault in faults] == [("a.csv", "reason"), ("a.json", "more")]
+    violations = list(check_private(Path("a.csv"), Path("a.json"), rows, record))
+    assert [(str(violation.file), violation.column) for violation in violations] == [
+        ("a.csv", "reason"),
+        ("a.json", "more"),
+    ]
 
 
 def test_published_runs_are_public_as_they_are() -> None:

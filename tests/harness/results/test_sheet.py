@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bandmark.errors import FileError
-from bandmark.results.faults import FaultyFile
 from bandmark.results.files import read_rows
 from bandmark.results.sheet import decode, read_sheet
+from bandmark.results.violations import InvalidFile
 from corpus import good_run
 
 TEXT = good_run(kernels=("copy",))[0]
@@ -58,7 +58,7 @@ def test_the_reader_of_rows_is_the_same(tmp_path: Path) -> None:
 )
 def test_what_is_no_text(data: bytes, said: str) -> None:
     """Bytes that are no UTF-8 text are refused, with the place."""
-    with pytest.raises(FaultyFile, match=said):
+    with pytest.raises(InvalidFile, match=said):
         decode(Path("run.csv"), data)
 
 

@@ -97,7 +97,7 @@ def merge(out: Text, suite: Chase) -> None:
 
 
 def validate(out: Text, suite: Chase) -> None:
-    """The run is valid, and a figure that its samples do not give is a fault."""
+    """The run is valid, and a figure that its samples do not give is a violation."""
     assert main(["validate", "a.csv"]) == 0
     text = Path("a.csv").read_text()
     latency = next(csv.DictReader(io.StringIO(text)))["latency_ns"]

@@ -20,9 +20,9 @@ from fakes import make_result
 COLUMNS = {column.name: column for column in columns()}
 
 
-def faults(text: str) -> list[str]:
+def violations(text: str) -> list[str]:
     """What is wrong with the form of a CSV."""
-    return [str(fault) for fault in check_cells(read_sheet(Path("run.csv"), text.encode()))[1]]
+    return [str(violation) for violation in check_cells(read_sheet(Path("run.csv"), text.encode()))[1]]
 
 
 def with_cell(name: str, cell: str) -> str:
@@ -36,13 +36,13 @@ def with_cell(name: str, cell: str) -> str:
 @given(st.floats(1e-12, 1e15), st.integers(1, 2**62))
 def test_numbers_as_written_pass(number: float, whole: int) -> None:
     """Whatever number the harness writes, the validator takes."""
-    assert faults(to_csv([make_result(time_median_s=number, n_elements=whole, temperature_c=-3.5)])) == []
+    assert violations(to_csv([make_result(time_median_s=number, n_elements=whole, temperature_c=-3.5)])) == []
 
 
 def test_errors_may_have_no_bound() -> None:
     """max_error is infinite or no number where an output is; other columns never are."""
-    assert faults(with_cell("max_error", "inf")) == faults(with_cell("max_error", "nan")) == []
-    assert faults(with_cell("power_w", "nan"))
+    assert violations(with_cell("max_error", "inf")) == violations(with_cell("max_error", "nan")) == []
+    assert violations(with_cell("power_w", "nan"))
 
 
 JUNK = ("N/A", "-1", "1,5", "=1", "#REF!", "1 000", "x", "0x10", "--", "1e5000")
@@ -53,7 +53,7 @@ NUMBERS = [c.name for c in columns() if c.type != "str"]
 def test_no_column_takes_junk(name: str, junk: str) -> None:
     """Each column of numbers or truth values refuses what is none; only a temperature may be negative."""
     cell = f'"{junk}"' if "," in junk else junk
-    found = faults(with_cell(name, cell))
+    found = violations(with_cell(name, cell))
     assert len(found) == 1 and f"run.csv:2: {name} of numpy triad float64: '{junk}'" in found[0]
 
 
@@ -61,7 +61,7 @@ def test_no_column_takes_junk(name: str, junk: str) -> None:
 @pytest.mark.parametrize("junk", ["=1+1", "@x", "-1", "+1", " x", "x\t", "x" * 3000, "\u200bx"])
 def test_no_text_is_a_formula(column: Column, junk: str) -> None:
     """No column of text takes what a spreadsheet would compute, hidden characters or endless text."""
-    assert len(faults(with_cell(column.name, junk))) == 1
+    assert len(violations(with_cell(column.name, junk))) == 1
 
 
 def test_older_files_lack_the_newest_columns() -> None:
@@ -69,8 +69,8 @@ def test_older_files_lack_the_newest_columns() -> None:
     names = [f.name for f in fields(make_result())]
     cut = names.index(_FIRST_LAYOUT) + 1
     lines = [line.split(",") for line in to_csv([make_result()]).splitlines()]
-    assert faults("".join(",".join(cells[:cut]) + "\n" for cells in lines)) == []
-    assert faults("".join(",".join(cells[: cut - 1]) + "\n" for cells in lines)) == [
+    assert violations("".join(",".join(cells[:cut]) + "\n" for cells in lines)) == []
+    assert violations("".join(",".join(cells[: cut - 1]) + "\n" for cells in lines)) == [
         f"run.csv:1: {_FIRST_LAYOUT}: another order, or a missing column, expected {_FIRST_LAYOUT}: columns are "
         "those of results/README.md"
     ]
@@ -84,7 +84,7 @@ def test_newer_versions_are_named() -> None:
 
 
 def test_rows_are_read_where_they_can_be() -> None:
-    """A row with a fault is not believed; the others are read."""
+    """A row with a violation is not believed; the others are read."""
     text = good_run(kernels=("copy",))[0].replace(",numpy,", ",nump,")
     rows, found = check_cells(read_sheet(Path("run.csv"), text.encode()))
     assert [row.result is None for row in rows] == [True, False]

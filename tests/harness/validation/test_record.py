@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bandmark.results.faults import FaultyFile
 from bandmark.results.record import RunRecord
+from bandmark.results.violations import InvalidFile
 from bandmark.validation.record import check_shape, read_record
 from corpus import good_run
 from stored_runs import stored_run
@@ -28,17 +28,17 @@ def changed(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("depth", [20, 500, 10_000, 1_000_000])
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":[', b"]}")])
 def test_nesting_ends(opening: bytes, closing: bytes, depth: int) -> None:
-    """However deep, nesting is a fault and no crash; where Python's reader gives up does not matter."""
-    with pytest.raises(FaultyFile, match=r"nested too deeply|truncated"):
+    """However deep, nesting is a violation and no crash; where Python's reader gives up does not matter."""
+    with pytest.raises(InvalidFile, match=r"nested too deeply|truncated"):
         read_record(FILE, opening * depth)
     record = changed()
     record["backends"]["numpy"]["git"] = "DEEP"
     data = json.dumps(record).encode().replace(b'"DEEP"', opening * depth + closing * depth)
     try:
-        faults = check_shape(FILE, read_record(FILE, data))
-    except FaultyFile as error:
-        faults = [error.fault]
-    assert any("nested too deeply" in str(fault) for fault in faults)
+        violations = check_shape(FILE, read_record(FILE, data))
+    except InvalidFile as error:
+        violations = [error.violation]
+    assert any("nested too deeply" in str(violation) for violation in violations)
 
 
 @pytest.mark.parametrize(
@@ -57,18 +57,18 @@ def test_nesting_ends(opening: bytes, closing: bytes, depth: int) -> None:
 )
 def test_what_is_no_record(data: bytes, said: str) -> None:
     """What JSON allows and a run record does not is named."""
-    with pytest.raises(FaultyFile, match=said):
+    with pytest.raises(InvalidFile, match=said):
         read_record(FILE, data)
 
 
-def test_a_good_record_has_no_fault() -> None:
+def test_a_good_record_has_no_violation() -> None:
     """What the harness writes has the right shape; a schema of another kind has not."""
     assert check_shape(FILE, RECORD) == []
 
 
 @pytest.mark.parametrize("name", KEYS)
 def test_each_key_has_its_type(name: str) -> None:
-    """A missing key and a value of another type are faults at that key."""
+    """A missing key and a value of another type are violations at that key."""
     without = changed()
     del without[name]
     assert [(f.column, f.found) for f in check_shape(FILE, without)] == [(name, "nothing")]
@@ -107,7 +107,7 @@ def test_names_and_times_have_their_form(name: str) -> None:
 
 
 def test_further_keys() -> None:
-    """Keys that this version does not write are faults in its own files, and left to `publish` in those of others."""
+    """Keys that this version does not write are violations in its files, and left to `publish` in those of others."""
     record = changed(more=1)
     record["machine"]["more"] = "x"
     assert {f.column for f in check_shape(FILE, record)} == {"more", "machine.more"}
@@ -129,5 +129,5 @@ def test_a_measurement_of_other_types(name: str, value: Any) -> None:
     """Every field of a stored measurement has the type that a run writes."""
     record = stored_run()[0].to_json()
     record["samples"][0][name] = value
-    places = [fault.column or "" for fault in check_shape(Path("run.json"), json.loads(json.dumps(record)))]
+    places = [violation.column or "" for violation in check_shape(Path("run.json"), json.loads(json.dumps(record)))]
     assert [place for place in places if place.startswith("samples[0]")]

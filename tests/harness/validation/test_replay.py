@@ -36,7 +36,7 @@ def test_an_untouched_run_replays_exactly(gbs: float, samples: int, seed: int) -
 def test_published_runs_replay() -> None:
     """The published runs of version 0.1.0 are valid."""
     checked = check([RESULTS])
-    assert [str(fault) for one in checked for fault in one.faults] == []
+    assert [str(violation) for one in checked for violation in one.violations] == []
     assert sum(bool(one.rows) for one in checked) >= 2
 
 

@@ -29,14 +29,14 @@ def good(tmp_path: Path) -> Path:
     return GOOD.write(tmp_path)
 
 
-def test_a_good_run_has_no_fault(good: Path) -> None:
+def test_a_good_run_has_no_violation(good: Path) -> None:
     """What the harness writes passes, and all its rows are read."""
     (checked,) = check([good])
-    assert [str(fault) for fault in checked.faults] == []
+    assert [str(violation) for violation in checked.violations] == []
     assert len(checked.rows) == 10 and checked.record is not None
 
 
-def test_a_run_of_the_command_line_has_no_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_of_the_command_line_has_no_violation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A real run on this machine, from measuring to its files, passes its own validation."""
     file = str(tmp_path / "run.csv")
     options = ["--backend", "numpy", "--kernel", "copy,read,gemv", "--dtype", "float64", "--size", "1MiB"]
@@ -66,30 +66,30 @@ def test_damage_is_refused(
     assert cli.main(["validate", "run.csv"]) == 2
     printed = capsys.readouterr().out
     assert all(line.startswith(("run.csv:", "run.json:")) for line in printed.splitlines()), printed
-    faults = check([Path("run.csv")])[0].faults
+    violations = check([Path("run.csv")])[0].violations
     right = [
-        fault
-        for fault in faults
-        if re.search(damage.message, str(fault))
-        and damage.column in (None, fault.column)
-        and damage.line in (None, fault.line)
+        violation
+        for violation in violations
+        if re.search(damage.message, str(violation))
+        and damage.column in (None, violation.column)
+        and damage.line in (None, violation.line)
     ]
-    assert right, "\n".join(map(str, faults))
+    assert right, "\n".join(map(str, violations))
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.name)
-def test_faults_are_fit_for_any_terminal(damage: Damage, tmp_path: Path) -> None:
+def test_violations_are_fit_for_any_terminal(damage: Damage, tmp_path: Path) -> None:
     """A message has one line of moderate length without control characters, whatever stands in the file."""
-    for fault in check_run(damage.harm(GOOD).write(tmp_path)).faults:
-        said = str(fault).replace(str(tmp_path), "")
+    for violation in check_run(damage.harm(GOOD).write(tmp_path)).violations:
+        said = str(violation).replace(str(tmp_path), "")
         assert said.isprintable() and len(said) < 400
-        json.dumps(fault.as_json())
+        json.dumps(violation.as_json())
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_input_raises(tmp_path: Path, data: st.DataObject) -> None:
-    """However the bytes of the two files are changed, there are faults or none, and no exception."""
+    """However the bytes of the two files are changed, there are violations or none, and no exception."""
     changed = [
         bytearray(data.draw(st.binary(max_size=200))) if data.draw(st.integers(0, 9)) == 0 else bytearray(whole)
         for whole in (GOOD.csv, GOOD.json or b"")
@@ -101,8 +101,8 @@ def test_no_input_raises(tmp_path: Path, data: st.DataObject) -> None:
             content[place : place + length] = data.draw(st.binary(max_size=8) | st.sampled_from(_HARMFUL))
     checked = check_run(Pair(bytes(changed[0]), bytes(changed[1])).write(tmp_path))
     if (bytes(changed[0]), bytes(changed[1])) == (GOOD.csv, GOOD.json):
-        assert not checked.faults
-    assert all(str(fault).isprintable() for fault in checked.faults)
+        assert not checked.violations
+    assert all(str(violation).isprintable() for violation in checked.violations)
 
 
 _HARMFUL = (b",", b"\n", b'"', b"{", b"[", b"]", b"null", b"-1", b"1e400", b"9" * 30, b"true", b"\x00", b"\r", b": {}")
@@ -117,7 +117,7 @@ JUNK = st.recursive(
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data(), JUNK)
 def test_no_run_record_raises(tmp_path: Path, data: st.DataObject, junk: Any) -> None:
-    """Any value at any place of the JSON gives faults or none, and no exception."""
+    """Any value at any place of the JSON gives violations or none, and no exception."""
     record = GOOD.record
     block: Any = record
     while True:
@@ -130,7 +130,7 @@ def test_no_run_record_raises(tmp_path: Path, data: st.DataObject, junk: Any) ->
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
-    """What is missing is an error of usage; an empty folder too; a folder in place of a file is a fault."""
+    """What is missing is an error of usage; an empty folder too; a folder in place of a file is a violation."""
     with pytest.raises(UsageError, match=r"nothing\.csv does not exist"):
         check([tmp_path / "nothing.csv"])
     with pytest.raises(UsageError, match="holds no result files"):
@@ -138,7 +138,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "run.csv").mkdir()
     (tmp_path / "run.json").write_bytes(GOOD.json or b"")
     (checked,) = check([tmp_path / "run.json"])
-    assert [str(f) for f in checked.faults] == [
+    assert [str(f) for f in checked.violations] == [
         f"{tmp_path}/run.csv: can't read {tmp_path}/run.csv: it is no regular file; make it readable"
     ]
 
@@ -147,28 +147,28 @@ def test_huge_files_are_not_read(good: Path, monkeypatch: pytest.MonkeyPatch) ->
     """A file above the limit is refused by its size alone."""
     monkeypatch.setattr(reading, "_MAX_BYTES", 1000)
     monkeypatch.setattr(Path, "read_bytes", lambda file: pytest.fail("was read"))
-    faults = check_run(good).faults
-    assert len(faults) == 2
-    assert re.search(r"run\.csv: it has \d+ bytes, and no result has 1000", str(faults[0]))
+    violations = check_run(good).violations
+    assert len(violations) == 2
+    assert re.search(r"run\.csv: it has \d+ bytes, and no result has 1000", str(violations[0]))
 
 
 def test_files_that_can_not_be_read(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file without permission is a fault that says so."""
+    """A file without permission is a violation that says so."""
 
     def refuse(file: Path) -> bytes:
         raise FileError(f"can't read {file}: Permission denied.")
 
     monkeypatch.setattr(validate, "read_bytes", refuse)
-    assert [str(fault).rpartition(": ")[2] for fault in check_run(good).faults] == [
+    assert [str(violation).rpartition(": ")[2] for violation in check_run(good).violations] == [
         "Permission denied; make it readable"
     ] * 2
 
 
 def test_a_json_alone_has_no_csv(good: Path) -> None:
-    """Named by its JSON, a run is the same pair; without the CSV that is the fault."""
+    """Named by its JSON, a run is the same pair; without the CSV that is the violation."""
     good.unlink()
     (checked,) = check([good.with_suffix(".json")])
-    assert "run.csv: missing; run.json needs it" in str(checked.faults[0])
+    assert "run.csv: missing; run.json needs it" in str(checked.violations[0])
 
 
 def test_a_run_is_checked_once(good: Path) -> None:
@@ -187,8 +187,8 @@ def published(folder: Path, made: tuple[str, dict[str, Any]]) -> Path:
 
 
 def said(folder: Path) -> list[str]:
-    """All faults below a folder."""
-    return [str(fault).replace(f"{folder}/", "") for checked in check([folder]) for fault in checked.faults]
+    """All violations below a folder."""
+    return [str(violation).replace(f"{folder}/", "") for checked in check([folder]) for violation in checked.violations]
 
 
 def test_published_results_pass(tmp_path: Path) -> None:
@@ -203,40 +203,40 @@ def test_a_published_run_has_its_name_and_place(tmp_path: Path) -> None:
     place = published(tmp_path, good_run())
     for file in (place, place.with_suffix(".json")):
         file.rename(file.with_stem("mine"))
-    (fault,) = said(tmp_path)
-    assert fault.startswith("fake-1/mine.csv: a file of another name or place")
-    assert fault.endswith(str(place.relative_to(tmp_path)))
+    (violation,) = said(tmp_path)
+    assert violation.startswith("fake-1/mine.csv: a file of another name or place")
+    assert violation.endswith(str(place.relative_to(tmp_path)))
 
 
 def test_a_published_run_keeps_secrets(tmp_path: Path) -> None:
-    """Among published results a path in a text is a fault; in a file at home it is none."""
+    """Among published results a path in a text is a violation; in a file at home it is none."""
     text, record = good_run()
     record["notes"].append("see /home/someone/log")
     place = published(tmp_path, (text, record))
-    (fault,) = said(tmp_path)
-    assert "notes[1]: '/home/someone/log' (path), expected nothing private" in fault
-    assert check_run(place).faults == []
+    (violation,) = said(tmp_path)
+    assert "notes[1]: '/home/someone/log' (path), expected nothing private" in violation
+    assert check_run(place).violations == []
 
 
 def test_a_key_that_no_run_record_has(tmp_path: Path) -> None:
-    """A key that this version does not write is a fault, published or not."""
+    """A key that this version does not write is a violation, published or not."""
     text, record = good_run()
     record["hostname"] = "box"
     place = published(tmp_path, (text, record))
-    (fault,) = said(tmp_path)
-    assert "hostname: an unknown key, expected the keys that bandmark writes" in fault
-    assert len(check_run(place).faults) == 1
+    (violation,) = said(tmp_path)
+    assert "hostname: an unknown key, expected the keys that bandmark writes" in violation
+    assert len(check_run(place).violations) == 1
 
 
 def test_a_run_is_published_once(tmp_path: Path) -> None:
-    """The same run as two systems is a fault, which names both; two runs of one system are none."""
+    """The same run as two systems is a violation, which names both; two runs of one system are none."""
     published(tmp_path, good_run())
     published(tmp_path, good_run(run_id="20261124T101500Z-3f2a", seed=9))
     assert said(tmp_path) == []
     published(tmp_path, good_run(system="other-2"))
-    (fault,) = said(tmp_path)
+    (violation,) = said(tmp_path)
     name = "20261123T101500Z-3f2a"
-    assert fault.startswith(
+    assert violation.startswith(
         f"other-2/{name}.csv: run {name} again; a run is published once; fake-1/{name}.csv holds it"
     )
 
@@ -255,20 +255,20 @@ def test_strays_among_published_results(tmp_path: Path) -> None:
 def test_a_json_without_a_csv_is_found_in_a_folder(tmp_path: Path) -> None:
     """Each half of a run that lies in a folder is checked, a CSV or a JSON."""
     published(tmp_path, good_run()).unlink()
-    assert any("missing" in fault for fault in said(tmp_path))
+    assert any("missing" in violation for violation in said(tmp_path))
 
 
-def test_faults_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With --json each fault is an object with its file, line, column, what stands there and what should."""
+def test_violations_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json each violation is an object with its file, line, column, what stands there and what should."""
     damage = next(d for d in DAMAGES if d.name == "a decimal comma")
     assert cli.main(["validate", "--json", str(damage.harm(GOOD).write(tmp_path))]) == 2
-    (fault,) = json.loads(capsys.readouterr().out)
-    assert (fault["line"], fault["column"], fault["case"]) == (2, "time_median_s", "numpy copy float64")
-    assert fault["found"].startswith("'0,00") and "decimal point" in fault["wanted"]
+    (violation,) = json.loads(capsys.readouterr().out)
+    assert (violation["line"], violation["column"], violation["case"]) == (2, "time_median_s", "numpy copy float64")
+    assert violation["found"].startswith("'0,00") and "decimal point" in violation["wanted"]
 
 
 def test_what_is_wrong_alike_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A fault of all rows is one line that counts the others, and an orderly number of kinds is printed."""
+    """A violation of all rows is one line that counts the others, and an orderly number of kinds is printed."""
     text = GOOD.csv.decode().replace(",random,", ",Random,")
     cli.main(["validate", str(Pair(text.encode(), GOOD.json).write(tmp_path))])
     assert "(and in 9 more lines)" in capsys.readouterr().out

@@ -10,7 +10,7 @@ from bandmark.units import printable
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Violation:
     """One thing that is wrong with a result file."""
 
     file: Path
@@ -33,13 +33,13 @@ class Fault:
         return f"{place} {what}: {self.found}, expected {self.wanted}"
 
     def as_json(self) -> dict[str, object]:
-        """Return the fault for programs."""
+        """Return the violation for programs."""
         return {**asdict(self), "file": str(self.file)}
 
 
-class FaultyFile(FileError):
+class InvalidFile(FileError):
     """A file whose very form is wrong, so that nothing in it can be read."""
 
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(str(fault))
-        self.fault = fault
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(str(violation))
+        self.violation = violation
