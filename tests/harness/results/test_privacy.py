@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bandmark.device.catalog import load_catalog
+from bandmark.device.peaks import load_catalog
 from bandmark.measure.measurement import Measurement
 from bandmark.options import RunOptions
 from bandmark.results.files import read_rows
