@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from typing import Any
 
 from bandmark.backends.select import discover
 from bandmark.device.device import Device
@@ -13,6 +12,7 @@ from bandmark.device.dimms import read_dimms
 from bandmark.device.machine import read_machine
 from bandmark.device.peaks import Peak, find_peak
 from bandmark.errors import EXIT_OK
+from bandmark.results.reading import JsonObject
 from bandmark.units import format_bytes
 
 _UNREAD = {
@@ -47,7 +47,7 @@ def execute(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _entry(address: str, device: Device, firmware: Peak | None) -> dict[str, Any]:
+def _entry(address: str, device: Device, firmware: Peak | None) -> JsonObject:
     """Return what is known of a device, as --json prints it."""
     peak = find_peak(device, firmware=firmware)
     facts = asdict(device)
@@ -60,7 +60,7 @@ def _applies(device: Device, fact: str) -> bool:
     return device.kind == "gpu" or fact in ("memory_bytes", "llc_bytes")
 
 
-def _describe(entry: dict[str, Any]) -> str:
+def _describe(entry: JsonObject) -> str:
     """Return the lines on a device."""
     device, peak = entry["device"], entry["peak"]
     lines = [f"{entry['address']}: {device['name']}"]

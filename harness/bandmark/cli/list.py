@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from bandmark.backends.select import BACKENDS, LIBRARIES, discover, is_installed
 from bandmark.errors import EXIT_OK
+from bandmark.results.reading import JsonObject
 from bandmark.suites import SUITES
 from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, Kernel, Shape
 
@@ -21,7 +21,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print kernels, suites, dtypes and backends; with --probe, what each backend can do here."""
-    listed: dict[str, Any] = {
+    listed: JsonObject = {
         "kernels": [_kernel(name) for name in KERNELS],
         "suites": {name: suite.title for name, suite in SUITES.items()},
         "backends": {name: {"state": _probe(name) if arguments.probe else _installed(name)} for name in BACKENDS},
@@ -30,7 +30,7 @@ def execute(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _lines(kernels: list[dict[str, Any]], suites: dict[str, str], backends: dict[str, dict[str, str]]) -> Iterator[str]:
+def _lines(kernels: list[JsonObject], suites: dict[str, str], backends: dict[str, dict[str, str]]) -> Iterator[str]:
     yield f"{'kernel':14}{'formula':34}{'read+written':14}{'flops':7}words and flops per element"
     for entry in kernels:
         words = f"{entry['words_read']}+{entry['words_written']}"
@@ -42,7 +42,7 @@ def _lines(kernels: list[dict[str, Any]], suites: dict[str, str], backends: dict
     yield from (f"{name:7}{entry['state']}" for name, entry in backends.items())
 
 
-def _kernel(name: str) -> dict[str, Any]:
+def _kernel(name: str) -> JsonObject:
     """Return what is known of a kernel, as --json prints it."""
     kernel = KERNELS[name]
     read, written = kernel.words

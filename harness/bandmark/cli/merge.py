@@ -10,7 +10,7 @@ from bandmark.errors import EXIT_OK
 from bandmark.results.files import refuse_existing, write_file
 from bandmark.results.merge import merged_csv, read_runs
 from bandmark.results.reading import result_files
-from bandmark.show.console import talk, talk_each
+from bandmark.show.console import info, info_each
 from bandmark.units import count_of
 
 
@@ -32,7 +32,7 @@ def execute(arguments: argparse.Namespace) -> int:
         sys.stdout.write(merged_csv(runs))
     else:
         write_file(output, merged_csv(runs))
-    talk_each(duplicates, "duplicates")
+    info_each(duplicates, "duplicates")
     rows = sum(run.count for run in runs)
-    talk(f"{count_of(len(runs), 'run')}, {rows} rows" + (f" in {output}" if output else ""))
+    info(f"{count_of(len(runs), 'run')}, {rows} rows" + (f" in {output}" if output else ""))
     return EXIT_OK

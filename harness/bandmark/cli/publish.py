@@ -9,7 +9,7 @@ from pathlib import Path
 from bandmark.cli.validate import show_violations
 from bandmark.errors import EXIT_OK, EXIT_USAGE, UsageError
 from bandmark.publishing.publish import describe, git_commands, place, prepare
-from bandmark.show.console import talk
+from bandmark.show.console import info
 from bandmark.units import printable
 from bandmark.validation.validate import check
 
@@ -29,20 +29,20 @@ def execute(arguments: argparse.Namespace) -> int:
     (checked,) = check([file])
     if checked.violations:
         show_violations([checked])
-        talk("not published: the file has errors")
+        info("not published: the file has errors")
         return EXIT_USAGE
     publication = prepare(checked, results, arguments.system, ask=_ask if sys.stdin and sys.stdin.isatty() else None)
     print("This becomes public:\n")
     for line in describe(publication):
         print(printable(f"  {line}"))
     if arguments.dry_run:
-        talk("nothing was written (--dry-run)")
+        info("nothing was written (--dry-run)")
         return EXIT_OK
     changed = place(publication, results)
     if not changed:
-        talk(f"{publication.csv} is published already; nothing changed")
+        info(f"{publication.csv} is published already; nothing changed")
         return EXIT_OK
-    talk(f"wrote {', '.join(str(file) for file in changed)}")
+    info(f"wrote {', '.join(str(file) for file in changed)}")
     print("\nFor a pull request:\n")
     for line in git_commands(publication, results):
         print(f"  {line}")

@@ -11,7 +11,7 @@ from bandmark.errors import EXIT_OK, UsageError
 from bandmark.reports import ReportRun, read_report
 from bandmark.results.files import refuse_existing, write_file
 from bandmark.results.reading import result_files
-from bandmark.show.console import talk, talk_each
+from bandmark.show.console import info, info_each
 from bandmark.units import count_of
 
 _FORMATS = ("html", "md", "png", "svg")
@@ -32,13 +32,13 @@ def execute(arguments: argparse.Namespace) -> int:
     if output is not None:
         refuse_existing(output, force=arguments.force)
     runs, duplicates = read_report(result_files(Path(file) for file in arguments.files))
-    talk_each(duplicates, "copies")
+    info_each(duplicates, "copies")
     report = _render(runs, kind)
     if output is None:
         sys.stdout.buffer.write(report)
         return EXIT_OK
     write_file(output, report)
-    talk(f"{count_of(len({run.first.run_id for run in runs}), 'run')} in {output}")
+    info(f"{count_of(len({run.first.run_id for run in runs}), 'run')} in {output}")
     return EXIT_OK
 
 

@@ -32,7 +32,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run what the options ask for and return the exit code."""
     from bandmark.session.session import run_session
-    from bandmark.show.console import LiveProgress, talk
+    from bandmark.show.console import LiveProgress, info
 
     if arguments.fail_below is not None and not math.isfinite(arguments.fail_below):
         raise UsageError(f"--fail-below {arguments.fail_below:g} is no percentage.")
@@ -52,20 +52,20 @@ def execute(arguments: argparse.Namespace) -> int:
         _save_elsewhere(session)
         raise session.save_error
     if session.csv is not None and rows:
-        talk(f"wrote {session.csv} and {session.csv.with_suffix('.json')}")
+        info(f"wrote {session.csv} and {session.csv.with_suffix('.json')}")
     if session.interrupted:
-        talk(f"interrupted after {len(rows)} rows; they are kept" if rows else "interrupted before the first row")
+        info(f"interrupted after {len(rows)} rows; they are kept" if rows else "interrupted before the first row")
         return EXIT_INTERRUPTED
     return exit_code(rows, arguments.fail_below)
 
 
 def _save_elsewhere(session: Session) -> None:
     """Write files that could not be written where they should be into the folder for temporary files."""
-    from bandmark.show.console import talk
+    from bandmark.show.console import info
 
     files = RunFiles(Path(tempfile.mkdtemp(prefix="bandmark-")) / f"{session.run_id}.csv")
     files.save(session.rows(), session.record().to_json())
-    talk(f"the results are in {files.csv} and {files.json} instead; copy them from there")
+    info(f"the results are in {files.csv} and {files.json} instead; copy them from there")
 
 
 def _show_notes(session: Session) -> None:
@@ -77,7 +77,7 @@ def _show_notes(session: Session) -> None:
 
 def _show(rows: list[Row], to_stdout: bool) -> None:
     """Print the rows as CSV, or as a table, which may lose its reader: the run is good, and its files are written."""
-    from bandmark.show.console import nowhere, show_results
+    from bandmark.show.console import open_devnull, show_results
 
     if to_stdout:
         sys.stdout.write(to_csv(rows))
@@ -85,12 +85,12 @@ def _show(rows: list[Row], to_stdout: bool) -> None:
         try:
             show_results(rows)
         except BrokenPipeError:
-            sys.stdout = nowhere()
+            sys.stdout = open_devnull()
 
 
 def exit_code(rows: list[Row], fail_below: float | None) -> int:
     """Return 1 if a row failed verification, ended in error or is below the wanted percentage of peak."""
-    from bandmark.show.console import talk
+    from bandmark.show.console import info
 
     if any(row.status in ("failed_verification", "error") for row in rows):
         return EXIT_FAILED
@@ -101,5 +101,5 @@ def exit_code(rows: list[Row], fail_below: float | None) -> int:
         raise UsageError("--fail-below needs a peak and rows in the dram regime; set the peak with --peak GBS.")
     low = {row: percent for row, percent in percents.items() if percent < fail_below}
     for row, percent in low.items():
-        talk(f"{CaseId.of(row).label}: {percent:.1f} % of peak is below {fail_below:g} %")
+        info(f"{CaseId.of(row).label}: {percent:.1f} % of peak is below {fail_below:g} %")
     return EXIT_FAILED if low else EXIT_OK

@@ -18,7 +18,7 @@ from bandmark.selftest.checks import Check, check_results, details, head, line, 
 from bandmark.selftest.timing import Timing
 from bandmark.session.runner import utc_now
 from bandmark.session.session import new_run_id
-from bandmark.show.console import talk
+from bandmark.show.console import info
 from bandmark.suites.selection import pick, pick_kernels
 from bandmark.units import parse_bytes
 from bandmark_kernels import DTYPES, DType, Kernel
@@ -61,7 +61,7 @@ def execute(arguments: argparse.Namespace) -> int:
     lines += ["", summary(checks)]
     print("\n".join(lines[-2:]), flush=True)
     _write(file, [*lines, *map(clean, details(checks))])
-    talk(f"wrote {file}: attach it to a bug report; it names no person and no machine")
+    info(f"wrote {file}: attach it to a bug report; it names no person and no machine")
     return EXIT_FAILED if any(check.passed is False for check in checks) else EXIT_OK
 
 

@@ -7,11 +7,11 @@ import json
 import math
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from bandmark.errors import EXIT_OK
 from bandmark.results.case import in_order
 from bandmark.results.files import read_rows
+from bandmark.results.reading import JsonObject
 from bandmark.results.row import Row, columns
 from bandmark.show.console import show_results
 
@@ -33,7 +33,7 @@ def execute(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _plain(row: Row) -> dict[str, Any]:
+def _plain(row: Row) -> JsonObject:
     """Return a row for JSON, which has no number for an error without bound: it becomes null."""
     values = {column.name: row.get(column.name) for column in columns()}
     return {n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in values.items()}

@@ -11,7 +11,7 @@ from pathlib import Path
 from bandmark.errors import EXIT_OK, EXIT_USAGE
 from bandmark.results.row import MEASURED
 from bandmark.results.violations import Violation
-from bandmark.show.console import talk
+from bandmark.show.console import info
 from bandmark.units import count_of, printable
 from bandmark.validation.validate import Checked, check
 
@@ -33,7 +33,7 @@ def execute(arguments: argparse.Namespace) -> int:
         print(json.dumps([violation.as_json() for violation in violations], indent=1))
     else:
         show_violations(checked)
-    talk(f"{_summary(checked)}: {count_of(len(violations), 'error') if violations else 'no errors'}")
+    info(f"{_summary(checked)}: {count_of(len(violations), 'error') if violations else 'no errors'}")
     return EXIT_USAGE if violations else EXIT_OK
 
 

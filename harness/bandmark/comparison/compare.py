@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from bandmark.comparison.pairing import Pair
 from bandmark.comparison.statistics import PRIORS, Estimate, Prior, Replicates
 from bandmark.comparison.table import CaseComparison, Comparison, Verdict
 from bandmark.errors import UsageError
+from bandmark.results.reading import JsonObject
 
 _COLUMNS = ("kernel", "backend", "dtype", "weight_format", "variant", "m", "n", "layer")
 """Identity columns that are fields of CaseComparison."""
@@ -160,7 +160,7 @@ def _case(
     return _with_peaks(compared, pair, case, evidence, margin) if across else compared
 
 
-def _identity(shown: Figure) -> dict[str, Any]:
+def _identity(shown: Figure) -> JsonObject:
     """Return the columns of CaseComparison that identify a case."""
     others = {name: shown.get(name) for name in key_columns() if name not in _COLUMNS}
     others = {name: value for name, value in others.items() if value is not None}

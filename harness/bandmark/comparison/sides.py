@@ -15,8 +15,8 @@ from bandmark.judge.warnings import stability_warnings
 from bandmark.measure.stats import drift, quantile, two_states
 from bandmark.results.case import CaseId
 from bandmark.results.files import read_record_beside, read_rows
+from bandmark.results.record import Entries
 from bandmark.results.row import MEASURED, Row
-from bandmark.results.samples import Entries
 from bandmark.suites import metric_of
 
 _SUFFIXES = (".csv", ".json", ".txt", ".log", ".out")  # of files that are taken from a folder

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from rich.table import Table
 
 from bandmark.comparison import Side, Statistic
 from bandmark.comparison.statistics import ERROR_RATE
+from bandmark.results.reading import JsonObject
 from bandmark.show.console import escape, print_parts
 from bandmark.suites.table import SHORT_DTYPES
 
@@ -65,7 +66,7 @@ class CaseComparison:
     metric: str = "bandwidth_gbs"
     unit: str = "GB/s"
     higher_is_better: bool = True
-    other_columns: dict[str, Any] | None = None
+    other_columns: JsonObject | None = None
     """Further columns that identify the case, in suites that have some."""
 
     def loss(self) -> float:
@@ -104,7 +105,7 @@ class Comparison:
 
         return pd.DataFrame([asdict(case) | (case.other_columns or {}) for case in self.cases])
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the comparison as what json can write."""
         sides = {
             name: {

@@ -16,7 +16,7 @@ from bandmark.models.weights import FORMATS, WeightFormat
 from bandmark.results.case import matrix_of, model_of
 from bandmark.results.files import read_record_beside, read_rows
 from bandmark.results.row import MEASURED, Row
-from bandmark.show.console import LiveProgress, talk
+from bandmark.show.console import LiveProgress, info
 from bandmark.suites.model_layers import adds_up, setting, total
 from bandmark_kernels import DTYPES
 
@@ -122,7 +122,7 @@ def measure_here(kernels: Sequence[str], weights: Sequence[str] = ()) -> Measure
         session.target.close()
         if not any(case.columns["weight_format"] for group in session.groups for case in group.runnable):
             options = replace(options, weights=())
-    talk(f"no --results given: a quick run of {', '.join((*kernels, *options.weights))}")
+    info(f"no --results given: a quick run of {', '.join((*kernels, *options.weights))}")
     with LiveProgress() as progress:
         session = run_session(options, progress=progress)
     if session.interrupted:

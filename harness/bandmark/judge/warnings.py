@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
+from typing import TYPE_CHECKING
 
-from bandmark.measure.measurement import Measurement
 from bandmark.measure.stats import drift, two_states
 from bandmark.results.row import Regime
+
+if TYPE_CHECKING:
+    from bandmark.measure.measurement import Measurement
 
 CACHE_BELOW = 1.0
 DRAM_FROM = 4.0

@@ -10,6 +10,7 @@ from typing import Any
 
 from bandmark.measure.stats import Summary, summarize
 from bandmark.results.case import identity_columns
+from bandmark.results.reading import JsonObject
 from bandmark.results.row import StopReason
 
 _STORED_ALWAYS = (
@@ -68,7 +69,7 @@ class Measurement:
         """The SM clocks while sampling: by the device's counters, else by its sensors, else the one reading."""
         return self.clocks_mhz or self.sensor_clocks_mhz or [c for c in [self.clock_mhz] if c]
 
-    def to_entry(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+    def to_entry(self, identity: Mapping[str, Any]) -> JsonObject:
         """Return the entry of a run record, with the identity of the row first."""
         named = {name: identity[name] for name in identity_columns() if identity.get(name) is not None}
         values = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -16,7 +16,6 @@ from functools import cached_property
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from bandmark.device.peaks import is_user_supplied
 from bandmark.errors import BandmarkError, FileError
@@ -28,8 +27,8 @@ from bandmark.reports.contents import NAMED, date, distinct, figures
 from bandmark.reports.image import picture
 from bandmark.reports.markdown import escape, table
 from bandmark.results.files import read_record_beside, read_rows, write_file
+from bandmark.results.reading import JsonObject, read_sheet
 from bandmark.results.row import SCHEMA, Column, Row, columns
-from bandmark.results.sheet import read_sheet
 from bandmark.units import count_of
 from bandmark.validation.cells import TEXT_FORMS, accepted_names
 
@@ -41,8 +40,6 @@ _UNBOUNDED = ("temperature_c", "max_error")
 """Numbers that may be negative, or infinite where an output has no finite error."""
 
 _BAD = ("suspect", "failed_verification", "skipped", "error")
-
-_Json = dict[str, Any]
 
 
 def generate(folder: Path) -> dict[str, str | None]:
@@ -241,7 +238,7 @@ def _mark(entry: _Entry, row: Row, series: int) -> Mark:
     return Mark(f"{row.kernel}, {first.system}", figure, series, (value,), group=group, peak=entry.run.peak_gbs)
 
 
-def _datapackage(folder: Path) -> _Json:
+def _datapackage(folder: Path) -> JsonObject:
     """Return the Frictionless Data Package (version 2) that describes the files of a folder of results.
 
     Columns were appended over time, so the CSVs of each layout are a resource of their own. There is no foreign key:
@@ -266,7 +263,7 @@ def _datapackage(folder: Path) -> _Json:
     }
 
 
-def _table_resource(folder: Path, header: list[str], paths: list[Path]) -> _Json:
+def _table_resource(folder: Path, header: list[str], paths: list[Path]) -> JsonObject:
     known = {column.name: column for column in columns()}
     if strange := [name for name in header if name not in known]:
         raise FileError(f"{paths[0]} has the column {strange[0]!r}, which is unknown; bandmark validate says more.")
@@ -281,8 +278,8 @@ def _table_resource(folder: Path, header: list[str], paths: list[Path]) -> _Json
     }
 
 
-def _field(column: Column) -> _Json:
-    constraints: _Json = {"required": column.required}
+def _field(column: Column) -> JsonObject:
+    constraints: JsonObject = {"required": column.required}
     if accepted := accepted_names(column.name):
         constraints["enum"] = list(accepted)
     if column.name in TEXT_FORMS:

@@ -19,11 +19,10 @@ from bandmark.reports import split_run
 from bandmark.results.case import in_order
 from bandmark.results.files import RunFiles, read_record_beside, read_rows, to_csv
 from bandmark.results.privacy import Removal, clean_run, own_names
+from bandmark.results.reading import JsonObject
 from bandmark.results.row import Row, columns
 from bandmark.units import format_bytes, quote
 from bandmark.validation.validate import Checked, check_pair
-
-_Json = dict[str, Any]
 
 _POSITION = re.compile(r"\[\d+\]")
 
@@ -38,7 +37,7 @@ class Publication:
     csv: Path
     """Where it would be."""
     rows: tuple[Row, ...]
-    record: _Json
+    record: JsonObject
     removed: tuple[Removal, ...]
     is_published: bool
     """Whether the very same run is there already."""
@@ -100,7 +99,7 @@ def _refuse_without_headline(checked: Checked) -> None:
     )
 
 
-def _system(record: _Json, csv: Path, results: Path, ask: Callable[[str], str] | None) -> str:
+def _system(record: JsonObject, csv: Path, results: Path, ask: Callable[[str], str] | None) -> str:
     """Return the name of the system: as the user gave it, the catalogue or the folder tells it; else ask."""
     name = str(record["system"])
     is_known = record["settings"].get("system") or record["peak"].get("device_id")
@@ -128,7 +127,7 @@ def _refuse_unsound(publication: Publication) -> None:
         raise FileError(f"{again.violations[0]} (in what would be published; take it out of {source} by hand)")
 
 
-def _is_published(source: Path, csv: Path, rows: list[Row], record: _Json, results: Path) -> bool:
+def _is_published(source: Path, csv: Path, rows: list[Row], record: JsonObject, results: Path) -> bool:
     """Return whether the same run is published; raises FileError if another one is, or under another system."""
     published = [file for file in sorted(results.glob(f"*/{csv.stem}.*")) if file.suffix in (".csv", ".json")]
     for file in published:
@@ -146,7 +145,7 @@ def _is_published(source: Path, csv: Path, rows: list[Row], record: _Json, resul
     return True
 
 
-def _difference(csv: Path, rows: list[Row], record: _Json) -> str | None:
+def _difference(csv: Path, rows: list[Row], record: JsonObject) -> str | None:
     """Return the first place at which a published pair differs from a run, with both values."""
     if not csv.exists():
         return f"{csv.name} is missing beside {csv.stem}.json"
@@ -168,7 +167,7 @@ def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
         yield place, value
 
 
-def _cells(row: Row) -> _Json:
+def _cells(row: Row) -> JsonObject:
     return {column.name: row.get(column.name) for column in columns()}
 
 

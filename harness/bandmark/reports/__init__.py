@@ -13,8 +13,8 @@ from bandmark.errors import UsageError
 from bandmark.results.case import in_order
 from bandmark.results.merge import read_runs
 from bandmark.results.reading import read_bytes
+from bandmark.results.record import Entries
 from bandmark.results.row import MEASURED, Row
-from bandmark.results.samples import Entries
 from bandmark.suites import Metric, Suite, by_suite, metric_of, suite_of
 from bandmark.validation.record import read_record
 

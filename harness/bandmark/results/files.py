@@ -10,12 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from glob import escape as glob_escape
 from pathlib import Path
-from typing import Any
 
 from bandmark.errors import FileError
-from bandmark.results.reading import parse_json, read_bytes
+from bandmark.results.reading import JsonObject, parse_json, read_bytes, read_sheet
 from bandmark.results.row import SCHEMA, Row, columns, from_cells, to_cells
-from bandmark.results.sheet import read_sheet
 
 _TEMPORARY = ".tmp"
 
@@ -50,7 +48,7 @@ class RunFiles:
             _remove_stale(file)
         _write_temporary(self.csv, to_csv([])).unlink()
 
-    def save(self, rows: Sequence[Row], record: dict[str, Any]) -> None:
+    def save(self, rows: Sequence[Row], record: JsonObject) -> None:
         """Replace both files, so that a kill or a full disk at any moment leaves a pair of the same state.
 
         Both are written beside their places first; then the JSON is put in place, then the CSV, with signals held. A
@@ -105,7 +103,7 @@ def refuse_existing(file: Path, *, force: bool) -> None:
         raise FileError(f"{file} exists. Choose another --output, or add --force to replace it.")
 
 
-def read_record_beside(csv: Path) -> dict[str, Any]:
+def read_record_beside(csv: Path) -> JsonObject:
     """Return the record in the JSON beside a CSV; empty where there is no such file, or it holds no object.
 
     What is in it is not looked at: validation.record does that.

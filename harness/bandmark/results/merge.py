@@ -10,9 +10,8 @@ from pathlib import Path
 from bandmark.errors import FileError
 from bandmark.results.case import CaseId
 from bandmark.results.files import read_rows, to_csv
-from bandmark.results.reading import read_bytes
+from bandmark.results.reading import FORMULAS, read_bytes
 from bandmark.results.row import Row, columns
-from bandmark.results.sheet import FORMULAS
 from bandmark.units import quote
 
 _MAY_BE_FORMULA = re.compile(rf'(?:^|[,"\n])[{re.escape(FORMULAS)}]')

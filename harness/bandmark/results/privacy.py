@@ -20,6 +20,7 @@ from typing import Any
 from bandmark.device.device import Device
 from bandmark.device.machine import Machine
 from bandmark.device.peaks import Peak
+from bandmark.results.reading import JsonObject
 from bandmark.results.row import Row, columns
 from bandmark.results.violations import Violation
 from bandmark.units import quote
@@ -139,7 +140,7 @@ class Removal:
 
 def clean_run(
     rows: Sequence[Row], record: Mapping[str, Any], names: Sequence[str] = ()
-) -> tuple[list[Row], dict[str, Any], list[Removal]]:
+) -> tuple[list[Row], JsonObject, list[Removal]]:
     """Return the rows and the record of a run without what is private or no part of them, and what was removed.
 
     The names are further words that are private, such as own_names().

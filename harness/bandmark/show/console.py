@@ -173,7 +173,7 @@ def _part(row: Row) -> tuple[str | None, ...]:
     return (row.kernel, *((row.weight_format, row.dtype, row.backend) if row.layer else ()))
 
 
-def talk(text: str) -> None:
+def info(text: str) -> None:
     """Print a line for people on stderr."""
     _say(escape(text))
 
@@ -183,20 +183,20 @@ def _say(marked: str) -> None:
     try:
         console(sys.stderr).print(marked)
     except BrokenPipeError:
-        sys.stderr = nowhere()
+        sys.stderr = open_devnull()
 
 
-def nowhere() -> TextIO:
+def open_devnull() -> TextIO:
     """Return a stream for what nobody reads any more."""
     return open(os.devnull, "w", encoding="utf-8")
 
 
-def talk_each(lines: Sequence[str], what: str) -> None:
+def info_each(lines: Sequence[str], what: str) -> None:
     """Print the first lines of many to stderr, and how many more of what there are."""
     for line in lines[:_MAX_NAMED]:
-        talk(line)
+        info(line)
     if len(lines) > _MAX_NAMED:
-        talk(f"and {len(lines) - _MAX_NAMED} more {what}")
+        info(f"and {len(lines) - _MAX_NAMED} more {what}")
 
 
 def warn(text: str) -> None:

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bandmark.backends.base import Backend, Workload
 from bandmark.judge import warnings as judge
 from bandmark.judge.bands import REFERENCES, kernel_class, verdict
-from bandmark.measure.sampling import StopRule
 from bandmark.results.row import Row
 from bandmark.suites.base import Case, Draft, Group, Metric, RunFacts, Suite, TableColumn, Values
 from bandmark.suites.selection import (
@@ -47,6 +45,7 @@ from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.core.kernel import Inputs
 
 if TYPE_CHECKING:
+    from bandmark.backends.base import Backend, Workload
     from bandmark.backends.select import Target
     from bandmark.options import RunOptions
 
@@ -163,6 +162,8 @@ class Bandwidth(Suite):
 
         Only a CPU is asked how fast it copies: a launch of a default size takes a few milliseconds on a GPU.
         """
+        from bandmark.measure.sampling import StopRule
+
         if target.memory is None or options.quick or options.size_bytes is not None:
             return math.inf
         share_s = (options.time_limit_s or self.time_limit_s(options)) / max(1, groups)

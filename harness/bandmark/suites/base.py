@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from bandmark.measure.measurement import Measurement
 from bandmark.results.row import Column, Row
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from bandmark.backends.select import Target
     from bandmark.device.device import Device
     from bandmark.device.peaks import Peak
+    from bandmark.measure.measurement import Measurement
     from bandmark.options import RunOptions
 
 Values = dict[str, Any]

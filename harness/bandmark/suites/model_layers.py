@@ -8,8 +8,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from bandmark.errors import UsageError
-from bandmark.models.config import find_matrices
-from bandmark.models.model import Matrix
 from bandmark.results.case import matrix_of, model_of
 from bandmark.results.row import MEASURED, Row
 from bandmark.suites.bandwidth import Bandwidth, KernelGroup, kernel_columns
@@ -30,6 +28,7 @@ from bandmark_kernels import DTYPES, DType, Kernel, Shape
 
 if TYPE_CHECKING:
     from bandmark.backends.select import Target
+    from bandmark.models.model import Matrix
     from bandmark.options import RunOptions
 
 _MATRIX_TIME_S = 9.0
@@ -88,7 +87,7 @@ class ModelLayers(Bandwidth):
             raise UsageError("--layer takes the sizes of the model's matrices: leave --size out.")
         if not self.kernels(options):
             raise UsageError("--layer is for gemv: add it to --kernel, or leave --kernel out.")
-        find_matrices(options.layer)
+        _matrices(options.layer)
         selected_dtypes(options, [])
 
     def notes(self, options: RunOptions) -> list[str]:
@@ -110,7 +109,7 @@ class ModelLayers(Bandwidth):
             self._matrix_group(kernel, dtype, matrix, options=options, target=target)
             for kernel in kernels
             for dtype in kernel.dtypes_among(selected_dtypes(options, [default]))
-            for matrix in find_matrices(options.layer)
+            for matrix in _matrices(options.layer)
         ]
 
     def _matrix_group(
@@ -149,6 +148,12 @@ class ModelLayers(Bandwidth):
     def headline(self, rows: Sequence[Row]) -> str | None:
         """Return bytes, time and bandwidth of one decode step's matrices, a line for each setting."""
         return "\n".join(step_totals(rows)) or None
+
+
+def _matrices(name: str) -> list[Matrix]:
+    from bandmark.models.config import find_matrices  # only a run with --layer reads models
+
+    return find_matrices(name)
 
 
 def _left_out(kernel: Kernel, dtype: DType, shape: Shape, sets: int, target: Target) -> Values:

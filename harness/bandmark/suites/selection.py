@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from bandmark.backends.base import Backend
 from bandmark.errors import UsageError, unknown_name
 from bandmark.suites.base import Case, Values
 from bandmark.suites.sizing import repacked_sets
 from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, MATRIX_FORMATS, DType, Kernel, find_kernel
 
 if TYPE_CHECKING:
+    from bandmark.backends.base import Backend
     from bandmark.backends.select import Target
     from bandmark.options import RunOptions
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bandmark.backends.base import Backend
-from bandmark.device.memory import MemoryBudget
 from bandmark.errors import UsageError
 from bandmark.judge.warnings import DRAM_FROM
 from bandmark.units import format_bytes
 from bandmark_kernels import DType, Kernel, Shape
+
+if TYPE_CHECKING:
+    from bandmark.backends.base import Backend
+    from bandmark.device.memory import MemoryBudget
 
 _MIN_CACHES = 8
 """Each array is at least this many last-level caches: GPUs with large caches are flat only from there on."""

@@ -11,9 +11,8 @@ from itertools import zip_longest
 
 from bandmark import __version__
 from bandmark.backends.select import BACKENDS
-from bandmark.results.reading import AS_WRITTEN
+from bandmark.results.reading import AS_WRITTEN, FORMULAS, Sheet
 from bandmark.results.row import SCHEMA, Column, Row, columns, from_cells, parse_cell, write_cell
-from bandmark.results.sheet import FORMULAS, Sheet
 from bandmark.results.violations import Violation
 from bandmark.suites import SUITES
 from bandmark.units import quote

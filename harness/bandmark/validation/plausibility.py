@@ -10,9 +10,8 @@ from itertools import pairwise
 from bandmark import __version__
 from bandmark.device.peaks import find_peak
 from bandmark.results.case import CaseId
-from bandmark.results.record import RunRecord
+from bandmark.results.record import Entries, RunRecord
 from bandmark.results.row import Row
-from bandmark.results.samples import Entries
 from bandmark.units import quote
 from bandmark.validation.replay import Difference, written
 

@@ -12,10 +12,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from bandmark import __version__
 from bandmark.measure.measurement import Measurement
 from bandmark.options import RunOptions
-from bandmark.results.reading import parse_json
-from bandmark.results.record import RunRecord
+from bandmark.results.reading import JsonObject, parse_json
+from bandmark.results.record import RunRecord, is_entry
 from bandmark.results.row import SCHEMA
-from bandmark.results.samples import is_entry
 from bandmark.results.violations import InvalidFile, Violation
 from bandmark.units import quote
 from bandmark.validation.cells import MAX_TEXT, TEXT_FORMS
@@ -34,7 +33,7 @@ _Finding = tuple[str, str, str]
 """Place in the JSON, what stands there, and what should."""
 
 
-def read_record(path: Path, data: bytes) -> dict[str, Any]:
+def read_record(path: Path, data: bytes) -> JsonObject:
     """Return the run record in a JSON; raises InvalidFile."""
     record = parse_json(path, data)
     if not isinstance(record, dict):
@@ -45,7 +44,7 @@ def read_record(path: Path, data: bytes) -> dict[str, Any]:
     return record
 
 
-def check_shape(file: Path, record: dict[str, Any]) -> list[Violation]:
+def check_shape(file: Path, record: JsonObject) -> list[Violation]:
     """Return what is wrong with the form of a run record: keys, types, texts, entries of samples."""
     same_version = record.get("bandmark_version") == __version__
     findings = list(_check("", record, RunRecord, strict=same_version))
@@ -129,7 +128,7 @@ def _type_name(hint: Any) -> str:
     return _NAMES.get(hint) or str(getattr(hint, "__name__", hint))
 
 
-def _contents(record: dict[str, Any]) -> Iterator[_Finding]:
+def _contents(record: JsonObject) -> Iterator[_Finding]:
     """Yield names and times of another form than bandmark writes, and entries of samples that are none."""
     for name, column in _FORMS.items():
         pattern, wanted = TEXT_FORMS[column]
@@ -146,14 +145,14 @@ def _contents(record: dict[str, Any]) -> Iterator[_Finding]:
             yield from _check_entry(f"samples[{i}]", entry)
 
 
-def _check_entry(place: str, entry: dict[str, Any]) -> Iterator[_Finding]:
+def _check_entry(place: str, entry: JsonObject) -> Iterator[_Finding]:
     """Yield where an entry of samples can't have been written from a Measurement."""
     hints = get_type_hints(Measurement) | {"max_error": float | Literal["inf", "nan"] | None}
     for name in entry.keys() & hints.keys():
         yield from _check(f"{place}.{name}", entry[name], hints[name], strict=False)
 
 
-def to_record(record: dict[str, Any]) -> RunRecord:
+def to_record(record: JsonObject) -> RunRecord:
     """Return a record that `check_shape` accepts as a typed one; keys of other versions are left out."""
     hints = get_type_hints(RunRecord)
     return RunRecord(**{name: _typed(record[name], hint) for name, hint in hints.items()})

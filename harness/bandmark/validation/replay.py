@@ -10,9 +10,9 @@ from typing import Any
 from bandmark import __version__
 from bandmark.measure.measurement import Measurement
 from bandmark.results.case import CaseId
-from bandmark.results.record import RunRecord
+from bandmark.results.reading import JsonObject
+from bandmark.results.record import Entries, RunRecord
 from bandmark.results.row import MEASURED, Column, Row, columns
-from bandmark.results.samples import Entries
 from bandmark.session.rows import Outcome, build_rows
 from bandmark.suites import suite_of
 from bandmark.suites.base import RunFacts
@@ -94,7 +94,7 @@ def _outcome(row: Row, entries: Entries) -> Outcome | tuple[str, str, str]:
     return Outcome(suite=suite, columns=case_columns, measurement=_measurement(stored[0], row))
 
 
-def _measurement(entry: dict[str, Any], row: Row) -> Measurement:
+def _measurement(entry: JsonObject, row: Row) -> Measurement:
     """Return the measurement of an entry; what earlier versions did not store in it is taken from the row."""
     if version_numbers(row.bandmark_version) < _EXACT_FROM:
         known = {f.name for f in fields(Measurement)} & {c.name for c in columns()}

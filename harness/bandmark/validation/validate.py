@@ -9,15 +9,13 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bandmark.errors import FileError, UsageError
 from bandmark.results.case import CaseId
 from bandmark.results.privacy import check_private
-from bandmark.results.reading import read_bytes, walk
+from bandmark.results.reading import JsonObject, read_bytes, read_sheet, walk
 from bandmark.results.record import RunRecord
 from bandmark.results.row import Row
-from bandmark.results.sheet import read_sheet
 from bandmark.results.violations import InvalidFile, Violation
 from bandmark.units import printable, quote
 from bandmark.validation.cells import Line, check_cells
@@ -38,7 +36,7 @@ class Checked:
 
     csv: Path
     rows: list[Row] = field(default_factory=list)
-    record: dict[str, Any] | None = None
+    record: JsonObject | None = None
     violations: list[Violation] = field(default_factory=list)
 
     @property

@@ -9,7 +9,7 @@ import pytest
 
 from bandmark.measure.measurement import _STORED_ALWAYS, Measurement
 from bandmark.measure.stats import summarize
-from bandmark.results.samples import is_entry
+from bandmark.results.record import is_entry
 
 IDENTITY = {
     "device": "Fake GPU",

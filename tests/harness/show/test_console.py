@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark.results.row import Row
-from bandmark.show.console import LiveProgress, console, escape, show_results, talk, warn
+from bandmark.show.console import LiveProgress, console, escape, info, show_results, warn
 from bandmark_kernels import DTYPES, KERNELS
 from fakes import make_result
 
@@ -177,14 +177,14 @@ def test_a_pipe_is_the_same_whatever_the_terminal(
     assert f"1: suspect: {reason}\n" in text
     legend = text.splitlines()[-1]
     assert legend.startswith("best: bytes / shortest time.") and legend.endswith("variant of STREAM.")
-    talk(f"wrote {reason}")
+    info(f"wrote {reason}")
     warn(reason)
     assert capsys.readouterr().err == f"wrote {reason}\nnote: {reason}\n"
 
 
 def test_talk_and_warnings_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    """Stdout is for results; notes and talk, brackets and all, go to stderr."""
-    talk("wrote [a].csv")
+    """Stdout is for results; notes and info, brackets and all, go to stderr."""
+    info("wrote [a].csv")
     warn("a [note]")
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -279,7 +279,7 @@ def test_a_reader_that_goes_away_is_told_to_the_caller() -> None:
 def test_talk_that_nobody_reads_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever closes stderr misses what is said, and the program goes on."""
     monkeypatch.setattr(sys, "stderr", Closed())
-    talk("one")
+    info("one")
     warn("two")
     assert sys.stderr.name == os.devnull
     sys.stderr.close()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from bandmark import __version__
 from bandmark.results.files import to_csv
+from bandmark.results.reading import read_sheet
 from bandmark.results.row import Column, columns
-from bandmark.results.sheet import read_sheet
 from bandmark.validation.cells import _FIRST_LAYOUT, check_cells, newer
 from corpus import good_run
 from fakes import make_result

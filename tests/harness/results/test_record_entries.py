@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bandmark.errors import FileError
-from bandmark.results.samples import Entries, is_entry
+from bandmark.results.record import Entries, is_entry
 from fakes import make_result
 
 ENTRY: dict[str, Any] = {

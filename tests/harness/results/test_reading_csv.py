@@ -8,7 +8,7 @@ import pytest
 
 from bandmark.errors import FileError
 from bandmark.results.files import read_rows
-from bandmark.results.sheet import decode, read_sheet
+from bandmark.results.reading import decode, read_sheet
 from bandmark.results.violations import InvalidFile
 from corpus import good_run
 
