@@ -36,7 +36,7 @@ MATRICES = [Matrix("my-model", "qkv", 640, 128, 4), Matrix("my-model", "down", 1
 @pytest.fixture
 def _my_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model of two matrices."""
-    monkeypatch.setattr(model_layers, "find_matrices", lambda name: MATRICES)
+    monkeypatch.setattr(model_layers, "_matrices", lambda name: MATRICES)
 
 
 def plan(backends: list[FakeBackend], *, budget: MemoryBudget = PLENTY, **options: Any) -> list[_MatrixGroup]:
