@@ -174,7 +174,7 @@ def test_a_run_from_end_to_end(own_folder: Path, capsys: pytest.CaptureFixture[s
 def test_the_optimizer_from_end_to_end(own_folder: Path) -> None:
     """Both forms are measured and verified in dtypes of their own; where torch has no op, the row says why."""
     options = ["--backend", "numpy,torch", "--kernel", "adamw,adamw_master", "--output", "run.csv"]
-    assert main([*SMALL[:1], *options, "--device", "cpu", "--quick", "--size", "32KiB", "--time-limit", "20"]) == 0
+    assert main([*SMALL[:1], *options, "--device", "cpu", "--quick", "--size", "32KiB", "--time-limit", "4"]) == 0
     rows = read_rows(own_folder / "run.csv")
     assert [(r.kernel, r.dtype, r.backend, r.suite) for r in rows] == [
         (kernel, dtype, backend, "training")
