@@ -110,11 +110,13 @@ def test_what_make_installs(accelerator: str, own: str, extra: str) -> None:
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """What make would do in a checkout without an environment."""
+    """What make would do in a checkout without an environment, whatever make these tests were started by."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
     command = ["make", "-n", "-C", str(ROOT), "VENV=.venv-that-is-not-there", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    outer = ("MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "ARGS")
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 @pytest.mark.parametrize(
