@@ -14,6 +14,7 @@ from bandmark.results.record import Entries, RunRecord
 from bandmark.results.row import Row
 from bandmark.units import quote
 from bandmark.validation.replay import Difference, written
+from bandmark_kernels import KERNELS
 
 _MAX_MEMORY_GBS = 50_000.0
 """Above any memory of one device; the fastest announced has 22 000 GB/s."""
@@ -76,9 +77,9 @@ def _against_settings(row: Row, record: RunRecord) -> Iterator[tuple[str, str, s
     settings, machine = record.settings, record.machine
     for column, name in (("kernel", "kernels"), ("backend", "backends"), ("dtype", "dtypes")):
         named, value = settings.get(name), row.get(column)
-        own_dtype = column == "dtype" and row.suite not in ("stream", "gemv")
-        quantized = column == "dtype" and row.weight_format is not None
-        if named and "all" not in named and value not in named and not own_dtype and not quantized:
+        if not named or "all" in named or value in named:
+            continue
+        if column != "dtype" or _offers(row, named):
             yield column, quote(value), f"one of settings.{name}: {', '.join(map(str, named))}"
     if row.threads is not None:
         limit = settings.get("threads") or machine.cpu_usable
@@ -87,6 +88,12 @@ def _against_settings(row: Row, record: RunRecord) -> Iterator[tuple[str, str, s
     memory = record.device.memory_bytes
     if memory and row.working_set_bytes and row.bandwidth_gbs and row.working_set_bytes > memory:
         yield "working_set_bytes", str(row.working_set_bytes), f"at most the device's memory of {memory} bytes"
+
+
+def _offers(row: Row, dtypes: Sequence[str]) -> bool:
+    """Return whether a row's kernel exists in one of these dtypes; a kernel that does not runs in those it has."""
+    kernel = KERNELS.get(row.kernel)
+    return kernel is not None and row.weight_format is None and bool(set(kernel.dtypes) & set(dtypes))
 
 
 def _started(row: Row, record: RunRecord) -> Iterator[tuple[str, str, str]]:

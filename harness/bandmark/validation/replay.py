@@ -14,7 +14,7 @@ from bandmark.results.reading import JsonObject
 from bandmark.results.record import Entries, RunRecord
 from bandmark.results.row import MEASURED, Column, Row, columns
 from bandmark.session.rows import Outcome, build_rows
-from bandmark.suites import suite_of
+from bandmark.suites import metric_of, suite_of
 from bandmark.suites.base import RunFacts
 from bandmark.units import quote
 from bandmark.validation.cells import version_numbers
@@ -134,7 +134,7 @@ def _impossible(row: Row) -> Iterator[tuple[str, str, str]]:
         yield "verified", written(row.verified), f"{wanted}, as rows that are {row.status} have"
     if row.status != "ok" and row.reason is None:
         yield "reason", "nothing", f"a sentence: rows that are {row.status} say why"
-    if (row.bandwidth_gbs is not None) != (row.status in MEASURED):
+    if (metric_of(row).value(row) is not None) != (row.status in MEASURED):
         yield "status", row.status, "a status that goes with the figures"
 
 
