@@ -22,6 +22,7 @@ from bandmark.suites.selection import (
     with_columns,
 )
 from bandmark.suites.sizing import (
+    HIDDEN_LLC_BYTES,
     MAX_SETS,
     Sizing,
     array_bytes,
@@ -153,6 +154,7 @@ class Bandwidth(Suite):
             budget=target.backends[0].budget(),
             size_bytes=options.size_bytes,
             quick=options.quick,
+            hidden_llc_bytes=HIDDEN_LLC_BYTES if target.on_cpu else 0,
             max_traffic_bytes=self._max_traffic(options, target, len(pairs)),
         )
         return [self._group(kernel, dtype, target.backends, sizing, options.variants) for kernel, dtype in pairs]

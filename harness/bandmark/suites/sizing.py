@@ -22,6 +22,10 @@ _MIN_CACHES = 8
 _MIN_BYTES = 256 * 2**20
 _QUICK_MIN_BYTES = 32 * 2**20
 
+HIDDEN_LLC_BYTES = 96 * 2**20
+"""A last-level cache that a CPU may have though its system does not show it: Apple's system-level caches have up to 96
+MiB (M1 Ultra), Ampere's Altra has 32 MiB, and a virtual machine may hide its host's."""
+
 MIN_TRAFFIC_S = 1e-3
 """A launch moves at least what the peak moves in this time, so that its fixed cost stays under 0.5 %."""
 
@@ -52,6 +56,8 @@ class Sizing:
     size_bytes: int | None = None
     """--size: bytes of each vector, or of the matrix."""
     quick: bool = False
+    hidden_llc_bytes: int = 0
+    """The last-level cache that there may be though the system does not show it: the smallest sizes stay out of it."""
     max_traffic_bytes: float = math.inf
     """Bytes that a launch may move, so that there is time for enough samples. It yields to the dram regime."""
 
@@ -72,7 +78,8 @@ def array_bytes(kernel: Kernel, sizing: Sizing, sets: int = 1) -> int:
         return sizing.size_bytes
     llc = sizing.llc_bytes or 0
     traffic = MIN_TRAFFIC_S * (sizing.peak_gbs or 0) * 1e9 / kernel.traffic
-    smallest = max(DRAM_FROM * _QUICK_MARGIN * llc / kernel.footprint, _QUICK_MIN_BYTES, traffic)
+    cache = max(llc, sizing.hidden_llc_bytes)
+    smallest = max(DRAM_FROM * _QUICK_MARGIN * cache / kernel.footprint, _QUICK_MIN_BYTES, traffic)
     wanted = max(_MIN_CACHES * llc, _MIN_BYTES, traffic)
     if sizing.quick or sizing.max_traffic_bytes < wanted * kernel.traffic:
         wanted = smallest if sizing.quick else max(smallest, sizing.max_traffic_bytes / kernel.traffic)

@@ -17,6 +17,7 @@ from bandmark.suites.sizing import (
     _MIN_BYTES,
     _QUICK_MIN_BYTES,
     _ROTATED_CACHES,
+    HIDDEN_LLC_BYTES,
     MAX_SETS,
     Sizing,
     array_bytes,
@@ -249,3 +250,15 @@ def test_enough_and_not_too_much(set_bytes: int, llc: int, room: int) -> None:
     assert sets == 1 or sets * set_bytes <= room
     bounded = sets == MAX_SETS or (sets + 1) * set_bytes > room
     assert set_bytes >= DRAM_FROM * llc or bounded or (sets - 1) * set_bytes >= _ROTATED_CACHES * llc
+
+
+@pytest.mark.parametrize("name", ["read", "copy", "triad", "gemv"])
+def test_quick_sizes_stay_out_of_a_hidden_cache(name: str) -> None:
+    """A quick working set on a CPU is four times the largest cache that a system is known to hide."""
+    sizing = Sizing(
+        llc_bytes=8 * MIB, peak_gbs=None, budget=host_budget(32 * GIB), quick=True, hidden_llc_bytes=HIDDEN_LLC_BYTES
+    )
+    kernel = KERNELS[name]
+    working_set = array_bytes(kernel, sizing) * kernel.footprint
+    assert 4 * 96 * MIB <= working_set <= 4.3 * 96 * MIB
+    assert array_bytes(kernel, replace(sizing, llc_bytes=480 * MIB)) * kernel.footprint >= 4 * 480 * MIB
