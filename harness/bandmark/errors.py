@@ -17,6 +17,8 @@ EXIT_FAILED = 1
 """A result failed: verification, an error row, or --fail-below."""
 EXIT_USAGE = 2
 """Bad usage or a bad file."""
+EXIT_UNJUDGED = 3
+"""Nothing to judge: no row of a run is ok."""
 EXIT_INTERRUPTED = 130
 """Ctrl-C, as shells report it: 128 + SIGINT."""
 EXIT_PIPE = 141

@@ -39,7 +39,10 @@ How much of its published memory bandwidth does this machine really give?
   bandmark compare A B      whether B is faster than A, case by case
 """
 
-_EXIT_CODES = "exit codes: 0 fine, 1 a result failed, 2 bad usage or bad file, 130 interrupted, 141 pipe closed"
+_EXIT_CODES = (
+    "exit codes: 0 as expected, 1 a result failed, 2 bad usage or bad file, 3 nothing to judge (run: no row is ok), "
+    "130 interrupted, 141 pipe closed"
+)
 
 
 def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:

@@ -6,10 +6,11 @@ import argparse
 import math
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bandmark.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, UsageError
+from bandmark.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_UNJUDGED, UsageError
 from bandmark.options import RESULTS, add_arguments, from_arguments
 from bandmark.results.case import CaseId
 from bandmark.results.files import RunFiles, to_csv
@@ -43,7 +44,7 @@ def execute(arguments: argparse.Namespace) -> int:
             output=Path(arguments.output) if arguments.output and not to_stdout else None,
             to_files=not to_stdout,
             force=arguments.force,
-            on_start=_show_notes,
+            on_start=partial(_begin, arguments.fail_below),
             progress=progress,
         )
     rows = session.rows()
@@ -68,11 +69,14 @@ def _save_elsewhere(session: Session) -> None:
     info(f"the results are in {files.csv} and {files.json} instead; copy them from there")
 
 
-def _show_notes(session: Session) -> None:
+def _begin(fail_below: float | None, session: Session) -> None:
+    """Print the notes of a session; raises UsageError where --fail-below has no peak to judge by."""
     from bandmark.show.console import warn
 
     for note in session.notes:
         warn(note)
+    if fail_below is not None and session.target.peak.gbs is None:
+        raise UsageError("--fail-below needs a peak, and none is known for this device: add --peak GBS.")
 
 
 def _show(rows: list[Row], to_stdout: bool) -> None:
@@ -89,17 +93,23 @@ def _show(rows: list[Row], to_stdout: bool) -> None:
 
 
 def exit_code(rows: list[Row], fail_below: float | None) -> int:
-    """Return 1 if a row failed verification, ended in error or is below the wanted percentage of peak."""
+    """Return 1 if a row failed or is below the wanted percentage of peak, else 3 if no row is ok, else 0.
+
+    Suspect rows are not held against --fail-below: their figures may not be the machine's.
+    """
     from bandmark.show.console import info
 
     if any(row.status in ("failed_verification", "error") for row in rows):
         return EXIT_FAILED
-    if fail_below is None:
-        return EXIT_OK
-    percents = {row: row.percent_of_peak for row in rows if row.percent_of_peak is not None}
-    if not percents:
-        raise UsageError("--fail-below needs a peak and rows in the dram regime; set the peak with --peak GBS.")
-    low = {row: percent for row, percent in percents.items() if percent < fail_below}
-    for row, percent in low.items():
-        info(f"{CaseId.of(row).label}: {percent:.1f} % of peak is below {fail_below:g} %")
-    return EXIT_FAILED if low else EXIT_OK
+    sound = [row for row in rows if row.status == "ok"]
+    low = [row for row in sound if fail_below is not None and (row.percent_of_peak or math.inf) < fail_below]
+    for row in low:
+        info(f"{CaseId.of(row).label}: {row.percent_of_peak:.1f} % of peak is below {fail_below:g} %")
+    if low:
+        return EXIT_FAILED
+    judged = sound if fail_below is None else [row for row in sound if row.percent_of_peak is not None]
+    if not judged:
+        wanted = "is ok" if fail_below is None else "that is ok has a percentage of the peak"
+        info(f"no row {wanted}; the notes say why, and the exit code is {EXIT_UNJUDGED}")
+        return EXIT_UNJUDGED
+    return EXIT_OK

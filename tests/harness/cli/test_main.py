@@ -32,6 +32,9 @@ from bandmark.session import session as session_module
 from bandmark_kernels import DEFAULT_KERNELS, KERNELS, Implementation
 from fakes import make_result
 
+MEASURED = (0, 3)
+"""Exit codes of a run that measured: 3 where every row is suspect, because of what else runs on the machine."""
+
 SMALL = ("run", "--backend", "numpy", "--quick", "--size", "32KiB", "--time-limit", "0.4")
 """A run of one dtype that takes a fraction of a second."""
 
@@ -153,7 +156,7 @@ def test_importing_the_packages_imports_nothing_heavy() -> None:
 
 def test_a_run_from_end_to_end(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All kernels of a plain run are verified; table on stdout, notes and file names on stderr, two files of a stem."""
-    assert main([*SMALL, "--time-limit", "2", "--peak", "50", "--system", "my-box", "--output", "run.csv"]) == 0
+    assert main([*SMALL, "--time-limit", "2", "--peak", "50", "--system", "my-box", "--output", "run.csv"]) in MEASURED
     captured = capsys.readouterr()
     rows = read_rows(own_folder / "run.csv")
     assert [row.kernel for row in rows] == list(DEFAULT_KERNELS)
@@ -174,7 +177,9 @@ def test_a_run_from_end_to_end(own_folder: Path, capsys: pytest.CaptureFixture[s
 def test_the_optimizer_from_end_to_end(own_folder: Path) -> None:
     """Both forms are measured and verified in dtypes of their own; where torch has no op, the row says why."""
     options = ["--backend", "numpy,torch", "--kernel", "adamw,adamw_master", "--output", "run.csv"]
-    assert main([*SMALL[:1], *options, "--device", "cpu", "--quick", "--size", "32KiB", "--time-limit", "4"]) == 0
+    assert (
+        main([*SMALL[:1], *options, "--device", "cpu", "--quick", "--size", "32KiB", "--time-limit", "4"]) in MEASURED
+    )
     rows = read_rows(own_folder / "run.csv")
     assert [(r.kernel, r.dtype, r.backend, r.suite) for r in rows] == [
         (kernel, dtype, backend, "training")
@@ -189,7 +194,7 @@ def test_the_optimizer_from_end_to_end(own_folder: Path) -> None:
 
 def test_the_record_of_a_run(own_folder: Path) -> None:
     """The JSON has the run's settings and every raw sample, agrees with the CSV, and names neither host nor user."""
-    assert main([*SMALL, "--kernel", "copy,dot", "--output", "run.csv"]) == 0
+    assert main([*SMALL, "--kernel", "copy,dot", "--output", "run.csv"]) in MEASURED
     text = (own_folder / "run.json").read_text()
     record = json.loads(text)
     rows = read_rows(own_folder / "run.csv")
@@ -206,7 +211,7 @@ def test_the_record_of_a_run(own_folder: Path) -> None:
 
 def test_a_run_without_output_names_its_new_file(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The name is the run's: start in UTC and four digits."""
-    assert main([*SMALL, "--kernel", "copy"]) == 0
+    assert main([*SMALL, "--kernel", "copy"]) in MEASURED
     (file,) = own_folder.glob("*.csv")
     assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{4}", file.stem)
     assert read_rows(file)[0].run_id == file.stem
@@ -215,7 +220,7 @@ def test_a_run_without_output_names_its_new_file(own_folder: Path, capsys: pytes
 
 def test_csv_on_stdout_and_nothing_else(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With --output - stdout is the CSV alone, and no file is written."""
-    assert main([*SMALL, "--kernel", "triad,copy", "--output", "-"]) == 0
+    assert main([*SMALL, "--kernel", "triad,copy", "--output", "-"]) in MEASURED
     out = capsys.readouterr().out
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [row["kernel"] for row in rows] == ["copy", "triad"]
@@ -240,7 +245,7 @@ def test_torch_and_numpy_side_by_side(own_folder: Path, capsys: pytest.CaptureFi
 
 def test_show_prints_the_table_of_the_run(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What `run` printed is what `show` prints of its file."""
-    assert main([*SMALL, "--kernel", "copy", "--output", "run.csv"]) == 0
+    assert main([*SMALL, "--kernel", "copy", "--output", "run.csv"]) in MEASURED
     printed = capsys.readouterr().out
     assert main(["show", "run.csv"]) == 0
     assert capsys.readouterr().out == printed
@@ -269,7 +274,7 @@ def test_probe_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.usefixtures("tiny_cache")
 def test_attention_without_a_gpu(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On a CPU no library attends at memory speed: rows with reasons, the heads in their columns, and no violation."""
-    assert main(["run", "--kernel", "kv", "--heads", "14,2,64", "--quick", "--output", "x.csv"]) == 0
+    assert main(["run", "--kernel", "kv", "--heads", "14,2,64", "--quick", "--output", "x.csv"]) in MEASURED
     rows = read_rows(own_folder / "x.csv")
     assert {(r.status, r.n, r.heads, r.head_dim, r.suite) for r in rows} == {("unsupported", 128, 14, 64, "attention")}
     assert {(r.dtype, r.weight_format) for r in rows} == {("float16", None), ("float16", "fp8"), ("bfloat16", None)}
@@ -317,14 +322,15 @@ def test_a_models_matrices_from_end_to_end(own_folder: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(("percent", "code"), [("0.0001", 0), ("100", 1)])
 def test_fail_below(percent: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
     """The exit code tells whether every row reached the wanted percentage of the peak."""
-    assert main([*SMALL, "--kernel", "copy", "--peak", "5000", "--fail-below", percent]) == code
-    assert ("is below 100 %" in capsys.readouterr().err) == bool(code)
+    actual = main([*SMALL, "--kernel", "copy", "--peak", "5000", "--fail-below", percent])
+    assert actual in (code, 3)  # 3: the row is suspect, because of what else runs on the machine
+    assert ("is below 100 %" in capsys.readouterr().err) == (actual == 1)
 
 
 @pytest.mark.usefixtures("tiny_cache")
 def test_dram_rows_are_compared_with_the_named_systems(own_folder: Path) -> None:
     """Verified rows in the dram regime have all percentages, and of the ceiling; whatever the device."""
-    assert main([*SMALL, "--kernel", "copy,read", "--peak", "1000", "--output", "run.csv"]) == 0
+    assert main([*SMALL, "--kernel", "copy,read", "--peak", "1000", "--output", "run.csv"]) in MEASURED
     for row in read_rows(own_folder / "run.csv"):
         assert row.regime == "dram" and row.bandwidth_gbs is not None
         assert row.percent_of_peak == pytest.approx(row.bandwidth_gbs / 10, rel=1e-6)
@@ -336,18 +342,18 @@ def test_dram_rows_are_compared_with_the_named_systems(own_folder: Path) -> None
 def test_fail_below_without_a_peak_is_bad_usage(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A threshold that nothing can be measured against is told, after the results."""
+    """A threshold that nothing can be measured against is refused before anything is measured."""
     unread = Peak(explanation="not told")
     monkeypatch.setattr(dimms, "read_dimms", lambda: unread)
     assert main([*SMALL, "--kernel", "copy", "--fail-below", "50"]) == 2
     captured = capsys.readouterr()
-    assert "--fail-below needs a peak" in captured.err and "copy" in captured.out
+    assert "--fail-below needs a peak" in captured.err and captured.out == ""
 
 
 @pytest.mark.usefixtures("tiny_cache")
-def test_suspect_rows_alone_are_no_failure(own_folder: Path) -> None:
-    """Zeros as inputs make every row suspect, and the exit code stays 0."""
-    assert main([*SMALL, "--kernel", "copy", "--data", "zeros", "--output", "run.csv"]) == 0
+def test_suspect_rows_alone_leave_nothing_to_judge(own_folder: Path) -> None:
+    """Zeros as inputs make every row suspect: no row failed, and none is ok."""
+    assert main([*SMALL, "--kernel", "copy", "--data", "zeros", "--output", "run.csv"]) == 3
     assert read_rows(own_folder / "run.csv")[0].status == "suspect"
 
 
@@ -435,7 +441,7 @@ def test_an_existing_output_is_refused(own_folder: Path, capsys: pytest.CaptureF
     assert "run.csv exists" in capsys.readouterr().err
     assert main(["run", "--kernel", "cpy", "--force", "--output", "run.csv"]) == 2
     assert (own_folder / "run.csv").read_text() == "precious"
-    assert main([*SMALL, "--kernel", "copy", "--force", "--output", "run.csv"]) == 0
+    assert main([*SMALL, "--kernel", "copy", "--force", "--output", "run.csv"]) in MEASURED
     assert len(read_rows(own_folder / "run.csv")) == 1
 
 
@@ -477,11 +483,11 @@ def test_nobody_reads(own_folder: Path, arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("both", [False, True])
 def test_a_run_goes_on_without_a_reader(own_folder: Path, both: bool) -> None:
-    """A closed pipe fails no run, even if notes and talk have no reader either: its files are whole, its code is 0."""
+    """A closed pipe fails no run, even if notes and talk have no reader either: its files are whole."""
     with unread() as pipe:
         arguments = (*SMALL, "--kernel", "copy,read", "--output", "run.csv")
         done = call(*arguments, stdout=pipe, stderr=pipe if both else subprocess.PIPE)
-    assert done.returncode == 0
+    assert done.returncode in MEASURED
     assert both or ("wrote run.csv" in done.stderr and "BrokenPipe" not in done.stderr)
     assert [row.kernel for row in read_rows(own_folder / "run.csv")] == ["copy", "read"]
     assert main(["validate", "run.csv"]) == 0
@@ -555,7 +561,7 @@ def test_without_torch(how: str, message: str, tmp_path: Path) -> None:
     assert asked.returncode == 2
     assert message in asked.stderr and "Traceback" not in asked.stderr
     unasked = call("run", *SMALL[3:], "--kernel", "copy", "--output", "-", env=env)
-    assert unasked.returncode == 0
+    assert unasked.returncode in MEASURED
     assert [row["backend"] for row in csv.DictReader(io.StringIO(unasked.stdout))] == ["numpy"]
     assert ("can't be imported" in unasked.stderr) == (how == "broken")
 

@@ -112,11 +112,13 @@ def test_an_unknown_suite(backend: FakeBackend, capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [("ok", 0), ("suspect", 0), ("unsupported", 0), ("skipped", 0), ("failed_verification", 1), ("error", 1)],
+    [("ok", 0), ("suspect", 3), ("unsupported", 3), ("skipped", 3), ("failed_verification", 1), ("error", 1)],
 )
 def test_exit_codes_by_status(status: str, code: int) -> None:
-    """Only a failed verification and an error fail the run."""
-    assert run.exit_code([make_result(), make_result(status=status, reason="x")], None) == code
+    """A failed verification and an error fail the run, also beside a row that is ok; without one that is ok it is 3."""
+    row = make_result(status=status, reason="x")
+    assert run.exit_code([row], None) == code
+    assert run.exit_code([make_result(), row], None) == code % 3
 
 
 @pytest.mark.parametrize(("threshold", "code"), [(50.0, 0), (59.9, 0), (60.0, 0), (60.1, 1)])
@@ -133,10 +135,12 @@ def test_fail_below(threshold: float, code: int, capsys: pytest.CaptureFixture[s
     assert "triad" not in said
 
 
-def test_fail_below_needs_something_to_judge() -> None:
-    """Without a percentage in any row the option can't be met, and says what it needs."""
-    with pytest.raises(UsageError, match="--fail-below needs a peak and rows in the dram regime"):
-        run.exit_code([make_result()], 50.0)
+def test_fail_below_needs_something_to_judge(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a percentage in a row that is ok there is nothing to judge; suspect rows do not count as slow."""
+    suspect = make_result(status="suspect", reason="x", percent_of_peak=1.0)
+    assert run.exit_code([make_result(percent_of_peak=None), suspect], 50.0) == 3
+    assert "no row that is ok has a percentage of the peak" in capsys.readouterr().err
+    assert run.exit_code([make_result(percent_of_peak=80.0), suspect], 50.0) == 0
 
 
 def test_a_failed_row_fails_whatever_the_threshold() -> None:

@@ -40,7 +40,7 @@ def test_a_run_of_the_command_line_has_no_violation(tmp_path: Path, capsys: pyte
     """A real run on this machine, from measuring to its files, passes its own validation."""
     file = str(tmp_path / "run.csv")
     options = ["--backend", "numpy", "--kernel", "copy,read,gemv", "--dtype", "float64", "--size", "1MiB"]
-    assert cli.main(["run", *options, "--time-limit", "0.3", "--output", file]) == 0
+    assert cli.main(["run", *options, "--time-limit", "0.3", "--output", file]) in (0, 3)
     capsys.readouterr()
     code = cli.main(["validate", file])
     said = capsys.readouterr()
