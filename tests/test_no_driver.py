@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bandmark.backends import select as backends
+from bandmark.backends import discovery
 from bandmark.backends.select import open_target
 from bandmark.cli.main import main
 from bandmark.errors import BackendUnavailable, first_line
@@ -143,14 +143,14 @@ def test_no_compiler_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest
 def test_another_library_goes_on_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where torch reaches the same GPU, it is measured with torch and a note; asked for by name it is an error."""
     install(monkeypatch, StandIn(Gpu(compile_log="Failed to find CUDA headers")))
-    real = backends.importlib.import_module
+    real = discovery.importlib.import_module
     pretended = {
         "bandmark.backends.torch_backend": lambda: SimpleNamespace(
             list_accelerators=real("bandmark.backends.cupy_backend").list_accelerators,
             open_accelerator=lambda address, device: FakeBackend(name="torch", device=device, memory_name=address),
         ),
     }
-    monkeypatch.setattr(backends.importlib, "import_module", lambda name: pretended.get(name, lambda: real(name))())
+    monkeypatch.setattr(discovery.importlib, "import_module", lambda name: pretended.get(name, lambda: real(name))())
     target = open_target(make_machine())
     assert [backend.name for backend in target.backends] == ["torch"]
     assert len(target.notes) == 2 and "nvidia-ml-py" in target.notes[1]

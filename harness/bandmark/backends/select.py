@@ -1,19 +1,22 @@
-"""Find the devices that the installed libraries reach, and open the backends of one.
-
-Libraries are imported only when a run or a probe needs them: torch alone takes longer to import than most commands run.
-A backend is a module `<library>_backend` with `open_on_cpu(device, memory)` if it runs on the CPU, and with
-`list_accelerators()` and `open_accelerator(address, device)` if it reaches accelerators.
-"""
+"""Choose the device that a run measures, and open its backends."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bandmark.errors import BackendUnavailable, UsageError, first_line, unknown_name
+from bandmark.backends.discovery import (
+    ACCELERATOR_BACKENDS,
+    BACKENDS,
+    LIBRARIES,
+    Accelerator,
+    Discovery,
+    discover,
+    import_backend,
+    is_installed,
+)
+from bandmark.errors import BackendUnavailable, UsageError, unknown_name
 
 if TYPE_CHECKING:
     from bandmark.backends.base import Backend
@@ -24,110 +27,12 @@ if TYPE_CHECKING:
     from bandmark.device.peaks import Peak
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Library:
-    """What a backend's library reaches, and how to get it."""
-
-    on_cpu: bool
-    accelerators: bool
-    install: str = ""
-
-
-LIBRARIES = {
-    "numpy": _Library(on_cpu=True, accelerators=False),
-    "torch": _Library(
-        on_cpu=True,
-        accelerators=True,
-        install="`pip install 'bandmark[cuda13]'` on an NVIDIA GPU (cuda12 for older drivers), "
-        "`uv pip install --torch-backend=cpu torch` elsewhere",
-    ),
-    "cupy": _Library(
-        on_cpu=False,
-        accelerators=True,
-        install="`pip install 'bandmark[cuda13]'`, or 'bandmark[cuda12]' for a CUDA 12 driver",
-    ),
-}
-"""The libraries that kernels have implementations for."""
-
-BACKENDS = tuple(LIBRARIES)
-
-# CuPy is asked before torch: it reads the attributes that tell colliding names apart.
-_ACCELERATOR_BACKENDS = tuple(name for name in reversed(BACKENDS) if LIBRARIES[name].accelerators)
-
 _ON_CPU = "NumPy runs on the CPU; add --device cpu, or choose torch or cupy."
 
 _NO_SENSORS = (
     "NVML is not asked, so temperature, power, driver, other programs on the GPU and what holds its clocks down stay "
     "unknown; `pip install nvidia-ml-py` brings it."
 )
-
-
-def is_installed(name: str) -> bool:
-    """Return whether a library is installed, without importing it."""
-    return importlib.util.find_spec(name) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Accelerator:
-    """A device that is not the CPU, with its address (cuda:0) and the libraries that reach it."""
-
-    address: str
-    device: Device
-    backends: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class Discovery:
-    """What the installed libraries see."""
-
-    accelerators: list[Accelerator] = field(default_factory=list)
-    problems: dict[str, str] = field(default_factory=dict)
-    """Why a library, or its accelerators, can't be used: one sentence by backend."""
-    modules: dict[str, Any] = field(default_factory=dict)
-    """The backends' modules that could be imported."""
-
-
-def discover(names: Sequence[str] = _ACCELERATOR_BACKENDS) -> Discovery:
-    """Import the libraries that are installed and ask each for its accelerators."""
-    discovery = Discovery()
-    by_address: dict[str, Accelerator] = {}
-    for name in names:
-        for address, device in _list_accelerators(name, discovery):
-            known = by_address.get(address, Accelerator(address, device, ()))
-            by_address[address] = Accelerator(address, known.device, (*known.backends, name))
-    discovery.accelerators = list(by_address.values())
-    return discovery
-
-
-def _list_accelerators(name: str, discovery: Discovery) -> list[tuple[str, Device]]:
-    module = _import(name, discovery)
-    if module is None or not LIBRARIES[name].accelerators:
-        return []
-    devices, problem = module.list_accelerators()
-    if problem:
-        discovery.problems[name] = problem
-    return list(devices)
-
-
-def _import(name: str, discovery: Discovery) -> Any:
-    """Return a backend's module, which imports its library, or None with a problem noted.
-
-    It is tried once: after a failure the second import of a library can fail in another way.
-    """
-    if name in discovery.modules or name in discovery.problems:
-        return discovery.modules.get(name)
-    install = LIBRARIES[name].install
-    if not is_installed(name):
-        discovery.problems[name] = f"{name} is not installed; {install}"
-        return None
-    try:
-        discovery.modules[name] = importlib.import_module(f"bandmark.backends.{name}_backend")
-    except Exception as error:  # a broken installation can raise anything while it is imported; the reason is kept
-        discovery.problems[name] = (
-            f"{name} is installed but can't be imported ({type(error).__name__}: {first_line(error)}); "
-            f"install it anew: {install}"
-        )
-    return discovery.modules.get(name)
 
 
 @dataclass(slots=True)
@@ -212,7 +117,7 @@ def _find_accelerator(wanted: Sequence[str], address: str | None) -> tuple[Accel
     """Return the accelerator asked for, or the fastest by published peak, None for the CPU; and what was seen."""
     from bandmark.device.peaks import find_peak
 
-    asked = [name for name in _ACCELERATOR_BACKENDS if not wanted or name in wanted]
+    asked = [name for name in ACCELERATOR_BACKENDS if not wanted or name in wanted]
     if address == "cpu" or (not asked and address is None):
         return None, Discovery()
     if not asked:
@@ -263,7 +168,7 @@ def _open_on_cpu(name: str, device: Device, memory: HostMemory, discovery: Disco
     if not LIBRARIES[name].on_cpu:
         problem = discovery.problems.get(name, "none was found")
         raise BackendUnavailable(f"The {name} backend needs an NVIDIA GPU: {problem}.")
-    module = _import(name, discovery)
+    module = import_backend(name, discovery)
     if module is None:
         raise BackendUnavailable(f"{discovery.problems[name]}.")
     backend: Backend = module.open_on_cpu(device, memory)

@@ -6,7 +6,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from bandmark.backends.select import discover
+from bandmark.backends.discovery import discover
 from bandmark.device.device import Device
 from bandmark.device.dimms import read_dimms
 from bandmark.device.machine import read_machine

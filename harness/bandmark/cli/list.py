@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Iterator
 
-from bandmark.backends.select import BACKENDS, LIBRARIES, discover, is_installed
+from bandmark.backends.discovery import BACKENDS, LIBRARIES, discover, is_installed
 from bandmark.errors import EXIT_OK
 from bandmark.results.reading import JsonObject
 from bandmark.suites import SUITES

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from statistics import median
 
-from bandmark.backends.select import BACKENDS
+from bandmark.backends.discovery import BACKENDS
 from bandmark.judge.bands import DGX_STATION_SHIPPING_GBS, REFERENCES
 from bandmark.reports import ReportRun, positive
 from bandmark.reports.charts import SERIES, Axis, Chart, Mark

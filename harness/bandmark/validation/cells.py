@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from bandmark import __version__
-from bandmark.backends.select import BACKENDS
+from bandmark.backends.discovery import BACKENDS
 from bandmark.results.reading import AS_WRITTEN, FORMULAS, Sheet
 from bandmark.results.row import SCHEMA, Column, Row, columns, from_cells, parse_cell, write_cell
 from bandmark.results.violations import Violation

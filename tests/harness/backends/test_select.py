@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
-from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bandmark.backends import select as backends
-from bandmark.backends.select import Target, discover, is_installed, open_target
+from bandmark.backends.select import Target, open_target
 from bandmark.backends.team import Team
 from bandmark.device import dimms
 from bandmark.device.cpu import usable_cpus
@@ -20,48 +17,13 @@ from bandmark.device.device import Device
 from bandmark.device.peaks import Peak
 from bandmark.errors import BackendUnavailable, UsageError
 from fakes import FakeBackend, make_machine, make_target
+from installation import Installation
 
 SPARK = Device(kind="gpu", name="NVIDIA GB10", index=0, memory_bytes=128 * 10**9, integrated=True, sm_count=48)
 DISPLAY = Device(kind="gpu", name="NVIDIA RTX 0000 Display", index=0)
 PRO = Device(
     kind="gpu", name="NVIDIA RTX PRO 5000 Blackwell", index=1, memory_bytes=int(47.5 * 2**30), bus_width_bits=384
 )
-
-
-class Installation:
-    """What is installed on a pretend machine, library by library: devices, a problem, or an import that fails."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.libraries: dict[str, Any] = {}
-        self.opened: list[FakeBackend] = []
-        self.asked: list[str] = []
-        real = importlib.import_module
-        monkeypatch.setattr(backends, "is_installed", lambda name: name in ("numpy", *self.libraries))
-        monkeypatch.setattr(backends.importlib, "import_module", lambda name: self.load(name, real))
-
-    def add(self, name: str, devices: list[tuple[str, Device]], problem: str | None = None) -> None:
-        """Install a library that sees these devices."""
-        self.libraries[name] = (devices, problem)
-
-    def load(self, name: str, real: Callable[[str], Any]) -> Any:
-        """Stand in for import_module."""
-        library = name.removeprefix("bandmark.backends.").removesuffix("_backend")
-        if library not in self.libraries:
-            return real(name)
-        self.asked.append(name)
-        found = self.libraries[library]
-        if isinstance(found, Exception):
-            raise found
-        return SimpleNamespace(
-            list_accelerators=lambda: found,
-            open_accelerator=lambda address, device: self.open(library, address, device),
-            open_on_cpu=lambda device, memory: self.open(library, "cpu", device),
-        )
-
-    def open(self, name: str, address: str, device: Device) -> FakeBackend:
-        """Stand in for open_accelerator and open_on_cpu."""
-        self.opened.append(FakeBackend(name=name, device=device, memory_name=f"{name} {address}"))
-        return self.opened[-1]
 
 
 @pytest.fixture
@@ -127,14 +89,6 @@ def test_a_device_that_is_not_there(here: Installation) -> None:
     message = str(refused.value)
     assert message.startswith("there is no device 'cuda:3'; there are cpu.")
     assert "torch sees no accelerator" in message and "cupy is not installed" in message
-
-
-def test_cupys_facts_go_first(here: Installation) -> None:
-    """Both libraries see the same device; CuPy reads more of it."""
-    here.add("cupy", [("cuda:0", SPARK)])
-    here.add("torch", [("cuda:0", Device(kind="gpu", name="NVIDIA GB10", index=0))])
-    (accelerator,) = discover().accelerators
-    assert accelerator.device is SPARK and accelerator.backends == ("cupy", "torch")
 
 
 def test_devices_that_one_library_alone_sees(here: Installation) -> None:
@@ -296,12 +250,6 @@ def test_what_the_record_says_of_libraries() -> None:
         "one": {"version": "1.2.3", "driver": "999.1", "threads": None, "git": "pretend"},
         "two": {"version": "1.2.3", "driver": None, "threads": 2, "git": "pretend"},
     }
-
-
-def test_what_is_installed_is_found_without_importing_it() -> None:
-    """A name that no package has is not installed."""
-    assert is_installed("numpy")
-    assert not is_installed("no_such_library")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bandmark.backends.select import Accelerator, Discovery
+from bandmark.backends.discovery import Accelerator, Discovery
 from bandmark.cli import devices
 from bandmark.cli.main import main
 from bandmark.device.device import Device

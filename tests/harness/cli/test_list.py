@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from bandmark.backends.select import BACKENDS, Accelerator, Discovery
+from bandmark.backends.discovery import BACKENDS, Accelerator, Discovery
 from bandmark.cli import list as listing
 from bandmark.cli.main import main
 from bandmark.suites import SUITES, registered

@@ -568,10 +568,11 @@ def test_without_torch(how: str, message: str, tmp_path: Path) -> None:
 
 def test_a_backend_that_is_not_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """CuPy asked for on a machine without it is an error that says why."""
-    from bandmark.backends import select as backends
+    from bandmark.backends import discovery, select
 
-    found = backends.is_installed
-    monkeypatch.setattr(backends, "is_installed", lambda name: name != "cupy" and found(name))
+    found = discovery.is_installed
+    for module in (discovery, select):
+        monkeypatch.setattr(module, "is_installed", lambda name: name != "cupy" and found(name))
     assert main(["run", "--backend", "cupy", "--device", "cpu"]) == 2
     assert "The cupy backend needs an NVIDIA GPU" in capsys.readouterr().err
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bandmark.backends.select import BACKENDS
+from bandmark.backends.discovery import BACKENDS
 from bandmark.errors import BackendUnavailable, UsageError
 from bandmark.reports import ReportRun
 from bandmark.reports import image as image_module

@@ -1,0 +1,36 @@
+"""What the installed libraries see, on pretend installations."""
+
+from __future__ import annotations
+
+import pytest
+
+from bandmark.backends.discovery import discover, is_installed
+from bandmark.device.device import Device
+from installation import Installation
+
+
+def test_cupys_facts_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both libraries see the same device; CuPy reads more of it."""
+    here = Installation(monkeypatch)
+    spark = Device(kind="gpu", name="NVIDIA GB10", index=0, memory_bytes=128 * 10**9, integrated=True)
+    here.add("cupy", [("cuda:0", spark)])
+    here.add("torch", [("cuda:0", Device(kind="gpu", name="NVIDIA GB10", index=0))])
+    (accelerator,) = discover().accelerators
+    assert accelerator.device is spark and accelerator.backends == ("cupy", "torch")
+
+
+def test_a_library_that_fails_is_imported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library whose import fails is a problem with its reason and remedy, and the others are asked all the same."""
+    here = Installation(monkeypatch)
+    here.libraries["cupy"] = ImportError("libcudart.so.13: cannot open shared object file")
+    here.add("torch", [("cuda:0", Device(kind="gpu", name="NVIDIA GB10", index=0))])
+    found = discover(["cupy", "torch", "cupy"])
+    assert [a.backends for a in found.accelerators] == [("torch",)]
+    assert "ImportError: libcudart.so.13" in found.problems["cupy"] and "pip install" in found.problems["cupy"]
+    assert here.asked.count("bandmark.backends.cupy_backend") == 1
+
+
+def test_what_is_installed_is_found_without_importing_it() -> None:
+    """A name that no package has is not installed."""
+    assert is_installed("numpy")
+    assert not is_installed("no_such_library")

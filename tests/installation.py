@@ -1,0 +1,51 @@
+"""A pretend installation: which libraries there are, and the devices that each sees."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bandmark.backends import discovery, select
+from bandmark.device.device import Device
+from fakes import FakeBackend
+
+
+class Installation:
+    """What is installed on a pretend machine, library by library: devices, a problem, or an import that fails."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.libraries: dict[str, Any] = {}
+        self.opened: list[FakeBackend] = []
+        self.asked: list[str] = []
+        real = importlib.import_module
+        for module in (discovery, select):
+            monkeypatch.setattr(module, "is_installed", lambda name: name in ("numpy", *self.libraries))
+        monkeypatch.setattr(discovery.importlib, "import_module", lambda name: self.load(name, real))
+
+    def add(self, name: str, devices: list[tuple[str, Device]], problem: str | None = None) -> None:
+        """Install a library that sees these devices."""
+        self.libraries[name] = (devices, problem)
+
+    def load(self, name: str, real: Callable[[str], Any]) -> Any:
+        """Stand in for import_module."""
+        library = name.removeprefix("bandmark.backends.").removesuffix("_backend")
+        if library not in self.libraries:
+            return real(name)
+        self.asked.append(name)
+        found = self.libraries[library]
+        if isinstance(found, Exception):
+            raise found
+        return SimpleNamespace(
+            list_accelerators=lambda: found,
+            open_accelerator=lambda address, device: self.open(library, address, device),
+            open_on_cpu=lambda device, memory: self.open(library, "cpu", device),
+        )
+
+    def open(self, name: str, address: str, device: Device) -> FakeBackend:
+        """Stand in for open_accelerator and open_on_cpu."""
+        self.opened.append(FakeBackend(name=name, device=device, memory_name=f"{name} {address}"))
+        return self.opened[-1]
