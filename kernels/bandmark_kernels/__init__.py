@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from bandmark_kernels.attention import kv
 from bandmark_kernels.core.dtypes import DTYPES, FORMATS, DType
-from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, Operand, Shape
+from bandmark_kernels.core.kernel import Implementation, Kernel, Launch
+from bandmark_kernels.core.operand import Operand, Shape
 from bandmark_kernels.gemv import gemv, gemv_t
 from bandmark_kernels.gemv.quantized import QUANTIZED
 from bandmark_kernels.stream import add, copy, dot, nstream, read, scale, triad, write

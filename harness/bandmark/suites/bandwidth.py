@@ -33,15 +33,7 @@ from bandmark.suites.sizing import (
     shape_for,
 )
 from bandmark.suites.table import BEST_LEGEND, LEGEND, WEIGHTS_LEGEND, bandwidth_columns
-from bandmark_kernels import (
-    DTYPES,
-    KERNELS,
-    MATRIX_FORMATS,
-    DType,
-    Kernel,
-    Shape,
-    find_kernel,
-)
+from bandmark_kernels import DTYPES, KERNELS, MATRIX_FORMATS, DType, Kernel, Shape, find_kernel
 from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.core.kernel import Inputs
 
@@ -182,7 +174,14 @@ class Bandwidth(Suite):
     ) -> KernelGroup:
         cases = planned_cases(kernel, dtype, backends, variants)
         shape = shape_for(kernel, dtype, array_bytes(kernel, sizing, buffer_sets(kernel, cases)))
-        return _kernel_group(self, kernel, dtype, shape, cases)
+        return KernelGroup(
+            suite=self,
+            label=f"{kernel.label} {dtype.name}",
+            cases=with_columns(cases, kernel_columns(kernel, dtype, shape)),
+            kernel=kernel,
+            dtype=dtype,
+            shape=shape,
+        )
 
     def case_columns(self, row: Row) -> Mapping[str, Any] | None:
         """Return what the kernel table says of a stored row."""
@@ -229,22 +228,6 @@ class Bandwidth(Suite):
         titles = {column.title for column in self.table_columns(rows)}
         optional = {"Gw/s": WEIGHTS_LEGEND, "best": BEST_LEGEND}
         return " ".join([*(text for title, text in optional.items() if title in titles), LEGEND])
-
-    def headline(self, rows: Sequence[Row]) -> str | None:
-        """Return nothing yet: the table is the answer."""
-        return None
-
-
-def _kernel_group(suite: Suite, kernel: Kernel, dtype: DType, shape: Shape, cases: Sequence[Case]) -> KernelGroup:
-    """Return the group of a kernel in one size, with the columns of its cases."""
-    return KernelGroup(
-        suite=suite,
-        label=f"{kernel.label} {dtype.name}",
-        cases=with_columns(cases, kernel_columns(kernel, dtype, shape)),
-        kernel=kernel,
-        dtype=dtype,
-        shape=shape,
-    )
 
 
 def kernel_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:

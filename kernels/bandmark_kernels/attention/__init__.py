@@ -10,7 +10,8 @@ from typing import Any
 from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import draw, encode, expectations
 from bandmark_kernels.core.dtypes import FLOAT32, DType
-from bandmark_kernels.core.kernel import Expectation, Inputs, Kernel, Pattern, Shape
+from bandmark_kernels.core.kernel import Expectation, Inputs, Kernel, Pattern
+from bandmark_kernels.core.operand import Shape
 
 
 @dataclass(frozen=True, slots=True)

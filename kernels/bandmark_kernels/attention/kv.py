@@ -16,8 +16,9 @@ from typing import Any
 from bandmark_kernels.attention import Attention, Geometry, reference
 from bandmark_kernels.core.cuda import Cuda, Layout, Program, blocks_for
 from bandmark_kernels.core.dtypes import FLOAT8, FLOAT32
-from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, Operand, Shape, unsupported
+from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, unsupported
 from bandmark_kernels.core.launch import MAX_SPLITS, Launches, count
+from bandmark_kernels.core.operand import Operand, Shape
 
 _MAX_GROUP = {64: 16, 128: 16, 192: 8, 256: 8}
 """Query heads that may share a KV head, by the size of a head: as many as a thread has registers for."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from bandmark_kernels.core import np
 from bandmark_kernels.core.dtypes import DTYPES, FLOAT8, DType
-from bandmark_kernels.core.kernel import Expectation, Inputs, Kernel, Operand, Pattern, Shape
+from bandmark_kernels.core.kernel import Expectation, Inputs, Kernel, Pattern
+from bandmark_kernels.core.operand import Operand, Shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

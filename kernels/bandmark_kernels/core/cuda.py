@@ -11,8 +11,9 @@ from typing import Any
 
 from bandmark_kernels.core import np
 from bandmark_kernels.core.dtypes import DType
-from bandmark_kernels.core.kernel import Implementation, Kernel, Operand, Shape
+from bandmark_kernels.core.kernel import Implementation, Kernel
 from bandmark_kernels.core.launch import Arg, GridLaunch, Launches, source
+from bandmark_kernels.core.operand import Operand, Shape
 
 VARIANTS = ("v16", "v32", "v16-stream", "v16-gridstride")
 """v16: 16 bytes a load, a tile a block. v32: 32 bytes a load. stream: with cache hints for data that is used once.

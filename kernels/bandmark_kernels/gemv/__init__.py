@@ -11,8 +11,9 @@ from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import Elementwise, expectations, sum_error
 from bandmark_kernels.core.cuda import Cuda, Layout, Program, blocks_for
 from bandmark_kernels.core.dtypes import DType
-from bandmark_kernels.core.kernel import Expectation, Inputs, Shape
+from bandmark_kernels.core.kernel import Expectation, Inputs
 from bandmark_kernels.core.launch import Launches, count
+from bandmark_kernels.core.operand import Shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,8 +6,9 @@ from functools import partial
 
 from bandmark_kernels.core import np, torch
 from bandmark_kernels.core.cuda import Layout, Program, blocks_for
-from bandmark_kernels.core.kernel import TORCH_HALF_CPU, Implementation, Kernel, Operand, Shape, numpy_arithmetic
+from bandmark_kernels.core.kernel import TORCH_HALF_CPU, Implementation, Kernel, numpy_arithmetic
 from bandmark_kernels.core.launch import MAX_SPLITS
+from bandmark_kernels.core.operand import Operand, Shape
 from bandmark_kernels.gemv import MatrixVector, matrix_cuda
 
 _MIN_SPLIT_ROWS = 128

@@ -19,8 +19,9 @@ from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import TILE_ROWS, draw, encode
 from bandmark_kernels.core.cuda import Cuda, Layout, Program, blocks_for
 from bandmark_kernels.core.dtypes import COLUMN_MULTIPLE, FORMATS, DType, WeightFormat, dequantize, random_weights
-from bandmark_kernels.core.kernel import Implementation, Inputs, Kernel, Launch, Operand, Pattern, Shape, unsupported
+from bandmark_kernels.core.kernel import Implementation, Inputs, Kernel, Launch, Pattern, unsupported
 from bandmark_kernels.core.launch import MAX_SPLITS, Launches, count
+from bandmark_kernels.core.operand import Operand, Shape
 from bandmark_kernels.gemv import MatrixVector
 from bandmark_kernels.gemv.gemv import KERNEL as PLAIN
 

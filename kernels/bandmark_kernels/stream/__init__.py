@@ -10,8 +10,9 @@ from typing import Any
 
 from bandmark_kernels.core import np
 from bandmark_kernels.core.cuda import VARIANTS, Cuda, Layout, Program, blocks_for
-from bandmark_kernels.core.kernel import Launch, Shape
+from bandmark_kernels.core.kernel import Launch
 from bandmark_kernels.core.launch import Arg, Launches, count
+from bandmark_kernels.core.operand import Shape
 
 _BLOCK_BYTES = 512 * 1024
 """Bytes per array and block: three fit the 2 MiB of second-level cache of current server cores, and a call on one

@@ -6,7 +6,8 @@ from functools import partial
 
 from bandmark_kernels.core import torch
 from bandmark_kernels.core.checks import Reduction
-from bandmark_kernels.core.kernel import TORCH_HALF_CPU, Implementation, Kernel, Operand, numpy_arithmetic
+from bandmark_kernels.core.kernel import TORCH_HALF_CPU, Implementation, Kernel, numpy_arithmetic
+from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import einsum_to, reduction
 
 KERNEL = Kernel(

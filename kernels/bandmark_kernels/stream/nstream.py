@@ -6,7 +6,8 @@ from typing import Any
 
 from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import Elementwise
-from bandmark_kernels.core.kernel import Kernel, Launch, Operand, numpy_arithmetic, unsupported
+from bandmark_kernels.core.kernel import Kernel, Launch, numpy_arithmetic, unsupported
+from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import cache_blocks, elementwise
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from bandmark_kernels.core import torch
 from bandmark_kernels.core.checks import Reduction
-from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, Operand, numpy_arithmetic
+from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, numpy_arithmetic
+from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import einsum_to, reduction
 
 _ROW_ELEMENTS = 255 * 64

@@ -6,7 +6,8 @@ from functools import partial
 
 from bandmark_kernels.core import np, torch
 from bandmark_kernels.core.checks import Elementwise
-from bandmark_kernels.core.kernel import Implementation, Kernel, Operand, numpy_arithmetic
+from bandmark_kernels.core.kernel import Implementation, Kernel, numpy_arithmetic
+from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import elementwise
 
 KERNEL = Kernel(

@@ -7,7 +7,8 @@ from typing import Any
 
 from bandmark_kernels.core import np, torch
 from bandmark_kernels.core.checks import Elementwise
-from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, Operand, numpy_arithmetic
+from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, numpy_arithmetic
+from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import cache_blocks, elementwise
 
 _ROW_BYTES = 48 * 1024

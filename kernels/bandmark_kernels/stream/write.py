@@ -7,7 +7,8 @@ from typing import Any
 
 from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import Elementwise
-from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, Operand
+from bandmark_kernels.core.kernel import Implementation, Kernel, Launch
+from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import elementwise
 
 _BLOCK_BYTES = 64 * 1024

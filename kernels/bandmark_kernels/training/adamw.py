@@ -19,7 +19,8 @@ from typing import Any
 from bandmark_kernels.core import np, torch
 from bandmark_kernels.core.checks import Elementwise
 from bandmark_kernels.core.dtypes import FLOAT32
-from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, Operand, unsupported
+from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, unsupported
+from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import cache_blocks, elementwise
 
 _BLOCK_BYTES = 256 * 1024
