@@ -19,6 +19,7 @@ class Installation:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.libraries: dict[str, Any] = {}
+        self.failing: dict[str, Exception] = {}  # what a library raises when it is asked for its accelerators
         self.opened: list[FakeBackend] = []
         self.asked: list[str] = []
         real = importlib.import_module
@@ -40,10 +41,16 @@ class Installation:
         if isinstance(found, Exception):
             raise found
         return SimpleNamespace(
-            list_accelerators=lambda: found,
+            list_accelerators=lambda: self.listed(library),
             open_accelerator=lambda address, device: self.open(library, address, device),
             open_on_cpu=lambda device, memory: self.open(library, "cpu", device),
         )
+
+    def listed(self, name: str) -> Any:
+        """Stand in for list_accelerators."""
+        if name in self.failing:
+            raise self.failing[name]
+        return self.libraries[name]
 
     def open(self, name: str, address: str, device: Device) -> FakeBackend:
         """Stand in for open_accelerator and open_on_cpu."""

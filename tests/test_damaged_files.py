@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bandmark.cli import main as cli
+from bandmark.cli import main
 from corpus import DAMAGES, good_run, pair
 
 GOOD = pair(good_run())
@@ -39,7 +39,7 @@ def test_every_damage_is_a_table_or_a_message(
     for damage in DAMAGES[part::PARTS]:
         bad = damage.harm(GOOD).write(Path("bad"))
         words = {"GOOD": str(good), "BAD": str(bad)}
-        code = cli.main([words.get(word, word) for word in COMMANDS[name]])
+        code = main([words.get(word, word) for word in COMMANDS[name]])
         said = capsys.readouterr()
         assert code in (0, 2), damage.name
         assert code == 0 or said.err.startswith("bandmark: ") or said.out.startswith("bad/run"), damage.name

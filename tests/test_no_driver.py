@@ -16,7 +16,7 @@ import pytest
 
 from bandmark.backends import discovery
 from bandmark.backends.select import open_target
-from bandmark.cli.main import main
+from bandmark.cli.app import main
 from bandmark.errors import BackendUnavailable, first_line
 from cupy_gpu import Gpu
 from cupy_standin import StandIn, install

@@ -80,7 +80,7 @@ def test_the_metadata(wheel: zipfile.ZipFile) -> None:
     for extra in ("cupy12", "cupy13", "nvml"):
         assert any(need.startswith("nvidia-ml-py") and f"'{extra}'" in need for need in needs), extra
     (path,) = (name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt"))
-    assert "bandmark = bandmark.cli.main:main" in wheel.read(path).decode()
+    assert "bandmark = bandmark.cli.app:main" in wheel.read(path).decode()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import bandmark
-from bandmark.cli.main import build_parser, main
+from bandmark.cli.app import build_parser, main
 from bandmark.reports.markdown import table as markdown
 from bandmark.suites import SUITES
 

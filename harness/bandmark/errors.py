@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import difflib
 import re
+import traceback
 from collections.abc import Iterable
+
+_OWN_PACKAGES = ("bandmark", "bandmark_kernels")
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -47,6 +50,16 @@ def unknown_name(kind: str, given: str, accepted: Iterable[str]) -> UsageError:
     near = difflib.get_close_matches(given.lower(), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return UsageError(f"unknown {kind} {given!r}.{hint} Choose from {', '.join(names)}.")
+
+
+def broken_library(problem: BaseException) -> str | None:
+    """Return the library that fails while it is imported, if that is what an exception comes from."""
+    frames = [frame for frame, _ in traceback.walk_tb(problem.__traceback__) if frame.f_code.co_name == "<module>"]
+    modules = [str(frame.f_globals["__name__"]) for frame in frames]
+    if isinstance(problem, ImportError) and problem.name:
+        modules.append(problem.name)
+    libraries = (module.partition(".")[0] for module in modules)
+    return next((name for name in libraries if name not in ("__main__", *_OWN_PACKAGES)), None)
 
 
 def describe(problem: BaseException) -> str:

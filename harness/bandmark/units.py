@@ -30,18 +30,19 @@ def parse_bytes(text: str) -> int:
 def format_bytes(size: float) -> str:
     """Write bytes with a binary unit and three figures: 805306368 -> '768 MiB'."""
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024 or unit == "GiB":
+        if round(size) < 1024 or unit == "GiB":
             break
         size /= 1024
-    return f"{size:.3g} {unit}" if size < 1000 else f"{size:.0f} {unit}"
+    return f"{size:.3g} {unit}" if size < 999.5 else f"{size:.0f} {unit}"
 
 
 def format_seconds(seconds: float) -> str:
     """Write a time with three figures in its best-reading unit: 1.01 s, 25.7 ms, 640 us."""
-    for unit, name in ((1.0, "s"), (1e-3, "ms")):
-        if seconds >= unit:
-            return f"{seconds / unit:.3g} {name}"
-    return f"{seconds * 1e6:.3g} us"
+    for unit, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        amount = seconds / unit
+        if amount >= 0.9995 or name == "us":  # 999.7 us is 1 ms in three figures
+            break
+    return f"{amount:.3g} {name}" if amount < 999.5 else f"{amount:.0f} {name}"
 
 
 def count_of(count: int, noun: str) -> str:

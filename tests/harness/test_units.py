@@ -79,7 +79,16 @@ def test_written_sizes_can_be_read_back(size: int) -> None:
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 B"), (1, "1 B"), (1023, "1023 B"), (1024, "1 KiB"), (805306368, "768 MiB"), (2**40, "1024 GiB")],
+    [
+        (0, "0 B"),
+        (1, "1 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (805306368, "768 MiB"),
+        (2**40, "1024 GiB"),
+        (int(999.7 * 2**20), "1000 MiB"),
+        (2**30 - 1, "1 GiB"),
+    ],
 )
 def test_sizes_are_written_with_a_binary_unit(size: int, text: str) -> None:
     """The largest unit that leaves at least one, with three figures."""
@@ -87,7 +96,17 @@ def test_sizes_are_written_with_a_binary_unit(size: int, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.00123, "1.23 ms"), (0.127, "127 ms"), (2.5, "2.5 s"), (6.4e-4, "640 us"), (1.0, "1 s")]
+    ("seconds", "text"),
+    [
+        (0.00123, "1.23 ms"),
+        (0.127, "127 ms"),
+        (2.5, "2.5 s"),
+        (6.4e-4, "640 us"),
+        (1.0, "1 s"),
+        (0.9997, "1 s"),
+        (9.997e-4, "1 ms"),
+        (1234.5, "1234 s"),
+    ],
 )
 def test_times_are_written(seconds: float, text: str) -> None:
     """A time has three figures and its best-reading unit."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bandmark.errors import first_line
+from bandmark.errors import describe
 
 if TYPE_CHECKING:
     from bandmark.device.device import Device
@@ -71,6 +71,8 @@ class Discovery:
     accelerators: list[Accelerator] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
     """Why a library, or its accelerators, can't be used: one sentence by backend."""
+    unlisted: set[str] = field(default_factory=set)
+    """The libraries that fail when they are asked for their accelerators."""
     modules: dict[str, Any] = field(default_factory=dict)
     """The backends' modules that could be imported."""
 
@@ -91,7 +93,15 @@ def _list_accelerators(name: str, discovery: Discovery) -> list[tuple[str, Devic
     module = import_backend(name, discovery)
     if module is None or not LIBRARIES[name].accelerators:
         return []
-    devices, problem = module.list_accelerators()
+    try:
+        devices, problem = module.list_accelerators()
+    except (Exception, SystemExit) as error:  # a driver or a library that is not as it should be; the reason is kept
+        discovery.unlisted.add(name)
+        discovery.problems[name] = (
+            f"{name} can't list its devices ({describe(error)}); see whether the driver works and what holds the "
+            "device (`nvidia-smi`)"
+        )
+        return []
     if problem:
         discovery.problems[name] = problem
     return list(devices)
@@ -110,9 +120,8 @@ def import_backend(name: str, discovery: Discovery) -> Any:
         return None
     try:
         discovery.modules[name] = importlib.import_module(f"bandmark.backends.{name}_backend")
-    except Exception as error:  # a broken installation can raise anything while it is imported; the reason is kept
+    except (Exception, SystemExit) as error:  # a broken installation can raise anything; the reason is kept
         discovery.problems[name] = (
-            f"{name} is installed but can't be imported ({type(error).__name__}: {first_line(error)}); "
-            f"install it anew: {install}"
+            f"{name} is installed but can't be imported ({describe(error)}); install it anew: {install}"
         )
     return discovery.modules.get(name)

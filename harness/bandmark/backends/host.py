@@ -5,6 +5,7 @@ Each page is touched first by the thread that will work on it, which places it o
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -106,7 +107,9 @@ class HostMemory:
             # Addresses to spare cost nothing, and a larger group need not touch all of its pages anew.
             pages = mmap.mmap(-1, max(_SPARE * size, _ALIGNMENT), **_PRIVATE)
             if hasattr(mmap, "MADV_HUGEPAGE"):
-                pages.madvise(mmap.MADV_HUGEPAGE)
+                # Advice only: a kernel without transparent huge pages refuses it (EINVAL).
+                with contextlib.suppress(OSError):
+                    pages.madvise(mmap.MADV_HUGEPAGE)
             self._arena = np.frombuffer(pages, np.uint8)
         self._touched = max(self._touched, size)
         return self._arena

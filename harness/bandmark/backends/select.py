@@ -16,7 +16,7 @@ from bandmark.backends.discovery import (
     import_backend,
     is_installed,
 )
-from bandmark.errors import BackendUnavailable, UsageError, unknown_name
+from bandmark.errors import BackendUnavailable, UsageError, broken_library, describe, unknown_name
 
 if TYPE_CHECKING:
     from bandmark.backends.base import Backend
@@ -207,15 +207,22 @@ def _open_each(
             opened.append(open_one(name))
         except BackendUnavailable as error:
             failed.append(error)
+        except (Exception, SystemExit) as error:  # a library that lacks parts, or whose device is taken
+            library = broken_library(error)
+            remedy = f" Install {library} anew: pip install --force-reinstall {library}." if library else ""
+            failed.append(BackendUnavailable(f"The {name} backend can't be opened ({describe(error)}).{remedy}"))
     if failed and (all_needed or not opened):
         raise failed[0]
     return opened, [f"{error} Going on without it." for error in failed]
 
 
 def _cpu_notes(discovery: Discovery) -> list[str]:
-    """Return why no GPU is measured, where a library for GPUs is installed."""
-    problems = discovery.problems.items()
-    return [f"No GPU is measured: {p}." for name, p in problems if not LIBRARIES[name].on_cpu and is_installed(name)]
+    """Return why no GPU is measured, where a library for GPUs is installed or one fails to list them."""
+
+    def may_hide_gpu(name: str) -> bool:
+        return name in discovery.unlisted or (not LIBRARIES[name].on_cpu and is_installed(name))
+
+    return [f"No GPU is measured: {why}." for name, why in discovery.problems.items() if may_hide_gpu(name)]
 
 
 def _accelerator_notes(accelerator: Accelerator, wanted: Sequence[str], discovery: Discovery) -> list[str]:

@@ -221,6 +221,8 @@ def _nvml_address(properties: Any) -> str | None:
 
 def list_accelerators() -> tuple[list[tuple[str, Device]], str | None]:
     """Return address and facts of each accelerator that torch sees, and a sentence if there is none."""
+    if not hasattr(torch, "accelerator"):
+        raise RuntimeError(f"torch {torch.__version__} has no torch.accelerator: update it to 2.6 or later")
     if not torch.accelerator.is_available():
         return [], "torch sees no accelerator"
     current = torch.accelerator.current_accelerator()

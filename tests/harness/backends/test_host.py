@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import mmap
 import threading
 from collections.abc import Iterator
 
@@ -39,6 +41,18 @@ def test_parts_cover_everything_once(length: int, parts: int) -> None:
     sizes = [hi - lo for lo, hi in cut]
     assert len(cut) == min(parts, length)
     assert not sizes or (min(sizes) >= 1 and max(sizes) - min(sizes) <= 1)
+
+
+def test_a_kernel_without_huge_pages(memory: HostMemory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system refuses the advice to use huge pages, the arrays have ordinary ones."""
+
+    class Pages(mmap.mmap):
+        def madvise(self, *advice: int) -> None:
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(host.mmap, "mmap", Pages)
+    arrays = memory.sets(inputs())[0]
+    assert arrays["b"].any() and np.isnan(arrays["a"]).all()
 
 
 @pytest.mark.parametrize(("kernel", "dtype"), cases())

@@ -210,6 +210,33 @@ def test_a_refused_backend_leaves_no_threads(here: Installation) -> None:
     assert threading.active_count() == before
 
 
+@pytest.mark.parametrize("error", [RuntimeError("device is busy"), SystemExit("torch wants out"), MemoryError()])
+def test_a_library_that_fails_while_it_opens(
+    here: Installation, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """Whatever opening a backend raises, the others go on with a note; if it was asked for, it is an error."""
+
+    def fail(*opened: object) -> FakeBackend:
+        raise error
+
+    here.add("torch", [])
+    monkeypatch.setattr(here, "open", fail)
+    target = chosen(address="cpu")
+    assert used(target) == ["numpy"]
+    assert f"The torch backend can't be opened ({type(error).__name__}" in target.notes[0]
+    with pytest.raises(BackendUnavailable, match=type(error).__name__):
+        chosen(address="cpu", names=["torch"])
+
+
+def test_a_gpu_that_is_hidden_by_an_error(here: Installation) -> None:
+    """A library that fails when it is asked for its devices measures the CPU, and a note says why no GPU is."""
+    here.failing["torch"] = RuntimeError("CUDA-capable device(s) is/are busy or unavailable")
+    here.add("torch", [])
+    target = chosen()
+    assert used(target) == ["numpy", "torch"]
+    assert "No GPU is measured: torch can't list its devices (RuntimeError: CUDA-capable device(s)" in target.notes[0]
+
+
 def test_closing_closes_every_backend() -> None:
     """A target closes all of its backends and ends its threads."""
     backends_made = [FakeBackend(), FakeBackend()]

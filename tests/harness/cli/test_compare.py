@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import bandmark
-from bandmark.cli.main import main
+from bandmark.cli.app import main
 from bandmark.errors import UsageError
 from bandmark.measure.stats import summarize
 from bandmark.results.files import to_csv

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bandmark.cli import decode
-from bandmark.cli.main import main
+from bandmark.cli.app import main
 from bandmark.decoding.measured import MeasuredSystem
 from bandmark.results.files import RunFiles
 from fakes import make_result

@@ -9,7 +9,7 @@ import pytest
 
 from bandmark.backends.discovery import Accelerator, Discovery
 from bandmark.cli import devices
-from bandmark.cli.main import main
+from bandmark.cli.app import main
 from bandmark.device.device import Device
 from bandmark.device.peaks import Peak
 from fakes import FAKE_GPU, make_machine

@@ -12,7 +12,7 @@ import torch
 
 from bandmark.backends.discovery import BACKENDS, Accelerator, Discovery
 from bandmark.cli import list as listing
-from bandmark.cli.main import main
+from bandmark.cli.app import main
 from bandmark.suites import SUITES, registered
 from bandmark_kernels import DTYPES, KERNELS
 from fakes import FAKE_GPU

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bandmark.cli.main import main
+from bandmark.cli.app import main
 from report_runs import rows, save
 
 

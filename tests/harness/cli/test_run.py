@@ -12,7 +12,7 @@ import pytest
 
 from bandmark.backends.select import Target
 from bandmark.cli import run
-from bandmark.cli.main import build_parser, main
+from bandmark.cli.app import build_parser, main
 from bandmark.errors import FileError, UsageError
 from bandmark.options import RunOptions
 from bandmark.results import files as store

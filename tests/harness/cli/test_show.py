@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bandmark.cli.main import main
+from bandmark.cli.app import main
 from bandmark.results.files import RunFiles, to_csv
 from bandmark.results.row import columns
 from fakes import make_result

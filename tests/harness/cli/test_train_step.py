@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bandmark.cli import train_step
-from bandmark.cli.main import main
+from bandmark.cli.app import main
 from bandmark.results.files import RunFiles
 from fakes import make_result
 

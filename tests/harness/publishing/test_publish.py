@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bandmark.cli import main as cli
+from bandmark.cli import main
 from bandmark.cli import publish as command
 from bandmark.device.peaks import find_peak
 from bandmark.errors import FileError
@@ -37,7 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def publish(*options: str) -> int:
     """Run the command on run.csv."""
-    return cli.main(["publish", "run.csv", *options])
+    return main(["publish", "run.csv", *options])
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -91,7 +91,7 @@ def test_publishing_again_changes_nothing(here: Path, capsys: pytest.CaptureFixt
     first = tree(here / "results")
     assert publish() == 0
     assert "published already; nothing changed" in capsys.readouterr().err
-    assert cli.main(["publish", f"results/fake-1/{RUN_ID}.csv"]) == 0
+    assert main(["publish", f"results/fake-1/{RUN_ID}.csv"]) == 0
     assert tree(here / "results") == first
 
 
@@ -262,7 +262,7 @@ def test_an_older_layout_is_the_same_run(here: Path, capsys: pytest.CaptureFixtu
     older = "".join(line.rsplit(",", 2)[0] + "\n" for line in published.read_text().splitlines())
     published.write_text(older)
     for file in ("run.csv", f"results/fake-1/{RUN_ID}.csv"):
-        assert cli.main(["publish", file]) == 0
+        assert main(["publish", file]) == 0
     assert published.read_text() == older
 
 
@@ -324,7 +324,7 @@ def test_a_run_that_was_measured_into_results_is_moved(here: Path) -> None:
     """A run that lies among the results under another name gets its place and leaves no copy."""
     (here / "results/mine").mkdir()
     write(here / "results/mine")
-    assert cli.main(["publish", "results/mine/run.csv"]) == 0
+    assert main(["publish", "results/mine/run.csv"]) == 0
     assert sorted(name for name in tree(here / "results") if "/" in name) == [
         f"fake-1/{RUN_ID}.csv",
         f"fake-1/{RUN_ID}.json",
@@ -346,7 +346,7 @@ def test_where_there_are_no_results(here: Path, capsys: pytest.CaptureFixture[st
     write(here)
     assert publish("--results", "nowhere") == 2
     assert "--results DIR" in capsys.readouterr().err
-    assert cli.main(["publish", "results"]) == 2
+    assert main(["publish", "results"]) == 2
     assert "publish takes one result CSV" in capsys.readouterr().err
 
 

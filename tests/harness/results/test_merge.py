@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bandmark.cli import main as cli
+from bandmark.cli import main
 from bandmark.errors import FileError
 from bandmark.results.files import read_rows, to_csv
 from bandmark.results.row import Row, columns
@@ -41,7 +41,7 @@ def runs(tmp_path: Path) -> list[Path]:
 
 def merge(*arguments: str | Path) -> int:
     """Run the command."""
-    return cli.main(["merge", *map(str, arguments)])
+    return main(["merge", *map(str, arguments)])
 
 
 def test_runs_are_merged(runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

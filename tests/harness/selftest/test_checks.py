@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bandmark.cli import selftest as command
-from bandmark.cli.main import main
+from bandmark.cli.app import main
 from bandmark.measure.sampling import StopRule
 from bandmark.selftest.checks import Check, _awkward_shapes, check_results
 from bandmark.selftest.timing import Timing

@@ -15,7 +15,7 @@ import pytest
 
 import bandmark
 from bandmark.backends.select import Target
-from bandmark.cli.main import main
+from bandmark.cli.app import main
 from bandmark.results.case import CaseId
 from bandmark.results.files import read_rows, to_csv
 from bandmark.results.row import columns

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import corpus
-from bandmark.cli import main as cli
+from bandmark.cli import main
 from bandmark.errors import FileError, UsageError
 from bandmark.results import reading
 from bandmark.validation import validate
@@ -40,9 +40,9 @@ def test_a_run_of_the_command_line_has_no_violation(tmp_path: Path, capsys: pyte
     """A real run on this machine, from measuring to its files, passes its own validation."""
     file = str(tmp_path / "run.csv")
     options = ["--backend", "numpy", "--kernel", "copy,read,gemv", "--dtype", "float64", "--size", "1MiB"]
-    assert cli.main(["run", *options, "--time-limit", "0.3", "--output", file]) in (0, 3)
+    assert main(["run", *options, "--time-limit", "0.3", "--output", file]) in (0, 3)
     capsys.readouterr()
-    code = cli.main(["validate", file])
+    code = main(["validate", file])
     said = capsys.readouterr()
     assert (code, said.out) == (0, "")
     assert said.err == "1 run, 3 rows (3 measured): no errors\n"
@@ -63,7 +63,7 @@ def test_damage_is_refused(
     assert harmed != GOOD, "the damage does nothing"
     harmed.write(tmp_path)
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["validate", "run.csv"]) == 2
+    assert main(["validate", "run.csv"]) == 2
     printed = capsys.readouterr().out
     assert all(line.startswith(("run.csv:", "run.json:")) for line in printed.splitlines()), printed
     violations = check([Path("run.csv")])[0].violations
@@ -261,7 +261,7 @@ def test_a_json_without_a_csv_is_found_in_a_folder(tmp_path: Path) -> None:
 def test_violations_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With --json each violation is an object with its file, line, column, what stands there and what should."""
     damage = next(d for d in DAMAGES if d.name == "a decimal comma")
-    assert cli.main(["validate", "--json", str(damage.harm(GOOD).write(tmp_path))]) == 2
+    assert main(["validate", "--json", str(damage.harm(GOOD).write(tmp_path))]) == 2
     (violation,) = json.loads(capsys.readouterr().out)
     assert (violation["line"], violation["column"], violation["case"]) == (2, "time_median_s", "numpy copy float64")
     assert violation["found"].startswith("'0,00") and "decimal point" in violation["wanted"]
@@ -270,11 +270,11 @@ def test_violations_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_what_is_wrong_alike_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A violation of all rows is one line that counts the others, and an orderly number of kinds is printed."""
     text = GOOD.csv.decode().replace(",random,", ",Random,")
-    cli.main(["validate", str(Pair(text.encode(), GOOD.json).write(tmp_path))])
+    main(["validate", str(Pair(text.encode(), GOOD.json).write(tmp_path))])
     assert "(and in 9 more lines)" in capsys.readouterr().out
     columns = text.splitlines()[0].count(",") + 1
     junk = io.StringIO(text).readline() + ("#REF!," * columns)[:-1] + "\n"
-    cli.main(["validate", str(Pair(junk.encode(), GOOD.json).write(tmp_path))])
+    main(["validate", str(Pair(junk.encode(), GOOD.json).write(tmp_path))])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 21 and "more kinds of errors; --json prints all" in lines[-1]
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from types import FrameType, ModuleType
 
 from bandmark import __version__
-from bandmark.errors import EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, BandmarkError
-from bandmark.units import printable_lines
+from bandmark.errors import EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, BandmarkError, broken_library, describe
+from bandmark.units import printable_lines, quote
 
 COMMANDS = {
     "run": "measure this machine",
@@ -78,21 +78,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = _module(arguments.command).execute(arguments)
         sys.stdout.flush()  # what a full disk or a closed pipe refuses shows here, not after the exit code
         return code
-    except BandmarkError as error:
-        _complain(printable_lines(f"bandmark: {error}"))
-        return EXIT_USAGE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe went away (| head); pointing stdout elsewhere keeps Python from failing at exit.
         sys.stdout = None
         return EXIT_PIPE
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except (Exception, SystemExit) as error:
+        text = _explain(error)
+        if text is None:
             raise
-        _complain("bandmark: can't write the output: no space left. Free some, or choose another place.")
-        sys.stdout = None
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            sys.stdout = None  # it may hold what the disk refuses
+        _complain(printable_lines(f"bandmark: {text}"))
         return EXIT_USAGE
+
+
+def _explain(error: BaseException) -> str | None:
+    """Return what to tell of an error, or None for one that is not foreseen: it ends with its traceback."""
+    if isinstance(error, BandmarkError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "can't write the output: no space left. Free some, or choose another place."
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"can't use {quote(error.filename)}: {error.strerror}. Choose another file or folder."
+    if library := broken_library(error):
+        return (
+            f"{library}, which this command needs, can't be imported ({describe(error)}). "
+            f"Install it anew: pip install --force-reinstall {library}"
+        )
+    return None
 
 
 def _complain(text: str) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 import bandmark
-from bandmark.cli.main import COMMANDS, main
+from bandmark.cli.app import COMMANDS, main
 from bandmark.device import dimms
 from bandmark.device.machine import read_machine
 from bandmark.device.peaks import Peak
@@ -104,7 +104,7 @@ HEAVY = ("torch", "cupy", "pandas", "numpy", "resvg_py", "hypothesis", "threadpo
 def loaded_by(arguments: list[str]) -> set[str]:
     """The modules that a command has imported when it ends."""
     program = (
-        "import contextlib, io, sys\nfrom bandmark.cli.main import main\n"
+        "import contextlib, io, sys\nfrom bandmark.cli.app import main\n"
         f"with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n    main({arguments})\n"
         "print('\\n'.join(sys.modules))"
     )
@@ -543,6 +543,28 @@ def blocked(folder: Path, library: str, how: str) -> dict[str, str]:
             "sys.meta_path.insert(0, Block())\n"
         )
     return {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
+
+
+def test_a_library_that_every_command_needs_is_broken(own_folder: Path, tmp_path: Path) -> None:
+    """Whatever a library raises while it is imported becomes a sentence with the remedy."""
+    write_file(own_folder / "run.csv", to_csv([make_result(kernel="copy", run_id=RUN)]))
+    folder = tmp_path / "path"
+    folder.mkdir()
+    done = call("show", "run.csv", env=blocked(folder, "rich", "broken"))
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "rich, which this command needs, can't be imported (OSError: libcudart" in done.stderr
+    assert "pip install --force-reinstall rich" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["show"], ["merge", "--output"], [*SMALL, "--kernel", "copy", "--output"]])
+def test_a_file_name_that_no_file_can_have(
+    own_folder: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name longer than the file system takes is an error that quotes it."""
+    inputs = ["run.csv"] if command[0] == "merge" else []
+    write_file(own_folder / "run.csv", to_csv([make_result(kernel="copy", run_id=RUN)]))
+    assert main([*command, "x" * 300 + ".csv", *inputs]) == 2
+    assert "File name too long" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
