@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -73,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     argv = sys.argv[1:] if argv is None else argv
     signal.signal(signal.SIGTERM, _as_interrupt)
+    _open_closed_streams()
     try:
         arguments = build_parser(argv).parse_args(argv)
         code: int = _module(arguments.command).execute(arguments)
@@ -108,6 +110,13 @@ def _explain(error: BaseException) -> str | None:
             f"Install it anew: pip install --force-reinstall {library}"
         )
     return None
+
+
+def _open_closed_streams() -> None:
+    """Let what is printed go nowhere where the caller closed stdout or stderr (>&-): Python has None there."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
 
 
 def _complain(text: str) -> None:

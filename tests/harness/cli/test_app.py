@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -451,6 +452,15 @@ def test_damaged_files_are_told(own_folder: Path, capsys: pytest.CaptureFixture[
     assert main(["show", "bad.csv"]) == 2
     captured = capsys.readouterr()
     assert "bad.csv" in captured.err and captured.out == ""
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(("command", "code"), [("list", 0), ("show none.csv", 2), ("list --json", 0)])
+def test_closed_streams(closed: str, command: str, code: int, own_folder: Path) -> None:
+    """Where the caller closed stdout or stderr, a command does its work and ends with its code."""
+    python = " ".join(map(shlex.quote, BANDMARK))
+    done = subprocess.run(["sh", "-c", f"{python} {command} {closed}"], check=False, capture_output=True, text=True)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
