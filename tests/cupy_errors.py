@@ -37,6 +37,7 @@ class CUDADriverError(RuntimeError):
     NAMES: ClassVar = {
         1: "CUDA_ERROR_INVALID_VALUE: invalid argument",
         2: "CUDA_ERROR_OUT_OF_MEMORY: out of memory",
+        222: "CUDA_ERROR_UNSUPPORTED_PTX_VERSION: the provided PTX was compiled with an unsupported toolchain.",
         500: "CUDA_ERROR_NOT_FOUND: named symbol not found",
         719: "CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure",
     }

@@ -11,7 +11,7 @@ import numpy as np
 from bandmark.backends.events import CLOCK_RECORD, delay_seconds, mean_clock_mhz
 from bandmark.device.device import Device
 from bandmark.device.sensors import Sensors
-from bandmark.errors import BackendUnavailable, first_line
+from bandmark.errors import BackendUnavailable, describe
 from bandmark.measure.sampling import Reading
 from bandmark_kernels import DTYPES, DType, Kernel, Operand
 from bandmark_kernels.core.checks import max_error
@@ -22,6 +22,9 @@ from bandmark_kernels.core.launch import Launches, clock_probe, delay
 _ByName = dict[str, Any]  # CuPy's arrays or functions by name; CuPy has no types
 
 _GET_COMPILER = "`pip install 'bandmark[cupy13]'` (cupy12 for a CUDA 12 driver) brings what CuPy compiles with."
+
+_NEWER_THAN_DRIVER = (209, 222)
+"""CUDA_ERROR_NO_BINARY_FOR_GPU and CUDA_ERROR_UNSUPPORTED_PTX_VERSION: the compiler's code is not for this driver."""
 
 
 class Gpu:
@@ -86,8 +89,22 @@ def _compile_helpers(device_name: str) -> _ByName:
         return {step.entry: cupy.RawModule(code=text).get_function(step.entry) for text, step in helpers}
     except Exception as error:  # CuPy raises many types when NVRTC is missing, too old or broken
         raise BackendUnavailable(
-            f"CuPy can't compile for {device_name} ({type(error).__name__}: {first_line(error)}). {_GET_COMPILER}"
+            f"CuPy can't compile for {device_name} ({describe(error)}). {_compile_remedy(error)}"
         ) from error
+
+
+def _compile_remedy(error: Exception) -> str:
+    """Return what to do about an error of compiling or loading a program."""
+    if getattr(error, "status", None) in _NEWER_THAN_DRIVER:
+        version = cupy.cuda.runtime.driverGetVersion()
+        nvrtc = ".".join(map(str, cupy.cuda.nvrtc.getVersion()))
+        return (
+            f"The driver is for CUDA {version // 1000}.{version % 1000 // 10}, older than the compiler, NVRTC {nvrtc}: "
+            "update the driver, or `pip install 'bandmark[cupy12]'` for a CUDA 12 driver."
+        )
+    if isinstance(error, OSError):
+        return "Set CUPY_CACHE_DIR to a folder that can be written: CuPy keeps what it compiles there."
+    return _GET_COMPILER
 
 
 def cuda_errors() -> tuple[type[Exception], ...]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _ON_CPU = "NumPy runs on the CPU; add --device cpu, or choose torch or cupy."
 
+_TAKEN = " `nvidia-smi` shows whether the driver works and what holds the device; --device cpu measures the CPU."
+
 _NO_SENSORS = (
     "NVML is not asked, so temperature, power, driver, other programs on the GPU and what holds its clocks down stay "
     "unknown; `pip install nvidia-ml-py` brings it."
@@ -156,7 +158,7 @@ def _open_cpu(
     memory = HostMemory(team, machine.numa_nodes or 1)
     names = wanted or [name for name, library in LIBRARIES.items() if library.on_cpu and is_installed(name)]
     try:
-        opened, notes = _open_each(names, lambda name: _open_on_cpu(name, device, memory, discovery), bool(wanted))
+        opened, notes = _open_each(names, lambda name: _open_on_cpu(name, device, memory, discovery), bool(wanted), "")
     except BackendUnavailable:
         team.close()
         raise
@@ -191,13 +193,14 @@ def _open_accelerator(
         wanted or accelerator.backends,
         lambda name: discovery.modules[name].open_accelerator(address, device),
         bool(wanted),
+        _TAKEN,
     )
     notes += _accelerator_notes(accelerator, wanted, discovery)
     return Target(address, device, opened, machine, find_peak(device, peak), notes)
 
 
 def _open_each(
-    names: Sequence[str], open_one: Callable[[str], Backend], all_needed: bool
+    names: Sequence[str], open_one: Callable[[str], Backend], all_needed: bool, hint: str
 ) -> tuple[list[Backend], list[str]]:
     """Return the backends that open and a note on each that does not; raises BackendUnavailable if none opens."""
     opened: list[Backend] = []
@@ -209,7 +212,7 @@ def _open_each(
             failed.append(error)
         except (Exception, SystemExit) as error:  # a library that lacks parts, or whose device is taken
             library = broken_library(error)
-            remedy = f" Install {library} anew: pip install --force-reinstall {library}." if library else ""
+            remedy = f" Install {library} anew: pip install --force-reinstall {library}." if library else hint
             failed.append(BackendUnavailable(f"The {name} backend can't be opened ({describe(error)}).{remedy}"))
     if failed and (all_needed or not opened):
         raise failed[0]

@@ -18,7 +18,7 @@ from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Shape
 from bandmark_kernels.core.checks import make_inputs
 from cupy_errors import CUDADriverError, CUDARuntimeError
 from cupy_gpu import GIB, MIB, Gpu
-from cupy_launch import Launched
+from cupy_launch import Launched, Module
 from cupy_sensors import Sensors
 from cupy_standin import StandIn, install, open_backend
 
@@ -428,6 +428,25 @@ def test_what_can_not_compile_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
     said = "Failed to find CUDA headers" if log else "no message"
     assert f"(CompileException: {said})" in message
     assert "pip install 'bandmark[cupy13]'" in message
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (CUDADriverError(222), "The driver is for CUDA 13.2, older than the compiler, NVRTC 13.2: update"),
+        (PermissionError(13, "Permission denied"), "Set CUPY_CACHE_DIR to a folder that can be written"),
+    ],
+)
+def test_what_to_do_where_nothing_loads(monkeypatch: pytest.MonkeyPatch, error: Exception, remedy: str) -> None:
+    """A driver older than the compiler, and a cache that can't be written, have remedies of their own."""
+
+    def fail(module: object, entry: str) -> None:
+        raise error
+
+    monkeypatch.setattr(Module, "get_function", fail)
+    with pytest.raises(BackendUnavailable) as refused:
+        open_backend(monkeypatch, StandIn())
+    assert remedy in str(refused.value) and "brings what CuPy compiles" not in str(refused.value)
 
 
 def test_versions_are_facts(monkeypatch: pytest.MonkeyPatch) -> None:

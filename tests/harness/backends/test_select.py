@@ -228,6 +228,18 @@ def test_a_library_that_fails_while_it_opens(
         chosen(address="cpu", names=["torch"])
 
 
+def test_a_gpu_that_is_taken(here: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that its library can't open is an error with what to look at, and not a measurement of the CPU."""
+
+    def fail(*opened: object) -> FakeBackend:
+        raise RuntimeError("all CUDA-capable devices are busy or unavailable")
+
+    here.add("cupy", [("cuda:0", SPARK)])
+    monkeypatch.setattr(here, "open", fail)
+    with pytest.raises(BackendUnavailable, match=r"busy or unavailable\). `nvidia-smi` shows .* --device cpu"):
+        chosen()
+
+
 def test_a_gpu_that_is_hidden_by_an_error(here: Installation) -> None:
     """A library that fails when it is asked for its devices measures the CPU, and a note says why no GPU is."""
     here.failing["torch"] = RuntimeError("CUDA-capable device(s) is/are busy or unavailable")
