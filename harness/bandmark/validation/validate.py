@@ -164,7 +164,7 @@ def _read(checked: Checked, file: Path) -> bytes | None:
         try:
             return read_bytes(file)
         except FileError as error:
-            found, wanted = str(error).rstrip("."), "make it readable"
+            found, wanted = str(error).rstrip("."), "name a file that can be read"
     checked.violations.append(Violation(file=file, found=found, wanted=wanted))
     return None
 

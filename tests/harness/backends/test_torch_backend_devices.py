@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from bandmark.backends import torch_backend
 from bandmark.backends.torch_backend import _is_nvidia, _nvml_address, list_accelerators
 from bandmark.device.device import Device
 from cupy_sensors import Sensors
@@ -44,6 +45,13 @@ def test_no_accelerator_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where torch sees none, that is the answer, and no error."""
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     assert list_accelerators() == ([], "torch sees no accelerator")
+
+
+def test_a_torch_without_accelerators_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version before torch.accelerator can't be asked; the error says which version can."""
+    monkeypatch.setattr(torch_backend, "torch", SimpleNamespace(__version__="2.5.1"))
+    with pytest.raises(RuntimeError, match=r"torch 2\.5\.1 has no torch\.accelerator: update it to 2\.6"):
+        list_accelerators()
 
 
 def test_cuda_devices(monkeypatch: pytest.MonkeyPatch) -> None:

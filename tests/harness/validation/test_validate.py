@@ -139,7 +139,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_bytes(GOOD.json or b"")
     (checked,) = check([tmp_path / "run.json"])
     assert [str(f) for f in checked.violations] == [
-        f"{tmp_path}/run.csv: can't read {tmp_path}/run.csv: it is no regular file; make it readable"
+        f"{tmp_path}/run.csv: can't read {tmp_path}/run.csv: it is no regular file; name a file that can be read"
     ]
 
 
@@ -160,7 +160,7 @@ def test_files_that_can_not_be_read(good: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(validate, "read_bytes", refuse)
     assert [str(violation).rpartition(": ")[2] for violation in check_run(good).violations] == [
-        "Permission denied; make it readable"
+        "Permission denied; name a file that can be read"
     ] * 2
 
 
