@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -57,14 +58,14 @@ def follow(copy: Path) -> list[list[str]]:
     return commands
 
 
-def run(copy: Path, *command: str) -> str:
-    """Run Python in the copy, with the copy's packages, and return what it prints."""
+def run(copy: Path, *command: str, codes: Sequence[int] = (0,)) -> str:
+    """Run Python in the copy, with the copy's packages, to one of these exit codes, and return what it prints."""
     folders = os.pathsep.join(str(copy / name) for name in ("harness", "kernels", "tests", "tests/cuda"))
     environment = {**os.environ, "PYTHONPATH": folders}
     done = subprocess.run(
         [sys.executable, *command], cwd=copy, env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode in codes, done.stdout + done.stderr
     return done.stdout
 
 
@@ -93,7 +94,7 @@ def test_the_new_kernel_runs_and_its_row_is_valid(recipe: tuple[Path, list[list[
     copy, commands = recipe
     for program, *arguments in commands:
         assert program == "python"
-        run(copy, *arguments)
+        run(copy, *arguments, codes=(0, 3) if "run" in arguments else (0,))  # 3: the machine is too busy for an ok row
     with (copy / "run.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert (row["kernel"], row["backend"], row["dtype"]) == ("sub", "numpy", "float64")

@@ -232,7 +232,7 @@ def test_csv_on_stdout_and_nothing_else(own_folder: Path, capsys: pytest.Capture
 def test_torch_and_numpy_side_by_side(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Both libraries measure the same cases in turn, on the CPU."""
     code = main(["run", "--device", "cpu", *SMALL[3:], "--kernel", "copy,nstream", "--output", "run.csv"])
-    assert code == 0
+    assert code in MEASURED
     rows = read_rows(own_folder / "run.csv")
     assert [(row.kernel, row.backend, row.status == "unsupported") for row in rows] == [
         ("copy", "numpy", False),
@@ -293,7 +293,7 @@ def test_a_models_matrices_from_end_to_end(own_folder: Path, capsys: pytest.Capt
     config = json.dumps({**shape, "num_hidden_layers": 3, "vocab_size": 500})
     (own_folder / "tiny" / "config.json").write_text(config)
     run = ("run", "--layer", "tiny", "--weights", "int8,bf16", "--quick", "--time-limit", "2", "--output", "x.csv")
-    assert main([*run]) == 0
+    assert main([*run]) in MEASURED
     out = capsys.readouterr().out
     rows = read_rows(own_folder / "x.csv")
     shapes = {
