@@ -62,6 +62,11 @@ def broken_library(problem: BaseException) -> str | None:
     return next((name for name in libraries if name not in ("__main__", *_OWN_PACKAGES)), None)
 
 
+def reinstall(library: str) -> str:
+    """Return what to do about a library that fails while it is imported."""
+    return f"Install {library} anew: pip install --force-reinstall {library}"
+
+
 def describe(problem: BaseException) -> str:
     """Return an exception as one line: its type and the first line that says something; of a group, the first's."""
     problem = first_of(problem)

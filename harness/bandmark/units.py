@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from typing import Any
@@ -43,6 +44,11 @@ def format_seconds(seconds: float) -> str:
         if amount >= 0.9995 or name == "us":  # 999.7 us is 1 ms in three figures
             break
     return f"{amount:.3g} {name}" if amount < 999.5 else f"{amount:.0f} {name}"
+
+
+def json_text(value: object) -> str:
+    """Write a value as JSON, in files and on stdout alike; raises ValueError for numbers that JSON has not."""
+    return json.dumps(value, indent=1, allow_nan=False)
 
 
 def count_of(count: int, noun: str) -> str:

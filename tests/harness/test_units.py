@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark.errors import UsageError
-from bandmark.units import _MAX_QUOTED, count_of, format_bytes, format_seconds, parse_bytes, printable, quote
+from bandmark.units import _MAX_QUOTED, count_of, format_bytes, format_seconds, json_text, parse_bytes, printable, quote
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,13 @@ def test_what_is_no_size_is_refused(text: str) -> None:
         parse_bytes(text)
     assert repr(text) in str(refused.value)
     assert "64MiB" in str(refused.value)
+
+
+def test_json_is_strict() -> None:
+    """Numbers that JSON has not are refused, not written as NaN."""
+    assert json_text({"a": [1, 2.5]}) == '{\n "a": [\n  1,\n  2.5\n ]\n}'
+    with pytest.raises(ValueError, match="Out of range float"):
+        json_text(float("nan"))
 
 
 @given(st.integers(1, 2**45))

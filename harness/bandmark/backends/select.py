@@ -16,7 +16,7 @@ from bandmark.backends.discovery import (
     import_backend,
     is_installed,
 )
-from bandmark.errors import BackendUnavailable, UsageError, broken_library, describe, unknown_name
+from bandmark.errors import BackendUnavailable, UsageError, broken_library, describe, reinstall, unknown_name
 
 if TYPE_CHECKING:
     from bandmark.backends.base import Backend
@@ -212,7 +212,7 @@ def _open_each(
             failed.append(error)
         except (Exception, SystemExit) as error:  # a library that lacks parts, or whose device is taken
             library = broken_library(error)
-            remedy = f" Install {library} anew: pip install --force-reinstall {library}." if library else hint
+            remedy = f" {reinstall(library)}." if library else hint
             failed.append(BackendUnavailable(f"The {name} backend can't be opened ({describe(error)}).{remedy}"))
     if failed and (all_needed or not opened):
         raise failed[0]

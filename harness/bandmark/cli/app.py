@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import FrameType, ModuleType
 
 from bandmark import __version__
-from bandmark.errors import EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, BandmarkError, broken_library, describe
+from bandmark.errors import EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, BandmarkError, broken_library, describe, reinstall
 from bandmark.units import printable_lines, quote
 
 COMMANDS = {
@@ -105,10 +105,7 @@ def _explain(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.filename is not None:
         return f"can't use {quote(error.filename)}: {error.strerror}. Choose another file or folder."
     if library := broken_library(error):
-        return (
-            f"{library}, which this command needs, can't be imported ({describe(error)}). "
-            f"Install it anew: pip install --force-reinstall {library}"
-        )
+        return f"{library}, which this command needs, can't be imported ({describe(error)}). {reinstall(library)}"
     return None
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bandmark.errors import EXIT_FAILED, EXIT_OK, UsageError
+from bandmark.units import json_text
 
 if TYPE_CHECKING:
     from bandmark.comparison import Side
@@ -67,7 +67,7 @@ def execute(arguments: argparse.Namespace) -> int:
         baseline, candidates, history=read_history(arguments.history or ()), margin=margin, anyway=arguments.anyway
     )
     if arguments.json:
-        print(json.dumps([c.as_json() for c in comparisons], indent=1, allow_nan=False))
+        print(json_text([c.as_json() for c in comparisons]))
     else:
         for number, comparison in enumerate(comparisons):
             if number:

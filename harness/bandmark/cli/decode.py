@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from bandmark.errors import EXIT_FAILED, EXIT_OK
+from bandmark.units import json_text
 
 if TYPE_CHECKING:
     from bandmark.decoding.predict import Prediction
@@ -45,23 +45,18 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.validate:
         validation = Validation()
         if arguments.json:
-            print_json(validation.as_json())
+            print(json_text(validation.as_json()))
         else:
             validation.show()
         return EXIT_OK if validation.holds else EXIT_FAILED
     rates = _predictions(arguments)
     if arguments.json:
-        print_json([rate.as_json() for rate in rates])
+        print(json_text([rate.as_json() for rate in rates]))
     elif arguments.model:
         show_model(rates)
     else:
         show_rates(rates)
     return EXIT_OK
-
-
-def print_json(value: object) -> None:
-    """Print a value as strict JSON."""
-    print(json.dumps(value, indent=1, allow_nan=False))
 
 
 def _predictions(arguments: argparse.Namespace) -> list[Prediction]:

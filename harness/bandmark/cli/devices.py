@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 
 from bandmark.backends.discovery import discover
@@ -13,7 +12,7 @@ from bandmark.device.machine import read_machine
 from bandmark.device.peaks import Peak, find_peak
 from bandmark.errors import EXIT_OK
 from bandmark.results.reading import JsonObject
-from bandmark.units import format_bytes
+from bandmark.units import format_bytes, json_text
 
 _UNREAD = {
     "memory_bytes": "memory",
@@ -38,7 +37,7 @@ def execute(arguments: argparse.Namespace) -> int:
     entries = [_entry("cpu", machine.as_device(), read_dimms())]
     entries += [_entry(a.address, a.device, None) for a in discovery.accelerators]
     if arguments.json:
-        print(json.dumps({"devices": entries, "problems": discovery.problems}, indent=1))
+        print(json_text({"devices": entries, "problems": discovery.problems}))
         return EXIT_OK
     for entry in entries:
         print(_describe(entry))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 
 from bandmark.backends.discovery import BACKENDS, LIBRARIES, discover, is_installed
 from bandmark.errors import EXIT_OK
 from bandmark.results.reading import JsonObject
 from bandmark.suites import SUITES
+from bandmark.units import json_text
 from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, Kernel, Shape
 
 
@@ -26,7 +26,7 @@ def execute(arguments: argparse.Namespace) -> int:
         "suites": {name: suite.title for name, suite in SUITES.items()},
         "backends": {name: {"state": _probe(name) if arguments.probe else _installed(name)} for name in BACKENDS},
     }
-    print(json.dumps(listed, indent=1) if arguments.json else "\n".join(_lines(**listed)))
+    print(json_text(listed) if arguments.json else "\n".join(_lines(**listed)))
     return EXIT_OK
 
 

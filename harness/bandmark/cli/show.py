@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from itertools import groupby
 from pathlib import Path
@@ -14,6 +13,7 @@ from bandmark.results.files import read_rows
 from bandmark.results.reading import JsonObject
 from bandmark.results.row import Row, columns
 from bandmark.show.console import show_results
+from bandmark.units import json_text
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Print the results of each run in the files."""
     rows = in_order(row for file in arguments.files for row in read_rows(Path(file)))
     if arguments.json:
-        print(json.dumps([_plain(row) for row in rows], indent=1))
+        print(json_text([_plain(row) for row in rows]))
         return EXIT_OK
     for _, run in groupby(rows, key=lambda row: row.run_id):
         show_results(list(run))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from bandmark.cli.decode import add_system_options, print_json
+from bandmark.cli.decode import add_system_options
 from bandmark.errors import EXIT_OK
+from bandmark.units import json_text
 
 SHOWN = ("llama-3.2-1b", "llama-3.2-3b", "qwen3-4b", "llama-3.1-8b", "qwen3-14b", "gpt-oss-20b", "qwen3-32b")
 """Models whose state fits at least one of the systems, and one that fits none."""
@@ -27,7 +28,7 @@ def execute(arguments: argparse.Namespace) -> int:
     models = [find_or_read(arguments.model)] if arguments.model else [find_model(name) for name in SHOWN]
     steps = train_steps(models, *find_systems(arguments.results, arguments.system, KERNELS_FOR["optimizer"][0]))
     if arguments.json:
-        print_json([step.as_json() for step in steps])
+        print(json_text([step.as_json() for step in steps]))
     else:
         show_steps(steps)
     return EXIT_OK

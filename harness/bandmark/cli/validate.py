@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from bandmark.errors import EXIT_OK, EXIT_USAGE
 from bandmark.results.row import MEASURED
 from bandmark.results.violations import Violation
 from bandmark.show.console import info
-from bandmark.units import count_of, printable
+from bandmark.units import count_of, json_text, printable
 from bandmark.validation.validate import Checked, check
 
 _MAX_KINDS = 20
@@ -30,7 +29,7 @@ def execute(arguments: argparse.Namespace) -> int:
     checked = check(Path(file) for file in arguments.files)
     violations = [violation for one in checked for violation in one.violations]
     if arguments.json:
-        print(json.dumps([violation.as_json() for violation in violations], indent=1))
+        print(json_text([violation.as_json() for violation in violations]))
     else:
         show_violations(checked)
     info(f"{_summary(checked)}: {count_of(len(violations), 'error') if violations else 'no errors'}")

@@ -6,7 +6,6 @@ They are the leaderboard as a page and as a plot, and a description of the resul
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections import Counter
@@ -29,7 +28,7 @@ from bandmark.reports.markdown import escape, table
 from bandmark.results.files import read_record_beside, read_rows, write_file
 from bandmark.results.reading import JsonObject, read_sheet
 from bandmark.results.row import SCHEMA, Column, Row, columns
-from bandmark.units import count_of
+from bandmark.units import count_of, json_text
 from bandmark.validation.cells import TEXT_FORMS, accepted_names
 
 _PLOT = "bandwidth.svg"
@@ -61,7 +60,7 @@ def generate(folder: Path) -> dict[str, str | None]:
             dram=DRAM_FROM,
             plausible=100 * PLAUSIBLE,
         ),
-        "datapackage.json": json.dumps(_datapackage(folder), indent=1) + "\n",
+        "datapackage.json": json_text(_datapackage(folder)) + "\n",
         _PLOT: _plot(entries),
     }
 

@@ -21,7 +21,7 @@ from bandmark.results.files import RunFiles, read_record_beside, read_rows, to_c
 from bandmark.results.privacy import Removal, clean_run, own_names
 from bandmark.results.reading import JsonObject
 from bandmark.results.row import Row, columns
-from bandmark.units import format_bytes, quote
+from bandmark.units import format_bytes, json_text, quote
 from bandmark.validation.validate import Checked, check_pair
 
 _POSITION = re.compile(r"\[\d+\]")
@@ -49,7 +49,7 @@ class Publication:
 
     def texts(self) -> dict[Path, str]:
         """Return the files and what they would hold."""
-        return {self.csv: to_csv(self.rows), self.json: json.dumps(self.record, indent=1, allow_nan=False) + "\n"}
+        return {self.csv: to_csv(self.rows), self.json: json_text(self.record) + "\n"}
 
 
 def prepare(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 from bandmark.errors import FileError
 from bandmark.results.reading import JsonObject, parse_json, read_bytes, read_sheet
 from bandmark.results.row import SCHEMA, Row, columns, from_cells, to_cells
+from bandmark.units import json_text
 
 _TEMPORARY = ".tmp"
 
@@ -58,7 +58,7 @@ class RunFiles:
             FileError: they can't be written, or another program has made one of them meanwhile; what was there before
                 is left as it was.
         """
-        contents = ((self.json, json.dumps(record, indent=1, allow_nan=False) + "\n"), (self.csv, to_csv(rows)))
+        contents = ((self.json, json_text(record) + "\n"), (self.csv, to_csv(rows)))
         temporaries: list[Path] = []
         try:
             for file, text in contents:
