@@ -16,16 +16,17 @@ from bandmark.backends.discovery import (
     import_backend,
     is_installed,
 )
+from bandmark.backends.host import HostMemory
+from bandmark.backends.team import Team
+from bandmark.device.cpu import usable_cpus
+from bandmark.device.dimms import read_dimms
+from bandmark.device.peaks import Peak, find_peak, peak_warning
 from bandmark.errors import BackendUnavailable, UsageError, broken_library, describe, reinstall, unknown_name
 
 if TYPE_CHECKING:
     from bandmark.backends.base import Backend
-    from bandmark.backends.host import HostMemory
-    from bandmark.backends.team import Team
     from bandmark.device.device import Device
     from bandmark.device.machine import Machine
-    from bandmark.device.peaks import Peak
-
 
 _ON_CPU = "NumPy runs on the CPU; add --device cpu, or choose torch or cupy."
 
@@ -94,8 +95,6 @@ def open_target(
     Raises UsageError for an unknown name or a device that is not there, and BackendUnavailable for a backend that was
     asked for and is missing, broken or can't use the device.
     """
-    from bandmark.device.peaks import peak_warning
-
     wanted = _wanted(names or ())
     accelerator, discovery = _find_accelerator(wanted, address)
     if accelerator is None:
@@ -117,8 +116,6 @@ def _wanted(names: Sequence[str]) -> list[str]:
 
 def _find_accelerator(wanted: Sequence[str], address: str | None) -> tuple[Accelerator | None, Discovery]:
     """Return the accelerator asked for, or the fastest by published peak, None for the CPU; and what was seen."""
-    from bandmark.device.peaks import find_peak
-
     asked = [name for name in ACCELERATOR_BACKENDS if not wanted or name in wanted]
     if address == "cpu" or (not asked and address is None):
         return None, Discovery()
@@ -144,12 +141,6 @@ def _named_accelerator(address: str, discovery: Discovery) -> Accelerator:
 def _open_cpu(
     machine: Machine, wanted: list[str], threads: int | None, peak: str | None, discovery: Discovery
 ) -> Target:
-    from bandmark.backends.host import HostMemory
-    from bandmark.backends.team import Team
-    from bandmark.device.cpu import usable_cpus
-    from bandmark.device.dimms import read_dimms
-    from bandmark.device.peaks import find_peak
-
     cpus = usable_cpus()
     if threads is not None and not 1 <= threads <= len(cpus):
         raise UsageError(f"--threads {threads} is not possible: this process may use 1 to {len(cpus)} processors.")
@@ -180,8 +171,6 @@ def _open_on_cpu(name: str, device: Device, memory: HostMemory, discovery: Disco
 def _open_accelerator(
     accelerator: Accelerator, machine: Machine, wanted: list[str], peak: str | None, discovery: Discovery
 ) -> Target:
-    from bandmark.device.peaks import find_peak
-
     for name in wanted:
         if not LIBRARIES[name].accelerators:
             raise UsageError(_ON_CPU)

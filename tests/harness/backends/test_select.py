@@ -11,7 +11,6 @@ import pytest
 from bandmark.backends import select as backends
 from bandmark.backends.select import Target, open_target
 from bandmark.backends.team import Team
-from bandmark.device import dimms
 from bandmark.device.cpu import usable_cpus
 from bandmark.device.device import Device
 from bandmark.device.peaks import Peak
@@ -264,7 +263,7 @@ def test_a_cpus_peak_comes_from_its_firmware(here: Installation, monkeypatch: py
     """On a CPU the memory modules are asked, on a GPU they are not; a peak by the user goes before both."""
     known = Peak(gbs=76.8, source="firmware: 2 x 4800 x 8", memory_type="DDR5", explanation="Two modules.")
     asked = []
-    monkeypatch.setattr(dimms, "read_dimms", lambda: asked.append(1) or known)
+    monkeypatch.setattr(backends, "read_dimms", lambda: asked.append(1) or known)
     assert (chosen().peak.gbs, len(asked)) == (76.8, 1)
     assert chosen(peak="100").peak.gbs == 100.0
     here.add("cupy", [("cuda:0", replace(SPARK, name="NVIDIA Unknown"))])
