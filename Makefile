@@ -6,6 +6,7 @@
 #   make test TORCH="torch==2.12.0"  another torch for the tests
 #   make test-all                    every form of every kernel as well, the notebook, the browser: some minutes
 #   make mutants                     whether the tests of the CUDA sources find each of many broken kernels
+#   make mutation                    which share of mutants of the measuring core the tests find (mutmut), module by module
 #   make test-bench                  large benchmarks, and simulations of comparisons
 #   make lint | yardstick | sass | results-docs | decode-fit | clean
 
@@ -46,7 +47,7 @@ EXTRA.cpu.torch    := cpu
 EXTRA.cpu.cupy     := cpu
 EXTRA := $(EXTRA.$(ACCEL)$(addprefix .,$(lastword $(OWN))))
 
-.PHONY: bench gpu-selftest test test-all mutants lint yardstick sass test-bench results-docs decode-fit clean
+.PHONY: bench gpu-selftest test test-all mutants mutation lint yardstick sass test-bench results-docs decode-fit clean
 
 bench: $(VENV)/.bench-$(ACCEL)
 	$(BIN)/python -m bandmark run $(ARGS)
@@ -60,6 +61,10 @@ test: $(VENV)/.test
 
 test-all: $(VENV)/.test-all
 	$(PYTEST) -m "not mutants" $(ARGS)
+
+mutation: $(VENV)/.test
+	$(PIP) install -q "mutmut>=3.8"
+	$(BIN)/python tools/mutation.py $(ARGS)
 
 mutants: $(VENV)/.test
 	$(PYTEST) -m mutants $(ARGS)
