@@ -7,6 +7,8 @@
 #   make test-all                    every form of every kernel as well, the notebook, the browser: some minutes
 #   make mutants                     whether the tests of the CUDA sources find each of many broken kernels
 #   make test-bench                  large benchmarks, and simulations of comparisons
+#   make docs                        the site of docs/, in build/site
+#   make picture                     docs/report.svg, the README's picture, from a published run
 #   make lint | yardstick | sass | results-docs | decode-fit | clean
 
 PYTHON ?= python3
@@ -46,7 +48,7 @@ EXTRA.cpu.torch    := cpu
 EXTRA.cpu.cupy     := cpu
 EXTRA := $(EXTRA.$(ACCEL)$(addprefix .,$(lastword $(OWN))))
 
-.PHONY: bench gpu-selftest test test-all mutants lint yardstick sass test-bench results-docs decode-fit clean
+.PHONY: bench gpu-selftest test test-all mutants lint docs picture yardstick sass test-bench results-docs decode-fit clean
 
 bench: $(VENV)/.bench-$(ACCEL)
 	$(BIN)/python -m bandmark run $(ARGS)
@@ -72,6 +74,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --quiet --strict
+
+docs: $(VENV)/.dev
+	$(BIN)/mkdocs build --strict
 
 yardstick: $(VENV)/.test
 	$(BIN)/python tests/yardstick/run.py $(ARGS)
@@ -81,6 +87,9 @@ sass: $(VENV)/.test
 
 results-docs: $(VENV)/.bench-$(ACCEL)
 	$(BIN)/python -m bandmark.publishing.folder results
+
+picture: $(VENV)/.bench-$(ACCEL)
+	$(BIN)/python tools/picture.py
 
 decode-fit: $(VENV)/.bench-$(ACCEL)
 	$(BIN)/python tools/fit_decode.py
