@@ -29,6 +29,8 @@ endif
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8
+# Not --quiet, which hides broken links from --strict. The variable silences an advertisement.
+SITE   := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # A container that brings its own torch or CuPy (NVIDIA's do) keeps it: the environment sees the system's packages,
 # and what is there is not installed again.
@@ -74,10 +76,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/mkdocs build --quiet --strict
+	$(SITE)
 
 docs: $(VENV)/.dev
-	$(BIN)/mkdocs build --strict
+	$(SITE)
 
 yardstick: $(VENV)/.test
 	$(BIN)/python tests/yardstick/run.py $(ARGS)
