@@ -9,10 +9,11 @@ from statistics import median
 
 from bandmark.backends.discovery import BACKENDS
 from bandmark.judge.bands import DGX_STATION_SHIPPING_GBS, REFERENCES
-from bandmark.reports import ReportRun, positive
+from bandmark.reports import ReportRun
 from bandmark.reports.charts import SERIES, Axis, Chart, Mark
 from bandmark.results.case import CaseId
 from bandmark.results.row import Row
+from bandmark.show.summary import positive
 
 NAMED = (
     *((f"{r.label}, announced" if r.key == "dgx_station" else r.label, r.published_gbs) for r in REFERENCES),
