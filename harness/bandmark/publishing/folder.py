@@ -6,7 +6,6 @@ They are the leaderboard as a page and as a plot, and a description of the resul
 
 from __future__ import annotations
 
-import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -21,13 +20,13 @@ from bandmark.errors import BandmarkError, FileError
 from bandmark.judge.bands import REFERENCES
 from bandmark.judge.warnings import CACHE_BELOW, DRAM_FROM, PLAUSIBLE
 from bandmark.reports import ReportRun, split_run
-from bandmark.reports.charts import SERIES, Axis, Chart, Mark
+from bandmark.reports.charts import SERIES, Chart, Mark, log_axis
 from bandmark.reports.contents import NAMED, date, distinct, figures
 from bandmark.reports.image import picture
 from bandmark.reports.markdown import escape, table
 from bandmark.results.files import read_record_beside, read_rows, write_file
 from bandmark.results.reading import JsonObject, read_sheet
-from bandmark.results.row import SCHEMA, Column, Row, columns
+from bandmark.results.row import SCHEMA, STATUS_MEANINGS, Column, Row, columns
 from bandmark.units import count_of, json_text
 from bandmark.validation.cells import TEXT_FORMS, accepted_names
 
@@ -56,6 +55,7 @@ def generate(folder: Path) -> dict[str, str | None]:
             references=", ".join(f"{r.label} {r.published_gbs:g}" for r in REFERENCES),
             schema=SCHEMA,
             columns=table(("column", "type", "unit", "meaning"), [_column_cells(c) for c in columns()]),
+            statuses=table(("status", "meaning"), [(f"`{name}`", text) for name, text in STATUS_MEANINGS.items()]),
             cache=CACHE_BELOW,
             dram=DRAM_FROM,
             plausible=100 * PLAUSIBLE,
@@ -221,13 +221,8 @@ def _chart(title: str, board: Sequence[_Entry]) -> Chart:
     ]
     lines = [(gbs, "named", f"{name}: {gbs:g} GB/s") for name, gbs in NAMED if run.has_peak]
     values = [value for mark in marks for value in (*mark.values, mark.peak or mark.values[0])]
-    axis = _decades([*values, *(gbs for gbs, _, _ in lines)])
+    axis = log_axis([*values, *(gbs for gbs, _, _ in lines)])
     return Chart(title, marks, axis, f"{run.metric.unit}, median, logarithmic", headlines[:SERIES], lines, dots=True)
-
-
-def _decades(values: Sequence[float]) -> Axis:
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    return Axis(10.0**low, 10.0 ** max(high, low + 1), "log")
 
 
 def _mark(entry: _Entry, row: Row, series: int) -> Mark:

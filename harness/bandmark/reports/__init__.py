@@ -76,6 +76,14 @@ class ReportRun:
         return block if isinstance(block, dict) else {}
 
 
+def replicates(runs: Sequence[ReportRun]) -> list[list[ReportRun]]:
+    """Return the runs of each system, device and suite together, in their order, the newest run of each first."""
+    groups: dict[tuple[str, str, str], list[ReportRun]] = {}
+    for run in runs:
+        groups.setdefault((run.first.system, run.first.device, run.suite.name), []).append(run)
+    return [sorted(group, key=lambda run: run.first.run_id, reverse=True) for group in groups.values()]
+
+
 def split_run(file: Path, rows: Sequence[Row], record: Mapping[str, Any]) -> list[ReportRun]:
     """Return the rows of one run as a run for each device and suite; a row has samples if one entry fits it alone.
 

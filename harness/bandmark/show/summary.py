@@ -10,7 +10,7 @@ from typing import TypeGuard
 
 from bandmark.judge.bands import normal_gbs, place
 from bandmark.results.row import MEASURED, Row
-from bandmark.suites import Suite, by_suite, metric_of
+from bandmark.suites import Suite, by_suite, metric_of, suite_of
 from bandmark.suites.table import dtype, figure
 from bandmark.units import count_of
 
@@ -90,14 +90,21 @@ def _answer(suite: Suite, rows: Sequence[Row]) -> list[str]:
     lines = [f"best {metric.name} of each kernel, {metric.unit}: {figures}"]
     if not has_peak(rows[0]):
         return lines
-    first, *others = [best[name] for name in (*suite.headline_kernels, *best) if name in best][:_HEADLINES]
-    lines += map(_headline, (first, *others))
-    if not first.peak_gbs:
+    chosen = headline_rows(rows)
+    lines += map(headline, chosen)
+    if not chosen[0].peak_gbs:
         lines.append("percent of peak and verdict unknown: give the peak by --peak GBS, or --peak 2x5600")
-    return [*lines, f"{first.kernel} is {place(first.bandwidth_gbs or 0.0)}"]
+    return [*lines, f"{chosen[0].kernel} is {place(chosen[0].bandwidth_gbs or 0.0)}"]
 
 
-def _headline(row: Row) -> str:
+def headline_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return the best rows of the kernels that answer for a suite, the most important first; none without a figure."""
+    best = best_of_kernels(rows)
+    names = dict.fromkeys((*suite_of(rows[0]).headline_kernels, *best))
+    return [best[name] for name in names if name in best][:_HEADLINES]
+
+
+def headline(row: Row) -> str:
     """Return a bandwidth with its percentage of the peak and its verdict."""
     text = f"{row.kernel} {figure(row.bandwidth_gbs)} GB/s ({row.backend} {dtype(row)})"
     if row.percent_of_peak is None:
