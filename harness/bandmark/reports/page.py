@@ -14,12 +14,17 @@ from bandmark.suites.model_layers import matrix_shapes, step_totals
 
 _PAGE = files("bandmark.reports").joinpath("page.css").read_text(encoding="utf-8")
 
+_TITLE = "Memory bandwidth, measured and published"
+
 _SPREAD = (
     "Each dot is one timed sample; every sample is shown. A dot to the left is a slow one. The height of a dot has no "
     "meaning. The axis is stretched around the median, so that small and large spread can both be seen."
 )
 
-_TOP = f"""\
+
+def head(title: str, rules: str = "") -> str:
+    """Return the beginning of a page that needs no network and no script, with rules of its own."""
+    return f"""\
 <!DOCTYPE html>
 <html lang="en">
 <head>
@@ -27,19 +32,19 @@ _TOP = f"""\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <link rel="icon" href="data:,">
-<title>Memory bandwidth report</title>
+<title>{title}</title>
 <style>
-{THEME}{CHART}{_PAGE}</style>
+{THEME}{CHART}{_PAGE}{rules}</style>
 </head>
 <body>
 <main>
-<h1>Memory bandwidth, measured and published</h1>"""
+<h1>{title}</h1>"""
 
 
 def page(runs: Sequence[ReportRun]) -> str:
     """Return the HTML of some runs."""
     systems = replicates(runs)
-    parts = [_TOP, *_answer([group[0] for group in systems])]
+    parts = [head(_TITLE), *_answer([group[0] for group in systems])]
     if len(systems) > 1:
         header, rows = contents.overview([group[0] for group in systems])
         links = [f"#run-{number}" for number in range(1, len(systems) + 1)]
