@@ -16,10 +16,13 @@ from types import FunctionType
 from typing import Any
 
 from bandmark_kernels.core import np
-from bandmark_kernels.core.kernel import Bind, Implementation, Launch
+from bandmark_kernels.core.kernel import Implementation, Launch
 
 Body = Callable[..., object]
 """Takes arrays and numbers; nothing that it calls may be unknown to Numba."""
+
+MODES = ("normal", "nt")
+"""How a body that streams stores its output: through the cache, or past it by non-temporal stores."""
 
 _LINE = 64
 """Bytes that one store past the cache writes: a cache line, or half of the longest in use."""
@@ -37,7 +40,7 @@ def compiled(body: Body, *, streams: bool = False, **options: Any) -> Implementa
         streams: whether there is a variant with non-temporal stores too: for kernels that only write their output.
         options: of the Implementation.
     """
-    modes: Mapping[str, Bind] = {"normal": partial(bind, body), "nt": partial(_bind_streams, body)} if streams else {}
+    modes = dict(zip(MODES, (partial(bind, body), partial(_bind_streams, body)), strict=True)) if streams else {}
     return Implementation(partial(bind, body), modes=modes, **{"constants": dict, **options})
 
 
