@@ -6,7 +6,6 @@ A body takes operands and scalars by the names that the kernel gives them, and e
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import os
 from collections.abc import Callable, Mapping
@@ -69,6 +68,8 @@ def compile_body(body: Body) -> Any:
 @cache
 def _cache_folder() -> str | None:
     """Return the folder for machine code of these very sources, None if it can't be written."""
+    import hashlib
+
     sources = sorted(Path(__file__).parents[1].rglob("*.py"))
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
     try:
