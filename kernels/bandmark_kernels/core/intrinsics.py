@@ -144,6 +144,17 @@ def _load(array: Any, index: Any) -> Any:
         return lambda array, index: _from_half(array[index])
     if array.dtype == types.uint16:
         return lambda array, index: float_of_bits(np.uint32(array[index]) << np.uint32(16))
+    if array.dtype == types.uint8:
+
+        def code(array: Any, index: Any) -> Any:
+            bits = np.uint32(array[index])
+            # as a float32's sign, exponent and fraction they stand for the number times 2 ** -120: biases of 7 and 127
+            shifted = ((bits & np.uint32(128)) << np.uint32(24)) | ((bits & np.uint32(127)) << np.uint32(20))
+            return float_of_bits(shifted) * np.float32(2.0**120)
+
+        return code
+    if array.dtype == types.int8:
+        return lambda array, index: np.float32(array[index])
     return lambda array, index: array[index]
 
 
