@@ -151,7 +151,8 @@ class _Workload:
             return self._bind_parts(implementation.modes[str(variant)], operands, encoded)
         if variant == implementation.variant:
             return self._bind_parts(implementation.bind, operands, encoded)
-        calls = implementation.variants[str(variant)](len(team), **operands, **encoded)
+        bind = implementation.variants.get(str(variant))
+        calls = bind and bind(len(team), **operands, **encoded)
         return None if calls is None else list(calls)
 
     def _bind_chosen(self, operands: dict[str, NDArray[Any]], scalars: Any) -> list[Launch]:

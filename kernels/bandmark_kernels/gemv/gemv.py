@@ -63,12 +63,12 @@ KERNEL = Kernel(
     check=MatrixVector(),
     implementations={
         "numpy": numpy_arithmetic(lambda A, x, y: partial(np.dot, A, x, out=y)),
+        "numba": compiled(product),
         "torch": Implementation(
             lambda A, x, y: partial(torch.mv, A, x, out=y),
             unsupported=TORCH_HALF_CPU,
             cpu_dtypes=("float64", "float32", "bfloat16"),  # processors with bfloat16 products read it at full speed
         ),
-        "numba": compiled(product),
         "cupy": matrix_cuda(
             "gemv", lambda p: Layout(threads=128, unroll=32 // p.pack_bytes, blocks_per_sm=6, rows=4), _grid
         ),

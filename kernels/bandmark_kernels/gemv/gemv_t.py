@@ -80,12 +80,12 @@ KERNEL = Kernel(
     implementations={
         # matmul passes a thread's columns on to BLAS as strided, np.dot would copy them
         "numpy": numpy_arithmetic(lambda A, x, y: partial(np.matmul, x, A, out=y)),
+        "numba": Implementation(_bind_numba),
         "torch": Implementation(
             lambda A, x, y: partial(torch.mv, A.t(), x, out=y),
             unsupported=TORCH_HALF_CPU,
             cpu_dtypes=("float64", "float32"),
         ),
-        "numba": Implementation(_bind_numba),
         "cupy": matrix_cuda("gemv_t", _layout, _grid),
     },
 )

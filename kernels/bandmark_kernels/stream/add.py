@@ -28,8 +28,8 @@ KERNEL = Kernel(
     check=Elementwise(),
     implementations={
         "numpy": numpy_arithmetic(lambda a, b, c: partial(np.add, a, b, c)),
-        "torch": Implementation(lambda a, b, c: partial(torch.add, a, b, out=c)),
         "numba": mapped(_element, "c", "a", "b"),
+        "torch": Implementation(lambda a, b, c: partial(torch.add, a, b, out=c)),
         "cupy": elementwise("add"),
     },
 )

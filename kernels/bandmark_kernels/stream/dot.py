@@ -31,13 +31,13 @@ KERNEL = Kernel(
     implementations={
         # one pass, and faster than BLAS dot on pages of 2 MiB
         "numpy": numpy_arithmetic(lambda a, b, r: einsum_to("i,i->", a, b, out=r)),
+        "numba": compiled(_numba),
         # BLAS on a CPU, cuBLAS on CUDA
         "torch": Implementation(
             lambda a, b, r: partial(torch.dot, a, b, out=r),
             unsupported=TORCH_HALF_CPU,
             cpu_dtypes=("float64", "float32"),
         ),
-        "numba": compiled(_numba),
         "cupy": reduction("dot", blocks_per_sm=4),
     },
 )

@@ -45,8 +45,8 @@ KERNEL = Kernel(
     check=Elementwise(rounding=3.0, scalars={"s": 2.0}, stable_inputs=lambda c, s, **_: {"b": -s * c}),
     implementations={
         "numpy": numpy_arithmetic(_numpy),
-        "torch": unsupported("torch has no one-pass op for a += b + s * c: two ops would move 6 words, not 4"),
         "numba": compiled(_numba),
+        "torch": unsupported("torch has no one-pass op for a += b + s * c: two ops would move 6 words, not 4"),
         "cupy": elementwise("nstream"),
     },
 )

@@ -53,8 +53,8 @@ KERNEL = Kernel(
     implementations={
         # reads a contiguous vector faster than add.reduce and maximum.reduce do
         "numpy": numpy_arithmetic(lambda a, r: einsum_to("i->", a, out=r)),
-        "torch": Implementation(_torch),
         "numba": compiled(_numba),
+        "torch": Implementation(_torch),
         "cupy": reduction("read", bytes_per_thread=128),
     },
 )

@@ -29,8 +29,8 @@ KERNEL = Kernel(
     check=Elementwise(),
     implementations={
         "numpy": numpy_arithmetic(lambda a, b, s: partial(np.multiply, a, s, b)),
-        "torch": Implementation(lambda a, b, s: partial(torch.mul, a, s, out=b)),
         "numba": mapped(_element, "b", "a", "s"),
+        "torch": Implementation(lambda a, b, s: partial(torch.mul, a, s, out=b)),
         "cupy": elementwise("scale", blocks_per_sm=6),
     },
 )

@@ -103,9 +103,9 @@ KERNEL = Kernel(
     check=Elementwise(rounding=2.0),
     implementations={
         "numpy": numpy_arithmetic(_numpy, variant="blocked", variants={"matmul": _bind_matmul}),
+        "numba": mapped(_element, "a", "b", "c", "s"),
         # one fused kernel: `b + s * c` would be two passes and a temporary
         "torch": Implementation(lambda a, b, c, s: partial(torch.add, b, c, alpha=s, out=a)),
-        "numba": mapped(_element, "a", "b", "c", "s"),
         "cupy": elementwise("triad"),
     },
 )

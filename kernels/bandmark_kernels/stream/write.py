@@ -48,8 +48,8 @@ KERNEL = Kernel(
     check=Elementwise(rounding=0.0),
     implementations={
         "numpy": Implementation(_numpy),
-        "torch": Implementation(lambda a, s: partial(a.fill_, s)),
         "numba": mapped(_element, "a", "s"),
+        "torch": Implementation(lambda a, s: partial(a.fill_, s)),
         "cupy": elementwise("write", blocks_per_sm=6),
     },
 )
