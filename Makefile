@@ -15,7 +15,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
-ACCEL  ?= $(if $(shell nvidia-smi -L 2>/dev/null),cuda13,base)
+ACCEL  ?= $(if $(shell nvidia-smi -L 2>/dev/null),cuda13,cpu)
 # The torch of the tests. On Linux this brings CUDA libraries of some gigabytes, unless torch for CPUs is there already:
 #   python3 -m venv .venv && uv pip install --torch-backend=cpu torch==2.13.0
 TORCH  ?= torch==2.13.0
@@ -108,8 +108,11 @@ clean:
 $(BIN)/python:
 	"$(PYTHON)" -m venv $(SYSTEM) $(VENV)
 
+# Numba and LLVM are never built from source: where there is no wheel for this Python, NumPy alone is measured.
+WITHOUT_NUMBA := echo "There is no Numba for this Python: going on with NumPy alone."; $(PIP) install --quiet -e .
+
 $(VENV)/.bench-$(ACCEL): pyproject.toml | $(BIN)/python
-	$(PIP) install --quiet --no-compile -e ".$(addsuffix ],$(addprefix [,$(EXTRA)))"
+	$(PIP) install --quiet --no-compile --only-binary numba,llvmlite -e ".$(addsuffix ],$(addprefix [,$(EXTRA)))"$(if $(filter cpu,$(ACCEL)), || { $(WITHOUT_NUMBA); })
 	@touch $@
 
 # The tests bring torch, because its kernels are tested, and it goes first: a requirement that it satisfies

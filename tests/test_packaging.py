@@ -108,7 +108,9 @@ def test_what_make_installs(accelerator: str, own: str, extra: str) -> None:
     done = make("bench", f"ACCEL={accelerator}", f"OWN={own}")
     assert done.returncode == 0, done.stderr
     (line,) = (line for line in done.stdout.splitlines() if "pip" in line)
-    assert line.endswith(f'-e ".{extra}"')
+    install, _, otherwise = line.partition(" || ")
+    assert install.endswith(f'-e ".{extra}"')
+    assert ("NumPy alone" in otherwise) == (accelerator == "cpu"), "where there is no wheel of Numba"
     (venv,) = (line for line in done.stdout.splitlines() if "-m venv" in line)
     assert ("--system-site-packages" in venv) == bool(own)
 

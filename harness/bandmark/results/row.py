@@ -67,7 +67,7 @@ class Row:
     run_id: str = _column("start of the run in UTC and four random digits; the name of its files", required=True)
     system: str = _column("the machine, in lower-case letters, digits and hyphens", required=True)
     device: str = _column("whole name of the device as reported", required=True, identity=True)
-    backend: str = _column("library that ran the kernel: numpy, torch or cupy", required=True, identity=True)
+    backend: str = _column("library that ran the kernel: numpy, numba, torch or cupy", required=True, identity=True)
     kernel: str = _column("row of the kernel table", required=True, identity=True)
     dtype: str = _column("number format of the operands", required=True, identity=True)
     n_elements: int | None = _column("elements of each vector, or m x n of the matrix", "elements")
@@ -134,6 +134,7 @@ class Row:
     layer_uses: int | None = _column("matrices of this shape that one decode step of the model multiplies by")
     heads: int | None = _column("query heads of an attention; its KV heads are n / head_dim", identity=True)
     head_dim: int | None = _column("elements of a head of an attention", "elements", identity=True)
+    cpus: str | None = _column('processors on which the threads ran, as in "cpu 0-9,12"; empty on a GPU')
 
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Values of the columns that `add_columns` appended."""

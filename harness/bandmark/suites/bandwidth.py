@@ -16,6 +16,7 @@ from bandmark.suites.selection import (
     buffer_sets,
     check_variants,
     default_dtypes,
+    for_memory_alone,
     planned_cases,
     selected_dtypes,
     selected_kernels,
@@ -32,9 +33,10 @@ from bandmark.suites.sizing import (
     rotation_sets,
     shape_for,
 )
-from bandmark.suites.table import BEST_LEGEND, LEGEND, WEIGHTS_LEGEND, bandwidth_columns
+from bandmark.suites.table import BEST_LEGEND, LEGEND, STORES_LEGEND, WEIGHTS_LEGEND, bandwidth_columns
 from bandmark_kernels import DTYPES, KERNELS, MATRIX_FORMATS, DType, Kernel, Shape, find_kernel
 from bandmark_kernels.core.checks import make_inputs
+from bandmark_kernels.core.compiled import MODES
 from bandmark_kernels.core.kernel import Inputs
 
 if TYPE_CHECKING:
@@ -174,6 +176,8 @@ class Bandwidth(Suite):
     ) -> KernelGroup:
         cases = planned_cases(kernel, dtype, backends, variants)
         shape = shape_for(kernel, dtype, array_bytes(kernel, sizing, buffer_sets(kernel, cases)))
+        if judge.regime(kernel.working_set(shape, dtype), sizing.llc_bytes) in ("cache", "mixed"):
+            cases = for_memory_alone(kernel, cases)
         return KernelGroup(
             suite=self,
             label=f"{kernel.label} {dtype.name}",
@@ -227,7 +231,8 @@ class Bandwidth(Suite):
         """Return what the headings mean."""
         titles = {column.title for column in self.table_columns(rows)}
         optional = {"Gw/s": WEIGHTS_LEGEND, "best": BEST_LEGEND}
-        return " ".join([*(text for title, text in optional.items() if title in titles), LEGEND])
+        stores = [STORES_LEGEND] if any(row.variant in MODES[1:] for row in rows) else []
+        return " ".join([*(text for title, text in optional.items() if title in titles), *stores, LEGEND])
 
 
 def kernel_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import Elementwise
+from bandmark_kernels.core.compiled import mapped
+from bandmark_kernels.core.elements import load
 from bandmark_kernels.core.kernel import Implementation, Kernel
 from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import elementwise
+
+
+def _element(i: Any, operands: Any) -> Any:
+    (a,) = operands
+    return load(a, i)
+
 
 KERNEL = Kernel(
     name="copy",
@@ -20,6 +29,7 @@ KERNEL = Kernel(
     implementations={
         # libc's memcpy, which streams past the cache when the slice is large
         "numpy": Implementation(lambda a, b: partial(np.copyto, b, a)),
+        "numba": mapped(_element, "b", "a"),
         # on CUDA a device-to-device memcpy
         "torch": Implementation(lambda a, b: partial(b.copy_, a)),
         "cupy": elementwise("copy", blocks_per_sm=6),

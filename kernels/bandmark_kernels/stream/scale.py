@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from bandmark_kernels.core import np, torch
 from bandmark_kernels.core.checks import Elementwise
+from bandmark_kernels.core.compiled import mapped
+from bandmark_kernels.core.elements import load
 from bandmark_kernels.core.kernel import Implementation, Kernel, numpy_arithmetic
 from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import elementwise
+
+
+def _element(i: Any, operands: Any) -> Any:
+    a, s = operands
+    return s * load(a, i)
+
 
 KERNEL = Kernel(
     name="scale",
@@ -20,6 +29,7 @@ KERNEL = Kernel(
     check=Elementwise(),
     implementations={
         "numpy": numpy_arithmetic(lambda a, b, s: partial(np.multiply, a, s, b)),
+        "numba": mapped(_element, "b", "a", "s"),
         "torch": Implementation(lambda a, b, s: partial(torch.mul, a, s, out=b)),
         "cupy": elementwise("scale", blocks_per_sm=6),
     },

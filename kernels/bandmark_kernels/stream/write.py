@@ -7,6 +7,7 @@ from typing import Any
 
 from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import Elementwise
+from bandmark_kernels.core.compiled import mapped
 from bandmark_kernels.core.kernel import Implementation, Kernel, Launch
 from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import elementwise
@@ -32,6 +33,11 @@ def _numpy(a: Any, s: Any) -> Launch:
     return launch
 
 
+def _element(i: Any, operands: Any) -> Any:
+    (s,) = operands
+    return s
+
+
 KERNEL = Kernel(
     name="write",
     formula="a[i] = s",
@@ -42,6 +48,7 @@ KERNEL = Kernel(
     check=Elementwise(rounding=0.0),
     implementations={
         "numpy": Implementation(_numpy),
+        "numba": mapped(_element, "a", "s"),
         "torch": Implementation(lambda a, s: partial(a.fill_, s)),
         "cupy": elementwise("write", blocks_per_sm=6),
     },

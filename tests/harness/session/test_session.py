@@ -161,8 +161,9 @@ def test_names_are_run_in_the_tables_order(here: Here) -> None:
 
 def test_options_reach_the_choice_of_backends(here: Here) -> None:
     """Backend names, the device, the threads and the peak are passed on as given."""
-    open_session(RunOptions(backends=("torch",), device="cuda:1", threads=3))
-    assert here.asked == {"names": ("torch",), "address": "cuda:1", "threads": 3, "peak": None}
+    open_session(RunOptions(backends=("torch",), device="cuda:1", threads=3, cpus=(4, 5, 6)))
+    placement = {"threads": 3, "cpus": (4, 5, 6)}
+    assert here.asked == {"names": ("torch",), "address": "cuda:1", **placement, "peak": None}
 
 
 @pytest.mark.parametrize(
