@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bandmark.backends.base import Backend
-from bandmark.backends.host import HostMemory, bounds, part_slices
+from bandmark.backends.host import HostMemory, HostWatch, bounds, part_slices
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget
 from bandmark.measure.sampling import Reading
@@ -73,7 +73,7 @@ class _Workload:
         self.copies = copies
         self._backend = backend
         self._sets = backend.memory.sets(inputs, copies)
-        self._next = 0
+        self._next, self._watch = 0, HostWatch()
         self._partials: NDArray[Any] | None = None
         if kernel.is_reduction:
             self._partials = np.full(self._parts, np.nan, inputs.dtype.accumulator)
@@ -89,7 +89,7 @@ class _Workload:
     def start(self, launches: int) -> None:
         self._limit = self._backend.blas.limit(limits=1)
         self._limit.__enter__()
-        self._begin = perf_counter()
+        self._watch.start()
 
     def launch(self) -> None:
         """Run every thread's part on the next set of operands, and add up the parts' results."""
@@ -99,9 +99,9 @@ class _Workload:
         self._next = (self._next + 1) % self.copies
 
     def stop(self) -> Reading:
-        seconds = perf_counter() - self._begin
+        reading = self._watch.stop()
         self._limit.__exit__(None, None, None)
-        return Reading(seconds)
+        return reading
 
     def verify(self) -> float:
         """Launch once into poisoned outputs of the next set in turn and compare them with the reference."""

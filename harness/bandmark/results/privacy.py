@@ -104,7 +104,7 @@ _KEYS = {
     "backends.*.blas": "internal_api version architecture",
     "samples": "launches_per_sample seconds_per_launch stop_reason warmed_up max_error copies started_utc clocks_mhz "
     "sensor_clocks_mhz braked_samples clock_mhz max_clock_mhz memory_clock_mhz temperature_c power_w others_share "
-    "warnings note",
+    "warnings note preempted load_gbs pages",
 }
 """Keys of the record that may become public, by the key of the object that holds them; * is the name of a backend."""
 

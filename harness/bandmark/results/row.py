@@ -26,6 +26,8 @@ Regime = Literal["dram", "mixed", "cache"]
 _REGIMES: tuple[Regime, ...] = get_args(Regime)
 
 
+LEVELS = ("L1", "L2", "L3", "dram")
+
 StopReason = Literal["converged", "noise_settled", "time_limit"]
 
 
@@ -126,6 +128,18 @@ class Row:
     layer_uses: int | None = _column("matrices of this shape that one decode step of the model multiplies by")
     heads: int | None = _column("query heads of an attention; its KV heads are n / head_dim", identity=True)
     head_dim: int | None = _column("elements of a head of an attention", "elements", identity=True)
+    latency_ns: float | None = _column("median time of an access that waits for the one before", "ns")
+    latency_cycles: float | None = _column("the same in cycles of clock_mhz, where the clock can be read", "cycles")
+    level: str | None = _column("level of the memory hierarchy by the plateaus of the run", values=LEVELS)
+    pattern: str | None = _column(
+        "order of the accesses, or what tells the points of a curve apart: random-4k, stride-8, threads-2",
+        identity=True,
+    )
+    pages: str | None = _column("size of the pages of memory that the arrays lie in: 4k, 2m, or mixed")
+    load_gbs: float | None = _column("median bandwidth of the other threads while a latency was measured", "GB/s")
+    read_fraction: float | None = _column("share of the bytes that are read, 0 to 1", "1", identity=True)
+    preempted_samples: int | None = _column("samples during which the system took a processor away")
+    preempted_time_frac: float | None = _column("share of the sampling time that these samples took", "1")
 
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Values of the columns that `add_columns` appended."""

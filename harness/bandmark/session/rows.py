@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from bandmark.judge import warnings as judge
@@ -93,6 +94,10 @@ def _measured_columns(measurement: Measurement) -> Values:
         "max_error": measurement.max_error,
         "variant": measurement.variant,
         "copies": measurement.copies,
+        "preempted_samples": None if measurement.preempted is None else len(measurement.preempted),
+        "preempted_time_frac": measurement.preempted_time_frac,
+        "load_gbs": median(measurement.load_gbs) if measurement.load_gbs else None,
+        "pages": measurement.pages,
         "started_utc": measurement.started_utc,
         "clock_mhz": sorted(clocks)[len(clocks) // 2] if clocks else None,
         "temperature_c": measurement.temperature_c,

@@ -213,9 +213,9 @@ def _refuse_options_of(suite: Suite, options: RunOptions) -> None:
 
 
 def _time_limit(suites: Sequence[Suite], groups: Sequence[Group], options: RunOptions) -> float:
-    """Return the seconds of sampling where no limit is given: what the suites take, or their groups together."""
-    usual = max(suite.time_limit_s(options) for suite in suites)
-    return max(usual, sum(group.min_time_s or 0.0 for group in groups))
+    """Return the seconds of sampling where no limit is given: what each suite takes, or its groups together."""
+    own = {suite: sum(group.min_time_s or 0.0 for group in groups if group.suite is suite) for suite in suites}
+    return sum(max(suite.time_limit_s(options), seconds) for suite, seconds in own.items())
 
 
 def new_run_id(now: datetime) -> str:

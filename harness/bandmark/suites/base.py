@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bandmark.device.device import Device
     from bandmark.device.peaks import Peak
     from bandmark.measure.measurement import Measurement
+    from bandmark.measure.sampling import StopRule
     from bandmark.options import RunOptions
 
 Values = dict[str, Any]
@@ -79,6 +80,10 @@ class Group:
     cases: tuple[Case, ...]
     min_time_s: float | None = None
     """Seconds of sampling that the group adds to the time limit of a run; None if it shares the usual one."""
+    in_turns: bool = True
+    """Whether the cases are sampled in turns. Cases that live in a cache would push each other out of it."""
+    rule: StopRule | None = None
+    """When a case is measured well enough; None for the rule of the run."""
     halved_what: str = "the size"
     """What `halved` halves, in words."""
 

@@ -1,0 +1,61 @@
+"""The loops of the memory hierarchy, as Numba compiles them (bandmark_kernels.core.compiled).
+
+This module imports Numba: import it only where compiled code is about to run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bandmark_kernels.core.intrinsics import compiler_barrier, load_address
+from bandmark_kernels.memory.passes import SCALE
+
+
+def chase(address: Any, hops: Any) -> Any:
+    """Return where so many loads lead from an address; hops are a multiple of UNROLLED."""
+    for _ in range(hops // 16):
+        address = load_address(load_address(load_address(load_address(address))))
+        address = load_address(load_address(load_address(load_address(address))))
+        address = load_address(load_address(load_address(load_address(address))))
+        address = load_address(load_address(load_address(load_address(address))))
+    return address
+
+
+def read(a: Any, passes: Any) -> Any:
+    """Return the sum of the sums of all passes."""
+    total, last = 0.0, a.size - 1
+    for k in range(passes):
+        a[last] = k + 1.0
+        compiler_barrier()
+        part = 0.0
+        for i in range(a.size):
+            part += a[i]
+        compiler_barrier()
+        total += part
+    return total
+
+
+def copy(a: Any, b: Any, passes: Any) -> Any:
+    """Copy b to a; return the sum of the last elements that the passes wrote."""
+    total, last = 0.0, a.size - 1
+    for k in range(passes):
+        b[last] = k + 1.0
+        compiler_barrier()
+        for i in range(a.size):
+            a[i] = b[i]
+        compiler_barrier()
+        total += a[last]
+    return total
+
+
+def triad(a: Any, b: Any, c: Any, passes: Any) -> Any:
+    """Store b + SCALE * c in a; return the sum of the last elements that the passes wrote."""
+    total, last = 0.0, a.size - 1
+    for k in range(passes):
+        c[last] = k + 1.0
+        compiler_barrier()
+        for i in range(a.size):
+            a[i] = b[i] + SCALE * c[i]
+        compiler_barrier()
+        total += a[last]
+    return total
