@@ -53,6 +53,13 @@ class Backend(Protocol):
         """Return the names of a kernel's variants on the backend; empty if there is only one."""
         return ()
 
+    def default_variants(self, kernel: Kernel) -> tuple[str | None, ...]:
+        """Return the variants that a run measures unasked, the first of them on any size, the others in memory only.
+
+        None stands for the variant that the backend chooses.
+        """
+        return (None,)
+
     def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> Workload:
         """Place so many sets of the operands and bind a variant of the kernel, or the default, to them.
 

@@ -16,6 +16,7 @@ from bandmark.suites.selection import (
     buffer_sets,
     check_variants,
     default_dtypes,
+    for_memory_alone,
     planned_cases,
     selected_dtypes,
     selected_kernels,
@@ -174,6 +175,8 @@ class Bandwidth(Suite):
     ) -> KernelGroup:
         cases = planned_cases(kernel, dtype, backends, variants)
         shape = shape_for(kernel, dtype, array_bytes(kernel, sizing, buffer_sets(kernel, cases)))
+        if judge.regime(kernel.working_set(shape, dtype), sizing.llc_bytes) in ("cache", "mixed"):
+            cases = for_memory_alone(kernel, cases)
         return KernelGroup(
             suite=self,
             label=f"{kernel.label} {dtype.name}",

@@ -64,7 +64,7 @@ class Case:
     """Everything about the row that is known before it is measured, by column."""
     backend: Backend
     variant: str | None = None
-    """A variant that was asked for by name; None for the backend's default, which is always there."""
+    """One of the backend's variants; None for the one that it chooses."""
     skip_reason: str | None = None
     """Why the backend does not run it; such a case becomes a row without figures."""
     skip_status: SkipStatus = "unsupported"
