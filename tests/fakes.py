@@ -197,6 +197,7 @@ class FakeBackend:
     verify_s: float = 0.0
     readings: SensorReading = field(default_factory=SensorReading)
     room: MemoryBudget = PLENTY
+    routines: Mapping[str, Any] = field(default_factory=dict)
     clock_mhz: Callable[[float], float] | None = None
     """What the device's own counters say of its clock, where it has any."""
     throttled: bool = False
@@ -207,6 +208,10 @@ class FakeBackend:
     sizes: list[tuple[str, int]] = field(default_factory=list)
     """Kernel and elements of each case that was prepared."""
     closed: bool = False
+
+    def default_variants(self, kernel: Kernel) -> tuple[str | None, ...]:
+        """Return that the backend chooses."""
+        return (None,)
 
     def unsupported_reason(self, kernel: Kernel, dtype: DType) -> str | None:
         """Return what a test says of a kernel."""
@@ -316,6 +321,7 @@ def make_facts(
         device=device or libraries[0].device,
         peak=peak or make_peak(),
         data=data,
+        caches={"L1": 4096, "L2": 65536, "L3": 2**21},
         libraries=make_target(libraries).libraries(),
     )
 
@@ -462,5 +468,6 @@ def make_machine(**changes: Any) -> Machine:
         is_wsl=False,
         load_1min=0.1,
         environment={},
+        core_caches={"L1": 32 * 2**10, "L2": 2**20, "L3": 32 * 2**20},
     )
     return replace(machine, **changes)

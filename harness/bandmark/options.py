@@ -67,7 +67,11 @@ class RunOptions:
         "--dtype", _WHAT, "float64, float32, float16, bfloat16", type=names, metavar="NAME,..."
     )
     size_bytes: int | None = _option(
-        "--size", _WHAT, "bytes of each array (GEMV: of the matrix): 64MiB, 1e8", type=parse_bytes, metavar="BYTES"
+        "--size",
+        _WHAT,
+        "bytes of each array (GEMV: the matrix; curves: the largest working set): 64MiB, 1e8",
+        type=parse_bytes,
+        metavar="BYTES",
     )
     device: str | None = _option(
         "--device", _WHAT, "cpu, cuda, cuda:1 ... (default: the GPU with the highest peak)", metavar="DEVICE"

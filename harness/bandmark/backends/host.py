@@ -134,7 +134,7 @@ class HostMemory:
         if self._arena is None or len(self._arena) < size or self._numa_nodes > 1:
             self._sets, self._arena, self._touched = [], None, 0
             # Addresses to spare cost nothing, and a larger group need not touch all of its pages anew.
-            pages = mmap.mmap(-1, max(_SPARE * size, _ALIGNMENT), **_PRIVATE)
+            pages = mmap.mmap(-1, max(_SPARE * size, _ALIGNMENT), **PRIVATE)
             if hasattr(mmap, "MADV_HUGEPAGE"):
                 # Advice only: a kernel without transparent huge pages refuses it (EINVAL).
                 with contextlib.suppress(OSError):
@@ -188,10 +188,10 @@ class HostMemory:
         self._arena, self._inputs, self._sets, self._touched = None, None, [], 0
 
 
-_PRIVATE: dict[str, int] = {}
+PRIVATE: dict[str, int] = {}
 if hasattr(mmap, "MAP_ANONYMOUS"):
     # The system counts pages when they are touched, and not the addresses to spare.
-    _PRIVATE["flags"] = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    PRIVATE["flags"] = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
 
 
 def part_slices(operand: Operand, inputs: Inputs, parts: int) -> Sequence[Any]:

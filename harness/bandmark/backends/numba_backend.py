@@ -12,6 +12,7 @@ import numba
 from llvmlite import binding
 
 from bandmark.backends.host import HostMemory
+from bandmark.backends.routines import Chase, OnOneCpu, Passes
 from bandmark.backends.team_backend import TeamBackend
 from bandmark.device.device import Device
 
@@ -21,6 +22,7 @@ class NumbaBackend(TeamBackend):
 
     name = "numba"
     version = numba.__version__
+    routines: Mapping[str, type[OnOneCpu]] = {"chase": Chase, "passes": Passes}
 
     def facts(self) -> Mapping[str, object]:
         """Return the compiler, and the processor that it compiles for."""

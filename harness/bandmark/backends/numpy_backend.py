@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 
 from bandmark.backends.host import HostMemory
+from bandmark.backends.routines import NumpyPasses, OnOneCpu
 from bandmark.backends.team_backend import TeamBackend
 from bandmark.device.device import Device
 
@@ -17,6 +18,7 @@ class NumpyBackend(TeamBackend):
 
     name = "numpy"
     version = np.__version__
+    routines: Mapping[str, type[OnOneCpu]] = {"passes": NumpyPasses}
 
     def __init__(self, device: Device, memory: HostMemory) -> None:
         from threadpoolctl import ThreadpoolController

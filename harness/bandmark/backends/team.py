@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Self
 
 from bandmark.errors import UsageError
@@ -29,6 +30,7 @@ class Team:
 
         A team of one starts no thread: its call runs in the caller, wherever the OS has put it.
         """
+        self.cpus = tuple(cpus)
         self._closed = False
         self._workers: list[_Worker] = []
         for cpu in cpus if len(cpus) > 1 else ():
@@ -134,6 +136,20 @@ def _pin(cpu: int) -> None:
             os.sched_setaffinity(0, {cpu})
         except OSError:  # the CPU went offline or out of the mask; the work can still be done, on another
             return
+
+
+@contextmanager
+def pinned(cpu: int) -> Iterator[None]:
+    """Keep the calling thread on one CPU for as long as the context lasts, where the OS can."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    _pin(cpu)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _wait(workers: Sequence[_Worker], errors: list[BaseException]) -> None:

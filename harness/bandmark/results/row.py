@@ -131,6 +131,7 @@ class Row:
     latency_ns: float | None = _column("median time of an access that waits for the one before", "ns")
     latency_cycles: float | None = _column("the same in cycles of clock_mhz, where the clock can be read", "cycles")
     level: str | None = _column("level of the memory hierarchy by the plateaus of the run", values=LEVELS)
+    level_bytes: int | None = _column("size of that level for one core as the system reports it", "bytes")
     pattern: str | None = _column(
         "order of the accesses, or what tells the points of a curve apart: random-4k, stride-8, threads-2",
         identity=True,

@@ -63,7 +63,7 @@ def measure_groups(
 
 
 def _weights(groups: Sequence[Group], limit_s: float) -> list[float]:
-    """Return the seconds that each group asks for; those that ask for none share what is left, or their number's part."""
+    """Return the seconds that each group asks for; those that ask for none share the rest, or their number's part."""
     own_s = sum(group.min_time_s or 0.0 for group in groups)
     sharing = sum(group.min_time_s is None for group in groups)
     each_s = max((limit_s - own_s) / max(1, sharing), limit_s / max(1, len(groups)))

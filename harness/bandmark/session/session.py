@@ -57,6 +57,7 @@ class Session:
             device=self.target.device,
             peak=self.target.peak,
             data=self.options.data,
+            caches=self.target.machine.core_caches,
             libraries=self.target.libraries(),
         )
 

@@ -3,5 +3,5 @@
 `chase` and `passes` say what the work is and what it must yield; `bodies` is the work itself, as Numba compiles it.
 """
 
-NEEDED = "it needs numba, and a CPU: pip install 'bandmark[cpu]'"
+NEEDED = "needs numba (pip install 'bandmark[cpu]') on a CPU"
 """What runs the bodies."""

@@ -22,16 +22,20 @@ def chase(address: Any, hops: Any) -> Any:
 
 
 def read(a: Any, passes: Any) -> Any:
-    """Return the sum of the sums of all passes."""
-    total, last = 0.0, a.size - 1
+    """Return the sum of the sums of all passes over an even number of elements.
+
+    Two halves at once make twice the sums under way: with one, the latency of additions bounds a first-level cache.
+    """
+    total, last, half = 0.0, a.size - 1, a.size // 2
     for k in range(passes):
         a[last] = k + 1.0
         compiler_barrier()
-        part = 0.0
-        for i in range(a.size):
-            part += a[i]
+        low, high = 0.0, 0.0
+        for i in range(half):
+            low += a[i]
+            high += a[i + half]
         compiler_barrier()
-        total += part
+        total += low + high
     return total
 
 

@@ -321,9 +321,7 @@ def test_a_metric_of_which_less_is_better(capsys: pytest.CaptureFixture[str]) ->
 
         def measured(label: str, latency: dict[int, float]) -> Side:
             rows = [
-                make_result(
-                    run_id=f"{label}-{i}", suite=suite.name, extra={"hop_ns": ns * factor, "stride": stride}
-                )
+                make_result(run_id=f"{label}-{i}", suite=suite.name, extra={"hop_ns": ns * factor, "stride": stride})
                 for i, factor in enumerate(SPREAD)
                 for stride, ns in latency.items()
             ]

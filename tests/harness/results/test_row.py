@@ -202,9 +202,7 @@ def _latency() -> Iterator[None]:
 def test_an_appended_column_is_a_column() -> None:
     """It comes last, is read by its name, and survives text; rows without a value leave its cell empty."""
     assert columns()[-1] == LATENCY
-    row = Row.of(
-        {f.name: getattr(make_result(), f.name) for f in fields(Row) if f.name != "extra"} | {"hop_ns": 7.5}
-    )
+    row = Row.of({f.name: getattr(make_result(), f.name) for f in fields(Row) if f.name != "extra"} | {"hop_ns": 7.5})
     assert row.get("hop_ns") == 7.5 and row.get("kernel") == "triad" and row.extra == {"hop_ns": 7.5}
     cells = to_cells(row)
     assert list(cells)[-1] == "hop_ns" and cells["hop_ns"] == "7.5"
