@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Self
 
 from bandmark.errors import UsageError
@@ -28,7 +29,7 @@ class Team:
     def __init__(self, cpus: Sequence[int]) -> None:
         """Start a thread per CPU given, pinned to it where the OS can; UsageError if the system starts fewer.
 
-        A team of one starts no thread: its call runs in the caller, wherever the OS has put it.
+        A team of one starts no thread: its call runs in the caller, wherever that is.
         """
         self.cpus = tuple(cpus)
         self._closed = False
@@ -86,6 +87,30 @@ class Team:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def confine(cpus: Sequence[int]) -> Callable[[], None]:
+    """Keep every thread of this process, and those that they start, on these processors; return what ends that.
+
+    The pools of libraries, which are not pinned, then run where the team does. Where the OS has no affinity, or
+    refuses it, threads stay where they are.
+    """
+    tasks = Path("/proc/self/task")
+    if not hasattr(os, "sched_setaffinity") or not tasks.is_dir():
+        return lambda: None
+    usual = os.sched_getaffinity(0)
+    before = {}
+    for task in map(int, os.listdir(tasks)):
+        with suppress(OSError):  # the thread has ended meanwhile
+            before[task] = os.sched_getaffinity(task)
+            os.sched_setaffinity(task, cpus)
+
+    def release() -> None:
+        for task in map(int, os.listdir(tasks)):
+            with suppress(OSError):
+                os.sched_setaffinity(task, before.get(task, usual))
+
+    return release
 
 
 class _Worker:

@@ -79,7 +79,16 @@ class TorchBackend(Backend):
 
     def facts(self) -> Mapping[str, object]:
         """Return what torch was built for, and the facts of an NVIDIA device."""
-        built = {"cuda": torch.version.cuda, "git": torch.version.git_version, "threads": torch.get_num_threads()}
+        built: dict[str, object] = {
+            "cuda": torch.version.cuda,
+            "git": torch.version.git_version,
+            "threads": torch.get_num_threads(),
+        }
+        if self.memory:
+            from threadpoolctl import ThreadpoolController
+
+            pools = ThreadpoolController().select(user_api="openmp").info()
+            built["thread_pools"] = [{name: pool[name] for name in ("internal_api", "num_threads")} for pool in pools]
         return built | (accelerator_facts(self.sensors, self._free_bytes) if self.sensors else {})
 
     def close(self) -> None:

@@ -134,6 +134,8 @@ def _take_of(launchers: Sequence[Launcher], index: int, launches: int) -> Readin
 def measure_group(launchers: Sequence[Launcher], clock: Clock, rule: StopRule, deadline: float) -> list[Samples]:
     """Measure the cases of one group round by round, so that drift hits alike what will be compared.
 
+    Each round begins with another case: what a library leaves in caches and threads hits now one, now another.
+
     Args:
         launchers: the prepared cases; those that are done early leave the rounds.
         clock: the host's clock, for time limits only.
@@ -147,11 +149,14 @@ def measure_group(launchers: Sequence[Launcher], clock: Clock, rule: StopRule, d
     estimates = warm_up(launchers, clock, rule, deadline)
     warmed_up = clock() - begin >= rule.warmup_s
     measured = [Samples(launches_for(t, rule), warmed_up=warmed_up) for t in estimates]
+    first = 0
     while any(s.stop_reason is None for s in measured):
-        for index, samples in enumerate(measured):
+        for index in (*range(first, len(measured)), *range(first)):
+            samples = measured[index]
             if samples.stop_reason is None:
                 samples.add(_take_of(launchers, index, samples.launches))
                 samples.stop_reason = stop_reason(samples, rule, clock() >= deadline)
+        first = (first + 1) % len(measured)
     return measured
 
 

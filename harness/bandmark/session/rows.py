@@ -69,6 +69,7 @@ def _run_columns(facts: RunFacts, backend: str) -> Values:
         "backend_version": library.get("version"),
         "driver": library.get("driver"),
         "threads": library.get("threads"),
+        "cpus": library.get("cpus"),
         "peak_gbs": facts.peak.gbs,
         "peak_source": facts.peak.source or None,
         "derived_peak_gbs": facts.peak.derived_gbs,

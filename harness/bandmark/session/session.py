@@ -164,7 +164,12 @@ def open_session(options: RunOptions) -> Session:
         layer = find_matrices(options.layer)[0].model
     machine = read_machine()
     target = open_target(
-        machine, names=options.backends, address=options.device, threads=options.threads, peak=options.peak
+        machine,
+        names=options.backends,
+        address=options.device,
+        threads=options.threads,
+        cpus=options.cpus,
+        peak=options.peak,
     )
     try:
         groups = [group for suite in suites for group in suite.plan(options, target)]

@@ -12,6 +12,7 @@ from bandmark.suites import suite_of
 from bandmark.suites.base import Suite
 from bandmark.suites.model_layers import matrix_shapes
 from bandmark.units import format_bytes
+from bandmark_kernels.core.compiled import MODES
 
 _ROTATES = "launches rotate over sets of the arrays that are larger than the cache (column copies of the CSV)"
 
@@ -82,7 +83,7 @@ def _notes(row: Row, *, name_variant: bool) -> list[str]:
             f"noisy: the quartiles lie {100 * NOISY_FROM:.0f} % of the median apart or more (column spread); "
             "close other programs and run again, longer with --time-limit"
         )
-    if row.variant and name_variant:
+    if row.variant and name_variant and row.variant not in MODES:
         notes.append(f"variant {row.variant}")
     if row.verdict:
         notes.append(f"{row.verdict}, by published measurements")

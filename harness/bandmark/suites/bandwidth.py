@@ -33,9 +33,10 @@ from bandmark.suites.sizing import (
     rotation_sets,
     shape_for,
 )
-from bandmark.suites.table import BEST_LEGEND, LEGEND, WEIGHTS_LEGEND, bandwidth_columns
+from bandmark.suites.table import BEST_LEGEND, LEGEND, STORES_LEGEND, WEIGHTS_LEGEND, bandwidth_columns
 from bandmark_kernels import DTYPES, KERNELS, MATRIX_FORMATS, DType, Kernel, Shape, find_kernel
 from bandmark_kernels.core.checks import make_inputs
+from bandmark_kernels.core.compiled import MODES
 from bandmark_kernels.core.kernel import Inputs
 
 if TYPE_CHECKING:
@@ -230,7 +231,8 @@ class Bandwidth(Suite):
         """Return what the headings mean."""
         titles = {column.title for column in self.table_columns(rows)}
         optional = {"Gw/s": WEIGHTS_LEGEND, "best": BEST_LEGEND}
-        return " ".join([*(text for title, text in optional.items() if title in titles), LEGEND])
+        stores = [STORES_LEGEND] if any(row.variant in MODES[1:] for row in rows) else []
+        return " ".join([*(text for title, text in optional.items() if title in titles), *stores, LEGEND])
 
 
 def kernel_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:

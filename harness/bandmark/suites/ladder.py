@@ -7,6 +7,7 @@ before it would have been.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -119,6 +120,11 @@ class PointSuite(Suite):
             rule=_QUICK_RULE if options.quick else _RULE,
             routine=self.routine,
         )
+
+
+def first_cpu(cpus: str | None) -> str | None:
+    """Return the first of the processors that a run was given, as in "cpu 0": it does the work alone."""
+    return cpus and re.split("[-,]", cpus)[0]
 
 
 def without_size(columns: Mapping[str, Any]) -> Values:

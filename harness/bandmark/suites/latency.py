@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bandmark.results.row import Row
 from bandmark.suites.base import Draft, Group, Metric, RunFacts, TableColumn, Values
-from bandmark.suites.ladder import Ladder, ladder, without_size
+from bandmark.suites.ladder import Ladder, first_cpu, ladder, without_size
 from bandmark.suites.table import SPREAD, figure
 from bandmark.units import format_bytes
 from bandmark_kernels.memory.chase import LINE_BYTES, PATTERNS, WINDOW_BYTES
@@ -76,6 +76,7 @@ class Latency(Ladder):
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill the latency in ns, and in cycles where the clock is known."""
         values, measurement = draft.values, draft.measurement
+        values["cpus"] = first_cpu(values.get("cpus"))
         if measurement is None or values.get("verified") is False:
             return
         values["latency_ns"] = measurement.summary.median_s / hops(values["working_set_bytes"]) * 1e9

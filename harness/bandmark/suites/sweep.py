@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bandmark.results.row import Row
 from bandmark.suites.base import Draft, Group, Metric, RunFacts, TableColumn, Values
-from bandmark.suites.ladder import Ladder, ladder, without_size
+from bandmark.suites.ladder import Ladder, first_cpu, ladder, without_size
 from bandmark.suites.latency import working_set
 from bandmark.suites.table import SPREAD, figure
 from bandmark_kernels.memory.passes import PASSES
@@ -67,6 +67,7 @@ class Sweep(Ladder):
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill the bandwidth."""
         values, measurement = draft.values, draft.measurement
+        values["cpus"] = first_cpu(values.get("cpus"))
         if measurement is not None and values.get("verified") is not False:
             moved = values["bytes_read"] + values["bytes_written"]
             values["bandwidth_gbs"] = moved / measurement.summary.median_s / 1e9

@@ -6,7 +6,6 @@ A body takes operands and scalars by the names that the kernel gives them, and e
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import os
 from collections.abc import Callable, Mapping
@@ -16,10 +15,13 @@ from types import FunctionType
 from typing import Any
 
 from bandmark_kernels.core import np
-from bandmark_kernels.core.kernel import Bind, Implementation, Launch
+from bandmark_kernels.core.kernel import Implementation, Launch
 
 Body = Callable[..., object]
 """Takes arrays and numbers; nothing that it calls may be unknown to Numba."""
+
+MODES = ("normal", "nt")
+"""How a body that streams stores its output: through the cache, or past it by non-temporal stores."""
 
 _LINE = 64
 """Bytes that one store past the cache writes: a cache line, or half of the longest in use."""
@@ -37,7 +39,7 @@ def compiled(body: Body, *, streams: bool = False, **options: Any) -> Implementa
         streams: whether there is a variant with non-temporal stores too: for kernels that only write their output.
         options: of the Implementation.
     """
-    modes: Mapping[str, Bind] = {"normal": partial(bind, body), "nt": partial(_bind_streams, body)} if streams else {}
+    modes = dict(zip(MODES, (partial(bind, body), partial(_bind_streams, body)), strict=True)) if streams else {}
     return Implementation(partial(bind, body), modes=modes, **{"constants": dict, **options})
 
 
@@ -66,6 +68,8 @@ def compile_body(body: Body) -> Any:
 @cache
 def _cache_folder() -> str | None:
     """Return the folder for machine code of these very sources, None if it can't be written."""
+    import hashlib
+
     sources = sorted(Path(__file__).parents[1].rglob("*.py"))
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
     try:
