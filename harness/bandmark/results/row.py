@@ -115,7 +115,7 @@ class Row:
     percent_of_ceiling: float | None = _column("bandwidth over the best verified read of this run", "%")
     derived_peak_gbs: float | None = _column("2 x memory clock x bus width / 8; discrete devices only", "GB/s")
     verdict: str | None = _column("the percentage beside published measurements of such memory")
-    data: str | None = _column("contents of the inputs: random or zeros")
+    data: str | None = _column("contents of the inputs: random, ramp or zeros; points of curves are random always")
     threads: int | None = _column("host threads that worked; empty on a GPU")
     llc_bytes: int | None = _column("size of the last-level cache", "bytes")
     clock_mhz: float | None = _column("median clock of the device's processors while sampling", "MHz")

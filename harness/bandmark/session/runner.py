@@ -52,7 +52,7 @@ def measure_groups(
     groups: Sequence[Group], options: RunOptions, rule: StopRule, schedule: Schedule
 ) -> Iterator[list[Outcome]]:
     """Measure every group in turn and yield its outcomes, a list for each group."""
-    schedule.weights = _weights(groups, schedule.limit_s)
+    schedule.weights = group_seconds(groups, schedule.limit_s)
     for group in groups:
         if schedule.is_over:
             reason = f"the time limit of {schedule.limit_s:g} s had passed; --time-limit S gives more"
@@ -62,7 +62,7 @@ def measure_groups(
         schedule.groups_left -= 1
 
 
-def _weights(groups: Sequence[Group], limit_s: float) -> list[float]:
+def group_seconds(groups: Sequence[Group], limit_s: float) -> list[float]:
     """Return the seconds that each group asks for; those that ask for none share the rest, or their number's part."""
     own_s = sum(group.min_time_s or 0.0 for group in groups)
     sharing = sum(group.min_time_s is None for group in groups)

@@ -20,7 +20,7 @@ from bandmark.results.files import RunFiles
 from bandmark.results.record import RunRecord
 from bandmark.results.row import SCHEMA, Row
 from bandmark.session.rows import Outcome, build_rows
-from bandmark.session.runner import Progress, Schedule, measure_groups, utc_now
+from bandmark.session.runner import Progress, Schedule, group_seconds, measure_groups, utc_now
 from bandmark.suites import SUITES
 from bandmark.suites.base import Group, RunFacts, Suite
 
@@ -88,6 +88,11 @@ class Session:
                 if outcome.measurement is not None
             ],
         )
+
+
+def planned_seconds(session: Session) -> list[tuple[Group, float]]:
+    """Return the groups of a session, each with the seconds of sampling that it may take."""
+    return [*zip(session.groups, group_seconds(session.groups, session.time_limit_s), strict=True)]
 
 
 def run_session(
