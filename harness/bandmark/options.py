@@ -121,7 +121,7 @@ class RunOptions:
         "--cpus", _HOW, "processors to use on a CPU: 0-9,12 (default: all usable)", type=_cpus, metavar="LIST"
     )
     seed: int = _option("--seed", _HOW, "seed of the random inputs (default: 1)", default=1, type=int, metavar="N")
-    data: str = _option(  # noqa: RUF009
+    data: str = _option(
         "--data",
         _HOW,
         f"contents of the inputs: {', '.join(PATTERNS)}; a run for each (default: random)",

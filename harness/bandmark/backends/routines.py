@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -79,9 +81,7 @@ class Chase(OnOneCpu):
         super().__init__(backend)
         from bandmark_kernels.memory import bodies
 
-        self._words: NDArray[np.uint64] = new_block(size, huge=pattern == "random-2m").view(np.uint64)
-        self._ring = chase.order(size // chase.LINE_BYTES, pattern, seed)
-        chase.link(self._words, self._ring)
+        self._words, self._ring = _new_ring(size, pattern, seed)
         self.pages = page_size(self._words.ctypes.data)
         if pattern == "random-2m" and self.pages == page_size(None):
             raise NotImplementedError("the system gives no huge pages: see /sys/kernel/mm/transparent_hugepage/enabled")
@@ -106,9 +106,87 @@ class Chase(OnOneCpu):
         arrived = self._address == self._words.ctypes.data + chase.LINE_BYTES * place
         return 0.0 if arrived and chase.is_ring(self._words, self._ring) else float("inf")
 
+    def close(self) -> None:
+        """Release the ring."""
+        super().close()
+        forget_ring()
+
     def _follow(self, hops: int) -> None:
         self._address = self._chase(self._address, hops)
         self._done += hops
+
+
+@lru_cache(maxsize=1)
+def _new_ring(size: int, pattern: str, seed: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return a linked ring and its order; the last one made is kept until it is forgotten."""
+    words = new_block(size, huge=pattern == "random-2m").view(np.uint64)
+    ring = chase.order(size // chase.LINE_BYTES, pattern, seed)
+    chase.link(words, ring)
+    return words, ring
+
+
+def forget_ring() -> None:
+    """Release the ring that was kept."""
+    _new_ring.cache_clear()
+
+
+class LoadedChase(Chase):
+    """A chase on one processor while every other one of the team reads an array of its own, with pauses."""
+
+    def __init__(self, backend: TeamBackend, *, pause: int | None, load_size: int, **ring: Any) -> None:
+        """Start the loaders; without a pause there are none. Raises NotImplementedError without a second processor."""
+        cpus = backend.memory.team.cpus[1:]
+        if not cpus:
+            raise NotImplementedError("one processor chases and others load: it takes two, see --threads and --cpus")
+        super().__init__(backend, **ring)
+        self._control, self._progress = np.zeros(8, np.int64), np.zeros((len(cpus), 16), np.int64)
+        self._arrays: list[NDArray[np.float64]] = []
+        self._sums = [0.0] * len(cpus)
+        self._threads: list[threading.Thread] = []
+        for index, cpu in enumerate(cpus if pause is not None else ()):
+            tiles = max(1, load_size // len(cpus) // (8 * passes.TILE))
+            room = new_block(tiles * 8 * passes.TILE, huge=True)
+            self._arrays += passes.block(passes.PASSES["read"], tiles * passes.TILE, room, seed=index)
+            self._threads.append(threading.Thread(target=self._load, args=(index, cpu, pause), daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def _load(self, index: int, cpu: int, pause: int) -> None:
+        from bandmark_kernels.memory import bodies
+
+        with pinned(cpu):
+            load = compile_body(bodies.load)
+            self._sums[index] = load(self._arrays[index], self._control, self._progress[index], pause)
+
+    def start(self, launches: int) -> None:
+        """Start the watch, and note how far the loaders are."""
+        self._before = int(self._progress[:, 0].sum())
+        super().start(launches)
+
+    def stop(self) -> Reading:
+        """Read the watch, and what the loaders have moved meanwhile."""
+        reading = super().stop()
+        moved = (int(self._progress[:, 0].sum()) - self._before) * passes.TILE * 8
+        return replace(reading, load_gbs=moved / reading.seconds / 1e9)
+
+    def verify(self) -> float:
+        """Return the error of the chase, or of the loaders' sums, which tell that every tile was read."""
+        self._end_load()
+        errors = [super().verify()]
+        for array, tiles, total in zip(self._arrays, self._progress[:, 0], self._sums, strict=False):
+            expected = passes.expected_load(array, int(tiles))
+            errors.append(abs(total - expected) / (passes.TOLERANCE * max(1.0, expected)))
+        return max(errors)
+
+    def _end_load(self) -> None:
+        self._control[0] = 1
+        for thread in self._threads:
+            thread.join()
+
+    def close(self) -> None:
+        """End the loaders; the ring stays for the next pause."""
+        self._end_load()
+        OnOneCpu.close(self)
 
 
 class Passes(OnOneCpu):

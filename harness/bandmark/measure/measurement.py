@@ -83,6 +83,14 @@ class Measurement:
         lost = (s for i, s in enumerate(self.seconds_per_launch) if i in self.preempted)
         return sum(lost) / sum(self.seconds_per_launch)
 
+    @property
+    def mean_load_gbs(self) -> float | None:
+        """What the other threads moved over all samples, in GB/s; None where there were none."""
+        if not self.load_gbs:
+            return None
+        moved = sum(gbs * s for gbs, s in zip(self.load_gbs, self.seconds_per_launch, strict=False))
+        return moved / sum(self.seconds_per_launch)
+
     def to_entry(self, identity: Mapping[str, Any]) -> JsonObject:
         """Return the entry of a run record, with the identity of the row first."""
         named = {name: identity[name] for name in identity_columns() if identity.get(name) is not None}

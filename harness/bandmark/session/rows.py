@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from bandmark.judge import warnings as judge
@@ -97,7 +96,7 @@ def _measured_columns(measurement: Measurement) -> Values:
         "copies": measurement.copies,
         "preempted_samples": None if measurement.preempted is None else len(measurement.preempted),
         "preempted_time_frac": measurement.preempted_time_frac,
-        "load_gbs": median(measurement.load_gbs) if measurement.load_gbs else None,
+        "load_gbs": measurement.mean_load_gbs,
         "pages": measurement.pages,
         "started_utc": measurement.started_utc,
         "clock_mhz": sorted(clocks)[len(clocks) // 2] if clocks else None,

@@ -139,8 +139,7 @@ class GroupRun:
         try:
             for i, case in cases:
                 if case.skip_reason is None and (workload := self._prepare(i, case, inputs, copies)):
-                    running = {(self.group.cases[j].backend.name, w.variant) for j, w in workloads.items()}
-                    if (case.backend.name, workload.variant) in running:
+                    if _sameness(case, workload) in [_sameness(self.group.cases[j], w) for j, w in workloads.items()]:
                         self.repeated.add(i)
                         workload.close()
                     else:
@@ -284,6 +283,11 @@ class GroupRun:
         for i, case in self._cases():
             if case.skip_reason is None and i not in self.outcomes:
                 self.outcomes[i] = _without(self.group, case, "error", reason)
+
+
+def _sameness(case: Case, workload: Workload) -> tuple[Any, ...]:
+    """Return what tells the cases of a group apart once each has its variant."""
+    return case.backend.name, workload.variant, case.columns.get("pattern")
 
 
 Progress = Callable[[int, int, str], None]

@@ -22,7 +22,7 @@ from bandmark.units import format_bytes
 from bandmark_kernels.memory import NEEDED
 
 if TYPE_CHECKING:
-    from bandmark.backends.base import Workload
+    from bandmark.backends.base import Backend, Workload
     from bandmark.backends.select import Target
     from bandmark.options import RunOptions
 
@@ -63,7 +63,15 @@ class PointGroup(Group):
     def prepare(self, case: Case, inputs: int, copies: int) -> Workload:
         """Let the backend place the arrays."""
         assert isinstance(self.suite, PointSuite)
-        return case.backend.routines[self.routine](case.backend, seed=inputs, **self.suite.parameters(case.columns))
+        make = case.backend.routines[self.routine]
+        workload: Workload = make(case.backend, seed=inputs, **self.suite.parameters(case.columns))
+        return workload
+
+
+def backends_with(routine: str, backends: Sequence[Backend]) -> list[Backend]:
+    """Return the backends that have a routine: those that can do all its cases, or else those that can do a part."""
+    able = [backend for backend in backends if routine in backend.routines]
+    return [backend for backend in able if backend.routines[routine].has_all] or able
 
 
 class PointSuite(Suite):
@@ -95,8 +103,7 @@ class PointSuite(Suite):
 
         Where none has it, the points without a size stand for the suite, unsupported.
         """
-        able = [backend for backend in target.backends if self.routine in backend.routines]
-        able = [backend for backend in able if backend.routines[self.routine].has_all] or able
+        able = backends_with(self.routine, target.backends)
         if not able:
             backend = target.backends[0]
             first = {self._label(point): {**point, "backend": backend.name} for point in points[::-1]}

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bandmark_kernels.core.intrinsics import compiler_barrier, load_address
-from bandmark_kernels.memory.passes import SCALE
+from bandmark_kernels.core import intrinsics
+from bandmark_kernels.memory.passes import SCALE, TILE
+
+compiler_barrier: Any = intrinsics.compiler_barrier
+load_address: Any = intrinsics.load_address
 
 
 def chase(address: Any, hops: Any) -> Any:
@@ -49,6 +52,27 @@ def copy(a: Any, b: Any, passes: Any) -> Any:
             a[i] = b[i]
         compiler_barrier()
         total += a[last]
+    return total
+
+
+def load(a: Any, control: Any, progress: Any, pause: Any) -> Any:
+    """Read an array tile by tile, round and round, until control[0] is set; return the sum of all that was read.
+
+    progress[0] counts the tiles that were read; after each the loop waits for so many turns.
+    """
+    total, start = 0.0, 0
+    while control[0] == 0:
+        tile, part = a[start : start + TILE], 0.0
+        for i in range(tile.size):
+            part += tile[i]
+        total += part
+        progress[0] += 1
+        start += TILE
+        if start == a.size:
+            start = 0
+        for _ in range(pause):
+            compiler_barrier()
+        compiler_barrier()
     return total
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+TILE = 8192
+"""Elements, 64 KiB, that a loader reads between two pauses."""
+
 GAP_BYTES = 128
 """Bytes between the arrays of a block. Arrays that start at the same place of a page, or of a cache's way, make stores
 wait for loads of other lines: triad reached 57 % in the first level."""
@@ -81,6 +84,13 @@ def expected_total(kind: Pass, arrays: list[Array], passes: int) -> float:
         return float(passes * kind.result(*inputs) + marks)
     inputs[-1] = np.array([marks / passes])  # the mean of the marks: the passes are linear in them
     return float(passes * kind.result(*inputs)[0])
+
+
+def expected_load(array: Array, tiles: int) -> float:
+    """Return the sum of so many tiles of an array, read round and round."""
+    sums = array.reshape(-1, TILE).sum(axis=1)
+    rounds, rest = divmod(tiles, len(sums))
+    return float(rounds * sums.sum() + sums[:rest].sum())
 
 
 def output_error(kind: Pass, arrays: list[Array]) -> float:
