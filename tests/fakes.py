@@ -190,6 +190,8 @@ class FakeBackend:
     unsupported: Mapping[str, str] = field(default_factory=dict)
     forms: tuple[str, ...] = ()
     """Variants of every kernel; the first is the default."""
+    modes: tuple[str | None, ...] = (None,)
+    """Those that a run measures unasked."""
     room_bytes: int = GIB
     """A larger working set raises MemoryError."""
     noise: float = 0.0
@@ -220,6 +222,10 @@ class FakeBackend:
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
         """Return what the test says, for every kernel."""
         return self.forms
+
+    def default_variants(self, kernel: Kernel) -> tuple[str | None, ...]:
+        """Return what the test says, for every kernel."""
+        return self.modes
 
     def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> FakeWorkload:
         """Return a workload, if there is room for it."""
