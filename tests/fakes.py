@@ -211,10 +211,6 @@ class FakeBackend:
     """Kernel and elements of each case that was prepared."""
     closed: bool = False
 
-    def default_variants(self, kernel: Kernel) -> tuple[str | None, ...]:
-        """Return that the backend chooses."""
-        return (None,)
-
     def unsupported_reason(self, kernel: Kernel, dtype: DType) -> str | None:
         """Return what a test says of a kernel."""
         return self.unsupported.get(kernel.name)
