@@ -199,6 +199,7 @@ class FakeBackend:
     verify_s: float = 0.0
     readings: SensorReading = field(default_factory=SensorReading)
     room: MemoryBudget = PLENTY
+    routines: Mapping[str, Any] = field(default_factory=dict)
     clock_mhz: Callable[[float], float] | None = None
     """What the device's own counters say of its clock, where it has any."""
     throttled: bool = False
@@ -322,6 +323,7 @@ def make_facts(
         device=device or libraries[0].device,
         peak=peak or make_peak(),
         data=data,
+        caches={"L1": 4096, "L2": 65536, "L3": 2**21},
         libraries=make_target(libraries).libraries(),
     )
 
@@ -468,5 +470,6 @@ def make_machine(**changes: Any) -> Machine:
         is_wsl=False,
         load_1min=0.1,
         environment={},
+        core_caches={"L1": 32 * 2**10, "L2": 2**20, "L3": 32 * 2**20},
     )
     return replace(machine, **changes)

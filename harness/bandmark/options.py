@@ -19,7 +19,6 @@ from bandmark.errors import UsageError, unknown_name
 from bandmark.units import parse_bytes
 from bandmark_kernels.core.checks import PATTERNS
 from bandmark_kernels.core.dtypes import SHORT_DTYPES
-from bandmark_kernels.core.kernel import Pattern
 
 SYSTEM_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -86,7 +85,11 @@ class RunOptions:
         metavar="NAME,...",
     )
     size_bytes: int | None = _option(
-        "--size", _WHAT, "bytes of each array (GEMV: of the matrix): 64MiB, 1e8", type=parse_bytes, metavar="BYTES"
+        "--size",
+        _WHAT,
+        "bytes of each array (GEMV: the matrix; curves: the largest working set): 64MiB, 1e8",
+        type=parse_bytes,
+        metavar="BYTES",
     )
     device: str | None = _option(
         "--device", _WHAT, "cpu, cuda, cuda:1 ... (default: the GPU with the highest peak)", metavar="DEVICE"
@@ -129,8 +132,12 @@ class RunOptions:
         "--cpus", _HOW, "processors to use on a CPU: 0-9,12 (default: all usable)", type=_cpus, metavar="LIST"
     )
     seed: int = _option("--seed", _HOW, "seed of the random inputs (default: 1)", default=1, type=int, metavar="N")
-    data: Pattern = _option(  # noqa: RUF009
-        "--data", _HOW, "contents of the inputs (default: random)", default="random", choices=PATTERNS
+    data: str = _option(
+        "--data",
+        _HOW,
+        f"contents of the inputs: {', '.join(PATTERNS)}; a run for each (default: random)",
+        default="random",
+        metavar="NAME,...",
     )
     peak: str | None = _option(
         "--peak", _HOW, "the peak bandwidth, if you know it: 76.8, or 2x5600 (channels x MT/s)", metavar="GBS"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget, available_bytes, device_budget, unified_budget
@@ -42,6 +42,9 @@ class Backend(Protocol):
     """Host threads that work on a launch; None on an accelerator."""
     memory_name: str
     """Backends of the same memory name work on the same arrays; others hold their own."""
+    routines: Mapping[str, Any] = {}
+    """Work beside the kernel table, by name: classes of workloads, which take the backend, and by keyword what a suite
+    asks for. Where `has_all` is false a library can do it on a part of the cases, and stands in for those that can."""
     verifies_first: bool
     """Whether a case is verified before it is timed, too: compilers have got single architectures wrong."""
 

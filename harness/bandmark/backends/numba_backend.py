@@ -6,13 +6,15 @@ Threads are the team's, as NumPy's are: they are pinned, touch memory by the sam
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import llvmlite
 import numba
 from llvmlite import binding
 
 from bandmark.backends.host import HostMemory
-from bandmark.backends.team_backend import TeamBackend
+from bandmark.backends.routines import Chase, LoadedChase, Passes, forget_ring
+from bandmark.backends.team_backend import TeamBackend, TeamWorkload
 from bandmark.device.device import Device
 
 
@@ -21,6 +23,17 @@ class NumbaBackend(TeamBackend):
 
     name = "numba"
     version = numba.__version__
+    routines: Mapping[str, Any] = {
+        "chase": Chase,
+        "passes": Passes,
+        "loaded-chase": LoadedChase,
+        "scaling": TeamWorkload,
+    }
+
+    def close(self) -> None:
+        """Release the arena, and the ring of a chase."""
+        super().close()
+        forget_ring()
 
     def facts(self) -> Mapping[str, object]:
         """Return the compiler, and the processor that it compiles for."""

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 
 from bandmark.backends.host import HostMemory
-from bandmark.backends.team_backend import TeamBackend
+from bandmark.backends.routines import NumpyPasses
+from bandmark.backends.team_backend import TeamBackend, TeamWorkload
 from bandmark.device.device import Device
+
+
+class _Scaling(TeamWorkload):
+    """A kernel on some of the threads, where no library can have all kernels in a single pass."""
+
+    has_all = False
 
 
 class NumpyBackend(TeamBackend):
@@ -17,6 +25,7 @@ class NumpyBackend(TeamBackend):
 
     name = "numpy"
     version = np.__version__
+    routines: Mapping[str, Any] = {"passes": NumpyPasses, "scaling": _Scaling}
 
     def __init__(self, device: Device, memory: HostMemory) -> None:
         from threadpoolctl import ThreadpoolController

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -161,6 +161,20 @@ def _pin(cpu: int) -> None:
             os.sched_setaffinity(0, {cpu})
         except OSError:  # the CPU went offline or out of the mask; the work can still be done, on another
             return
+
+
+@contextmanager
+def pinned(cpu: int) -> Iterator[None]:
+    """Keep the calling thread on one CPU for as long as the context lasts, where the OS can."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    _pin(cpu)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _wait(workers: Sequence[_Worker], errors: list[BaseException]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bandmark.backends.base import Backend
-from bandmark.backends.host import HostMemory, bounds, part_slices
+from bandmark.backends.host import HostMemory, HostWatch, bounds, part_slices
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget
 from bandmark.measure.sampling import Reading
@@ -45,9 +45,9 @@ class TeamBackend(Backend):
         """Return the modes of a kernel that has some, else None for the fastest variant."""
         return tuple(kernel.implementations[self.name].modes) or (None,)
 
-    def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> _Workload:
+    def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> TeamWorkload:
         """Place the operands and bind the kernel to each thread's part of them."""
-        return _Workload(self, inputs, variant, copies)
+        return TeamWorkload(self, inputs, variant, copies)
 
     def single_threaded(self) -> AbstractContextManager[object]:
         """Keep the library's calls from starting threads of their own beside the team's."""
@@ -62,16 +62,27 @@ class TeamBackend(Backend):
         self.memory.close()
 
 
-class _Workload:
+class TeamWorkload:
     """A kernel bound to the parts of its operands, one part per thread, or to several sets of them in turn."""
 
-    def __init__(self, backend: TeamBackend, inputs: Inputs, variant: str | None = None, copies: int = 1) -> None:
+    has_all = True
+
+    def __init__(
+        self,
+        backend: TeamBackend,
+        inputs: Inputs,
+        variant: str | None = None,
+        copies: int = 1,
+        threads: int | None = None,
+    ) -> None:
+        """Bind a kernel to the first so many threads of the team, or to all."""
         kernel = inputs.kernel
+        self._threads = threads or len(backend.memory.team)
         self.inputs = inputs
         self.copies = copies
         self._backend = backend
         self._sets = backend.memory.sets(inputs, copies)
-        self._next = 0
+        self._next, self._watch = 0, HostWatch()
         self._partials: NDArray[Any] | None = None
         if kernel.is_reduction:
             self._partials = np.full(self._parts, np.nan, inputs.dtype.accumulator)
@@ -85,9 +96,10 @@ class _Workload:
             self._timed = [bound[self.variant], *rest]
 
     def start(self, launches: int) -> None:
+        """Start the watch."""
         self._limit = self._backend.single_threaded()
         self._limit.__enter__()
-        self._begin = perf_counter()
+        self._watch.start()
 
     def launch(self) -> None:
         """Run every thread's part on the next set of operands, and add up the parts' results."""
@@ -97,9 +109,10 @@ class _Workload:
         self._next = (self._next + 1) % self.copies
 
     def stop(self) -> Reading:
-        seconds = perf_counter() - self._begin
+        """Read the watch."""
+        reading = self._watch.stop()
         self._limit.__exit__(None, None, None)
-        return Reading(seconds)
+        return reading
 
     def verify(self) -> float:
         """Launch once into poisoned outputs of the next set in turn and compare them with the reference."""
@@ -123,11 +136,12 @@ class _Workload:
         return error
 
     def close(self) -> None:
+        """Release the operands."""
         self._timed, self._sets = [], []
 
     @property
     def _parts(self) -> int:
-        return len(bounds(self.inputs.shape.count(self.inputs.kernel.split), len(self._backend.memory.team)))
+        return len(bounds(self.inputs.shape.count(self.inputs.kernel.split), self._threads))
 
     def _reset_outputs(self, index: int) -> None:
         """Poison what a set's launches only write, and give what they work on in place its contents again."""
@@ -145,14 +159,14 @@ class _Workload:
 
     def _bind(self, variant: str | None, operands: dict[str, NDArray[Any]], scalars: Any) -> list[Launch] | None:
         """Return a call per thread of one variant on one set; None if it does not support such operands."""
-        implementation, team = self._implementation, self._backend.memory.team
+        implementation = self._implementation
         encoded = implementation.encoded_constants(self.inputs.dtype, scalars)
         if variant in implementation.modes:
             return self._bind_parts(implementation.modes[str(variant)], operands, encoded)
         if variant == implementation.variant:
             return self._bind_parts(implementation.bind, operands, encoded)
         bind = implementation.variants.get(str(variant))
-        calls = bind and bind(len(team), **operands, **encoded)
+        calls = bind and bind(self._threads, **operands, **encoded)
         return None if calls is None else list(calls)
 
     def _bind_chosen(self, operands: dict[str, NDArray[Any]], scalars: Any) -> list[Launch]:

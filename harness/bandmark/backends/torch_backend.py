@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from time import perf_counter
 from typing import Any
 
 import torch
 
 from bandmark.backends.base import Backend, accelerator_budget, accelerator_facts, gpu_device, place
 from bandmark.backends.events import EventTimer
-from bandmark.backends.host import HostMemory
+from bandmark.backends.host import HostMemory, HostWatch
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget
 from bandmark.device.sensors import SensorReading, Sensors
@@ -116,6 +115,7 @@ class _Workload:
         self._sets = [
             {operand.name: self._new_tensor(operand, i) for operand in kernel.operands} for i in range(copies)
         ]
+        self._watch = HostWatch()
         self._timer = None if backend.memory else EventTimer(torch.get_device_module(backend.address))
         self._implementation = kernel.implementations[backend.name]
         self._timed = [self._implementation.bind(**tensors, **kernel.scalars) for tensors in self._sets]
@@ -129,13 +129,13 @@ class _Workload:
         if self._timer:
             self._timer.start(launches)
         else:
-            self._begin = perf_counter()
+            self._watch.start()
 
     def stop(self) -> Reading:
         with self._window:
             if self._timer:
                 return self._timer.stop(self._backend.read_clock)
-            return Reading(perf_counter() - self._begin)
+            return self._watch.stop()
 
     def verify(self) -> float:
         """Launch once into poisoned outputs of the next set in turn and compare them with the reference."""

@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from bandmark import __version__
 from bandmark.reports import ReportRun, contents, replicates
-from bandmark.reports.charts import CHART, THEME, Chart, line_swatch, text
+from bandmark.reports.charts import CHART, THEME, Chart, curve_picture, dot_swatch, line_swatch, text
 from bandmark.show.table import build_table
 from bandmark.suites.model_layers import matrix_shapes, step_totals
 
@@ -80,16 +80,13 @@ def _system(runs: Sequence[ReportRun], ident: str) -> list[str]:
     notes = run.record.get("notes")
     notices = [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
     percents = ['<div class="screen"><h3>Percent of peak</h3>', _percents(run), "</div>"]
-    spread = ["<h3>Spread of the runs</h3>", _chart(contents.run_chart(runs))]
-    metric = "Achieved bandwidth" if run.has_peak else text(run.metric.name.capitalize())
     name = f"{run.first.run_id}, the newest of {len(runs)}" if others else run.first.run_id
     return [
         "<section>",
         f'<h2 id="{ident}">{text(run.first.system)} <span class="soft small">{text(name)}</span></h2>',
         f"<dl>{head}</dl>",
         *(f'<p class="notice">{text(note)}</p>' for note in notices),
-        *(spread if others and run.measured else ()),
-        _pair([f"<h3>{metric} of each case</h3>", _bars(run)], ["<h3>Spread of the samples</h3>", _dots(run)]),
+        *_figures(runs),
         *(percents if run.has_peak else ()),
         "<h3>What was flagged, and why</h3>",
         *_flagged(run),
@@ -97,6 +94,32 @@ def _system(runs: Sequence[ReportRun], ident: str) -> list[str]:
         *_rows(run),
         "</section>",
     ]
+
+
+def _figures(runs: Sequence[ReportRun]) -> list[str]:
+    """Return what was measured: the curves of the newest run, or its cases and their samples."""
+    run, *others = runs
+    metric = "Achieved bandwidth" if run.has_peak else text(run.metric.name.capitalize())
+    title = f"<h3>{metric} of each case</h3>"
+    if curve := _curve(run):
+        return [title, *(f"<p>{text(line)}</p>" for line in run.findings), curve]
+    cases = [title, _bars(run)]
+    if others and run.measured:
+        cases = [f"<h3>{metric} of each case in {len(runs)} runs</h3>", _chart(contents.run_chart(runs))]
+    return [_pair(cases, ["<h3>Spread of the samples</h3>", _dots(run)])]
+
+
+def _curve(run: ReportRun) -> str | None:
+    """Return the curves of a run as a figure; None for suites without curves."""
+    curve = run.suite.curve(run.rows)
+    if curve is None:
+        return None
+    names = "".join(f"<span>{dot_swatch(n)}{text(name)}</span>" for n, name in enumerate(curve.points))
+    caption = f"{curve.title}, {curve.unit}, over {curve.over}; both axes are logarithmic"
+    return (
+        f'<figure class="chart" aria-label="{text(curve.title)}"><figcaption>{text(caption)}</figcaption>'
+        f'<p class="legend">{names}</p>\n{curve_picture(curve)}\n</figure>'
+    )
 
 
 def _bars(run: ReportRun) -> str:

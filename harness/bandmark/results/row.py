@@ -34,6 +34,8 @@ Regime = Literal["dram", "mixed", "cache"]
 _REGIMES: tuple[Regime, ...] = get_args(Regime)
 
 
+LEVELS = ("L1", "L2", "L3", "dram")
+
 StopReason = Literal["converged", "noise_settled", "time_limit"]
 
 
@@ -121,7 +123,7 @@ class Row:
     percent_of_ceiling: float | None = _column("bandwidth over the best verified read of this run", "%")
     derived_peak_gbs: float | None = _column("2 x memory clock x bus width / 8; discrete devices only", "GB/s")
     verdict: str | None = _column("the percentage beside published measurements of such memory")
-    data: str | None = _column("contents of the inputs: random or zeros")
+    data: str | None = _column("contents of the inputs: random, ramp or zeros; points of curves are random always")
     threads: int | None = _column("host threads that worked; empty on a GPU")
     llc_bytes: int | None = _column("size of the last-level cache", "bytes")
     clock_mhz: float | None = _column("median clock of the device's processors while sampling", "MHz")
@@ -135,6 +137,19 @@ class Row:
     heads: int | None = _column("query heads of an attention; its KV heads are n / head_dim", identity=True)
     head_dim: int | None = _column("elements of a head of an attention", "elements", identity=True)
     cpus: str | None = _column('processors on which the threads ran, as in "cpu 0-9,12"; empty on a GPU')
+    latency_ns: float | None = _column("median time of an access that waits for the one before", "ns")
+    latency_cycles: float | None = _column("the same in cycles of clock_mhz, where the clock can be read", "cycles")
+    level: str | None = _column("level of the memory hierarchy by the plateaus of the run", values=LEVELS)
+    level_bytes: int | None = _column("size of that level for one core as the system reports it", "bytes")
+    pattern: str | None = _column(
+        "order of the accesses, or what tells the points of a curve apart: random-4k, stride-8, threads-2",
+        identity=True,
+    )
+    pages: str | None = _column("size of the pages of memory that the arrays lie in: 4k, 2m, or mixed")
+    load_gbs: float | None = _column("mean bandwidth of the other threads while a latency was measured", "GB/s")
+    read_fraction: float | None = _column("share of the bytes that are read, 0 to 1", "1", identity=True)
+    preempted_samples: int | None = _column("samples during which the system took a processor away")
+    preempted_time_frac: float | None = _column("share of the sampling time that these samples took", "1")
 
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Values of the columns that `add_columns` appended."""

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bandmark.results.row import MEASURED, Row
+from bandmark.show.plot import draw
 from bandmark.show.summary import summary
 from bandmark.show.table import build_table, heading
 from bandmark.suites import by_suite, metric_of
@@ -33,6 +34,7 @@ _UNLIMITED = 1 << 20
 """Columns of a stream that is no terminal: more than any line has, so that rich wraps none."""
 
 _POINTER = "STREAM-style figures, GB is 10^9 bytes; `bandmark explain NAME` says what a name means"
+_PLOT_WIDTH = 78
 
 _MAX_NAMED = 10
 """Things of a kind that are named one by one."""
@@ -157,6 +159,7 @@ def show_results(results: Sequence[Row], file: TextIO | None = None) -> None:
 
 
 def _show_suite(out: Console, suite: Suite, rows: Sequence[Row]) -> None:
+    rows, every = suite.shown(rows), rows
     table = build_table(suite, rows)
     drawn = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for number, (name, left) in enumerate(zip(table.header, table.left, strict=True)):
@@ -170,7 +173,9 @@ def _show_suite(out: Console, suite: Suite, rows: Sequence[Row]) -> None:
         drawn.add_row(*map(escape, line.cells), style=None if line.is_ok else "yellow")
     out.print(drawn)
     out.print()
-    if summary := suite.headline(rows):
+    if curve := suite.curve(every):
+        out.print(escape(draw(curve, min(out.width, _PLOT_WIDTH))) + "\n")
+    if summary := suite.headline(every):
         out.print(escape(summary) + "\n")
     for number, note in enumerate(table.footnotes, start=1):
         out.print(escape(f"{number}: {note}"))

@@ -9,6 +9,7 @@ from bandmark.judge.warnings import NOISY_FROM, rotation
 from bandmark.measure.sampling import StopRule
 from bandmark.results.row import MEASURED, Row
 from bandmark.show.summary import merge_numbers
+from bandmark.suites import suite_of
 from bandmark.suites.base import Suite
 from bandmark.suites.model_layers import matrix_shapes
 from bandmark.units import format_bytes
@@ -74,7 +75,7 @@ def _notes(row: Row, *, name_variant: bool) -> list[str]:
         notes.append(f"{row.status}: {reason}" if row.status != "ok" else reason)
     if row.status == "ok" and row.samples is not None and row.samples < StopRule().min_samples:
         notes.append(_FEW_SAMPLES.format(StopRule().min_samples))
-    if row.status in MEASURED and row.working_set_bytes is not None and row.regime != "dram":
+    if row.status in MEASURED and row.working_set_bytes and row.regime != "dram" and not suite_of(row).is_curve:
         sizes = {"cache": "fits the last-level cache", "mixed": "is less than 4 last-level caches"}
         size = sizes.get(row.regime or "", "can't be compared with the cache, whose size is unknown")
         notes.append(f"the working set {size}: no percentages")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bandmark.judge import warnings as judge
 from bandmark.judge.bands import REFERENCES, kernel_class, verdict
@@ -37,7 +37,7 @@ from bandmark.suites.table import BEST_LEGEND, LEGEND, STORES_LEGEND, WEIGHTS_LE
 from bandmark_kernels import DTYPES, KERNELS, MATRIX_FORMATS, DType, Kernel, Shape, find_kernel
 from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.core.compiled import MODES
-from bandmark_kernels.core.kernel import Inputs
+from bandmark_kernels.core.kernel import Inputs, Pattern
 
 if TYPE_CHECKING:
     from bandmark.backends.base import Backend, Workload
@@ -71,7 +71,9 @@ class KernelGroup(Group):
 
     def inputs(self, options: RunOptions) -> Inputs:
         """Draw the contents of the operands."""
-        return make_inputs(self.kernel, self.dtype, self.shape, seed=options.seed, pattern=options.data)
+        return make_inputs(
+            self.kernel, self.dtype, self.shape, seed=options.seed, pattern=cast("Pattern", options.data)
+        )
 
     def prepare(self, case: Case, inputs: Inputs, copies: int) -> Workload:
         """Place the operands and bind the kernel to them."""

@@ -14,7 +14,7 @@ from bandmark_kernels.core.operand import Operand, Shape
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Pattern = Literal["random", "zeros"]
+Pattern = Literal["random", "ramp", "zeros"]
 
 Launch = Callable[[], object]
 """Runs a kernel once on the operands it was bound to."""
