@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +116,7 @@ def decode(
     """
     import pandas as pd
 
-    from bandmark.decoding import measured as kernels
+    from bandmark.decoding.measured import KERNELS_FOR
     from bandmark.decoding.predict import find_systems, measured_system, predict
     from bandmark.decoding.step import step_of
     from bandmark.models.config import find_or_read
@@ -123,9 +124,8 @@ def decode(
 
     pair = find_or_read(model), find_format(weights)
     step_of(*pair, context=context, batch=batch)  # refuses bad options before measuring
-    names = [name for use in ("weights", "cache") for name in kernels.KERNELS_FOR[use]]
-    formats = [pair[1].kernel_format] if pair[1].kernel_format else []
-    measured, named = find_systems(results, system, names, formats)
+    kernels = tuple(chain(*KERNELS_FOR["weights"], *KERNELS_FOR["cache"]))
+    measured, named = find_systems(results, system, kernels, [name for name in (pair[1].kernel_format,) if name])
     systems = (*(measured_system(m, pair[1], pair[0].name) for m in measured), *named)
     return pd.DataFrame([predict(s, *pair, context=context, batch=batch).as_json() for s in systems])
 

@@ -125,8 +125,8 @@ def build_parser(argv: Sequence[str], *, whole: bool = False) -> argparse.Argume
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     given = next((word for word in argv if not word.startswith("-")), None)
     for name, text in COMMANDS.items():
-        words = {"help": f"{text}\n  bandmark {EXAMPLES[name]}", "description": f"{text}:\n  bandmark {EXAMPLES[name]}"}
-        command = commands.add_parser(name, **words, epilog=_EXIT_CODES, formatter_class=_Help)
+        words = f"{text}\n  bandmark {EXAMPLES[name]}"
+        command = commands.add_parser(name, help=words, description=words, epilog=_EXIT_CODES, formatter_class=_Help)
         if whole or name == given:  # importing every command would take longer than most commands run
             _module(name).add_parser(command)
     return parser

@@ -158,7 +158,7 @@ def run_chart(runs: Sequence[ReportRun]) -> Chart:
             values.setdefault(CaseId.of(row), []).append((row, run.value(row)))
     whole = bar_chart(runs[0])
     marks = [_run_mark(case, pairs, whole.unit.partition(",")[0]) for case, pairs in list(values.items())[:_MAX_ROWS]]
-    limit = max(whole.axis.high, *(value for mark in marks for value in mark.values))
+    limit = max([whole.axis.high, *(value for mark in marks for value in mark.values)])
     return replace(whole, marks=marks, axis=Axis(0.0, limit), dots=True)
 
 
