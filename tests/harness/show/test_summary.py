@@ -25,7 +25,7 @@ def test_the_answer_with_a_peak() -> None:
         )
     ]
     assert summary(rows) == [
-        "best bandwidth of each kernel, GB/s: write 250.0, read 231.4, copy 220.0",
+        "best bandwidth of each kernel, GB/s: read 231.4, copy 220.0, write 250.0",
         "read 231.4 GB/s (numpy f64), 85 % of the peak of 273 GB/s: normal for LPDDR5X, where 213-259 GB/s is normal",
         "copy 220.0 GB/s (numpy f64), 81 % of the peak of 273 GB/s: normal for LPDDR5X, where 213-259 GB/s is normal",
         "read is below the DGX Spark (273 GB/s): 85 % of its published peak",
@@ -36,7 +36,7 @@ def test_the_answer_with_a_peak() -> None:
 def test_the_answer_without_a_peak_says_how_to_give_one() -> None:
     """No percentage and no verdict is made up."""
     lines = summary([make_result(kernel="read", bandwidth_gbs=36.78)])
-    assert "percent of peak and verdict unknown: give the peak by --peak GBS, or --peak 2x5600" in lines
+    assert "percent of peak and verdict unknown: --peak GBS, or --peak 2x5600, gives the peak" in lines
     assert not any("normal" in line for line in lines)
 
 
@@ -52,7 +52,7 @@ def test_the_best_is_ok_verified_and_from_memory() -> None:
     ]
     assert ranked([*faster, slow]) == [slow] == headline_rows([*faster, slow])
     assert best_of_kernels(faster) == {} == dict.fromkeys(headline_rows(faster))
-    assert "no figure to quote, as no row is ok" in summary(faster)[0]
+    assert "no figure to quote: no row is ok" in summary(faster)[0]
 
 
 def test_the_lowest_is_best_where_lower_is_better() -> None:
