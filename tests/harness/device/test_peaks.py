@@ -20,6 +20,7 @@ from bandmark.device.peaks import (
     is_user_supplied,
     load_catalog,
     parse_peak,
+    peak_warning,
 )
 from bandmark.errors import UsageError
 from bandmark.judge.bands import REFERENCES
@@ -364,3 +365,113 @@ def test_the_three_named_systems() -> None:
     assert BY_ID["rtx-pro-5000-blackwell-48"].published_gbs == BY_ID["rtx-pro-5000-blackwell-72"].published_gbs
     station = BY_ID["dgx-station-gb300"]
     assert station.published_gbs == 7100 and "8000" in station.note
+
+
+GB10 = gpu("NVIDIA GB10", integrated=True, memory_bytes=128501256192)
+UNKNOWN = "Set it with --peak GBS."
+EXPLANATIONS = {
+    "published": (GB10, None, "273 GB/s is published for DGX Spark and other GB10 systems."),
+    "disagreeing": (
+        gpu("NVIDIA GeForce RTX 5090", memory_clock_mhz=12000.0, bus_width_bits=512, integrated=False),
+        None,
+        "1792 GB/s is published for GeForce RTX 5090. Clock x bus gives 1536.0 GB/s (-14.3%). "
+        "Percentages divide by the published figure.",
+    ),
+    "disagreeing, with a note": (
+        gpu("NVIDIA B200", memory_clock_mhz=3996.0, bus_width_bits=7680, integrated=False, memory_bytes=182642 << 20),
+        None,
+        "8000 GB/s is published for B200 SXM 180GB. Clock x bus gives 7672.3 GB/s (-4.1%). "
+        f"{BY_ID['b200'].note} Percentages divide by the published figure.",
+    ),
+    "several": (
+        gpu("Orin", memory_clock_mhz=4000.0, max_memory_clock_mhz=5000.0, bus_width_bits=1),
+        None,
+        "'Orin' may be Jetson AGX Orin 32GB/64GB (204.8 GB/s); Jetson Orin NX 16GB (102.4 GB/s); Jetson Orin NX 8GB, "
+        f"Orin Nano (no figure): what it reports (bus 1 bits, memory clock 5000 MHz) does not say which. {UNKNOWN}",
+    ),
+    "several, by memory": (
+        gpu("NVIDIA GeForce RTX 4070", memory_bytes=12 << 30),
+        None,
+        "'NVIDIA GeForce RTX 4070' may be GeForce RTX 4070 (GDDR6X) (504 GB/s); GeForce RTX 4070 (GDDR6, 2024) "
+        f"(480 GB/s): what it reports (memory 12884901888 bytes) does not say which. {UNKNOWN}",
+    ),
+    "several, nothing reported": (
+        gpu("NVIDIA GB300"),
+        None,
+        "'NVIDIA GB300' may be DGX Station GB300 252GB (7100 GB/s); GB300 NVL72 288GB (8000 GB/s): "
+        f"what it reports (nothing else) does not say which. {UNKNOWN}",
+    ),
+    "a laptop's": (
+        gpu("New Laptop GPU"),
+        None,
+        "'New Laptop GPU' is a laptop part outside the catalogue, and its memory is not the desktop part's. " + UNKNOWN,
+    ),
+    "no safe figure": (
+        gpu("NVIDIA RTX 5880 Ada Generation"),
+        None,
+        f"RTX 5880 Ada Generation has no published figure that is safe to use. {BY_ID['rtx-5880-ada'].note} {UNKNOWN}",
+    ),
+    "no firmware": (
+        Device(kind="cpu", name="x"),
+        None,
+        f"The speed and channels of this system's memory were not read. {UNKNOWN}",
+    ),
+    "user-supplied": (Device(kind="cpu", name="x"), "76.8", "76.8 GB/s is user-supplied (--peak 76.8)."),
+    "user-supplied over a published one": (
+        GB10,
+        "300",
+        "300 GB/s is user-supplied (--peak 300). "
+        "Without it: 273 GB/s is published for DGX Spark and other GB10 systems.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("device", "override", "text"), EXPLANATIONS.values(), ids=EXPLANATIONS)
+def test_the_explanations_are_these(device: Device, override: str | None, text: str) -> None:
+    """The sentences that say what a peak rests on, written out: they are what people act on."""
+    assert find_peak(device, override).explanation == text
+
+
+def test_a_row_without_a_safe_figure_still_says_what_the_device_is() -> None:
+    """A device whose row has no figure keeps its row, its memory and what clock and bus give."""
+    card = gpu("NVIDIA RTX 5880 Ada Generation", memory_clock_mhz=10000.0, bus_width_bits=384, integrated=None)
+    peak = find_peak(card)
+    assert (peak.gbs, peak.device_id, peak.memory_type, peak.derived_gbs) == (None, "rtx-5880-ada", "GDDR6 ECC", 960.0)
+
+
+def test_facts_that_a_device_does_not_report_decide_nothing() -> None:
+    """A row with limits fits a device only if the device reports one of the limited facts."""
+    assert find_peak(gpu("NVIDIA GeForce RTX 3060")).device_id is None
+    assert find_peak(gpu("NVIDIA GeForce RTX 3060", memory_bytes=12 << 30)).device_id == "rtx-3060-12"
+
+
+@pytest.mark.parametrize(
+    ("device", "given", "limit", "meant"),
+    [(Device(kind="cpu", name="x"), "76800", "2000", "76.8"), (GB10, "273001", "25000", "273.001")],
+)
+def test_a_peak_in_the_wrong_unit_is_doubted(device: Device, given: str, limit: str, meant: str) -> None:
+    """A user-supplied peak above that of any memory on sale is likely in MB/s, and the warning says what to give."""
+    assert peak_warning(find_peak(device, given), device) == (
+        f"--peak {float(given):g} is in GB/s, and no memory of a {device.kind.upper()} reaches {limit} GB/s. "
+        f"If {float(given):g} MB/s is meant, give --peak {float(meant):g}."
+    )
+
+
+@pytest.mark.parametrize("override", ["1e9", "2000", None])
+def test_a_possible_peak_is_not_doubted(override: str | None) -> None:
+    """A user-supplied peak up to the limit is believed, and others are not the user's to mend."""
+    cpu = Device(kind="cpu", name="x")
+    if override == "1e9":
+        assert peak_warning(Peak(gbs=1e9, source="published: a datasheet", explanation=""), cpu) is None
+    else:
+        assert peak_warning(find_peak(cpu, override), cpu) is None
+
+
+def test_the_largest_peak_that_is_accepted() -> None:
+    """A peak of 10^6 GB/s is the last that is a peak, and the message shows both forms."""
+    assert parse_peak("1000000")[0] == 1e6
+    with pytest.raises(UsageError) as refusal:
+        parse_peak("1000001")
+    assert str(refusal.value).endswith(
+        "Give GB/s (10^9 bytes per second), as in --peak 76.8, or 64-bit channels x MT/s, as in --peak 2x5600."
+    )

@@ -185,3 +185,16 @@ def test_the_place_among_the_named_systems(gbs: float, text: str) -> None:
 def test_the_class_of_a_kernel_follows_from_its_words(kernel: str, expected: str) -> None:
     """What only reads, what only writes, and the rest; a kernel of another version is of the rest."""
     assert kernel_class(kernel) == expected
+
+
+@pytest.mark.parametrize(
+    ("memory_type", "plain"), [("GDDR7 ECC", "GDDR7"), ("GDDR7 ECC on", "GDDR7"), ("HBM3", "HBM3"), ("", ""), (" ", "")]
+)
+def test_an_addition_to_the_memory_type_is_left_out(memory_type: str, plain: str) -> None:
+    """The first word of a memory type is the type."""
+    assert _plain_type(memory_type) == plain
+
+
+def test_a_kernel_that_this_version_lacks_counts_as_mixed() -> None:
+    """A file of another version may name any kernel."""
+    assert kernel_class("no such kernel") == "mixed"

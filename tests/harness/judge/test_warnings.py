@@ -195,11 +195,13 @@ def test_stability_alone() -> None:
     """Two speeds and drift are told by the samples alone, for whoever has nothing else."""
     assert stability_warnings(STEADY) == []
     assert stability_warnings([1.0, 1.5] * 15) == ["the samples fall into two speeds, 50 % apart"]
+    assert stability_warnings([2e-3, 8e-3] * 15) == ["the samples fall into two speeds, 300 % apart"]
 
 
 def test_notes_are_no_warnings() -> None:
     """Rotation over buffer sets and a halved size are said of a figure that is sound."""
     assert notes(measured()) == notes(measured(copies=1)) == []
+    assert notes(measured(copies=2)) == ["launches rotate over 2 sets of the arrays"]
     both = measured(copies=5, note="the size was halved once for want of device memory")
     assert notes(both) == [
         "launches rotate over 5 sets of the arrays",
@@ -218,4 +220,18 @@ def test_thresholds_are_those_of_the_documentation() -> None:
 )
 def test_reads_beside_copies(gbs: float, device: str | None, warned: bool) -> None:
     """Reads below 70 % of copy are named on the device that has such a state, and nowhere else."""
-    assert (judge.slow_reads(gbs, 100.0, device) is not None) is warned
+    text = f"{gbs:g} GB/s is {gbs:.0f} % of what copy moves: {judge._SLOW_READ_STATE}"
+    assert judge.slow_reads(gbs, 100.0, device) == (text if warned else None)
+
+
+def test_a_large_drift_is_told_to_the_percent() -> None:
+    """The size of a drift is the change over the median."""
+    ramp = [1.0 + i / 10 for i in range(30)]
+    assert stability_warnings(ramp) == ["launches became 82 % slower while sampling"]
+
+
+def test_a_figure_above_the_peak_says_what_may_be_wrong() -> None:
+    """The warning gives figure, percentage and peak, and the two causes there are."""
+    assert judged_gbs(150.0) == [
+        "150 GB/s is 150 % of the peak of 100 GB/s: the peak is not this device's, or a cache served part of it"
+    ]

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from bandmark.judge.warnings import NOISY_FROM, sample_warnings
 from bandmark.measure.measurement import Measurement
 from bandmark.measure.sampling import (
+    CaseFailedError,
     Reading,
     Samples,
     StopRule,
+    _agree,
     _noise_has_settled,
     launches_for,
     measure_group,
@@ -402,3 +404,38 @@ def test_a_warm_up_that_was_cut_short_is_told(deadline: float, warmed_up: bool) 
     launchers = [device.launcher(steady(6e-3)), device.launcher(steady(1e-4))]
     measured = measure_group(launchers, device.clock, StopRule(warmup_s=0.3), deadline)
     assert [samples.warmed_up for samples in measured] == [warmed_up] * 2
+
+
+def test_a_launch_that_fails_is_named() -> None:
+    """An error of one case says which of the group's it was, with what the library raised."""
+
+    class Broken:
+        def start(self, launches: int) -> None: ...
+
+        def launch(self) -> None:
+            raise ZeroDivisionError("a library's own error")
+
+        def stop(self) -> Reading:
+            raise AssertionError
+
+    device = FakeDevice()
+    with pytest.raises(CaseFailedError, match="launcher 1 failed") as failure:
+        measure_group([device.launcher(steady(1e-3)), Broken()], device.clock, RULE, FOREVER)
+    assert failure.value.index == 1
+    assert isinstance(failure.value.problem, ZeroDivisionError)
+
+
+def test_the_first_window_of_a_warm_up_is_one_launch() -> None:
+    """The first launch pays for page faults and code loading, so it is alone in its window, however late it began."""
+    device = FakeDevice()
+    device.clock.advance(1000.0)
+    launcher = device.launcher(steady(1e-3))
+    warm_up([launcher], device.clock, RULE, FOREVER)
+    assert launcher.windows[0] == 1
+
+
+@pytest.mark.parametrize(("spread", "agree"), [(0.0, True), (0.0099, True), (0.0101, False)])
+def test_windows_agree_within_a_hundredth(spread: float, agree: bool) -> None:
+    """The last five windows agree if slowest and fastest are within 1 %, whatever came before them."""
+    assert _agree([9.0, 1.0, 1.0, 1.0 + spread, 1.0, 1.0]) is agree
+    assert not _agree([1.0] * 4)
