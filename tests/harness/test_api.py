@@ -152,7 +152,7 @@ def test_decode_is_a_frame_of_rates() -> None:
     """A row per system with units in the names; nothing is measured for a system that is known by name."""
     frame = bandmark.decode("llama-3.1-8b", "q4_k_m", system="dgx-spark", context=0)
     assert frame["system"].tolist() == ["DGX Spark"] and 30 < frame["expected_tokens_per_s"][0] < 60
-    with pytest.raises(UsageError, match="Did you mean 'llama-3.1-8b'"):
+    with pytest.raises(UsageError, match=r"Did you mean 'llama-3\.1-8b'"):
         bandmark.decode("lama-3.1-8b", "q4_k_m", system="dgx-spark")
 
 
