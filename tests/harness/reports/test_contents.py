@@ -20,6 +20,7 @@ from bandmark.reports.contents import (
     ladder,
     overview,
     percent_table,
+    quoted,
     rate_table,
     run_chart,
     sentences,
@@ -58,6 +59,15 @@ def test_tokens_per_second_stand_beside_the_named_systems() -> None:
     for column in range(1, len(header)):
         values = [float(line[column]) for line in lines]
         assert values == sorted(values) and values[0] > 0
+
+
+def test_the_most_complete_run_stands_for_a_system() -> None:
+    """A newer run of one kernel does not take the place of one with more kernels that answer."""
+    whole = ReportRun((make_result(kernel="read"), make_result(kernel="copy")))
+    part = ReportRun((make_result(kernel="gemv", run_id="20271124T101500Z-3f2a"),))
+    assert quoted([part, whole]) == quoted([whole, part]) == [whole]
+    assert len(replicates([whole, part])) == 2, "other cases are no replicates"
+    assert quoted([ReportRun((make_result(status="suspect"),))]) == []
 
 
 def test_replicates_are_one_system_with_their_spread() -> None:
