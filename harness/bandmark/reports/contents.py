@@ -19,7 +19,6 @@ from bandmark.reports.charts import SERIES, Axis, Chart, Mark, log_axis
 from bandmark.results.case import CaseId
 from bandmark.results.row import Row
 from bandmark.show.summary import headline, headline_rows, positive
-from bandmark.units import count_of
 
 NAMED = (
     *((f"{r.label}, announced" if r.key == "dgx_station" else r.label, r.published_gbs) for r in REFERENCES),
@@ -170,7 +169,7 @@ def _run_mark(label: str, pairs: Sequence[tuple[Row, float]], unit: str) -> Mark
     row, figures_ = pairs[0][0], sorted(value for _, value in pairs)
     middle = median(figures_)
     spread = 100 * (figures_[-1] - figures_[0]) / middle
-    words = f"{figures(middle, 4)} {unit} \u00b7 {count_of(len(pairs), 'run')} within {spread:.1f} %"
+    words = f"{figures(middle, 4)} {unit} \u00b7 within {spread:.1f} %"
     return Mark(label, words, _series(row), tuple(figures_), all(r.status == "ok" for r, _ in pairs), row.kernel)
 
 

@@ -80,16 +80,17 @@ def _system(runs: Sequence[ReportRun], ident: str) -> list[str]:
     notes = run.record.get("notes")
     notices = [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
     percents = ['<div class="screen"><h3>Percent of peak</h3>', _percents(run), "</div>"]
-    spread = ["<h3>Spread of the runs</h3>", _chart(contents.run_chart(runs))] if others and run.measured else []
     metric = "Achieved bandwidth" if run.has_peak else text(run.metric.name.capitalize())
+    cases = [f"<h3>{metric} of each case</h3>", _bars(run)]
+    if others and run.measured:
+        cases = [f"<h3>{metric} of each case in {len(runs)} runs</h3>", _chart(contents.run_chart(runs))]
     name = f"{run.first.run_id}, the newest of {len(runs)}" if others else run.first.run_id
     return [
         "<section>",
         f'<h2 id="{ident}">{text(run.first.system)} <span class="soft small">{text(name)}</span></h2>',
         f"<dl>{head}</dl>",
         *(f'<p class="notice">{text(note)}</p>' for note in notices),
-        *spread,
-        _pair([f"<h3>{metric} of each case</h3>", _bars(run)], ["<h3>Spread of the samples</h3>", _dots(run)]),
+        _pair(cases, ["<h3>Spread of the samples</h3>", _dots(run)]),
         *(percents if run.has_peak else ()),
         "<h3>What was flagged, and why</h3>",
         *_flagged(run),

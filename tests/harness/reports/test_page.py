@@ -125,7 +125,7 @@ def test_replicates_are_one_section() -> None:
     runs = [ReportRun(tuple(rows(run_id=f"2026112{day}T101500Z-3f2a"))) for day in (3, 4)]
     text = page(runs)
     assert text.count("<section>") == 2 and "20261124T101500Z-3f2a, the newest of 2" in text
-    assert "Spread of the runs" in text and "2 runs within 0.0 %" in text and "Spread of the runs" not in page(runs[:1])
+    assert "of each case in 2 runs" in text and "within 0.0 %" in text and " in 1 run" not in page(runs[:1])
 
 
 def test_bars_and_dots_have_tooltips() -> None:
