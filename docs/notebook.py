@@ -1,6 +1,6 @@
 # %% [markdown]
 # # bandmark from Python
-# The three calls of the library: `run()` measures, `load()` reads, `compare()` judges. Each gives objects or pandas
+# Three calls of the library: `run()` measures, `load()` reads, `compare()` judges. Each gives objects or pandas
 # frames; the columns of a frame are those of results/README.md. Open this file in Jupyter (jupytext) or an editor that
 # knows `# %%` cells, or run it as a script. BANDMARK_SIZE sets the bytes of each array, and thus the time it takes.
 

@@ -67,8 +67,10 @@ addEventListener("load", () => {
     return texts.flatMap((a, i) => texts.slice(i + 1).filter(b =>
       a.boxes.some(one => b.boxes.some(other => meet(one, other)))).map(b => a.words + " | " + b.words));
   });
-  const narrow = [...page.querySelectorAll("figure.chart svg.track")].map(t => t.getBoundingClientRect())
-    .filter(r => r.height !== 22 || r.left < 0 || r.right > win.innerWidth);
+  const narrow = [...page.querySelectorAll("figure.chart svg.track")].filter(t => {
+    const r = t.getBoundingClientRect();
+    return Math.abs(r.height / t.currentCSSZoom - 22) > .1 || r.left < 0 || r.right > win.innerWidth;
+  });
   const measured = {
     inner: win.innerWidth, scroll: page.documentElement.scrollWidth,
     dark: win.matchMedia("(prefers-color-scheme: dark)").matches,

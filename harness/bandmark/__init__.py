@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
 
-__all__ = ["__version__", "compare", "load", "run"]
+__all__ = ["__version__", "compare", "decode", "load", "report", "run"]
 
 if TYPE_CHECKING:
-    from bandmark.api import compare, load, run
+    from bandmark.api import compare, decode, load, report, run
 
 
 def __getattr__(name: str) -> Any:
     # The functions need NumPy and pandas; `bandmark --help` must not pay for importing them.
-    if name in ("compare", "load", "run"):
+    if name in __all__:
         from bandmark import api
 
         return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

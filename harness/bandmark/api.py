@@ -1,9 +1,10 @@
-"""The functions for notebooks: run(), load() and compare(), with pandas frames of documented columns."""
+"""The functions for notebooks, with pandas frames of documented columns."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from bandmark.comparison import MARGIN
 from bandmark.errors import UsageError
 from bandmark.options import from_keywords
 from bandmark.results.case import in_order
+from bandmark.results.files import refuse_existing, write_file
 from bandmark.results.merge import read_runs
 from bandmark.results.reading import result_files
 from bandmark.results.row import Row, columns
@@ -62,10 +64,78 @@ def load(*places: str | Path) -> pd.DataFrame:
         FileError: a file is damaged or no bandmark result, or two files disagree about a run.
         UsageError: there is no such file, or no result in a folder.
     """
-    runs, duplicates = read_runs(result_files(map(Path, places)))
+    runs, duplicates = read_runs(result_files(_paths("load()", places)))
     for sentence in duplicates:
         warnings.warn(sentence, stacklevel=2)
     return to_frame(in_order(row for run in runs for row in run.rows()))
+
+
+def report(*places: str | Path, output: str | Path = "report.html", force: bool = False) -> Path:
+    """Write the report of result CSVs, as `bandmark report` does, and return its path.
+
+    Args:
+        places: result CSVs, and folders, which are searched to any depth.
+        output: the file; .html, .md, .svg or .png says what it is.
+        force: replace an existing file.
+
+    Raises:
+        FileError: a file is damaged, or the report exists or can't be written.
+        UsageError: there is no such file, no result in a folder, or no such form.
+    """
+    from bandmark.reports import read_report
+    from bandmark.reports.forms import form_and_file, render
+
+    kind, path = form_and_file(None, str(_paths("output", [output])[0]))
+    assert path is not None
+    refuse_existing(path, force=force)
+    write_file(path, render(read_report(result_files(_paths("report()", places)))[0], kind))
+    return path
+
+
+def decode(
+    model: str,
+    weights: str,
+    *,
+    results: Sequence[str] | None = None,
+    system: str | None = None,
+    context: int = 4096,
+    batch: int = 1,
+) -> pd.DataFrame:
+    """Return the tokens per second of a language model on systems, a row each; columns carry their units.
+
+    Args:
+        model: a known model, or a config.json, as `bandmark decode` takes it.
+        weights: the format of the weights, as in "q4_k_m".
+        results: result CSVs of the systems; None for a quick run here.
+        system: this system alone, as in "dgx-spark".
+        context: tokens before.
+        batch: sequences at once.
+
+    Raises:
+        UsageError: a name or number is not accepted; the message says what is.
+    """
+    import pandas as pd
+
+    from bandmark.decoding.measured import KERNELS_FOR
+    from bandmark.decoding.predict import find_systems, measured_system, predict
+    from bandmark.decoding.step import step_of
+    from bandmark.models.config import find_or_read
+    from bandmark.models.weights import find_format
+
+    pair = find_or_read(model), find_format(weights)
+    step_of(*pair, context=context, batch=batch)  # refuses bad options before measuring
+    kernels = tuple(chain(*KERNELS_FOR["weights"], *KERNELS_FOR["cache"]))
+    measured, named = find_systems(results, system, kernels, [name for name in (pair[1].kernel_format,) if name])
+    systems = (*(measured_system(m, pair[1], pair[0].name) for m in measured), *named)
+    return pd.DataFrame([predict(s, *pair, context=context, batch=batch).as_json() for s in systems])
+
+
+def _paths(option: str, places: Iterable[object]) -> list[Path]:
+    """Return places as paths; raises TypeError that names the option."""
+    paths = [place for place in places if isinstance(place, str | Path)]
+    if wrong := [place for place in places if not isinstance(place, str | Path)]:
+        raise TypeError(f"{option} takes paths of files and folders, not a {type(wrong[0]).__name__}")
+    return [Path(path) for path in paths]
 
 
 def compare(
@@ -97,6 +167,10 @@ def _side(runs: Runs, label: str) -> Side:
 
     from bandmark.comparison.sides import read_side, runs_of, side
 
+    if not isinstance(runs, str | Path | pd.DataFrame | Sequence):
+        raise TypeError(
+            f"{label} takes paths, frames of run() or load(), or a list of these, not a {type(runs).__name__}"
+        )
     parts = [runs] if isinstance(runs, str | Path | pd.DataFrame) else list(runs)
     replicates: list[Run] = []
     for part in parts:

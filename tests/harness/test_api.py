@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import pydoc
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -127,10 +129,46 @@ def test_run_refuses_what_the_command_refuses() -> None:
 
 
 def test_only_what_is_public_is_there() -> None:
-    """The package has run and load; what it does not have is an AttributeError."""
-    assert {"run", "load", "__version__"} <= set(bandmark.__all__)
+    """dir() and help() name the five functions; what the package does not have is an AttributeError."""
+    assert dir(bandmark) == sorted(bandmark.__all__)
+    assert {"run", "load", "compare", "decode", "report"} == set(PUBLIC)
+    text = pydoc.plain(pydoc.render_doc(bandmark))
+    assert all(f"\n    {name}(" in text for name in PUBLIC)
     with pytest.raises(AttributeError, match="nothing"):
         bandmark.nothing  # noqa: B018
+
+
+def test_report_writes_what_the_command_writes(tmp_path: Path) -> None:
+    """The file's ending says the form; an existing file is kept without force."""
+    RunFiles(tmp_path / "a.csv").save([make_result(run_id="a")], {})
+    page = bandmark.report(tmp_path, output=tmp_path / "r.html")
+    assert page == tmp_path / "r.html" and page.read_text().startswith("<!DOCTYPE html>")
+    with pytest.raises(FileError, match="exists"):
+        bandmark.report(tmp_path, output=page)
+    assert bandmark.report(tmp_path, output=tmp_path / "r.md", force=True).read_text().startswith("# ")
+
+
+def test_decode_is_a_frame_of_rates() -> None:
+    """A row per system with units in the names; nothing is measured for a system that is known by name."""
+    frame = bandmark.decode("llama-3.1-8b", "q4_k_m", system="dgx-spark", context=0)
+    assert frame["system"].tolist() == ["DGX Spark"] and 30 < frame["expected_tokens_per_s"][0] < 60
+    with pytest.raises(UsageError, match=r"Did you mean 'llama-3\.1-8b'"):
+        bandmark.decode("lama-3.1-8b", "q4_k_m", system="dgx-spark")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: bandmark.load(3), r"load\(\) takes paths of files and folders, not a int"),  # type: ignore[arg-type]
+        (lambda: bandmark.report(None), r"report\(\) takes paths"),  # type: ignore[arg-type]
+        (lambda: bandmark.report("x", output=3), "output takes paths"),  # type: ignore[arg-type]
+        (lambda: bandmark.compare(1, "x"), "baseline takes paths, frames"),  # type: ignore[arg-type]
+    ],
+)
+def test_wrong_types_name_the_option(call: Callable[[], object], message: str) -> None:
+    """A TypeError says which argument is wrong and what it takes."""
+    with pytest.raises(TypeError, match=message):
+        call()
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -47,9 +47,7 @@ COMMANDS = {
 
 EXAMPLES = {
     "run": "run --quick",
-    "check": "check",
     "list": "list --probe",
-    "devices": "devices",
     "show": "show run.csv",
     "explain": "explain triad",
     "compare": "compare before.csv after.csv",
@@ -60,9 +58,8 @@ EXAMPLES = {
     "decode": "decode --model llama-3.1-8b",
     "train-step": "train-step --model llama-3.2-1b",
     "fleet": "fleet results",
-    "selftest": "selftest",
 }
-"""What to type, for each command."""
+"""What to type, for each command that takes more than its name."""
 
 _DESCRIPTION = """\
 How much of its published memory bandwidth does this machine really give?
@@ -125,8 +122,8 @@ def build_parser(argv: Sequence[str], *, whole: bool = False) -> argparse.Argume
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     given = next((word for word in argv if not word.startswith("-")), None)
     for name, text in COMMANDS.items():
-        words = {"help": f"{text}\n  bandmark {EXAMPLES[name]}", "description": f"{text}:\n  bandmark {EXAMPLES[name]}"}
-        command = commands.add_parser(name, **words, epilog=_EXIT_CODES, formatter_class=_Help)
+        words = f"{text}\n  bandmark {EXAMPLES.get(name, name)}"
+        command = commands.add_parser(name, help=words, description=words, epilog=_EXIT_CODES, formatter_class=_Help)
         if whole or name == given:  # importing every command would take longer than most commands run
             _module(name).add_parser(command)
     return parser

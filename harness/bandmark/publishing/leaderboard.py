@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from bandmark.reports.markdown import escape, table
 from bandmark.reports.page import head
 from bandmark.results.files import read_record_beside, read_rows
 from bandmark.results.row import Row
-from bandmark.show.summary import best_of_kernels
 from bandmark.units import count_of
 
 PLOT = "bandwidth.svg"
@@ -49,16 +47,6 @@ class Entry:
         return self.title, self.run.first.system, self.run.first.device
 
     @property
-    def headlines(self) -> tuple[str, ...]:
-        """The kernels that have a column."""
-        return self.run.suite.headline_kernels or self.run.suite.kernel_names
-
-    @cached_property
-    def best(self) -> dict[str, Row]:
-        """The best row of each kernel."""
-        return best_of_kernels(self.run.rows)
-
-    @property
     def kind(self) -> str:
         """The class of the device."""
         device = self.run.block("device")
@@ -67,14 +55,9 @@ class Entry:
     @property
     def place(self) -> tuple[str, float, str, str]:
         """The order of lines: within a suite by the first headline that the run has, else by any kernel."""
-        row = next(self.best[name] for name in (*self.headlines, *self.best) if name in self.best)
+        row = next(self.run.best[name] for name in (*self.run.headlines, *self.run.best) if name in self.run.best)
         figure = self.run.value(row)
         return self.title, -figure if self.run.metric.higher_is_better else figure, *self.key[1:]
-
-    @property
-    def completeness(self) -> tuple[int, str]:
-        """The run with most headlines is shown of each system, the newest of them."""
-        return sum(name in self.best for name in self.headlines), self.run.first.run_id
 
 
 def refuse_links(*files: Path) -> None:
@@ -98,7 +81,7 @@ def read_entries(folder: Path) -> list[Entry]:
 
 def _rank(entries: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:
     """Return for each suite, by title, the entries that are shown for each system and device, the best first."""
-    shown = {entry.key: entry for entry in sorted(entries, key=lambda entry: entry.completeness) if entry.best}
+    shown = {entry.key: entry for entry in sorted(entries, key=lambda entry: entry.run.completeness) if entry.run.best}
     ranked = sorted(shown.values(), key=lambda entry: entry.place)
     return [(title, list(board)) for title, board in groupby(ranked, key=lambda entry: entry.title)]
 
@@ -151,20 +134,20 @@ def _html_row(entry: Entry, runs: int) -> str:
 
 
 def _header(board: Sequence[Entry]) -> tuple[str, ...]:
-    names = [f"{name} {board[0].run.metric.unit}" for name in board[0].headlines]
+    names = [f"{name} {board[0].run.metric.unit}" for name in board[0].run.headlines]
     return "system", "device", "peak GB/s", *names, "versions", "date", "caveats"
 
 
 def _cells(entry: Entry, runs: int) -> tuple[str, ...]:
     """Return the words of a line: the last are the date, which leads to the file, and the caveats."""
-    first, best = entry.run.first, list(entry.best.values())
+    first, best = entry.run.first, list(entry.run.best.values())
     drivers = [f"driver {name}" for name in distinct(best, "driver")]
     versions = [*distinct(best, "backend", "backend_version"), *drivers, f"bandmark {first.bandmark_version}"]
     return (
         first.system,
         first.device,
         f"{entry.run.peak_gbs:g}" if entry.run.peak_gbs else "",
-        *(_figure(entry.run, entry.best[name]) if name in entry.best else "" for name in entry.headlines),
+        *(_figure(entry.run, entry.run.best[name]) if name in entry.run.best else "" for name in entry.run.headlines),
         ", ".join(versions),
         date(entry.run)[:10],
         "; ".join(_caveats(entry, runs)),
@@ -178,7 +161,7 @@ def _figure(run: ReportRun, row: Row) -> str:
 
 def _caveats(entry: Entry, runs: int) -> list[str]:
     run = entry.run
-    threads = max((row.threads or 0 for row in entry.best.values()), default=0)
+    threads = max((row.threads or 0 for row in entry.run.best.values()), default=0)
     known = {
         "one run" if runs == 1 else f"one of {runs} runs": True,
         "a quick run": run.block("settings").get("quick"),
@@ -206,12 +189,12 @@ def plot(entries: Iterable[Entry]) -> str | None:
 
 def _chart(title: str, board: Sequence[Entry]) -> Chart:
     """Return a chart on a logarithmic axis: a laptop and a data-centre GPU are a factor of a thousand apart."""
-    run, headlines = board[0].run, board[0].headlines
+    run, headlines = board[0].run, board[0].run.headlines
     marks = [
-        _mark(entry, entry.best[name], min(series, SERIES))
+        _mark(entry, entry.run.best[name], min(series, SERIES))
         for entry in board
         for series, name in enumerate(headlines)
-        if name in entry.best
+        if name in entry.run.best
     ]
     lines = [(gbs, "named", f"{name}: {gbs:g} GB/s") for name, gbs in NAMED if run.has_peak]
     values = [value for mark in marks for value in (*mark.values, mark.peak or mark.values[0])]

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from bandmark.errors import UsageError
-from bandmark.results.case import in_order
+from bandmark.results.case import CaseId, in_order
 from bandmark.results.merge import read_runs
 from bandmark.results.reading import read_bytes
 from bandmark.results.record import Entries
 from bandmark.results.row import MEASURED, Row
-from bandmark.show.summary import has_peak, positive, ranked
+from bandmark.show.summary import best_of_kernels, has_peak, positive, ranked
 from bandmark.suites import Metric, Suite, by_suite, metric_of, suite_of
 from bandmark.validation.record import read_record
 
@@ -75,6 +75,21 @@ class ReportRun:
         """The rows that stand for the device, the best first."""
         return ranked(self.rows)
 
+    @cached_property
+    def best(self) -> Mapping[str, Row]:
+        """The best row of each kernel that has one, those that answer for the suite first."""
+        return best_of_kernels(self.rows)
+
+    @property
+    def headlines(self) -> tuple[str, ...]:
+        """The kernels that answer for the suite, the most important first."""
+        return self.suite.headline_kernels or self.suite.kernel_names
+
+    @property
+    def completeness(self) -> tuple[int, str]:
+        """Which of several runs stands for a system: the one with most of the kernels that answer, then the newest."""
+        return sum(name in self.best for name in self.headlines), self.first.run_id
+
     def block(self, name: str) -> Mapping[str, Any]:
         """Return a part of the record; empty where there is none."""
         block = self.record.get(name)
@@ -82,10 +97,11 @@ class ReportRun:
 
 
 def replicates(runs: Sequence[ReportRun]) -> list[list[ReportRun]]:
-    """Return the runs of each system, device and suite together, in their order, the newest run of each first."""
-    groups: dict[tuple[str, str, str], list[ReportRun]] = {}
+    """Return the runs of the same cases on one system and device together, in their order, the newest first."""
+    groups: dict[tuple[str, str, frozenset[str]], list[ReportRun]] = {}
     for run in runs:
-        groups.setdefault((run.first.system, run.first.device, run.suite.name), []).append(run)
+        cases = frozenset(CaseId.of(row).label for row in run.rows)  # sizes may differ from run to run
+        groups.setdefault((run.first.system, run.first.device, cases), []).append(run)
     return [sorted(group, key=lambda run: run.first.run_id, reverse=True) for group in groups.values()]
 
 

@@ -153,7 +153,7 @@ class Chart:
         peak = [] if mark.peak is None else [_line("own", self.axis.x(mark.peak))]
         shapes = self._dots(mark) if self.dots else self._bar(mark)
         tip = f"<title>{text(f'{mark.name}: {mark.figure}')}</title>"
-        return _svg(box, [*grid, f"<g>{tip}", *shapes, "</g>", *lines, *peak])
+        return _svg(box, [tip, *grid, *shapes, *lines, *peak])
 
     def axis_track(self, box: str = 'width="100%"') -> str:
         """Return the numbers below the rows."""

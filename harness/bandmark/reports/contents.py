@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.resources import files
@@ -102,12 +103,9 @@ def bar_notes(run: ReportRun) -> list[str]:
 
 
 def quoted(runs: Sequence[ReportRun]) -> list[ReportRun]:
-    """Return the runs that have a bandwidth to quote, the first of each system and device."""
-    systems: dict[tuple[str, str], ReportRun] = {}
-    for run in runs:
-        if run.has_peak and run.ranked:
-            systems.setdefault((run.first.system, run.first.device), run)
-    return list(systems.values())
+    """Return the runs that have a bandwidth to quote, the most complete of each system and device."""
+    shown = sorted((run for run in runs if run.has_peak and run.best), key=lambda run: run.completeness)
+    return list({(run.first.system, run.first.device): run for run in shown}.values())
 
 
 def sentences(runs: Sequence[ReportRun]) -> list[str]:
@@ -152,22 +150,27 @@ def rate_table(runs: Sequence[ReportRun]) -> tuple[list[str], list[list[str]]]:
 
 def run_chart(runs: Sequence[ReportRun]) -> Chart:
     """Return the cases of several runs of one system, a dot for each run."""
-    values: dict[CaseId, list[tuple[Row, float]]] = {}
+    values: dict[tuple[str, int], list[tuple[Row, float]]] = {}
     for run in runs:
+        seen: Counter[str] = Counter()  # by label and place, since sizes may differ from run to run
         for row in run.measured:
-            values.setdefault(CaseId.of(row), []).append((row, run.value(row)))
+            label = CaseId.of(row).label
+            values.setdefault((label, seen[label]), []).append((row, run.value(row)))
+            seen[label] += 1
     whole = bar_chart(runs[0])
-    marks = [_run_mark(case, pairs, whole.unit.partition(",")[0]) for case, pairs in list(values.items())[:_MAX_ROWS]]
-    limit = max(whole.axis.high, *(value for mark in marks for value in mark.values))
+    marks = [
+        _run_mark(label, pairs, whole.unit.partition(",")[0]) for (label, _), pairs in list(values.items())[:_MAX_ROWS]
+    ]
+    limit = max([whole.axis.high, *(value for mark in marks for value in mark.values)])
     return replace(whole, marks=marks, axis=Axis(0.0, limit), dots=True)
 
 
-def _run_mark(case: CaseId, pairs: Sequence[tuple[Row, float]], unit: str) -> Mark:
+def _run_mark(label: str, pairs: Sequence[tuple[Row, float]], unit: str) -> Mark:
     row, figures_ = pairs[0][0], sorted(value for _, value in pairs)
     middle = median(figures_)
     spread = 100 * (figures_[-1] - figures_[0]) / middle
-    words = f"{figures(middle, 4)} {unit} \u00b7 {len(pairs)} runs within {spread:.1f} %"
-    return Mark(case.label, words, _series(row), tuple(figures_), all(r.status == "ok" for r, _ in pairs), row.kernel)
+    words = f"{figures(middle, 4)} {unit} \u00b7 within {spread:.1f} %"
+    return Mark(label, words, _series(row), tuple(figures_), all(r.status == "ok" for r, _ in pairs), row.kernel)
 
 
 def dot_chart(run: ReportRun) -> Chart | None:

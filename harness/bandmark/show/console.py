@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 _UNLIMITED = 1 << 20
 """Columns of a stream that is no terminal: more than any line has, so that rich wraps none."""
 
-_POINTER = "STREAM-style figures, GB is 10^9 bytes; `bandmark explain NAME` says what a name means"
+_POINTER = "STREAM-style; GB is 10^9 bytes; `bandmark explain NAME` says what a name means"
+
 _PLOT_WIDTH = 78
 
 _MAX_NAMED = 10

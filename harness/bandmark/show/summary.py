@@ -49,12 +49,13 @@ def _rank(row: Row) -> float:
     return (metric.value(row) or 0.0) * (-1 if metric.higher_is_better else 1)
 
 
-def best_of_kernels(rows: Iterable[Row]) -> dict[str, Row]:
-    """Return the best row of each kernel, the best kernel first."""
+def best_of_kernels(rows: Sequence[Row]) -> dict[str, Row]:
+    """Return the best row of each kernel: those that answer for the suite first, then the best kernel first."""
     best: dict[str, Row] = {}
     for row in ranked(rows):
         best.setdefault(row.kernel, row)
-    return best
+    names = dict.fromkeys((*(suite_of(rows[0]).headline_kernels if best else ()), *best))
+    return {name: best[name] for name in names if name in best}
 
 
 def merge_numbers(notes: Sequence[str]) -> dict[str, str]:
@@ -83,9 +84,7 @@ def summary(rows: Sequence[Row]) -> list[str]:
 def _answer(suite: Suite, rows: Sequence[Row]) -> list[str]:
     best, metric = best_of_kernels(rows), suite.metric
     if not best:
-        return [
-            f"{suite.title}: no figure to quote, as no row is ok" + (" and from memory" if has_peak(rows[0]) else "")
-        ]
+        return [f"{suite.title}: no figure to quote: no row is ok{' and from memory' * has_peak(rows[0])}"]
     figures = ", ".join(f"{name} {figure(metric.value(row))}" for name, row in best.items())
     lines = [f"best {metric.name} of each kernel, {metric.unit}: {figures}"]
     if not has_peak(rows[0]):
@@ -93,15 +92,13 @@ def _answer(suite: Suite, rows: Sequence[Row]) -> list[str]:
     chosen = headline_rows(rows)
     lines += map(headline, chosen)
     if not chosen[0].peak_gbs:
-        lines.append("percent of peak and verdict unknown: give the peak by --peak GBS, or --peak 2x5600")
+        lines.append("percent of peak and verdict unknown: --peak GBS, or --peak 2x5600, gives the peak")
     return [*lines, f"{chosen[0].kernel} is {place(chosen[0].bandwidth_gbs or 0.0)}"]
 
 
 def headline_rows(rows: Sequence[Row]) -> list[Row]:
     """Return the best rows of the kernels that answer for a suite, the most important first; none without a figure."""
-    best = best_of_kernels(rows)
-    names = dict.fromkeys((*suite_of(rows[0]).headline_kernels, *best))
-    return [best[name] for name in names if name in best][:_HEADLINES]
+    return list(best_of_kernels(rows).values())[:_HEADLINES]
 
 
 def headline(row: Row) -> str:
@@ -114,12 +111,14 @@ def headline(row: Row) -> str:
 
 
 def _flagged(rows: Sequence[Row]) -> str:
-    """Return one sentence on the rows that are not ok, with the most frequent reason."""
+    """Return one sentence on the rows that are not ok, with the most frequent reason of those that ran."""
     doubtful = [row for row in rows if row.status not in ("ok", "unsupported")]
     if not doubtful:
         return f"flagged: nothing in {count_of(sum(row.status in MEASURED for row in rows), 'row')}"
-    merged = merge_numbers([row.reason or "" for row in doubtful])
-    reason, count = Counter(merged[row.reason or ""] for row in doubtful).most_common(1)[0]
+    measured = [row.reason or "" for row in doubtful if row.status != "skipped"]
+    reasons = measured or [row.reason or "" for row in doubtful]
+    merged = merge_numbers(reasons)
+    reason, count = Counter(merged[reason] for reason in reasons).most_common(1)[0]
     kinds = ", ".join(f"{n} {status}" for status, n in Counter(row.status for row in doubtful).items())
     often = "" if count == len(doubtful) else f" in {count} of them"
     return f"flagged: {kinds} of {count_of(len(rows), 'row')}; {reason}{often}"

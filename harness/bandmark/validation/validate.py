@@ -26,7 +26,7 @@ from bandmark.validation.replay import replay
 DESCRIPTION = "datapackage.json"
 """The file by which a folder of published results is known."""
 
-_BESIDE = ("README.md", "LICENSE", DESCRIPTION, "bandwidth.svg")
+_BESIDE = ("README.md", "LICENSE", DESCRIPTION, "index.html", "bandwidth.svg")
 """What lies beside the systems in a folder of published results."""
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 import bandmark
-from bandmark.cli.app import COMMANDS, main
+from bandmark.cli.app import COMMANDS, EXAMPLES, build_parser, main
 from bandmark.device import dimms
 from bandmark.device.machine import read_machine
 from bandmark.device.peaks import Peak
@@ -82,7 +82,8 @@ def test_help_says_what_a_newcomer_needs(capsys: pytest.CaptureFixture[str]) -> 
     for words in ("memory bandwidth", "bandmark run --quick", "bandmark show", "130 interrupted"):
         assert words in re.sub(r"\s+", " ", out)
     for name, text in COMMANDS.items():  # wrapped at any width, and at hyphens
-        assert re.search(rf"^    {name}\s", out, re.MULTILINE)
+        assert len(re.findall(rf"^    {name}\s", out, re.MULTILINE)) == 1
+        assert f"bandmark {EXAMPLES.get(name, name)}" in re.sub(r"\s+", " ", out)
         assert "".join((name + text).split()) in "".join(out.split())
     with pytest.raises(SystemExit):
         main(["run", "--help"])
@@ -401,7 +402,7 @@ BAD_INPUT = [
         ["run", "--output", "no/such/folder/run.csv"],
         "can't write no/such/folder/run.csv: there is no folder no/such/folder",
     ),
-    (["show", "missing.csv"], "can't read missing.csv: No such file"),
+    (["show", "missing.csv"], "missing.csv does not exist"),
 ]
 
 
@@ -418,7 +419,6 @@ def test_bad_input(arguments: list[str], message: str, own_folder: Path, capsys:
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["measure"],
         ["run", "--data", "ones"],
         ["run", "--kernel", ","],
@@ -433,6 +433,67 @@ def test_bad_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> 
         main(arguments)
     assert ended.value.code == 2
     assert "usage: bandmark" in capsys.readouterr().err
+
+
+def test_no_command_shows_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """`bandmark` alone is the help on stdout, and no error."""
+    assert main([]) == 0
+    shown = capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert shown == capsys.readouterr() and shown.err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["rum"], "unknown command 'rum'. Did you mean 'run'?"),
+        (["run", "--kernal", "copy"], "unrecognized arguments: --kernal copy. Did you mean --kernel?"),
+        (["run", "--data", "zero"], "unknown data 'zero'. Did you mean 'zeros'?"),
+        (["report", "x", "--as", "htm"], "Did you mean 'html'? Choose from html, md, png, svg."),
+        (["report", "x", "-z"], "unrecognized arguments: -z\n"),
+    ],
+)
+def test_misspelt_words_are_answered_with_what_was_meant(
+    arguments: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Commands, options and choices that come near a word that exists name it."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2 and meant in capsys.readouterr().err
+
+
+def test_every_command_has_an_example_that_it_takes() -> None:
+    """What help shows below a command can be typed as it stands."""
+    for name in COMMANDS:
+        words = shlex.split(EXAMPLES.get(name, name))
+        assert build_parser(words).parse_args(words).command == name
+
+
+def test_defaults_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """An option with a default names it once, whether or not its help does."""
+    for name in COMMANDS:
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        options = re.split(r"\n  -", re.sub(r"\s*\n\s{10,}", " ", capsys.readouterr().out))
+        assert all(option.count("(default:") <= 1 for option in options)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_commands_and_options(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The script that a shell loads names every command, and the options of a run."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--print-completion", shell])
+    assert ended.value.code == 0
+    script = capsys.readouterr().out
+    assert all(name in script for name in COMMANDS) and "fail-below" in script
+
+
+def test_completion_without_its_library(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without shtab the message says what to install."""
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["--print-completion", "bash"]) == 2
+    assert "--print-completion needs shtab: pip install shtab" in capsys.readouterr().err
 
 
 def test_an_existing_output_is_refused(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -566,7 +627,7 @@ def test_a_library_that_every_command_needs_is_broken(own_folder: Path, tmp_path
     assert "pip install --force-reinstall rich" in done.stderr
 
 
-@pytest.mark.parametrize("command", [["show"], ["merge", "--output"], [*SMALL, "--kernel", "copy", "--output"]])
+@pytest.mark.parametrize("command", [["merge", "--output"], [*SMALL, "--kernel", "copy", "--output"]])
 def test_a_file_name_that_no_file_can_have(
     own_folder: Path, command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,19 @@ def test_a_run(backend: FakeBackend, capsys: pytest.CaptureFixture[str]) -> None
     """The table is on stdout; notes and the names of the files are on stderr; rows are in the kernel table's order."""
     assert main([*COPY_TRIAD, "--output", "run.csv"]) == 0
     captured = capsys.readouterr()
-    assert captured.err == "note: a note of the choice\nwrote run.csv and run.json\n"
+    assert re.sub(r"[\d.]+ GB/s", "N GB/s", captured.err) == (
+        "note: a note of the choice\n1/2 copy float32: fake N GB/s\n2/2 triad float32: fake N GB/s\n"
+        "wrote run.csv and run.json\nnext: bandmark report run.csv (a page); bandmark check (yes or no)\n"
+    )
     assert captured.out.index("\ncopy ") < captured.out.index("\ntriad ")
     assert [row.kernel for row in read_rows(Path("run.csv"))] == ["copy", "triad"]
+
+
+def test_a_quiet_run_says_nothing(backend: FakeBackend, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --quiet stderr stays empty, and stdout has the table and the summary all the same."""
+    assert main([*COPY_TRIAD, "--quiet", "--output", "run.csv"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "" and "\ncopy " in captured.out and "\nflagged: " in captured.out
 
 
 def test_an_interrupt_keeps_what_was_saved(backend: FakeBackend, capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,6 +38,14 @@ def test_a_table_per_run(files: list[str], capsys: pytest.CaptureFixture[str]) -
     assert "failed_verification: the output is wrong" in out[second:]
 
 
+def test_a_folder_stands_for_its_runs(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """`show DIR` shows what `show DIR/*.csv` does; a folder without results is an error."""
+    assert main(["show", *files]) == 0
+    printed = capsys.readouterr().out
+    assert main(["show", str(Path(files[0]).parent)]) == 0
+    assert capsys.readouterr().out == printed
+
+
 def test_json(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Every row with every column, as strict JSON: an error without bound is null, its status tells."""
 

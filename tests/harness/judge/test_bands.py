@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from importlib.resources import files
 
 import pytest
@@ -16,11 +17,14 @@ from bandmark.judge.bands import (
     _load_measurements,
     _plain_type,
     kernel_class,
+    normal_gbs,
+    place,
     verdict,
 )
 
 KERNELS = ("copy", "scale", "add", "triad", "nstream", "dot", "read", "write", "gemv", "gemv_t", "kv", "adamw")
 TYPES = sorted(_FAMILIES)
+CPU_TYPES = ("DDR4", "DDR5")
 ROWS = _load_measurements()
 CATALOG = {row.id: row for row in load_catalog()}
 
@@ -35,6 +39,7 @@ BANDS = {
     ("HBM3", "write"): (79, 100),
     ("HBM3e", "triad"): (73, 95),
     ("LPDDR5X", "gemv"): (78, 95),
+    ("DDR5", "copy"): (61, 86),
 }
 
 
@@ -43,16 +48,22 @@ def test_every_measurement_has_a_source_and_a_known_device() -> None:
     assert len(ROWS) > 80
     for row in ROWS:
         assert row.source.strip() and "memory" not in row.source.split("; ")
+        assert 0 < row.percent_of_peak <= 100
+        if row.memory_type in CPU_TYPES:  # the catalogue has no CPUs
+            continue
         assert _plain_type(CATALOG[row.device_id].memory_type) == row.memory_type
         assert CATALOG[row.device_id].published_gbs is not None
-        assert 0 < row.percent_of_peak <= 100
 
 
 def test_the_percentages_are_of_the_catalogues_peaks() -> None:
-    """percent_of_peak is bandwidth over the published peak of data/devices.csv, to a tenth."""
+    """percent_of_peak is bandwidth over the published peak of data/devices.csv, or channels x rate, to a tenth."""
     text = files("bandmark").joinpath("data", "measurements.csv").read_text(encoding="utf-8")
     for cells in csv.DictReader(text.splitlines()):
-        peak = CATALOG[cells["device_id"]].published_gbs
+        if cells["memory_type"] in CPU_TYPES:
+            sockets, channels, rate, width = map(int, re.findall(r"\d+", cells["conditions"]))
+            peak = sockets * channels * rate * width / 1e3
+        else:
+            peak = CATALOG[cells["device_id"]].published_gbs
         assert float(cells["peak_gbs"]) == peak
         assert float(cells["percent_of_peak"]) == pytest.approx(100 * float(cells["bandwidth_gbs"]) / peak, abs=0.06)
 
@@ -71,7 +82,7 @@ def test_bands_follow_from_the_measurements_that_count(memory_type: str, kernel:
     own = [r for r in family if kernel_class(r.kernel) == kernel_class(kernel)]
     used = own if len({r.device_id for r in own}) >= 3 else family
     band = _find_band(memory_type, kernel)
-    if len(used) < 3:
+    if len(used) < 3 or (memory_type.startswith("DDR") and used is not own):
         assert band is None
         return
     percents = [r.percent_of_peak for r in used]
@@ -119,7 +130,6 @@ def test_the_named_systems_own_measurements_are_normal() -> None:
     [
         (None, "GDDR7", False),
         (80.0, None, None),
-        (80.0, "DDR5", False),
         (80.0, "GDDR5", False),
         (80.0, "LPDDR5", True),
         (80.0, "LPDDR5X", False),
@@ -128,8 +138,40 @@ def test_the_named_systems_own_measurements_are_normal() -> None:
 def test_no_verdict_without_a_percentage_or_a_band(
     percent: float | None, memory_type: str | None, integrated: bool | None
 ) -> None:
-    """A CPU's DDR, a type with too few measurements and LPDDR outside an integrated GPU get no verdict."""
+    """A type with too few measurements, LPDDR outside an integrated GPU and pure reads of a CPU get no verdict."""
     assert verdict(percent, memory_type, integrated, "copy") is None
+    assert verdict(80.0, "DDR5", None, "read") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "peak", "text"),
+    [
+        ("normal for LPDDR5X (78-95 %)", 273.0, "normal for LPDDR5X, where 213-259 GB/s is normal"),
+        ("low for DDR (61-86 %)", 89.6, "low for DDR, where 54.7-77.1 GB/s is normal"),
+        (None, 273.0, ""),
+        ("normal for LPDDR5X (78-95 %)", None, ""),
+        ("words of a later version", 273.0, ""),
+    ],
+)
+def test_a_verdict_in_gbs(words: str | None, peak: float | None, text: str) -> None:
+    """The range is the verdict's percentages of the peak; without one of the two there are no words."""
+    assert normal_gbs(words, peak) == text
+
+
+@pytest.mark.parametrize(
+    ("gbs", "text"),
+    [
+        (36.78, "below the DGX Spark (273 GB/s): 13 % of its published peak"),
+        (
+            546.0,
+            "between the DGX Spark (273 GB/s) and the RTX PRO 5000 (1344 GB/s): 2 times the former's published peak",
+        ),
+        (9000.0, "above the DGX Station (8000 GB/s)"),
+    ],
+)
+def test_the_place_among_the_named_systems(gbs: float, text: str) -> None:
+    """A bandwidth is below all, between two, or above all of the published peaks."""
+    assert place(gbs) == text
 
 
 @pytest.mark.parametrize(

@@ -101,13 +101,23 @@ def test_writing_the_documents(tmp_path: Path) -> None:
     assert [file.name for file in write(tmp_path)] == ["README.md", "datapackage.json"]
     assert write(tmp_path) == []
     file = put(tmp_path)
-    assert [changed.name for changed in write(tmp_path)] == ["README.md", "datapackage.json", "bandwidth.svg"]
+    assert [changed.name for changed in write(tmp_path)] == [
+        "README.md",
+        "datapackage.json",
+        "index.html",
+        "bandwidth.svg",
+    ]
     assert (tmp_path / "README.md").read_text() == generate(tmp_path)["README.md"]
     assert json.loads((tmp_path / "datapackage.json").read_text()) == _datapackage(tmp_path)
     assert "| fake-1 |" in (tmp_path / "README.md").read_text()
     file.unlink()
-    assert [changed.name for changed in write(tmp_path)] == ["README.md", "datapackage.json", "bandwidth.svg"]
-    assert not (tmp_path / "bandwidth.svg").exists()
+    assert [changed.name for changed in write(tmp_path)] == [
+        "README.md",
+        "datapackage.json",
+        "index.html",
+        "bandwidth.svg",
+    ]
+    assert not (tmp_path / "bandwidth.svg").exists() and not (tmp_path / "index.html").exists()
 
 
 def test_the_module_as_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

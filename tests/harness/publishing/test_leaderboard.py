@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from bandmark import __version__
 from bandmark.device.device import Device
 from bandmark.errors import FileError
 from bandmark.options import RunOptions
-from bandmark.publishing.folder import _caveats, _Entry, _leaderboard, _plot, _rank, _read_entries
+from bandmark.publishing.leaderboard import Entry, _caveats, _rank, leaderboard, page, plot, read_entries
 from bandmark.reports import ReportRun
 from bandmark.suites import registered
 from corpus import DEVICE, good_run
@@ -37,7 +38,7 @@ def add(folder: Path, run_id: str = "20261123T101500Z-3f2a", system: str = "fake
 
 def board(folder: Path) -> str:
     """The leaderboard of a folder."""
-    return _leaderboard(_read_entries(folder))
+    return leaderboard(read_entries(folder))
 
 
 def lines(folder: Path) -> list[list[str]]:
@@ -122,7 +123,7 @@ def test_the_same_files_give_the_same_text(tmp_path: Path) -> None:
 def test_caveats(tmp_path: Path, options: dict[str, Any], caveat: str) -> None:
     """What speaks against comparing a run is said in its line."""
     add(tmp_path, **options)
-    (entry,) = _read_entries(tmp_path)
+    (entry,) = read_entries(tmp_path)
     assert caveat in _caveats(entry, 1)
 
 
@@ -130,7 +131,7 @@ def test_a_run_that_was_cut_short(tmp_path: Path) -> None:
     """A run that did not come to its end says so."""
     file = add(tmp_path).with_suffix(".json")
     file.write_text(json.dumps(json.loads(file.read_text()) | {"complete": False}))
-    assert "cut short" in _caveats(_read_entries(tmp_path)[0], 1)
+    assert "cut short" in _caveats(read_entries(tmp_path)[0], 1)
 
 
 def test_names_can_not_break_the_page(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
 def test_ranking_needs_no_headline(tmp_path: Path) -> None:
     """A system is ranked by the figure of any kernel where it has none of a headline."""
     add(tmp_path, kernels=("nstream",))
-    ((_, [entry]),) = _rank(_read_entries(tmp_path))
+    ((_, [entry]),) = _rank(read_entries(tmp_path))
     assert entry.place[1] < 0 and list(entry.best) == ["nstream"]
 
 
@@ -173,16 +174,16 @@ def test_links_are_refused(tmp_path: Path) -> None:
         board(tmp_path)
 
 
-def entry(gbs: float, peak: float | None = None, **changes: Any) -> _Entry:
+def entry(gbs: float, peak: float | None = None, **changes: Any) -> Entry:
     """A run whose headline kernels all have one bandwidth."""
     made = [make_result(kernel=name, bandwidth_gbs=gbs, peak_gbs=peak, **changes) for name in HEADLINES]
-    return _Entry(Path("a.csv"), ReportRun(tuple(made)))
+    return Entry(Path("a.csv"), ReportRun(tuple(made)))
 
 
-def drawn(entries: list[_Entry]) -> ElementTree.Element:
+def drawn(entries: list[Entry]) -> ElementTree.Element:
     """The parsed plot."""
-    text = _plot(entries)
-    assert text is not None and text == _plot(entries), "the same entries give the same text"
+    text = plot(entries)
+    assert text is not None and text == plot(entries), "the same entries give the same text"
     return ElementTree.fromstring(text)
 
 
@@ -191,11 +192,11 @@ def test_suites_have_sections_and_their_own_order() -> None:
     with registered(Latency()):
         chase = {"suite": "latency", "kernel": "chase", "regime": None}
         times = [
-            _Entry(Path("a.csv"), ReportRun((make_result(**chase, system=system, time_median_s=seconds),)))
+            Entry(Path("a.csv"), ReportRun((make_result(**chase, system=system, time_median_s=seconds),)))
             for system, seconds in (("slow", 2.0), ("fast", 1.0))
         ]
         entries = [*times, entry(10.0, system="other")]
-        text, words = _leaderboard(entries), [t.text for t in drawn(entries).findall(f"{SVG}text")]
+        text, words = leaderboard(entries), [t.text for t in drawn(entries).findall(f"{SVG}text")]
     assert text.index("| fast |") < text.index("| slow |")
     assert "## Achieved memory bandwidth" in text and "## Latency of a pointer chase" in text
     assert "chase s | hop s |" in text and "read GB/s |" in text
@@ -211,7 +212,7 @@ def test_every_figure_has_a_mark() -> None:
     ]
     assert words.count("1000 GB/s \u00b7 numpy float64") == words.count("50.00 GB/s \u00b7 numpy float64") == 4
     assert len([line for line in picture.iter(f"{SVG}line") if line.get("class") == "own"]) == 4
-    assert _plot([]) is None
+    assert plot([]) is None
 
 
 def test_the_named_systems_are_lines() -> None:
@@ -227,3 +228,23 @@ def test_the_axis_holds_every_mark(gbs: float) -> None:
     places = [float((c.get("cx") or "").rstrip("%")) for c in picture.iter(f"{SVG}circle")]
     assert places and all(0 <= place <= 100 for place in places)
     assert not list(picture.iter(f"{SVG}script"))
+
+
+def test_the_page_filters_by_class_of_device_without_scripts(tmp_path: Path) -> None:
+    """Each line has the class of its device, each class that occurs has a choice and a rule; nothing is fetched."""
+    assert page([]) is None
+    add(tmp_path)
+    text = page(read_entries(tmp_path))
+    assert text is not None and "<script" not in text
+    rows = re.findall(r'<tr class="(\w+)"><td class="word">([\w-]+)</td>', text)
+    assert rows == [("cpu", "fake-1")]
+    assert re.findall(r'type="radio" name="kind" id="(\w+)"( checked)?', text) == [("all", " checked"), ("cpu", "")]
+    assert "main:has(#cpu:checked) tbody tr:not(.cpu){display:none}" in text
+    assert re.findall(r'href="([^"d]\S+)"', text) == ["fake-1/20261123T101500Z-3f2a.csv", "README.md"]
+
+
+def test_devices_have_a_class() -> None:
+    """CPUs, GPUs that share the system's memory, and GPUs with memory of their own."""
+    devices = ({"kind": "cpu"}, {"kind": "gpu", "integrated": True}, {"kind": "gpu", "integrated": False})
+    kinds = [Entry(Path("x.csv"), ReportRun((make_result(),), {"device": device})).kind for device in devices]
+    assert kinds == ["cpu", "unified", "gpu"]

@@ -65,6 +65,7 @@ def test_a_run_is_published(here: Path, capsys: pytest.CaptureFixture[str]) -> N
         "datapackage.json",
         f"fake-1/{RUN_ID}.csv",
         f"fake-1/{RUN_ID}.json",
+        "index.html",
     ]
     assert (here / f"results/fake-1/{RUN_ID}.csv").read_bytes() == before == file.read_bytes()
     assert "git switch -c fake-1-" in out and "git add -A results" in out and "gh pr create" in out

@@ -46,7 +46,7 @@ def test_the_page_fits_and_can_be_read(text: str, tmp_path: Path, width: int, da
     seen = look(text, tmp_path, width=width, dark=dark)
     assert (seen["inner"], seen["dark"]) == (width, dark)
     assert seen["scroll"] <= width
-    assert seen["texts"] > 100 and seen["charts"] == 8
+    assert seen["texts"] > 100 and seen["charts"] == 6
     assert seen["faint"] == [] and seen["small"] == [] and seen["fetched"] == []
     assert seen["overlaps"] == [] and seen["narrow"] == 0
     assert seen["boxes"] and all(overflow == "auto" for _, _, overflow in seen["boxes"])

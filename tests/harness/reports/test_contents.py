@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bandmark.reports import ReportRun
+from bandmark.reports import ReportRun, replicates
 from bandmark.reports.charts import SERIES
 from bandmark.reports.contents import (
     _MAX_ROWS,
@@ -17,9 +17,13 @@ from bandmark.reports.contents import (
     facts,
     figures,
     flagged,
+    ladder,
     overview,
-    peak_chart,
     percent_table,
+    quoted,
+    rate_table,
+    run_chart,
+    sentences,
 )
 from bandmark.suites import registered
 from fakes import make_result
@@ -29,10 +33,53 @@ from report_runs import Latency, of_every_status, rows
 def test_the_named_systems_are_always_there() -> None:
     """273, 1344 and 8000 GB/s, and the Station's shipping 7100, whatever was measured."""
     assert [value for _, value in NAMED] == [273, 1344, 8000, 7100]
-    for run in (ReportRun(tuple(rows())), ReportRun((make_result(status="error", bandwidth_gbs=None),))):
-        chart = peak_chart(run)
-        assert [(m.name, m.values[0]) for m in chart.marks][-4:] == list(NAMED)
+    chart = ladder([ReportRun(tuple(rows(system="box")))])
+    assert chart is not None and chart.axis.scale == "log"
+    assert {(m.name, m.values[0]) for m in chart.marks[1:]} == set(NAMED) and chart.marks[0].name.startswith("box: ")
+    assert [mark.values for mark in chart.marks] == sorted(mark.values for mark in chart.marks)
+    assert ladder([ReportRun((make_result(status="error", bandwidth_gbs=None),))]) is None
     assert ReportRun(tuple(rows(peak_gbs=76.8))).peak_gbs == 76.8
+
+
+def test_the_opening_sentence() -> None:
+    """Device, the best read, percent of the peak, verdict, and the place; a system has one sentence."""
+    fast = rows(peak_gbs=30.0, percent_of_peak=66.7, verdict="normal for DDR (61-86 %)")
+    (sentence,) = sentences([ReportRun(tuple(fast)), ReportRun(tuple(rows(run_id="20261124T101500Z-3f2a")))])
+    assert sentence == (
+        "Fake GPU: read 24.00 GB/s (cupy f64), 67 % of the peak of 30 GB/s: normal for DDR, where 18.3-25.8 GB/s is "
+        "normal; below the DGX Spark (273 GB/s): 8.8 % of its published peak."
+    )
+
+
+def test_tokens_per_second_stand_beside_the_named_systems() -> None:
+    """Each system has a row, the slowest first, with the rates of two models in columns that say what they are."""
+    header, lines = rate_table([ReportRun(tuple(rows(system="box")))])
+    assert header[:2] == ["system", "GB/s"] and all(name.endswith(", tokens/s") for name in header[2:])
+    assert [line[0] for line in lines][:2] == ["box", "DGX Spark"] and len(lines) == 5
+    for column in range(1, len(header)):
+        values = [float(line[column]) for line in lines]
+        assert values == sorted(values) and values[0] > 0
+
+
+def test_the_most_complete_run_stands_for_a_system() -> None:
+    """A newer run of one kernel does not take the place of one with more kernels that answer."""
+    whole = ReportRun((make_result(kernel="read"), make_result(kernel="copy")))
+    part = ReportRun((make_result(kernel="gemv", run_id="20271124T101500Z-3f2a"),))
+    assert quoted([part, whole]) == quoted([whole, part]) == [whole]
+    assert len(replicates([whole, part])) == 2, "other cases are no replicates"
+    assert quoted([ReportRun((make_result(status="suspect"),))]) == []
+
+
+def test_replicates_are_one_system_with_their_spread() -> None:
+    """Runs of a system stand together, the newest first; a case has a dot for each run, and their spread in words."""
+    runs = [
+        ReportRun((make_result(run_id=f"2026112{day}T101500Z-3f2a", bandwidth_gbs=gbs, system=system),))
+        for day, gbs, system in ((1, 9.0, "a"), (2, 10.0, "b"), (3, 10.0, "a"), (4, 11.0, "a"))
+    ]
+    first, second = replicates(runs)
+    assert [run.first.run_id[:8] for run in first] == ["20261124", "20261123", "20261121"] and second == [runs[1]]
+    (mark,) = run_chart(first).marks
+    assert mark.values == (9.0, 10.0, 11.0) and mark.figure == "10.00 GB/s \u00b7 within 20.0 %"
 
 
 def test_each_peak_is_a_line_or_said_to_lie_axis_note() -> None:
@@ -141,11 +188,11 @@ def test_equal_reasons_are_given_once() -> None:
 
 
 def test_the_overview_has_each_runs_best_figure() -> None:
-    """A row per run, with its highest figure that is ok, the peak's share where it is known, and what all rows are."""
+    """A row per run, with the figure that answers for it, the peak's share where it is known, and what all rows are."""
     fast = rows(peak_gbs=30.0, percent_of_peak=66.7)
     header, lines = overview([ReportRun(tuple(fast)), ReportRun((make_result(status="error", bandwidth_gbs=None),))])
     assert all(len(line) == len(header) for line in lines)
-    assert lines[0][1:4] == ["24.00 GB/s", "67 %", "cupy copy float64"] and lines[0][-1] == "6 ok"
+    assert lines[0][1:4] == ["24.00 GB/s", "67 %", "cupy read float64"] and lines[0][-1] == "6 ok"
     assert lines[1][1:4] == ["-", "-", "-"] and lines[1][-1] == "1 error"
 
 

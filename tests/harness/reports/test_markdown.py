@@ -17,7 +17,7 @@ def test_tables_have_as_many_cells_as_their_header() -> None:
     """Every line of every table, also with hostile names, has the cells of its header."""
     text = page([ReportRun(tuple(rows())), ReportRun(tuple(of_every_status())), hostile()])
     tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
-    assert len(tables) == 5, "all runs, the rows of three of them, the percentages of one"
+    assert len(tables) == 6, "tokens per second, all runs, the rows of three of them, the percentages of one"
     for lines in tables:
         counts = {len(re.findall(r"(?<!\\)\|", line)) for line in lines.splitlines()}
         assert len(counts) == 1

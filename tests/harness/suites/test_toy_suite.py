@@ -54,7 +54,9 @@ def run(out: Text, suite: Chase) -> None:
     """The table and the headline are the suite's, and the CSV has its columns at the end."""
     printed = out()
     assert ["backend", "stride", "ns", "notes"] in [line.split() for line in printed.splitlines()]
-    assert "memory latency: 100 ns" in printed and "ns: median time of a dependent access." in printed
+    assert "memory latency: 100 ns" in printed and "best latency of each kernel, ns: chase 10" in printed
+    assert main(["explain", "ns"]) == 0
+    assert "ns: median time of a dependent access." in out()
     assert "GB/s" not in printed.replace("peak: 0.02 GB/s", "")
     cells = list(csv.DictReader(io.StringIO(Path("a.csv").read_text())))
     assert list(cells[0])[-2:] == ["hop_ns", "stride_bytes"]
