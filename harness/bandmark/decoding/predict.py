@@ -16,7 +16,7 @@ from bandmark.decoding.measured import (
     read_systems,
     weight_bandwidth,
 )
-from bandmark.decoding.step import FITTED, UNCERTAINTY, Step, step_of
+from bandmark.decoding.step import FITTED, Efficiency, Step, step_of
 from bandmark.device.peaks import load_catalog
 from bandmark.errors import unknown_name
 from bandmark.models.model import Model, plain_name
@@ -26,8 +26,8 @@ from bandmark.tables import read_table
 _RESERVED = 0.10
 """Part of the memory that the operating system, the engine and its working space take."""
 
-_COVERED = ("unified", "card")
-"""Classes of device that the published rates cover."""
+_LIKE_OTHERS = "unified"
+"""The class whose parameters stand in where no published rate is of a device's own."""
 
 _NO_BOUND = "no bound: no row is verified, ok and from memory (bandmark run --kernel read gives one)"
 
@@ -45,18 +45,28 @@ class System:
     """Whether the bandwidths were measured; else they are published peaks."""
     memory_bytes: float | None
     device_class: str
-    """unified, card, hbm, cpu or unknown."""
+    """unified, card, hbm, apple, amd, cpu or unknown."""
     source: str
     notes: tuple[str, ...] = ()
 
     @property
     def is_covered(self) -> bool:
-        """Whether published rates cover this class of device."""
-        return self.device_class in _COVERED
+        """Whether published rates are of this class of device, and of one about as fast or faster."""
+        return self.device_class in FITTED and self.weight_gbs <= 1.1 * self.efficiency.fastest_gbs
+
+    @property
+    def efficiency(self) -> Efficiency:
+        """What engines get of this class of device."""
+        return FITTED.get(self.device_class, FITTED[_LIKE_OTHERS])
+
+    @property
+    def spread(self) -> float:
+        """Factor between what is expected and either end of its range: twice the worst where no published rate is."""
+        return self.efficiency.spread if self.is_covered else 2 * max(e.spread for e in FITTED.values()) - 1
 
     def as_json(self) -> dict[str, object]:
         """Return what tells one system from another, for programs."""
-        names = {"system": self.name, "measured": self.measured, "bound_gbs": self.bound_gbs}
+        names = {"system": self.name, "measured": self.measured, "bound_gbs": self.bound_gbs, "covered": self.is_covered}
         return {**names, "notes": list(self.notes), "source": self.source}
 
     def holds(self, size: float) -> bool | None:
@@ -202,9 +212,7 @@ def predict(system: System, model: Model, weights: WeightFormat, *, context: int
     step = step_of(model, weights, context=context, batch=batch)
     limit = batch / step.roof_s(system.bound_gbs) if system.bound_gbs else math.inf
     roof_s = step.roof_s(system.weight_gbs, system.cache_gbs)
-    expected = min(limit, batch / FITTED.seconds(step, roof_s, measured=system.measured))
-    # Where no published rate is of the device's class, the range is twice as wide.
-    spread = UNCERTAINTY if system.is_covered else 1 + 2 * (UNCERTAINTY - 1)
+    expected = min(limit, batch / system.efficiency.seconds(step, roof_s, measured=system.measured))
     return Prediction(
         system=system,
         model=model,
@@ -213,6 +221,6 @@ def predict(system: System, model: Model, weights: WeightFormat, *, context: int
         step=step,
         bound=None if system.bound_gbs is None else limit,
         expected=expected,
-        low=expected / spread,
-        high=min(limit, expected * spread),
+        low=expected / system.spread,
+        high=min(limit, expected * system.spread),
     )

@@ -97,7 +97,13 @@ def test_a_config_file(results: str, tmp_path: Path, capsys: pytest.CaptureFixtu
     """A model's config.json or its folder stands for a name of the table; a damaged one is named."""
     folder = tmp_path / "mine"
     folder.mkdir()
-    config = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+    config = {
+        "model_type": "llama",
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 128,
+    }
     (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 1000}))
     for name in (str(folder), str(folder / "config.json")):
         assert main(["decode", "--results", results, "--model", name]) == 0
