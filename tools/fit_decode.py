@@ -4,10 +4,10 @@
 bandmark/data/decode_validation.csv.
 
 A step's time is a sum of six parameters times what the step has of each. Each parameter is a value that all classes of
-device share, drawn to what is physically likely, and a class's difference from it, drawn to nothing: a class with few rows
-keeps to the others. The differences of expected and published times are relative, and odd rows weigh less (least squares,
-iteratively reweighted as in Huber, Robust Statistics, 1981, section 7.8). On top comes a factor per engine and its year,
-drawn towards 1, the value of today's llama.cpp, of which most rows are.
+device share, drawn to what is physically likely, and a class's difference from it, drawn to nothing: a class with few
+rows keeps to the others. The differences of expected and published times are relative, and odd rows weigh less (least
+squares, iteratively reweighted as in Huber, Robust Statistics, 1981, section 7.8). On top comes a factor per engine and
+its year, drawn towards 1, the value of today's llama.cpp, of which most rows are.
 """
 
 from __future__ import annotations
@@ -55,8 +55,11 @@ PRIOR_ROWS = 2
 """Rows that speak for a factor of 1 against an engine's own."""
 ROUNDS = 15
 
-COVERED = 0.9
+COVERED = 0.85
 """Part of a class's held-out errors, of an engine that is not known, that its stated spread covers."""
+
+MIN_SPREAD = 1.15
+"""Versions of one engine differ as much."""
 
 TYPICAL_LAYERS = 40
 """Layers of a model whose shape is not known."""
@@ -196,7 +199,7 @@ def _row(rate: PublishedRate, of_all: Fit, without: Fit) -> ValidationRow:
 def spread(rows: Sequence[ValidationRow]) -> float:
     """Return the factor within which most held-out rows lie, as 1.15 for 15 % either way."""
     errors = sorted(abs(math.log(1 + row.held_out_error_any_engine)) for row in rows if not row.set_aside)
-    return math.exp(errors[math.ceil(COVERED * len(errors)) - 1])
+    return max(MIN_SPREAD, math.exp(errors[math.ceil(COVERED * len(errors)) - 1]))
 
 
 def efficiencies(rates: Sequence[PublishedRate], rows: Sequence[ValidationRow]) -> dict[str, Efficiency]:
@@ -216,7 +219,9 @@ def constants(classes: Mapping[str, Efficiency], rows: int) -> str:
         f"    {name!r}: Efficiency(\n" + "".join(f"        {k}={v!r},\n" for k, v in asdict(one).items()) + "    ),\n"
         for name, one in classes.items()
     ).replace("'", '"')
-    return f'{MARKER}FITTED = {{\n{lines}}}\n"""The parameters of each class of device, from {rows} published rates."""\n'
+    return (
+        f'{MARKER}FITTED = {{\n{lines}}}\n"""The parameters of each class of device, from {rows} published rates."""\n'
+    )
 
 
 def table(rows: Sequence[ValidationRow]) -> str:

@@ -2,8 +2,8 @@
 
 A step takes  bytes / bandwidth x (reading + conversion) + layers x (layer + routed + recurrent)
 + (batch - 1) x parameters x cost of a sequence,  each of its own for a class of device: what engines reach of a
-published peak, what narrow weights cost to convert (instructions, not bytes), and what a layer costs however small it is
-(launches, gaps, kernels too small to fill the memory), with more for experts and for recurrence.
+published peak, what narrow weights cost to convert (instructions, not bytes), and what a layer costs however small it
+is (launches, gaps, kernels too small to fill the memory), with more for experts and for recurrence.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ FITTED = {
         routed_layer_s=1.75e-05,
         recurrent_layer_s=7.708e-05,
         sequence_cost=0.02062,
-        spread=1.133,
+        spread=1.15,
         fastest_gbs=273.0,
     ),
     "card": Efficiency(
@@ -121,7 +121,7 @@ FITTED = {
         routed_layer_s=1.024e-05,
         recurrent_layer_s=7.62e-05,
         sequence_cost=0.02032,
-        spread=1.395,
+        spread=1.202,
         fastest_gbs=1792.0,
     ),
     "hbm": Efficiency(
@@ -141,7 +141,7 @@ FITTED = {
         routed_layer_s=3.44e-05,
         recurrent_layer_s=7.285e-05,
         sequence_cost=0.02032,
-        spread=1.206,
+        spread=1.188,
         fastest_gbs=819.0,
     ),
     "amd": Efficiency(
@@ -151,7 +151,7 @@ FITTED = {
         routed_layer_s=2.759e-05,
         recurrent_layer_s=7.813e-05,
         sequence_cost=0.02032,
-        spread=1.981,
+        spread=1.201,
         fastest_gbs=800.0,
     ),
 }

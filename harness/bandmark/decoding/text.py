@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from statistics import median
 
 from rich.table import Table
 
-from bandmark.decoding.predict import Prediction, predict
+from bandmark.decoding.predict import Prediction, System, predict
 from bandmark.decoding.step import FITTED
 from bandmark.models.model import Model
-from bandmark.models.weights import WeightFormat
+from bandmark.models.weights import FileModel, WeightFormat
 from bandmark.show.console import print_parts, text_table
 from bandmark.tables import read_table
 from bandmark.units import format_seconds
@@ -25,8 +25,8 @@ _RATES_LEGEND = (
     "of cache for each token of context."
 )
 _MODEL_LEGEND = (
-    f"Rates in tokens per second. bound: {_BOUND}. {_MARK} weights: time to read them once at their bandwidth. cache: its "
-    "share of the time for the bytes of a step. memory: whether weights and cache leave a tenth of it free."
+    f"Rates in tokens per second. bound: {_BOUND}. {_MARK} weights: time to read them once at their bandwidth. cache: "
+    "its share of the time for the bytes of a step. memory: whether weights and cache leave a tenth of it free."
 )
 _CPU_NOTE = (
     "On a CPU the expected rate holds only where the arithmetic keeps up with the memory. NumPy's gemv with quantized "
@@ -90,11 +90,27 @@ def _notes(predictions: Sequence[Prediction], legend: str) -> list[str]:
         "cache. Four of five published rates are within the range of what a fit without them expects (bandmark decode "
         "--validate).",
         legend,
+        *(f"{p.model.name}: {note}." for p in predictions if isinstance(p.model, FileModel) for note in p.model.notes),
         *(f"{p.system.name}: {note}." for p in predictions for note in p.system.notes),
     ]
     if any(p.system.device_class == "cpu" for p in predictions):
         notes.append(_CPU_NOTE)
     return list(dict.fromkeys(notes))
+
+
+def show_systems(systems: Mapping[str, System]) -> None:
+    """Print the systems that are known by name."""
+    rows = [
+        [name, one.device_class, "" if one.is_covered else "?", f"{one.weight_gbs:g}", _memory_gb(one)]
+        for name, one in systems.items()
+    ]
+    print_parts(
+        [text_table(("system", "class", "", "GB/s", "GB"), rows, left=3), "", f"{_MARK} GB: empty where sizes differ."]
+    )
+
+
+def _memory_gb(system: System) -> str:
+    return "" if system.memory_bytes is None else f"{system.memory_bytes / 1e9:g}"
 
 
 def show_model(predictions: Sequence[Prediction]) -> None:
@@ -103,7 +119,7 @@ def show_model(predictions: Sequence[Prediction]) -> None:
     parts: list[Table | str] = [
         f"{model.name}: {model.parameters / 1e9:.4g} B parameters, of which a token reads "
         f"{model.active_parameters / 1e9:.4g} B",
-        f"{model.kv_bytes_per_token} bytes of 16-bit KV cache per token, "
+        f"{model.kv_bytes_per_token} bytes of {model.cache_bits}-bit KV cache per token, "
         f"{model.kv_bytes(context) / 1e9:.3g} GB read after {context} tokens",
     ]
     for weights, group in groupby(predictions, key=lambda p: p.weights):

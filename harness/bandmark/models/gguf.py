@@ -271,7 +271,7 @@ def _product(tensor: _Tensor, chosen: int) -> tuple[str, int, int, int]:
 
 
 def _cached(header: _Header, named: Mapping[str, _Tensor], layer: int, recurrent: set[int]) -> tuple[int, bool]:
-    """Return how many values a layer caches for a token, 0 if it does not attend, and whether it attends to a window."""
+    """Return how many values a layer caches for a token, 0 if it does not attend, and whether it sees a window."""
     latent, k, v, joint = (named.get(f"blk.{layer}.attn_{part}.weight") for part in ("kv_a_mqa", "k", "v", "qkv"))
     values = 0
     if latent is not None:

@@ -79,6 +79,11 @@ class FileModel(Model):
 
 _KERNEL_FORMATS = {"int4": "int4", "int8": "int8", "float8": "fp8", "nvfp4": "nvfp4", "mxfp4": "mxfp4"}
 
+_ALGORITHMS = {
+    "fp8": ("float8", 8.0), "fbgemm_fp8": ("float8", 8.0), "mxfp4": ("mxfp4", 4.25), "nvfp4": ("nvfp4", 4.5),
+}  # fmt: skip
+"""Kind and bits with scales of formats without parameters, by quant_method or quant_algo."""
+
 
 def own_format(config: Mapping[str, Any]) -> tuple[WeightFormat | None, int, tuple[str, ...]]:
     """Return the weight format of a quantization_config, the bits of the cache's values, and what to say of them.
@@ -124,15 +129,12 @@ def _stored_bits(method: str, config: Mapping[str, Any]) -> tuple[str, float]:
             int(config.get("group_size") or config["q_group_size"]),
         )
         return f"int{bits}", bits + ((16 + bits) / group if group > 0 else 0)
-    if method in ("fp8", "fbgemm_fp8"):
-        return "float8", 8.0
-    if method == "mxfp4":
-        return "mxfp4", 4.25
     if method == "bitsandbytes":
         double = 8 / 64 if config.get("bnb_4bit_use_double_quant") else 32 / 64
         return ("int4", 4 + double) if config.get("load_in_4bit") else ("int8", {True: 8.0}[config["load_in_8bit"]])
-    if algorithm := {"nvfp4": ("nvfp4", 4.5), "fp8": ("float8", 8.0)}.get(str(config.get("quant_algo", "")).lower()):
-        return algorithm
+    algorithm = str(config.get("quant_algo") or method).lower()
+    if known := _ALGORITHMS.get(algorithm):
+        return known
     if method != "compressed-tensors":
         raise ValueError(method)
     weights = next(iter(config["config_groups"].values()))["weights"]
