@@ -25,6 +25,8 @@ SHOWN = (
 
 USUAL_FORMATS = ("q4_k_m", "q8_0", "fp8", "nvfp4", "mxfp4", "int4")
 """Formats that people download; int4 as in AWQ and GPTQ."""
+GPT_OSS_FORMATS = ("mxfp4-gguf", "mxfp4-moe")
+"""The same of OpenAI's models, which come in MXFP4 alone."""
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
@@ -141,5 +143,7 @@ def _usual_formats(model: Model) -> list[WeightFormat]:
     from bandmark.models.weights import FORMATS, FileModel
 
     own = [model.own_format] if isinstance(model, FileModel) and model.own_format else []
-    usual = [FORMATS[name] for name in USUAL_FORMATS if not FORMATS[name].refusal(model)]
-    return own if own and own[0].name == "gguf" else [*own, *usual]
+    if own and own[0].counted:
+        return own
+    names = GPT_OSS_FORMATS if model.name.startswith("gpt-oss") else USUAL_FORMATS
+    return [*own, *(FORMATS[name] for name in names if not FORMATS[name].refusal(model))]

@@ -276,7 +276,7 @@ def _layer_types(fields: _Fields) -> Sequence[str]:
     listed = fields.per_layer("layer_types")
     if listed is not None:
         if unknown := sorted(set(listed) - set(_LAYER_TYPES)):
-            raise fields.error(f"field 'layer_types' has {_short(', '.join(unknown))}: layers not known here.")
+            raise fields.error(f"field 'layer_types' has {', '.join(unknown)[:60]}, whose layers are not known here.")
         kinds = {**_LAYER_TYPES, "linear_attention": _MAMBA if "mamba_n_heads" in fields.values else _LINEAR}
         return [kinds[kind] for kind in listed]
     layers, every = range(1, fields.layers + 1), fields.architecture.full_every

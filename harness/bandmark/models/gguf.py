@@ -256,6 +256,7 @@ def _to_model(header: _Header, name: str) -> FileModel:
             kernel_format=None,
             needs_experts=False,
             source="the tensors of the file",
+            counted=True,
         ),
     )
 

@@ -30,6 +30,8 @@ class WeightFormat:
     """The weight format of GEMV rows that read such bytes."""
     needs_experts: bool
     source: str
+    counted: bool = False
+    """Whether the bits are counted from a file's tensors, so that no other format is of this file."""
 
     def refusal(self, model: Model) -> str | None:
         """Return why a model can't have this format: it has no experts, or its rows are no whole blocks; else None."""

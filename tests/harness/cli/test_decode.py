@@ -65,7 +65,7 @@ def test_a_named_system_needs_no_measurement(
     ("arguments", "formats"),
     [
         (["--model", "llama-3.1-8b", "--weights", "q4_k_m"], ("int4",)),
-        (["--model", "llama-3.1-8b"], ("fp16", "fp8", "nvfp4")),
+        (["--model", "llama-3.1-8b"], ("int4", "int8", "fp8", "nvfp4", "mxfp4")),
         (["--model", "gpt-oss-20b"], ("mxfp4",)),
         (["--model", "llama-3.1-8b", "--weights", "q6_k"], ()),
     ],
