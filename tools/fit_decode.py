@@ -1,6 +1,6 @@
 """Fit the decode model to published rates, and write its constants and the table of its errors into the package.
 
-`make decode-fit` runs it. It reads published_decode.csv beside it, and writes the end of bandmark/decoding/step.py and
+`make decode-fit` runs it. It reads published_decode.csv beside it, and writes bandmark/data/decode_efficiency.csv and
 bandmark/data/decode_validation.csv.
 
 A step's time is a sum of six parameters times what the step has of each. Each parameter is a value that all classes of
@@ -16,7 +16,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -33,10 +33,8 @@ from bandmark.tables import parse_table
 TOOLS = Path(__file__).parent
 PACKAGE = TOOLS.parent / "harness" / "bandmark"
 RATES = TOOLS / "published_decode.csv"
-MODULE = PACKAGE / "decoding" / "step.py"
+CONSTANTS = PACKAGE / "data" / "decode_efficiency.csv"
 TABLE = PACKAGE / "data" / "decode_validation.csv"
-
-MARKER = "# Written by `make decode-fit` from the rates of tools/published_decode.csv, each with its source.\n"
 
 CLASSES = ("unified", "card", "hbm", "apple", "amd")
 Numbers = NDArray[np.float64]
@@ -202,33 +200,22 @@ def spread(rows: Sequence[ValidationRow]) -> float:
     return max(MIN_SPREAD, math.exp(errors[math.ceil(COVERED * len(errors)) - 1]))
 
 
-def efficiencies(rates: Sequence[PublishedRate], rows: Sequence[ValidationRow]) -> dict[str, Efficiency]:
+def efficiencies(rates: Sequence[PublishedRate], rows: Sequence[ValidationRow]) -> list[Efficiency]:
     """Return the constants of each class, with four significant figures."""
-    fitted, result = fit(rates), {}
+    fitted, result = fit(rates), []
     for name in CLASSES:
         own = [row for row in rows if row.device_class == name]
         last = (spread(own), max(row.peak_gbs for row in own if not row.set_aside))
         values = [float(f"{value:.4g}") for value in (*fitted.classes[name], *last)]
-        result[name] = Efficiency(**dict(zip((*PARAMETERS, "spread", "fastest_gbs"), values, strict=True)))
+        result.append(Efficiency(name, *values))
     return result
 
 
-def constants(classes: Mapping[str, Efficiency], rows: int) -> str:
-    """Return the end of the module with the fitted constants."""
-    lines = "".join(
-        f"    {name!r}: Efficiency(\n" + "".join(f"        {k}={v!r},\n" for k, v in asdict(one).items()) + "    ),\n"
-        for name, one in classes.items()
-    ).replace("'", '"')
-    return (
-        f'{MARKER}FITTED = {{\n{lines}}}\n"""The parameters of each class of device, from {rows} published rates."""\n'
-    )
-
-
-def table(rows: Sequence[ValidationRow]) -> str:
+def table(rows: Sequence[ValidationRow] | Sequence[Efficiency]) -> str:
     """Return the rows as CSV, numbers with eight significant figures."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(column.name for column in fields(ValidationRow))
+    writer.writerow(column.name for column in fields(rows[0]))
     writer.writerows([f"{cell:.8g}" if isinstance(cell, float) else cell for cell in astuple(row)] for row in rows)
     return text.getvalue()
 
@@ -238,9 +225,7 @@ def main() -> None:
     rates = load_rates()
     rows = validate(rates)
     used = [rate for rate in rates if not rate.set_aside]
-    before = MODULE.read_text(encoding="utf-8").partition(MARKER)[0]
-    text = before + constants(efficiencies(used, rows), len(used))
-    MODULE.write_text(text, encoding="utf-8", newline="\n")
+    CONSTANTS.write_text(table(efficiencies(used, rows)), encoding="utf-8", newline="\n")
     TABLE.write_text(table(rows), encoding="utf-8", newline="\n")
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from bandmark.errors import UsageError
 from bandmark.models.model import Model
 from bandmark.models.weights import WeightFormat
+from bandmark.tables import read_table
 
 _MAX_CONTEXT = 10**8
 _MAX_BATCH = 1024
@@ -73,10 +74,11 @@ def step_of(model: Model, weights: WeightFormat, *, context: int, batch: int = 1
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Efficiency:
     """What engines get of the bandwidth of a class of device, and what a step costs beside its bytes."""
 
+    device_class: str
     reading: float
     """Time to read the bytes, over that at the published peak."""
     conversion: float
@@ -102,57 +104,5 @@ class Efficiency:
         return max(roof_s, roof_s * reading + layers + sequences)
 
 
-# Written by `make decode-fit` from the rates of tools/published_decode.csv, each with its source.
-FITTED = {
-    "unified": Efficiency(
-        reading=1.231,
-        conversion=0.1377,
-        layer_s=2.862e-05,
-        routed_layer_s=1.75e-05,
-        recurrent_layer_s=7.708e-05,
-        sequence_cost=0.02062,
-        spread=1.15,
-        fastest_gbs=273.0,
-    ),
-    "card": Efficiency(
-        reading=1.052,
-        conversion=0.06355,
-        layer_s=4.047e-05,
-        routed_layer_s=1.024e-05,
-        recurrent_layer_s=7.62e-05,
-        sequence_cost=0.02032,
-        spread=1.202,
-        fastest_gbs=1792.0,
-    ),
-    "hbm": Efficiency(
-        reading=1.281,
-        conversion=0.1183,
-        layer_s=8.441e-05,
-        routed_layer_s=2.307e-05,
-        recurrent_layer_s=7.285e-05,
-        sequence_cost=0.02032,
-        spread=1.289,
-        fastest_gbs=3350.0,
-    ),
-    "apple": Efficiency(
-        reading=1.125,
-        conversion=0.0955,
-        layer_s=6.639e-05,
-        routed_layer_s=3.44e-05,
-        recurrent_layer_s=7.285e-05,
-        sequence_cost=0.02032,
-        spread=1.188,
-        fastest_gbs=819.0,
-    ),
-    "amd": Efficiency(
-        reading=1.203,
-        conversion=0.06924,
-        layer_s=4.685e-05,
-        routed_layer_s=2.759e-05,
-        recurrent_layer_s=7.813e-05,
-        sequence_cost=0.02032,
-        spread=1.201,
-        fastest_gbs=800.0,
-    ),
-}
-"""The parameters of each class of device, from 80 published rates."""
+FITTED = {one.device_class: one for one in read_table("decode_efficiency.csv", Efficiency)}
+"""By class of device, as `make decode-fit` writes it from the rates of tools/published_decode.csv."""

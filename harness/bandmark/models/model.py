@@ -141,15 +141,12 @@ class Model:
 
     def _vector_parameters(self) -> int:
         # Two norms a layer and one at the end; what enters a recurrence passes a convolution of four taps.
-        linear = 2 * self.linear_k_heads * self.key_dim + self.linear_v_heads * self.linear_dim
+        linear = (
+            2 * self.linear_k_heads * (self.linear_k_dim or self.linear_dim) + self.linear_v_heads * self.linear_dim
+        )
         mamba = self.ssm_inner + 2 * self.ssm_groups * self.ssm_state
         convolutions = 4 * (self.linear_layers * linear + self.ssm_layers * mamba)
         return convolutions + (2 * self.layers + 1) * self.hidden
-
-    @property
-    def key_dim(self) -> int:
-        """Width of a key head of linear attention."""
-        return self.linear_k_dim or self.linear_dim
 
     @property
     def body_parameters(self) -> int:
@@ -214,7 +211,7 @@ class Model:
 
     def state_bytes(self) -> int:
         """Return the bytes that recurrent layers move for a token: their float32 state, read and written."""
-        linear = self.linear_layers * self.linear_v_heads * self.linear_dim * self.key_dim
+        linear = self.linear_layers * self.linear_v_heads * self.linear_dim * (self.linear_k_dim or self.linear_dim)
         return 2 * 4 * (linear + self.ssm_layers * self.ssm_inner * self.ssm_state)
 
 
@@ -262,7 +259,10 @@ def _latent_attention(model: Model) -> Products:
 
 def _linear_attention(model: Model) -> Products:
     """Yield the products of a gated delta rule: query, key, value and gate; beta and decay; output."""
-    keys, values = model.linear_k_heads * model.key_dim, model.linear_v_heads * model.linear_dim
+    keys, values = (
+        model.linear_k_heads * (model.linear_k_dim or model.linear_dim),
+        model.linear_v_heads * model.linear_dim,
+    )
     yield ("linear qkvz", 2 * keys + 2 * values, model.hidden, model.linear_layers)
     yield ("linear ba", 2 * model.linear_v_heads, model.hidden, model.linear_layers)
     yield ("linear o", model.hidden, values, model.linear_layers)

@@ -87,7 +87,8 @@ def test_never_faster_than_the_roof(name: str, gbs: float, context: int, batch: 
 
 
 PLAIN = Efficiency(
-    reading=2.0, conversion=0.5, layer_s=1e-3, routed_layer_s=1e-2, recurrent_layer_s=1e-1, sequence_cost=0.1,
+    device_class="card", reading=2.0,
+    conversion=0.5, layer_s=1e-3, routed_layer_s=1e-2, recurrent_layer_s=1e-1, sequence_cost=0.1,
     spread=1.2, fastest_gbs=1000,
 )  # fmt: skip
 DENSE = Step(
