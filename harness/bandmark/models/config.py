@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,7 @@ _ASSUMED = "llama"
 """The architecture that `--assume dense` takes: attention and a gated feed-forward block in each layer."""
 
 _EXPERTS = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
-_EXPERTS_PER_TOKEN = (
-    "num_experts_per_tok", "experts_per_token", "top_k_experts", "num_experts_per_token", "moe_k", "moe_topk",
-)  # fmt: skip
+_CHOSEN = ("num_experts_per_tok", "experts_per_token", "top_k_experts", "num_experts_per_token", "moe_k", "moe_topk")
 _SHARED_EXPERTS = ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert")
 _SHARED_WIDTHS = ("shared_expert_intermediate_size", "shared_intermediate_size", "moe_shared_expert_intermediate_size")
 _DENSE_FIRST = ("first_k_dense_replace", "num_dense_layers", "moe_layer_start_index")
@@ -96,10 +95,16 @@ def find_or_read(name: str, *, assume_dense: bool = False) -> Model:
     """Return a model by its name in the table, or from its config.json or .gguf; raises UsageError or FileError."""
     if name.endswith((".json", ".gguf")) or "/" in name or Path(name).exists():
         path = Path(name)
-        if path.suffix == ".gguf":
-            return read_gguf(path)
-        return _read_config(path / "config.json" if path.is_dir() else path, assume_dense)
+        path = path / "config.json" if path.is_dir() and path.suffix != ".gguf" else path
+        stat = path.stat() if path.exists() else None
+        return _read_file(path, assume_dense, stat and (stat.st_mtime_ns, stat.st_size))
     return find_model(name)
+
+
+@lru_cache(maxsize=8)
+def _read_file(path: Path, assume_dense: bool, _changed: object) -> Model:
+    """Return the model of a file, read once as long as it does not change: a run asks for it several times."""
+    return read_gguf(path) if path.suffix == ".gguf" else _read_config(path, assume_dense)
 
 
 def find_matrices(name: str) -> list[Matrix]:
@@ -112,11 +117,9 @@ def _read_config(path: Path, assume_dense: bool) -> Model:
     try:
         if path.exists() and not path.is_file():
             raise FileError(f"{path} is no regular file. Name the config.json of a Hugging Face model.")
-        with path.open("rb") as file:
-            data = file.read(_MAX_FILE_BYTES + 1)
-        if len(data) > _MAX_FILE_BYTES:
+        if path.stat().st_size > _MAX_FILE_BYTES:
             raise FileError(f"{path} is larger than any config.json. Name the config.json beside the weights.")
-        values = json.loads(data.decode("utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise FileError(f"can't read {path}: {error.strerror}. Name a config.json or a model of the table.") from error
     except (ValueError, RecursionError) as error:
@@ -203,7 +206,7 @@ def _experts(fields: _Fields) -> _Sizes:
     if experts < 2:
         # Granite 4 without experts has its "shared" block alone.
         return {"intermediate": fields.size(*_SHARED_WIDTHS)} if fields.values.get("shared_intermediate_size") else {}
-    chosen = fields.size(*_EXPERTS_PER_TOKEN)
+    chosen = fields.size(*_CHOSEN)
     if chosen > experts:
         raise fields.error(f"field 'num_experts_per_tok' is {chosen}, but there are {experts} experts.")
     width = fields.size("moe_intermediate_size", "intermediate_size")
@@ -248,12 +251,13 @@ def _layers(fields: _Fields) -> _Sizes:
     types = _layer_types(fields)
     sizes = {}
     if linear := types.count(_LINEAR):
+        dim = fields.size("linear_value_head_dim")
         sizes = {
             "linear_layers": linear,
             "linear_k_heads": fields.size("linear_num_key_heads"),
             "linear_v_heads": fields.size("linear_num_value_heads"),
-            "linear_k_dim": fields.size("linear_key_head_dim", default=fields.size("linear_value_head_dim")),
-            "linear_dim": fields.size("linear_value_head_dim"),
+            "linear_k_dim": fields.size("linear_key_head_dim", default=dim),
+            "linear_dim": dim,
         }
     if mamba := types.count(_MAMBA):
         heads = fields.size("mamba_n_heads")

@@ -33,8 +33,6 @@ _BLOCKS = {
 """Weights and bytes of a block by type of tensor: GGML_QUANT_SIZES of gguf-py 0.19.0 (ggml-org/llama.cpp)."""
 
 _MAX_TEXT, _MAX_ITEMS, _MAX_TENSORS, _MAX_WEIGHTS = 2**20, 2**22, 2**17, 2**44
-_KEPT_ITEMS = 1024
-"""Longer arrays are vocabularies, which are passed over."""
 
 _EMBEDDINGS = ("token_embd.", "per_layer_token_embd.", "position_embd.")
 _PART = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
@@ -72,11 +70,9 @@ class _CountedModel(FileModel):
     """A model whose parameters, cache and state are counted from its tensors."""
 
     products: tuple[tuple[str, int, int, int], ...]
-    others: int
-    """Parameters of norms, biases and the like."""
+    others: int  # parameters of norms, biases and the like
     routed: int
-    embeddings: int
-    """Parameters of matrices of which a token reads a row."""
+    embeddings: int  # parameters of matrices of which a token reads a row
     cached: tuple[tuple[int, bool], ...]
     """Of each layer that attends: values cached for a token, and whether it attends to a window."""
     state: int
@@ -144,11 +140,16 @@ class _Reader:
         return self.number(_SCALARS[kind])
 
     def _array(self) -> list[Any]:
+        """Return the numbers of a list; the words of a vocabulary are passed over."""
         kind, items = self.number("I"), self.count("Q", _MAX_ITEMS, "items in a list")
-        if kind == _ARRAY:
-            raise self.error("the header has a list of lists")
-        values = (self.value(kind) for _ in range(items))
-        return [value for number, value in enumerate(values) if number < _KEPT_ITEMS]
+        if kind in _SCALARS:
+            layout = f"<{items}{_SCALARS[kind]}"
+            return list(struct.unpack(layout, self.take(struct.calcsize(layout))))
+        if kind != _STRING:
+            raise self.error(f"the header has a list of values of type {kind}, which is not known")
+        for _ in range(items):
+            self.text()
+        return []
 
     def tensor(self) -> _Tensor:
         name, shape = self.text(), tuple(self.number("Q") for _ in range(self.count("I", 4, "dimensions")))

@@ -84,8 +84,7 @@ class Model:
     """Whether feed-forward blocks and experts have a gate matrix beside up and down."""
     linear_k_dim: int = 0
     """Width of a key head of linear attention; 0: as its values'."""
-    ssm_layers: int = 0
-    """Mamba-2 layers, whose state does not grow."""
+    ssm_layers: int = 0  # Mamba-2, whose state does not grow
     ssm_inner: int = 0
     ssm_heads: int = 0
     ssm_groups: int = 0
@@ -96,8 +95,7 @@ class Model:
     index_dim: int = 0
     index_topk: int = 0
     """Tokens that sparse attention reads, chosen by an indexer that reads a key of every token; 0: all are read."""
-    cache_bits: int = 16
-    """Bits of a value of the KV cache."""
+    cache_bits: int = 16  # of a value of the KV cache
 
     @property
     def attention_layers(self) -> int:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandmark.errors import FileError
+from bandmark.models import config
 from bandmark.models.config import _to_model, find_or_read
 from bandmark.models.model import Model, find_model
 from bandmark.models.weights import FileModel
@@ -324,3 +325,15 @@ def test_the_files_own_format_comes_with_the_model() -> None:
     assert narrow.kv_bytes(1000) * 2 == model.kv_bytes(1000)
     plain = model_from(LLAMA)
     assert isinstance(plain, FileModel) and plain.own_format is None and plain.notes == ()
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that asks for a model several times opens its file once; a file that has changed is read anew."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(LLAMA))
+    first = find_or_read(str(file))
+    monkeypatch.setattr(config, "_read_config", lambda *wanted: pytest.fail("read again"))
+    assert find_or_read(str(file)) is first
+    monkeypatch.undo()
+    file.write_text(json.dumps({**LLAMA, "num_hidden_layers": 16}))
+    assert find_or_read(str(file)).layers == 16
