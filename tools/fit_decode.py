@@ -1,10 +1,13 @@
 """Fit the decode model to published rates, and write its constants and the table of its errors into the package.
 
-`make decode-fit` runs it. It reads published_decode.csv beside it, and writes the end of bandmark/decoding/step.py and
+`make decode-fit` runs it. It reads published_decode.csv beside it, and writes bandmark/data/decode_efficiency.csv and
 bandmark/data/decode_validation.csv.
 
-Four parameters for all rows are found by least absolute error of the logarithm of a step's time, which a few odd rows
-do not move; on top comes a factor per engine, drawn towards 1 where the engine has few rows.
+A step's time is a sum of six parameters times what the step has of each. Each parameter is a value that all classes of
+device share, drawn to what is physically likely, and a class's difference from it, drawn to nothing: a class with few
+rows keeps to the others. The differences of expected and published times are relative, and odd rows weigh less (least
+squares, iteratively reweighted as in Huber, Robust Statistics, 1981, section 7.8). On top comes a factor per engine and
+its year, drawn towards 1, the value of today's llama.cpp, of which most rows are.
 """
 
 from __future__ import annotations
@@ -12,13 +15,16 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from statistics import median
 
-from bandmark.decoding.step import Efficiency, Step, step_of
+import numpy as np
+from numpy.typing import NDArray
+
+from bandmark.decoding.step import NARROW_BITS, Efficiency, Step, step_of
 from bandmark.decoding.text import ValidationRow
 from bandmark.models.model import find_model
 from bandmark.models.weights import find_format
@@ -27,25 +33,31 @@ from bandmark.tables import parse_table
 TOOLS = Path(__file__).parent
 PACKAGE = TOOLS.parent / "harness" / "bandmark"
 RATES = TOOLS / "published_decode.csv"
-MODULE = PACKAGE / "decoding" / "step.py"
+CONSTANTS = PACKAGE / "data" / "decode_efficiency.csv"
 TABLE = PACKAGE / "data" / "decode_validation.csv"
 
-MARKER = "# Written by `make decode-fit` from the rates of tools/published_decode.csv, each with its source.\n"
+CLASSES = ("unified", "card", "hbm", "apple", "amd")
+Numbers = NDArray[np.float64]
 
-SHARES = [round(0.60 + 0.02 * i, 2) for i in range(19)]
-DENSE_LAYER_S = [20e-6 + 5e-6 * i for i in range(14)]
-"""From 20 us: a layer is some ten kernels in a row, of a few microseconds each even where there is little to read."""
+PARAMETERS = ("reading", "conversion", "layer_s", "routed_layer_s", "recurrent_layer_s", "sequence_cost")
+LIKELY = np.array([1.18, 0.10, 30e-6, 20e-6, 60e-6, 0.017])
+"""Reads reach 85 % of a peak; a layer is some ten launches of a few microseconds each, a mixture or recurrence more."""
+LIKELY_WITHIN = np.array([0.06, 0.06, 15e-6, 10e-6, 30e-6, 0.01])
+CLASS_WITHIN = np.array([0.12, 0.08, 30e-6, 20e-6, 30e-6, 0.003])
+"""How far the common values may be from the likely ones, and a class's from the common (standard deviations)."""
+NOISE = 0.10
+"""Relative difference of a row that is not odd."""
 
-ROUTED_LAYER_S = [10e-6 * i for i in range(16)]
-SEQUENCE_COSTS = [0.005 * i for i in range(9)]
-START = Efficiency(share=0.8, dense_layer_s=4e-5, routed_layer_s=8e-5, sequence_cost=0.015)
-MAX_ROUNDS = 6
-
+BASE_ENGINE = "llama.cpp"
 PRIOR_ROWS = 2
 """Rows that speak for a factor of 1 against an engine's own."""
+ROUNDS = 15
 
-COVERED = 0.8
-"""Part of the held-out errors that the stated uncertainty covers."""
+COVERED = 0.85
+"""Part of a class's held-out errors, of an engine that is not known, that its stated spread covers."""
+
+MIN_SPREAD = 1.15
+"""Versions of one engine differ as much."""
 
 TYPICAL_LAYERS = 40
 """Layers of a model whose shape is not known."""
@@ -58,14 +70,15 @@ class PublishedRate:
     device: str
     peak_gbs: float
     device_class: str
-    """unified: LPDDR that a CPU and a GPU share; card: GDDR."""
+    """unified: LPDDR that an NVIDIA GPU and a CPU share; card: GDDR; hbm; apple; amd: its GDDR and LPDDR."""
     engine: str
     label: str
     model: str
     weights: str
     read_gb: float = 0.0
     layers: int = TYPICAL_LAYERS
-    routed: bool = False
+    routed_layers: int = 0
+    recurrent_layers: int = 0
     batch: int
     context: int
     tokens_per_s: float
@@ -91,13 +104,15 @@ def step(rate: PublishedRate) -> Step:
     if rate.model:
         model, weights = find_model(rate.model), find_format(rate.weights)
         return step_of(model, weights, context=rate.context, batch=rate.batch)
-    read = rate.read_gb * 1e9
+    read, weights = rate.read_gb * 1e9, find_format(rate.weights)
     return Step(
         weight_bytes=read,
         cache_bytes=0.0,
         needed_bytes=read,
         layers=rate.layers,
-        routed=rate.routed,
+        routed_layers=rate.routed_layers,
+        recurrent_layers=rate.recurrent_layers,
+        narrow=weights.body_bits < NARROW_BITS,
         batch=rate.batch,
         active_parameters=read,
     )
@@ -105,51 +120,51 @@ def step(rate: PublishedRate) -> Step:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The parameters of all rates, and the factor of each engine on the time of a step."""
+    """The parameters of each class of device, and the factor of each engine on the time of a step."""
 
-    efficiency: Efficiency
+    classes: Mapping[str, Sequence[float]]
     engines: Mapping[str, float] = field(default_factory=dict)
 
-    def expected_s(self, rate: PublishedRate) -> float:
+    def expected_s(self, rate: PublishedRate, *, engine_known: bool = True) -> float:
         """Return the expected seconds of a published rate's step, at least those at the peak."""
-        roof_s = step(rate).roof_s(rate.peak_gbs)
-        return max(roof_s, self.efficiency.seconds(step(rate), roof_s) * self.engines.get(rate.engine, 1.0))
+        seconds = float(amounts(rate) @ np.asarray(self.classes[rate.device_class]))
+        factor = self.engines.get(rate.engine, 1.0) if engine_known else 1.0
+        return max(step(rate).roof_s(rate.peak_gbs), seconds * factor)
+
+
+def amounts(rate: PublishedRate) -> Numbers:
+    """Return how much of each parameter a rate's step has: shape (6,)."""
+    one = step(rate)
+    roof_s = one.roof_s(rate.peak_gbs)
+    sequences = (one.batch - 1) * one.active_parameters * roof_s / one.bytes
+    return np.array([roof_s, roof_s * one.narrow, one.layers, one.routed_layers, one.recurrent_layers, sequences])
 
 
 def fit(rates: Sequence[PublishedRate]) -> Fit:
-    """Return the parameters of least error over a grid, by coordinates, and the factor of each engine."""
-    best = START
-    for _ in range(MAX_ROUNDS):
-        before = best
-        best = _least_error(
-            [replace(best, share=s, routed_layer_s=r) for s in SHARES for r in ROUTED_LAYER_S], rates, best
-        )
-        best = _least_error(
-            [replace(best, share=s, dense_layer_s=d) for s in SHARES for d in DENSE_LAYER_S], rates, best
-        )
-        best = _least_error([replace(best, sequence_cost=cost) for cost in SEQUENCE_COSTS], rates, best)
-        if best == before:
-            break
-    return Fit(best, _engines(Fit(best), rates))
+    """Return the parameters of least error and the factor of each engine."""
+    classes = sorted(CLASSES)
+    seconds = np.array([rate.seconds for rate in rates])
+    rows = np.array([np.kron([1.0, *(rate.device_class == c for c in classes)], amounts(rate)) for rate in rates])
+    scales = np.concatenate([LIKELY_WITHIN, *[CLASS_WITHIN] * len(classes)])
+    likely = np.concatenate([LIKELY, np.zeros(len(PARAMETERS) * len(classes))]) / scales
+    factors, weights = np.ones(len(rates)), np.ones(len(rates))
+    engines: dict[str, float] = {}
+    for _ in range(ROUNDS):
+        relative = rows * scales * (weights / (seconds / factors) / NOISE)[:, None]
+        normal = relative.T @ relative + np.eye(len(likely))
+        values = np.linalg.solve(normal, relative.T @ (weights / NOISE) + likely) * scales
+        errors = np.log(seconds / (rows @ values))
+        engines = {name: _factor(name, rates, errors) for name in sorted({rate.engine for rate in rates})}
+        factors = np.array([engines[rate.engine] for rate in rates])
+        weights = 1 / np.sqrt(np.maximum(1.0, np.abs(errors - np.log(factors)) / NOISE))
+    common, *own = values.reshape(-1, len(PARAMETERS))
+    return Fit({c: (common + difference).tolist() for c, difference in zip(classes, own, strict=True)}, engines)
 
 
-def _least_error(candidates: Iterable[Efficiency], rates: Sequence[PublishedRate], present: Efficiency) -> Efficiency:
-    """Return the candidate of least error, or the present parameters where none is better."""
-    known = [(step(rate), step(rate).roof_s(rate.peak_gbs), rate.seconds) for rate in rates]
-
-    def error(candidate: Efficiency) -> float:
-        return sum(abs(math.log(candidate.seconds(one, roof) / seconds)) for one, roof, seconds in known)
-
-    return min([present, *candidates], key=error)
-
-
-def _engines(base: Fit, rates: Sequence[PublishedRate]) -> dict[str, float]:
-    """Return each engine's factor: the median of its rows' errors, drawn towards 1."""
-    factors = {}
-    for engine in sorted({rate.engine for rate in rates}):
-        errors = [math.log(rate.seconds / base.expected_s(rate)) for rate in rates if rate.engine == engine]
-        factors[engine] = math.exp(median(errors) * len(errors) / (len(errors) + PRIOR_ROWS))
-    return factors
+def _factor(engine: str, rates: Sequence[PublishedRate], errors: Numbers) -> float:
+    """Return an engine's factor: the median of its rows' errors, drawn towards 1."""
+    own = [float(error) for rate, error in zip(rates, errors, strict=True) if rate.engine == engine]
+    return 1.0 if engine == BASE_ENGINE else math.exp(median(own) * len(own) / (len(own) + PRIOR_ROWS))
 
 
 def validate(rates: Sequence[PublishedRate]) -> list[ValidationRow]:
@@ -162,6 +177,7 @@ def validate(rates: Sequence[PublishedRate]) -> list[ValidationRow]:
 def _row(rate: PublishedRate, of_all: Fit, without: Fit) -> ValidationRow:
     return ValidationRow(
         device=rate.device,
+        device_class=rate.device_class,
         peak_gbs=rate.peak_gbs,
         engine=rate.engine,
         label=rate.label,
@@ -169,35 +185,37 @@ def _row(rate: PublishedRate, of_all: Fit, without: Fit) -> ValidationRow:
         context=rate.context,
         published=rate.tokens_per_s,
         bound=rate.batch / step(rate).roof_s(rate.peak_gbs),
-        expected=rate.batch / of_all.expected_s(rate),
+        expected=rate.batch / of_all.expected_s(rate, engine_known=False),
         held_out_error=rate.seconds / without.expected_s(rate) - 1,
+        held_out_error_any_engine=rate.seconds / without.expected_s(rate, engine_known=False) - 1,
         set_aside=rate.set_aside,
         note=rate.note,
         source=rate.source,
     )
 
 
-def uncertainty(rows: Sequence[ValidationRow]) -> float:
-    """Return the factor within which four of five held-out rows lie, as 1.15 for 15 % either way."""
-    errors = sorted(abs(math.log(1 + row.held_out_error)) for row in rows if not row.set_aside)
-    return math.exp(errors[math.ceil(COVERED * len(errors)) - 1])
+def spread(rows: Sequence[ValidationRow]) -> float:
+    """Return the factor within which most held-out rows lie, as 1.15 for 15 % either way."""
+    errors = sorted(abs(math.log(1 + row.held_out_error_any_engine)) for row in rows if not row.set_aside)
+    return max(MIN_SPREAD, math.exp(errors[math.ceil(COVERED * len(errors)) - 1]))
 
 
-def constants(efficiency: Efficiency, factor: float, rows: int) -> str:
-    """Return the end of the module with the fitted constants."""
-    return (
-        f"{MARKER}FITTED = {efficiency!r}\n"
-        f'"""The parameters of least error for {rows} published rates."""\n\n'
-        f"UNCERTAINTY = {factor!r}\n"
-        '"""Four of five published rates lie within this factor of what a fit without them expects."""\n'
-    )
+def efficiencies(rates: Sequence[PublishedRate], rows: Sequence[ValidationRow]) -> list[Efficiency]:
+    """Return the constants of each class, with four significant figures."""
+    fitted, result = fit(rates), []
+    for name in CLASSES:
+        own = [row for row in rows if row.device_class == name]
+        last = (spread(own), max(row.peak_gbs for row in own if not row.set_aside))
+        values = [float(f"{value:.4g}") for value in (*fitted.classes[name], *last)]
+        result.append(Efficiency(name, *values))
+    return result
 
 
-def table(rows: Sequence[ValidationRow]) -> str:
+def table(rows: Sequence[ValidationRow] | Sequence[Efficiency]) -> str:
     """Return the rows as CSV, numbers with eight significant figures."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(column.name for column in fields(ValidationRow))
+    writer.writerow(column.name for column in fields(rows[0]))
     writer.writerows([f"{cell:.8g}" if isinstance(cell, float) else cell for cell in astuple(row)] for row in rows)
     return text.getvalue()
 
@@ -207,10 +225,7 @@ def main() -> None:
     rates = load_rates()
     rows = validate(rates)
     used = [rate for rate in rates if not rate.set_aside]
-    before = MODULE.read_text(encoding="utf-8").partition(MARKER)[0]
-    MODULE.write_text(
-        before + constants(fit(used).efficiency, uncertainty(rows), len(used)), encoding="utf-8", newline="\n"
-    )
+    CONSTANTS.write_text(table(efficiencies(used, rows)), encoding="utf-8", newline="\n")
     TABLE.write_text(table(rows), encoding="utf-8", newline="\n")
 
 

@@ -44,12 +44,13 @@ class FileError(BandmarkError):
     """A result file can't be read or written; the message names the file, what is wrong and what to do."""
 
 
-def unknown_name(kind: str, given: str, accepted: Iterable[str]) -> UsageError:
-    """Return the error for a name that is not one of those accepted, with the nearest of them."""
+def unknown_name(kind: str, given: str, accepted: Iterable[str], see: str = "") -> UsageError:
+    """Return the error for a name that is not one of those accepted, with the nearest; all, or where to see them."""
     names = list(accepted)
     near = difflib.get_close_matches(given.lower(), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UsageError(f"unknown {kind} {given!r}.{hint} Choose from {', '.join(names)}.")
+    choice = see or f"Choose from {', '.join(names)}."
+    return UsageError(f"unknown {kind} {given!r}.{hint} {choice}")
 
 
 def broken_library(problem: BaseException) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bandmark.cli.decode import add_system_options
+from bandmark.cli.decode import add_system_options, chosen_systems, read_models
 from bandmark.errors import EXIT_OK
 from bandmark.units import json_text
 
@@ -21,12 +21,8 @@ def execute(arguments: argparse.Namespace) -> int:
     """Print the steps and return the exit code."""
     from bandmark.decoding.measured import KERNELS_FOR  # these load NumPy
     from bandmark.decoding.optimizer import show_steps, train_steps
-    from bandmark.decoding.predict import find_systems
-    from bandmark.models.config import find_or_read
-    from bandmark.models.model import find_model
 
-    models = [find_or_read(arguments.model)] if arguments.model else [find_model(name) for name in SHOWN]
-    steps = train_steps(models, *find_systems(arguments.results, arguments.system, KERNELS_FOR["optimizer"][0]))
+    steps = train_steps(read_models(arguments, SHOWN), *chosen_systems(arguments, KERNELS_FOR["optimizer"][0]))
     if arguments.json:
         print(json_text([step.as_json() for step in steps]))
     else:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from bandmark.device.peaks import rows_named
+from bandmark.device.peaks import CatalogRow, rows_named
 from bandmark.errors import FileError, UsageError
 from bandmark.judge.bands import KernelClass, kernel_class
 from bandmark.models.weights import FORMATS, WeightFormat
@@ -32,6 +32,8 @@ _PLAIN_FORMATS = {"float16": "fp16", "bfloat16": "bf16"}
 
 _CLASSES = {"LPDDR": "unified", "GDDR": "card", "HBM": "hbm"}
 """Classes of device by the start of their kind of memory."""
+_MAKERS = {"Apple": "apple", "AMD": "amd", "Intel(R)": "intel"}
+"""Classes by the first word of a device's name, where the memory is not HBM: other kernels, other shares of a peak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,12 @@ class MeasuredSystem:
 
     @property
     def device_class(self) -> str:
-        """unified, card, hbm, cpu or unknown; from the rows and the catalog's kind of memory."""
+        """unified, card, hbm, apple, amd, intel, cpu or unknown; from the rows and the catalog's kind of memory."""
         # Rows of a GPU have no host threads.
         if any(row.threads is not None for row in self.rows):
             return "cpu"
-        kinds = {row.memory_type for row in rows_named(self.device)}
-        return memory_class(kinds.pop()) if len(kinds) == 1 else "unknown"
+        kinds = {catalog_class(row) for row in rows_named(self.device)}
+        return kinds.pop() if len(kinds) == 1 else "unknown"
 
     def usable_rows(self, kernels: Sequence[str]) -> list[Row]:
         """Return the measured rows of some kernels: those from memory where there are such, and ok ones of these."""
@@ -82,9 +84,10 @@ class MeasuredSystem:
         return None
 
 
-def memory_class(memory_type: str) -> str:
-    """Return the class of a device by its kind of memory."""
-    return next((name for start, name in _CLASSES.items() if memory_type.startswith(start)), "unknown")
+def catalog_class(row: CatalogRow) -> str:
+    """Return the class of a device of the catalogue: by its maker and its kind of memory."""
+    by_memory = next((name for start, name in _CLASSES.items() if row.memory_type.startswith(start)), "unknown")
+    return by_memory if by_memory == "hbm" else _MAKERS.get(row.names[0].split()[0], by_memory)
 
 
 def read_systems(files: Sequence[str | Path]) -> list[MeasuredSystem]:

@@ -11,14 +11,14 @@ from bandmark.decoding.measured import (
     Bandwidth,
     MeasuredSystem,
     cache_bandwidth,
+    catalog_class,
     measure_here,
-    memory_class,
     read_systems,
     weight_bandwidth,
 )
-from bandmark.decoding.step import FITTED, UNCERTAINTY, Step, step_of
-from bandmark.device.peaks import load_catalog
-from bandmark.errors import unknown_name
+from bandmark.decoding.step import FITTED, Efficiency, Step, step_of
+from bandmark.device.peaks import CatalogRow, load_catalog, parse_peak
+from bandmark.errors import UsageError, unknown_name
 from bandmark.models.model import Model, plain_name
 from bandmark.models.weights import WeightFormat
 from bandmark.tables import read_table
@@ -26,8 +26,13 @@ from bandmark.tables import read_table
 _RESERVED = 0.10
 """Part of the memory that the operating system, the engine and its working space take."""
 
-_COVERED = ("unified", "card")
-"""Classes of device that the published rates cover."""
+HERE = "here"
+"""The name of the machine that the command runs on."""
+
+_MAX_MEMORY_GB = 1e5
+
+_LIKE_OTHERS = "unified"
+"""The class whose parameters stand in where no published rate is of a device's own."""
 
 _NO_BOUND = "no bound: no row is verified, ok and from memory (bandmark run --kernel read gives one)"
 
@@ -45,18 +50,33 @@ class System:
     """Whether the bandwidths were measured; else they are published peaks."""
     memory_bytes: float | None
     device_class: str
-    """unified, card, hbm, cpu or unknown."""
+    """unified, card, hbm, apple, amd, cpu or unknown."""
     source: str
     notes: tuple[str, ...] = ()
 
     @property
     def is_covered(self) -> bool:
-        """Whether published rates cover this class of device."""
-        return self.device_class in _COVERED
+        """Whether published rates are of this class of device, and of one about as fast or faster."""
+        return self.device_class in FITTED and self.weight_gbs <= 1.1 * self.efficiency.fastest_gbs
+
+    @property
+    def efficiency(self) -> Efficiency:
+        """What engines get of this class of device."""
+        return FITTED.get(self.device_class, FITTED[_LIKE_OTHERS])
+
+    @property
+    def spread(self) -> float:
+        """Factor between what is expected and either end of its range: twice the worst where no published rate is."""
+        return self.efficiency.spread if self.is_covered else 2 * max(e.spread for e in FITTED.values()) - 1
 
     def as_json(self) -> dict[str, object]:
         """Return what tells one system from another, for programs."""
-        names = {"system": self.name, "measured": self.measured, "bound_gbs": self.bound_gbs}
+        names = {
+            "system": self.name,
+            "measured": self.measured,
+            "bound_gbs": self.bound_gbs,
+            "covered": self.is_covered,
+        }
         return {**names, "notes": list(self.notes), "source": self.source}
 
     def holds(self, size: float) -> bool | None:
@@ -76,25 +96,57 @@ class _NamedSystem:
 
 @cache
 def named_systems() -> dict[str, System]:
-    """Return the systems that are known by name, at their published peaks, in the order of the tables."""
+    """Return the systems that are shown where none is asked for, at their published peaks, in the table's order."""
     catalog = {row.id: row for row in load_catalog()}
-    systems = {}
-    for named in read_table("named_systems.csv", _NamedSystem):
-        row = catalog[named.catalog_id]
-        peak = named.peak_gbs or row.published_gbs
-        assert peak is not None
-        systems[named.name] = System(
-            name=named.label,
-            weight_gbs=peak,
-            cache_gbs=peak,
-            bound_gbs=peak,
-            measured=False,
-            memory_bytes=float(row.capacity_gb) * 1e9,
-            device_class=memory_class(row.memory_type),
-            source=row.source,
-            notes=(f"{peak:g} GB/s published, {row.capacity_gb} GB {row.memory_type}; {named.note}",),
+    return {
+        named.name: _at_peak(catalog[named.catalog_id], named.label, named.peak_gbs, f"; {named.note}")
+        for named in read_table("named_systems.csv", _NamedSystem)
+    }
+
+
+@cache
+def known_systems() -> dict[str, System]:
+    """Return all systems that are known by name: those named, and every device of the catalogue that has a peak."""
+    rows = {row.id: row for row in load_catalog() if row.published_gbs is not None and row.confidence != "low"}
+    return {**named_systems(), **{name: _at_peak(row, name) for name, row in rows.items()}}
+
+
+def _at_peak(row: CatalogRow, name: str, peak_gbs: float | None = None, note: str = "") -> System:
+    """Return a device of the catalogue at its published peak, or at another."""
+    peak = peak_gbs or row.published_gbs
+    assert peak is not None
+    sizes = row.capacity_gb.split("|")
+    return System(
+        name=name,
+        weight_gbs=peak,
+        cache_gbs=peak,
+        bound_gbs=peak,
+        measured=False,
+        memory_bytes=float(sizes[0]) * 1e9 if len(sizes) == 1 and sizes[0] else None,
+        device_class=catalog_class(row),
+        source=row.source,
+        notes=(f"{peak:g} GB/s published, {' or '.join(sizes) or '?'} GB {row.memory_type}{note}",),
+    )
+
+
+def described_system(peak: str, memory_gb: float | None) -> System:
+    """Return a system by the text of --peak and its memory in GB; raises UsageError for what is neither."""
+    gbs, words = parse_peak(peak)
+    if memory_gb is not None and not 0 < memory_gb <= _MAX_MEMORY_GB:
+        raise UsageError(
+            f"--memory {memory_gb:g} is not a size in GB: take more than 0 and at most {_MAX_MEMORY_GB:g}."
         )
-    return systems
+    return System(
+        name=f"{gbs:g} GB/s",
+        weight_gbs=gbs,
+        cache_gbs=gbs,
+        bound_gbs=gbs,
+        measured=False,
+        memory_bytes=None if memory_gb is None else memory_gb * 1e9,
+        device_class="unknown",
+        source=words,
+        notes=(words,),
+    )
 
 
 def measured_system(measured: MeasuredSystem, weights: WeightFormat, model: str = "") -> System:
@@ -124,20 +176,22 @@ def at_bandwidths(
 
 
 def find_systems(
-    results: Sequence[str] | None, name: str | None, kernels: Sequence[str], weights: Sequence[str] = ()
+    results: Sequence[str] | None, names: Sequence[str], kernels: Sequence[str], weights: Sequence[str] = ()
 ) -> tuple[list[MeasuredSystem], list[System]]:
     """Return the devices of result files, or else this one after a quick run, and the systems known by name.
 
-    With a name it is that system alone; raises UsageError if there is none, and measures nothing if it is known.
+    With names it is those alone, "here" being this machine; raises UsageError for an unknown one, before measuring.
     """
-    named = named_systems()
-    measured = read_systems(results) if results else [] if name in named else [measure_here(kernels, weights)]
-    if name is None:
-        return measured, list(named.values())
-    names = {*named, *(m.system for m in measured)}
-    if name not in names:
-        raise unknown_name("system", name, sorted(names))
-    return [m for m in measured if m.system == name], [named[name]] if name in named else []
+    measured, known = read_systems(results) if results else [], known_systems()
+    own = [m.system for m in measured] if results else [HERE]
+    for name in names:
+        if name not in known and name not in own:
+            raise unknown_name("system", name, [*own, *known], see="bandmark decode --list shows all.")
+    if not results and (not names or HERE in names):
+        measured = [measure_here(kernels, weights)]
+    if not names:
+        return measured, list(named_systems().values())
+    return [m for m in measured if not results or m.system in names], [known[n] for n in names if n in known]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,9 +256,7 @@ def predict(system: System, model: Model, weights: WeightFormat, *, context: int
     step = step_of(model, weights, context=context, batch=batch)
     limit = batch / step.roof_s(system.bound_gbs) if system.bound_gbs else math.inf
     roof_s = step.roof_s(system.weight_gbs, system.cache_gbs)
-    expected = min(limit, batch / FITTED.seconds(step, roof_s, measured=system.measured))
-    # Where no published rate is of the device's class, the range is twice as wide.
-    spread = UNCERTAINTY if system.is_covered else 1 + 2 * (UNCERTAINTY - 1)
+    expected = min(limit, batch / system.efficiency.seconds(step, roof_s, measured=system.measured))
     return Prediction(
         system=system,
         model=model,
@@ -213,6 +265,6 @@ def predict(system: System, model: Model, weights: WeightFormat, *, context: int
         step=step,
         bound=None if system.bound_gbs is None else limit,
         expected=expected,
-        low=expected / spread,
-        high=min(limit, expected * spread),
+        low=expected / system.spread,
+        high=min(limit, expected * system.spread),
     )

@@ -1,8 +1,9 @@
 """Bytes of one decode step, and the time that engines need for it.
 
-A step takes  bytes / (share x bandwidth) + layers x cost of a layer + (batch - 1) x parameters x cost of a sequence.
-The share is that of the published peak. A layer's cost (kernels too small to fill the memory, launches, gaps) does not
-shrink with bandwidth, so small models on fast cards stay far below their bound.
+A step takes  bytes / bandwidth x (reading + conversion) + layers x (layer + routed + recurrent)
++ (batch - 1) x parameters x cost of a sequence,  each of its own for a class of device: what engines reach of a
+published peak, what narrow weights cost to convert (instructions, not bytes), and what a layer costs however small it
+is (launches, gaps, kernels too small to fill the memory), with more for experts and for recurrence.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from dataclasses import dataclass
 from bandmark.errors import UsageError
 from bandmark.models.model import Model
 from bandmark.models.weights import WeightFormat
+from bandmark.tables import read_table
 
 _MAX_CONTEXT = 10**8
 _MAX_BATCH = 1024
+NARROW_BITS = 7
 
 _READ_SHARE = 0.85
 """What a plain read measures of the peak where most published rows come from: 231-234 of 273 GB/s, antirez/ds4#773."""
@@ -30,8 +33,11 @@ class Step:
     needed_bytes: float
     """What must fit in memory: all weights and the cache of all sequences, without working space."""
     layers: int
-    routed: bool
-    """Whether layers are mixtures of experts or recurrent: more and smaller kernels than a dense layer."""
+    routed_layers: int
+    """Layers that are mixtures of experts."""
+    recurrent_layers: int
+    narrow: bool
+    """Whether most weights are of fewer than 7 bits, which engines convert before they multiply."""
     batch: int
     active_parameters: float
 
@@ -58,37 +64,45 @@ def step_of(model: Model, weights: WeightFormat, *, context: int, batch: int = 1
         weight_bytes=weights.bytes_read(model, batch),
         cache_bytes=batch * (cache + state),
         # The state is read and written, and in memory once.
-        needed_bytes=weights.bytes_stored(model) + batch * (cache + state / 2),
+        needed_bytes=weights.bytes_stored(model) + batch * (model.kv_stored(context) + state / 2),
         layers=model.layers,
-        routed=model.experts > 0 or model.linear_layers > 0,
+        routed_layers=model.moe_layers,
+        recurrent_layers=model.linear_layers + model.ssm_layers,
+        narrow=weights.body_bits < NARROW_BITS,
         batch=batch,
         active_parameters=model.active_parameters,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Efficiency:
-    """What engines get of the bandwidth, and what a step costs beside its bytes."""
+    """What engines get of the bandwidth of a class of device, and what a step costs beside its bytes."""
 
-    share: float
-    """Of the published peak."""
-    dense_layer_s: float
+    device_class: str
+    reading: float
+    """Time to read the bytes, over that at the published peak."""
+    conversion: float
+    """The same for narrow weights, on top."""
+    layer_s: float
     routed_layer_s: float
-    """Of a layer that is a mixture of experts or recurrent."""
+    """Of a layer that is a mixture of experts, on top."""
+    recurrent_layer_s: float
+    """Of a recurrent layer, on top."""
     sequence_cost: float
     """Time of a further sequence of the batch, as bytes of reading for each active parameter."""
+    spread: float
+    """Factor within which published rates lie of what a fit without them expects."""
+    fastest_gbs: float
+    """The highest peak among the devices of the published rates."""
 
     def seconds(self, step: Step, roof_s: float, *, measured: bool = False) -> float:
         """Return the expected seconds of a step, at least roof_s: what its bytes take at the peak or as measured."""
-        share = min(1.0, self.share / _READ_SHARE) if measured else self.share
-        layer = self.routed_layer_s if step.routed else self.dense_layer_s
+        reading = max(1.0, self.reading * _READ_SHARE) if measured else self.reading + self.conversion * step.narrow
+        layers = step.layers * self.layer_s + step.routed_layers * self.routed_layer_s
+        layers += step.recurrent_layers * self.recurrent_layer_s
         sequences = (step.batch - 1) * step.active_parameters * self.sequence_cost * roof_s / step.bytes
-        return roof_s / share + step.layers * layer + sequences
+        return max(roof_s, roof_s * reading + layers + sequences)
 
 
-# Written by `make decode-fit` from the rates of tools/published_decode.csv, each with its source.
-FITTED = Efficiency(share=0.76, dense_layer_s=2e-05, routed_layer_s=8e-05, sequence_cost=0.015)
-"""The parameters of least error for 39 published rates."""
-
-UNCERTAINTY = 1.1360462807967482
-"""Four of five published rates lie within this factor of what a fit without them expects."""
+FITTED = {one.device_class: one for one in read_table("decode_efficiency.csv", Efficiency)}
+"""By class of device, as `make decode-fit` writes it from the rates of tools/published_decode.csv."""

@@ -1,91 +1,124 @@
-"""Read the shape of a model from a Hugging Face config.json."""
+"""Read the shape of a model from a Hugging Face config.json, by the table of known architectures."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bandmark.errors import FileError
+from bandmark.models.architectures import Architecture, load_architectures
+from bandmark.models.gguf import read_gguf
 from bandmark.models.model import Matrix, Model, find_model
-
-_TIED_BY_DEFAULT = ("gemma", "cohere")
-"""Families whose output matrix is the embedding where the file does not say (the default of their classes)."""
-
-_GEMMA3_DEFAULTS = {
-    "vocab_size": 262208, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "sliding_window": 4096,
-}  # fmt: skip
-"""What a gemma3_text config leaves out, as Gemma3TextConfig of transformers fills it in."""
+from bandmark.models.weights import FileModel, own_format
 
 _MAX_SIZE = 10**8
+_MAX_LAYERS = 10**4
+_MAX_FILE_BYTES = 2**24
 
-_UNKNOWN_FAMILIES = (
-    "mamba", "rwkv", "t5", "bart", "whisper", "bert", "falcon", "nemotron", "jamba", "gpt2", "gpt_neo", "gptj", "bloom",
-    "opt", "mpt", "starcoder2", "gemma3n", "gemma4", "mllama", "deepseek_v4", "kimi_linear", "lfm2", "zamba", "bamba",
-)  # fmt: skip
-"""Families whose layers are not made of the matrices that are counted here, by the start of their names."""
+_ASSUMED = "llama"
+"""The architecture that `--assume dense` takes: attention and a gated feed-forward block in each layer."""
 
-_UNKNOWN_TYPES = ("phi", "minimax")
-"""The same by their whole names: phi3 and minimax_m2 are counted."""
+_EXPERTS = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
+_CHOSEN = ("num_experts_per_tok", "experts_per_token", "top_k_experts", "num_experts_per_token", "moe_k", "moe_topk")
+_SHARED_EXPERTS = ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", "num_shared_expert")
+_SHARED_WIDTHS = ("shared_expert_intermediate_size", "shared_intermediate_size", "moe_shared_expert_intermediate_size")
+_DENSE_FIRST = ("first_k_dense_replace", "num_dense_layers", "moe_layer_start_index")
+"""Names that makers give to one size, whatever the architecture."""
 
-_WINDOW_TYPES = ("sliding_attention", "chunked_attention")
-_LAYER_TYPES = ("full_attention", "linear_attention", *_WINDOW_TYPES)
-_FULL_EVERY = {"llama4": 4, "gemma3": 6, "gemma2": 2, "gpt_oss": 2}
-"""Every how many layers one attends to the whole context where there is a window, by the start of the family's name."""
+_FULL, _WINDOW, _LINEAR, _MAMBA, _INDEXED = "full", "window", "linear", "mamba", "indexed"
+_LAYER_TYPES = {
+    "full_attention": _FULL, "attention": _FULL, "sliding_attention": _WINDOW, "chunked_attention": _WINDOW,
+    "linear_attention": _LINEAR, "mamba": _MAMBA, "indexed_attention": _INDEXED,
+}  # fmt: skip
 _Sizes = dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Fields:
-    """The fields of a config, with the file's name for messages."""
+    """The fields of a config under their usual names, with the file's name for messages."""
 
     file: str
     values: Mapping[str, Any]
-
-    @property
-    def family(self) -> str:
-        return str(self.values.get("model_type", "")).lower()
+    architecture: Architecture
 
     def error(self, text: str) -> FileError:
         return FileError(f"{self.file}: {text} It must be the config.json of a decoder-only model.")
 
-    def size(self, *names: str, default: int | None = None, minimum: int = 1) -> int:
-        """Return a whole number by the first of its names that is there; without a default one of them must be."""
+    def size(self, *names: str, default: int | None = None, minimum: int = 1, maximum: int = _MAX_SIZE) -> int:
+        """Return a whole number by the first of its names that is there; without a default one of them must be.
+
+        A list of equal numbers, one for each layer, is that number.
+        """
         name = next((n for n in names if self.values.get(n) is not None), None)
         if name is None:
             if default is None:
                 raise self.error(f"field {' or '.join(map(repr, names))} is missing.")
             return default
         value = self.values[name]
-        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= _MAX_SIZE:
-            raise self.error(f"field {name!r} is {value!r}; it takes a whole number of at least {minimum}.")
+        if isinstance(value, list) and value and all(one == value[0] for one in value):
+            value = value[0]
+        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+            accepted = f"a whole number of at least {minimum} and at most {maximum}"
+            raise self.error(f"field {name!r} is {_short(value)}; it takes {accepted}.")
         return value
 
     def flag(self, name: str, default: bool) -> bool:
         value = default if self.values.get(name) is None else self.values[name]
         if not isinstance(value, bool):
-            raise self.error(f"field {name!r} is {value!r}; it takes true or false.")
+            raise self.error(f"field {name!r} is {_short(value)}; it takes true or false.")
         return value
 
+    @property
+    def layers(self) -> int:
+        return self.size("num_hidden_layers", maximum=_MAX_LAYERS)
 
-def find_or_read(name: str) -> Model:
-    """Return a model by its name in the table or from its config.json; raises UsageError or FileError."""
-    if name.endswith(".json") or "/" in name or Path(name).exists():
+    def per_layer(self, name: str) -> Sequence[str] | None:
+        """Return a list of one word for each layer, or None where the file has none."""
+        types = self.values.get(name)
+        if types is None:
+            return None
+        if not isinstance(types, list) or len(types) != self.layers or not all(isinstance(t, str) for t in types):
+            raise self.error(f"field {name!r} must be a list of {self.layers} names, one for each layer.")
+        return types
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def find_or_read(name: str, *, assume_dense: bool = False) -> Model:
+    """Return a model by its name in the table, or from its config.json or .gguf; raises UsageError or FileError."""
+    if name.endswith((".json", ".gguf")) or "/" in name or Path(name).exists():
         path = Path(name)
-        return _read_config(path / "config.json" if path.is_dir() else path)
+        path = path / "config.json" if path.is_dir() and path.suffix != ".gguf" else path
+        stat = path.stat() if path.exists() else None
+        return _read_file(path, assume_dense, stat and (stat.st_mtime_ns, stat.st_size))
     return find_model(name)
 
 
+@lru_cache(maxsize=8)
+def _read_file(path: Path, assume_dense: bool, _changed: object) -> Model:
+    """Return the model of a file, read once as long as it does not change: a run asks for it several times."""
+    return read_gguf(path) if path.suffix == ".gguf" else _read_config(path, assume_dense)
+
+
 def find_matrices(name: str) -> list[Matrix]:
-    """Return the matrices of a model of the table, or of a config.json; raises UsageError or FileError."""
+    """Return the matrices of a model of the table, or of a file; raises UsageError or FileError."""
     return find_or_read(name).matrices()
 
 
-def _read_config(path: Path) -> Model:
+def _read_config(path: Path, assume_dense: bool) -> Model:
     """Return the model of a config.json, named after its folder or file."""
     try:
+        if path.exists() and not path.is_file():
+            raise FileError(f"{path} is no regular file. Name the config.json of a Hugging Face model.")
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise FileError(f"{path} is larger than any config.json. Name the config.json beside the weights.")
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise FileError(f"can't read {path}: {error.strerror}. Name a config.json or a model of the table.") from error
@@ -94,41 +127,57 @@ def _read_config(path: Path) -> Model:
     if not isinstance(values, dict):
         raise FileError(f"{path} holds no JSON object. Name the config.json of a Hugging Face model.")
     folder = path.resolve().parent.name
-    return _to_model(values, name=folder if path.name == "config.json" and folder else path.stem, file=str(path))
+    name = folder if path.name == "config.json" and folder else path.stem
+    return _to_model(values, name=name, file=str(path), assume_dense=assume_dense)
 
 
-def _to_model(values: Mapping[str, Any], *, name: str, file: str) -> Model:
-    fields = _usual_fields(values, file)
-    if fields.family.startswith(_UNKNOWN_FAMILIES) or fields.family in _UNKNOWN_TYPES:
-        raise fields.error(f"field 'model_type' is {fields.family!r}, whose layers are not known here.")
-    sizes = _shape(fields) | _experts(fields) | _latent(fields) | _layers(fields)
-    return Model(
-        name=name,
-        tied=fields.flag("tie_word_embeddings", fields.family.startswith(_TIED_BY_DEFAULT)),
-        output_gate="linear_layers" in sizes and fields.flag("attn_output_gate", True),
+def _to_model(values: Mapping[str, Any], *, name: str, file: str, assume_dense: bool = False) -> Model:
+    fields = _usual_fields(values, file, assume_dense)
+    sizes = _shape(fields) | _latent(fields) | _layers(fields) | ({} if assume_dense else _experts(fields))
+    quantization = values.get("quantization_config")
+    own, cache_bits, notes = own_format(quantization) if isinstance(quantization, dict) else (None, 16, ())
+    if assume_dense:
+        notes = (
+            *notes,
+            "--assume dense: counted as plain attention and gated feed-forward blocks, which it may not be",
+        )
+    return FileModel(
+        name=f"{name} (assumed dense)" if assume_dense else name,
+        tied=fields.flag("tie_word_embeddings", fields.architecture.tied),
+        output_gate=fields.flag("attn_output_gate", False),
+        gated=fields.architecture.gated,
+        cache_bits=cache_bits,
+        own_format=own,
+        notes=notes,
         **sizes,
     )
 
 
-def _usual_fields(values: Mapping[str, Any], file: str) -> _Fields:
+def _usual_fields(values: Mapping[str, Any], file: str, assume_dense: bool) -> _Fields:
     """Return the fields of the language model under their usual names, whatever its family calls them."""
-    inner = values.get("text_config")
+    outer, inner = values.get("model_type"), values.get("text_config")
     if isinstance(inner, dict):
         values = {**{k: values[k] for k in ("tie_word_embeddings", "model_type") if k in values}, **inner}
-    fields = _Fields(file, values)
-    if fields.family == "gemma3_text":
-        return _Fields(file, {**_GEMMA3_DEFAULTS, **values})
-    if fields.family.startswith("llama4"):
-        # Llama 4 calls the experts' width intermediate_size.
-        usual = {
-            "moe_intermediate_size": fields.size("intermediate_size"),
-            "intermediate_size": fields.size("intermediate_size_mlp"),
-            "n_shared_experts": 1,
-            "decoder_sparse_step": fields.size("interleave_moe_layer_step", default=1),
-            "sliding_window": fields.size("attention_chunk_size", default=8192),
-        }
-        return _Fields(file, {**values, **usual})
-    return fields
+    if assume_dense:
+        return _Fields(file, {**values, "layer_types": None}, load_architectures()[_ASSUMED])
+    _architecture(outer, file)  # of a model of images and text both are known
+    architecture = _architecture(values.get("model_type"), file)
+    values = {k: v for k, v in values.items() if v is not None}
+    names = dict(pair.split("=") for pair in architecture.names)
+    defaults = {name: json.loads(value) for name, value in (pair.split("=") for pair in architecture.defaults)}
+    renamed = {usual: values.get(theirs) for usual, theirs in names.items()}
+    return _Fields(file, {**defaults, **values, **{k: v for k, v in renamed.items() if v is not None}}, architecture)
+
+
+def _architecture(model_type: object, file: str) -> Architecture:
+    known = load_architectures()
+    if architecture := known.get(str(model_type).lower().removesuffix("_text")):
+        return architecture
+    raise FileError(
+        f"{file}: field 'model_type' is {_short(model_type)}, which is none of the {len(known)} architectures whose "
+        "layers are known here, so its bytes can't be counted. Name its .gguf file, which lists them, or add --assume "
+        "dense to count it as a dense decoder."
+    )
 
 
 def _shape(fields: _Fields) -> _Sizes:
@@ -136,43 +185,47 @@ def _shape(fields: _Fields) -> _Sizes:
     kv_heads = fields.size("num_key_value_heads", default=heads)
     if heads % kv_heads:
         raise fields.error(f"field 'num_key_value_heads' is {kv_heads}, which does not divide the {heads} heads.")
-    if fields.values.get("head_dim") is None and hidden % heads:
+    latent = fields.values.get("kv_lora_rank") is not None
+    if fields.values.get("head_dim") is None and hidden % heads and not latent:
         raise fields.error(f"field 'num_attention_heads' is {heads}, which does not divide 'hidden_size' {hidden}.")
-    # A mixture of experts may have no dense layer, and then no width of one.
-    all_experts = bool(fields.values.get("moe_intermediate_size"))
+    # A mixture of experts may have no dense layer, and then no width of one; a block without gate is 4 times as wide.
+    default = 1 if fields.values.get("moe_intermediate_size") else None if fields.architecture.gated else 4 * hidden
     return {
-        "layers": fields.size("num_hidden_layers"),
+        "layers": fields.layers,
         "hidden": hidden,
         "heads": heads,
         "kv_heads": kv_heads,
         "head_dim": fields.size("head_dim", default=max(1, hidden // heads)),
-        "intermediate": fields.size("intermediate_size", default=1 if all_experts else None),
+        "intermediate": fields.size("intermediate_size", default=default),
         "vocab": fields.size("vocab_size"),
     }
 
 
 def _experts(fields: _Fields) -> _Sizes:
-    experts = fields.size("n_routed_experts", "num_local_experts", "num_experts", default=0, minimum=0)
+    experts = fields.size(*_EXPERTS, default=0, minimum=0)
     if experts < 2:
-        return {}
-    chosen = fields.size("num_experts_per_tok", "experts_per_token", "top_k_experts")
+        # Granite 4 without experts has its "shared" block alone.
+        return {"intermediate": fields.size(*_SHARED_WIDTHS)} if fields.values.get("shared_intermediate_size") else {}
+    chosen = fields.size(*_CHOSEN)
     if chosen > experts:
         raise fields.error(f"field 'num_experts_per_tok' is {chosen}, but there are {experts} experts.")
     width = fields.size("moe_intermediate_size", "intermediate_size")
-    shared = fields.size("n_shared_experts", default=0, minimum=0) * width
+    shared = fields.size(*_SHARED_EXPERTS, default=0, minimum=0) * width
     return {
         "experts": experts,
         "experts_per_token": chosen,
         "expert_intermediate": width,
-        "shared_intermediate": fields.size("shared_expert_intermediate_size", default=shared, minimum=0),
+        "shared_intermediate": fields.size(*_SHARED_WIDTHS, default=shared, minimum=0),
         "dense_layers": _dense_layers(fields),
     }
 
 
 def _dense_layers(fields: _Fields) -> int:
     """Return how many layers of a mixture of experts have no experts."""
-    layers, step = fields.size("num_hidden_layers"), fields.size("decoder_sparse_step", default=1)
-    first, listed = fields.size("first_k_dense_replace", default=0, minimum=0), fields.values.get("mlp_only_layers")
+    if (types := fields.per_layer("mlp_layer_types")) is not None:
+        return types.count("dense")
+    layers, step = fields.layers, fields.size("decoder_sparse_step", "moe_layer_interval", "moe_layer_freq", default=1)
+    first, listed = fields.size(*_DENSE_FIRST, default=0, minimum=0), fields.values.get("mlp_only_layers")
     dense = max(first, len(listed) if isinstance(listed, list) else 0)
     if step > 1:
         dense = layers - layers // step
@@ -194,43 +247,54 @@ def _latent(fields: _Fields) -> _Sizes:
 
 
 def _layers(fields: _Fields) -> _Sizes:
-    """Return how many layers see the whole context, a window of it, or keep a state instead."""
+    """Return how many layers see the whole context, a window or a choice of it, or keep a state instead."""
     types = _layer_types(fields)
     sizes = {}
-    if linear := types.count("linear_attention"):
+    if linear := types.count(_LINEAR):
+        dim = fields.size("linear_value_head_dim")
         sizes = {
             "linear_layers": linear,
             "linear_k_heads": fields.size("linear_num_key_heads"),
             "linear_v_heads": fields.size("linear_num_value_heads"),
-            "linear_dim": fields.size("linear_value_head_dim"),
+            "linear_k_dim": fields.size("linear_key_head_dim", default=dim),
+            "linear_dim": dim,
         }
-    if any(kind in _WINDOW_TYPES for kind in types):
+    if mamba := types.count(_MAMBA):
+        heads = fields.size("mamba_n_heads")
+        sizes |= {"ssm_layers": mamba, "ssm_heads": heads, "ssm_inner": heads * fields.size("mamba_d_head")}
+        sizes |= {"ssm_groups": fields.size("mamba_n_groups"), "ssm_state": fields.size("mamba_d_state")}
+    if indexed := types.count(_INDEXED):
+        own = fields.per_layer("indexer_types")
+        sizes |= {"index_layers": indexed if own is None else own.count("full")}
+        sizes |= {"index_heads": fields.size("index_n_heads"), "index_dim": fields.size("index_head_dim")}
+        sizes["index_topk"] = fields.size("index_topk")
+    if _WINDOW in types:
         sizes["window"] = fields.size("sliding_window")
     if sizes:
-        sizes["full_layers"] = types.count("full_attention")
+        sizes["full_layers"] = types.count(_FULL) + indexed
     return sizes
 
 
 def _layer_types(fields: _Fields) -> Sequence[str]:
-    """Return the kind of attention of each layer: as listed, or by the rule of the family."""
-    if fields.values.get("layer_types") is not None:
-        return _listed_types(fields)
+    """Return the kind of attention of each layer: as listed, or by the rule of the architecture."""
+    listed = fields.per_layer("layer_types")
+    if listed is not None:
+        if unknown := sorted(set(listed) - set(_LAYER_TYPES)):
+            raise fields.error(f"field 'layer_types' has {', '.join(unknown)[:60]}, whose layers are not known here.")
+        kinds = {**_LAYER_TYPES, "linear_attention": _MAMBA if "mamba_n_heads" in fields.values else _LINEAR}
+        return [kinds[kind] for kind in listed]
+    layers, every = range(1, fields.layers + 1), fields.architecture.full_every
+    if fields.values.get("index_topk"):
+        return [_INDEXED for _ in layers]
     if "linear_num_value_heads" in fields.values:
-        usual, every = "linear_attention", fields.size("full_attention_interval", default=4)
-    elif fields.values.get("sliding_window") is None or fields.values.get("use_sliding_window") is False:
-        usual, every = "full_attention", 1
-    else:
-        never = _MAX_SIZE + 1
-        every = next((n for start, n in _FULL_EVERY.items() if fields.family.startswith(start)), never)
-        usual, every = "sliding_attention", fields.size("sliding_window_pattern", default=every)
-    layers = range(1, fields.size("num_hidden_layers") + 1)
-    return ["full_attention" if layer % every == 0 else usual for layer in layers]
-
-
-def _listed_types(fields: _Fields) -> Sequence[str]:
-    layers, types = fields.size("num_hidden_layers"), fields.values["layer_types"]
-    if not isinstance(types, list) or len(types) != layers or not all(isinstance(kind, str) for kind in types):
-        raise fields.error(f"field 'layer_types' must be a list of {layers} names, one for each layer.")
-    if unknown := sorted(set(types) - set(_LAYER_TYPES)):
-        raise fields.error(f"field 'layer_types' has {', '.join(unknown)}, whose layers are not known here.")
-    return types
+        every = fields.size("full_attention_interval", default=4)
+        return [_FULL if layer % every == 0 else _LINEAR for layer in layers]
+    if fields.values.get("sliding_window") is None or every == 1 or not fields.flag("use_sliding_window", True):
+        return [_FULL for _ in layers]
+    if first := fields.size("max_window_layers", default=0, minimum=0):
+        return [_WINDOW if layer > first else _FULL for layer in layers]
+    pattern = fields.values.get("sliding_window_pattern")
+    every = (
+        len(pattern) if isinstance(pattern, str) else fields.size("sliding_window_pattern", default=every, minimum=0)
+    )
+    return [_FULL if every and layer % every == 0 else _WINDOW for layer in layers]

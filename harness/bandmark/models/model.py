@@ -14,7 +14,7 @@ from functools import cache
 from bandmark.errors import unknown_name
 from bandmark.tables import read_table
 
-_Products = Iterator[tuple[str, int, int, int]]
+Products = Iterator[tuple[str, int, int, int]]
 """Matrix-vector products of a decode step: name, rows, columns, and how often in all layers."""
 
 
@@ -80,11 +80,27 @@ class Model:
     linear_dim: int = 0
     output_gate: bool = False
     """Whether attention has a gate as wide as its queries."""
+    gated: bool = True
+    """Whether feed-forward blocks and experts have a gate matrix beside up and down."""
+    linear_k_dim: int = 0
+    """Width of a key head of linear attention; 0: as its values'."""
+    ssm_layers: int = 0  # Mamba-2, whose state does not grow
+    ssm_inner: int = 0
+    ssm_heads: int = 0
+    ssm_groups: int = 0
+    ssm_state: int = 0
+    index_layers: int = 0
+    """Layers of sparse attention that have an indexer of their own."""
+    index_heads: int = 0
+    index_dim: int = 0
+    index_topk: int = 0
+    """Tokens that sparse attention reads, chosen by an indexer that reads a key of every token; 0: all are read."""
+    cache_bits: int = 16  # of a value of the KV cache
 
     @property
     def attention_layers(self) -> int:
         """Layers that have a cache of keys and values."""
-        return self.layers - self.linear_layers
+        return self.layers - self.linear_layers - self.ssm_layers
 
     @property
     def moe_layers(self) -> int:
@@ -108,9 +124,10 @@ class Model:
                 matrices[m, n] = Matrix(plain_name(self.name), name, m, n, uses)
         return list(matrices.values())
 
-    def _products(self) -> _Products:
+    def _products(self) -> Products:
         yield from _latent_attention(self) if self.kv_rank else _attention(self)
         yield from _linear_attention(self)
+        yield from _mamba(self)
         yield from _feed_forward(self)
         yield ("lm_head", self.vocab, self.hidden, 1)
 
@@ -118,9 +135,16 @@ class Model:
     def active_parameters(self) -> int:
         """Parameters that one token reads: body, its experts and the output matrix, not the embedding's other rows."""
         products = sum(m * n * uses for _, m, n, uses in self._products())
-        # Queries, keys and values of linear attention each pass a convolution of four taps.
-        convolutions = 4 * self.linear_layers * (2 * self.linear_k_heads + self.linear_v_heads) * self.linear_dim
-        return products + convolutions + (2 * self.layers + 1) * self.hidden
+        return products + self._vector_parameters()
+
+    def _vector_parameters(self) -> int:
+        # Two norms a layer and one at the end; what enters a recurrence passes a convolution of four taps.
+        linear = (
+            2 * self.linear_k_heads * (self.linear_k_dim or self.linear_dim) + self.linear_v_heads * self.linear_dim
+        )
+        mamba = self.ssm_inner + 2 * self.ssm_groups * self.ssm_state
+        convolutions = 4 * (self.linear_layers * linear + self.ssm_layers * mamba)
+        return convolutions + (2 * self.layers + 1) * self.hidden
 
     @property
     def body_parameters(self) -> int:
@@ -141,7 +165,7 @@ class Model:
     @property
     def expert_parameters(self) -> int:
         """Parameters of one routed expert."""
-        return 3 * self.hidden * self.expert_intermediate
+        return (2 + self.gated) * self.hidden * self.expert_intermediate
 
     @property
     def routed_parameters(self) -> int:
@@ -163,18 +187,30 @@ class Model:
 
     @property
     def kv_bytes_per_token(self) -> int:
-        """Bytes that the 16-bit cache of a sequence grows by with a token, in all layers that attend."""
-        return 2 * self.attention_layers * self._kv_values_per_layer()
+        """Bytes that the cache of a sequence grows by with a token, in all layers that attend."""
+        return self.kv_stored(1)
 
     def kv_bytes(self, context: int) -> int:
-        """Return the bytes of 16-bit cache that a token reads after a context: all of it, or the window's part."""
+        """Return the bytes of cache that a token reads after a context: all, a window's part, or what an index chooses.
+
+        Keys of an index are in FP8 (DeepSeek-V3.2-Exp, arXiv 2512.02556, section 2.1): a byte a value.
+        """
+        chosen = min(context, self.index_topk or context)
+        return self._cached(chosen) + self.index_layers * self.index_dim * context
+
+    def kv_stored(self, context: int) -> int:
+        """Return the bytes of cache in memory after a context."""
+        return self._cached(context) + self.index_layers * self.index_dim * context
+
+    def _cached(self, tokens: int) -> int:
         sliding = self.attention_layers - self.whole_context_layers
-        tokens = self.whole_context_layers * context + sliding * min(context, self.window or context)
-        return 2 * tokens * self._kv_values_per_layer()
+        tokens = self.whole_context_layers * tokens + sliding * min(tokens, self.window or tokens)
+        return tokens * self._kv_values_per_layer() * self.cache_bits // 8
 
     def state_bytes(self) -> int:
-        """Return the bytes that linear attention moves for a token: its float32 state, read and written."""
-        return 2 * 4 * self.linear_layers * self.linear_v_heads * self.linear_dim**2
+        """Return the bytes that recurrent layers move for a token: their float32 state, read and written."""
+        linear = self.linear_layers * self.linear_v_heads * self.linear_dim * (self.linear_k_dim or self.linear_dim)
+        return 2 * 4 * (linear + self.ssm_layers * self.ssm_inner * self.ssm_state)
 
 
 def _joined(first: str, second: str) -> str:
@@ -191,7 +227,7 @@ def plain_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or "model"
 
 
-def _attention(model: Model) -> _Products:
+def _attention(model: Model) -> Products:
     width = model.heads * model.head_dim
     gate = width if model.output_gate else 0
     qkv = width + gate + 2 * model.kv_heads * model.head_dim
@@ -199,7 +235,7 @@ def _attention(model: Model) -> _Products:
     yield ("o", model.hidden, width, model.attention_layers)
 
 
-def _latent_attention(model: Model) -> _Products:
+def _latent_attention(model: Model) -> Products:
     """Yield the products of multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1).
 
     "kv_b" stands for the products by which each head moves its query and its result between the cache's rank and its
@@ -215,26 +251,38 @@ def _latent_attention(model: Model) -> _Products:
         yield ("kv_a", compressed, model.hidden, layers)
     yield ("kv_b", heads * (model.nope_dim + model.v_dim), model.kv_rank, layers)
     yield ("o", model.hidden, heads * model.v_dim, layers)
+    yield ("index q", model.index_heads * model.index_dim, model.q_rank, model.index_layers)
+    yield ("index kw", model.index_dim + model.index_heads, model.hidden, model.index_layers)
 
 
-def _linear_attention(model: Model) -> _Products:
+def _linear_attention(model: Model) -> Products:
     """Yield the products of a gated delta rule: query, key, value and gate; beta and decay; output."""
-    keys, values = model.linear_k_heads * model.linear_dim, model.linear_v_heads * model.linear_dim
+    keys, values = (
+        model.linear_k_heads * (model.linear_k_dim or model.linear_dim),
+        model.linear_v_heads * model.linear_dim,
+    )
     yield ("linear qkvz", 2 * keys + 2 * values, model.hidden, model.linear_layers)
     yield ("linear ba", 2 * model.linear_v_heads, model.hidden, model.linear_layers)
     yield ("linear o", model.hidden, values, model.linear_layers)
 
 
-def _feed_forward(model: Model) -> _Products:
+def _mamba(model: Model) -> Products:
+    """Yield the products of Mamba-2 (Dao and Gu, arXiv 2405.21060): gate, values, B, C and step in one; output."""
+    rows = 2 * model.ssm_inner + 2 * model.ssm_groups * model.ssm_state + model.ssm_heads
+    yield ("mamba in", rows, model.hidden, model.ssm_layers)
+    yield ("mamba out", model.hidden, model.ssm_inner, model.ssm_layers)
+
+
+def _feed_forward(model: Model) -> Products:
     hidden, routed = model.hidden, model.moe_layers
-    dense = model.layers - routed
-    yield ("gate_up", 2 * model.intermediate, hidden, dense)
+    dense, wide, up = model.layers - routed, 1 + model.gated, "gate_up" if model.gated else "up"
+    yield (up, wide * model.intermediate, hidden, dense)
     yield ("down", hidden, model.intermediate, dense)
     yield ("router", model.experts, hidden, routed)
     chosen = routed * model.experts_per_token
-    yield ("expert gate_up", 2 * model.expert_intermediate, hidden, chosen)
+    yield (f"expert {up}", wide * model.expert_intermediate, hidden, chosen)
     yield ("expert down", hidden, model.expert_intermediate, chosen)
-    yield ("shared gate_up", 2 * model.shared_intermediate, hidden, routed)
+    yield (f"shared {up}", wide * model.shared_intermediate, hidden, routed)
     yield ("shared down", hidden, model.shared_intermediate, routed)
 
 

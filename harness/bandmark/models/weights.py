@@ -6,7 +6,9 @@ the experts are narrow. So a format gives the bits of the body, of the experts a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bandmark.errors import unknown_name
 from bandmark.models.model import Model
@@ -28,6 +30,8 @@ class WeightFormat:
     """The weight format of GEMV rows that read such bytes."""
     needs_experts: bool
     source: str
+    counted: bool = False
+    """Whether the bits are counted from a file's tensors, so that no other format is of this file."""
 
     def refusal(self, model: Model) -> str | None:
         """Return why a model can't have this format: it has no experts, or its rows are no whole blocks; else None."""
@@ -63,3 +67,80 @@ def find_format(name: str) -> WeightFormat:
     if name.lower() not in FORMATS:
         raise unknown_name("weight format", name, FORMATS)
     return FORMATS[name.lower()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileModel(Model):
+    """A model as a file has it."""
+
+    own_format: WeightFormat | None = None
+    """The format that the file's weights are in; None: an ordinary one, or one that is not known."""
+    notes: tuple[str, ...] = ()
+    """What to say wherever the model is shown."""
+
+
+_KERNEL_FORMATS = {"int4": "int4", "int8": "int8", "float8": "fp8", "nvfp4": "nvfp4", "mxfp4": "mxfp4"}
+
+_ALGORITHMS = {
+    "fp8": ("float8", 8.0), "fbgemm_fp8": ("float8", 8.0), "mxfp4": ("mxfp4", 4.25), "nvfp4": ("nvfp4", 4.5),
+}  # fmt: skip
+"""Kind and bits with scales of formats without parameters, by quant_method or quant_algo."""
+
+
+def own_format(config: Mapping[str, Any]) -> tuple[WeightFormat | None, int, tuple[str, ...]]:
+    """Return the weight format of a quantization_config, the bits of the cache's values, and what to say of them.
+
+    The bits count the scales: AWQ and GPTQ have a 16-bit scale and a zero point for each group (16 + bits), NVFP4 an
+    8-bit scale for 16 weights, MXFP4 one for 32, bitsandbytes' 4 bits a 32-bit scale for 64. Output matrices are not
+    quantized in these files.
+    """
+    method = str(config.get("quant_method") or config.get("quant_algo") or "").lower()
+    scheme = config.get("kv_cache_scheme") or {}
+    narrow = isinstance(scheme, Mapping) and scheme.get("num_bits") == 8
+    cache_bits = 8 if narrow or "fp8" in str(config.get("kv_cache_quant_algo", "")).lower() else 16
+    notes = ("KV cache of 8 bits, as the file says",) if cache_bits == 8 else ()
+    try:
+        kind, bits = _stored_bits(method, config)
+    except (KeyError, TypeError, ValueError, AttributeError, StopIteration):
+        unknown = f"quantization_config of method {method[:30]!r} is not known: the file's own format is not shown"
+        return None, cache_bits, (unknown, *notes)
+    ignored = str(
+        [config.get(name) for name in ("modules_to_not_convert", "ignore", "ignored_layers", "exclude_modules")]
+    )
+    return (
+        WeightFormat(
+            name=f"{method}-{kind}" if kind not in method else method,
+            body_bits=16 if "self_attn" in ignored else bits,
+            expert_bits=bits,
+            head_bits=16,
+            block=1,
+            kernel_format=_KERNEL_FORMATS.get(kind),
+            needs_experts=False,
+            source="quantization_config of the file",
+        ),
+        cache_bits,
+        notes,
+    )
+
+
+def _stored_bits(method: str, config: Mapping[str, Any]) -> tuple[str, float]:
+    """Return the kind of numbers and the bits of a weight with its scales; raises for what is not known."""
+    if method in ("awq", "gptq"):
+        bits, group = (
+            int(config.get("bits") or config["w_bit"]),
+            int(config.get("group_size") or config["q_group_size"]),
+        )
+        return f"int{bits}", bits + ((16 + bits) / group if group > 0 else 0)
+    if method == "bitsandbytes":
+        double = 8 / 64 if config.get("bnb_4bit_use_double_quant") else 32 / 64
+        return ("int4", 4 + double) if config.get("load_in_4bit") else ("int8", {True: 8.0}[config["load_in_8bit"]])
+    algorithm = str(config.get("quant_algo") or method).lower()
+    if known := _ALGORITHMS.get(algorithm):
+        return known
+    if method != "compressed-tensors":
+        raise ValueError(method)
+    weights = next(iter(config["config_groups"].values()))["weights"]
+    kind, bits, group = f"{weights['type']}{weights['num_bits']}", int(weights["num_bits"]), weights.get("group_size")
+    if kind == "float4":
+        return {16: ("nvfp4", 4.5), 32: ("mxfp4", 4.25)}[group]
+    return kind, {"int": bits + (16 / group if group and group > 0 else 0), "float": float(bits)}[weights["type"]]

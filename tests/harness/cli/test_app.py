@@ -290,7 +290,13 @@ def test_attention_without_a_gpu(own_folder: Path, capsys: pytest.CaptureFixture
 def test_a_models_matrices_from_end_to_end(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """--layer measures each matrix of a config.json from memory, in each format; files are valid, decode takes them."""
     (own_folder / "tiny").mkdir()
-    shape = {"hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 96}
+    shape = {
+        "model_type": "llama",
+        "hidden_size": 64,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 96,
+    }
     config = json.dumps({**shape, "num_hidden_layers": 3, "vocab_size": 500})
     (own_folder / "tiny" / "config.json").write_text(config)
     run = ("run", "--layer", "tiny", "--weights", "int8,bf16", "--quick", "--time-limit", "2", "--output", "x.csv")

@@ -65,7 +65,7 @@ def test_a_named_system_needs_no_measurement(
     ("arguments", "formats"),
     [
         (["--model", "llama-3.1-8b", "--weights", "q4_k_m"], ("int4",)),
-        (["--model", "llama-3.1-8b"], ("fp16", "fp8", "nvfp4")),
+        (["--model", "llama-3.1-8b"], ("int4", "int8", "fp8", "nvfp4", "mxfp4")),
         (["--model", "gpt-oss-20b"], ("mxfp4",)),
         (["--model", "llama-3.1-8b", "--weights", "q6_k"], ()),
     ],
@@ -97,7 +97,13 @@ def test_a_config_file(results: str, tmp_path: Path, capsys: pytest.CaptureFixtu
     """A model's config.json or its folder stands for a name of the table; a damaged one is named."""
     folder = tmp_path / "mine"
     folder.mkdir()
-    config = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+    config = {
+        "model_type": "llama",
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 128,
+    }
     (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 1000}))
     for name in (str(folder), str(folder / "config.json")):
         assert main(["decode", "--results", results, "--model", name]) == 0
@@ -139,3 +145,65 @@ def test_results_without_a_gemv_row(tmp_path: Path, capsys: pytest.CaptureFixtur
     RunFiles(tmp_path / "a.csv").save([make_result(kernel="triad")], {})
     assert main(["decode", "--results", str(tmp_path / "a.csv")]) == 2
     assert "bandmark run --kernel gemv" in capsys.readouterr().err
+
+
+def test_systems_side_by_side_and_any_other(capsys: pytest.CaptureFixture[str]) -> None:
+    """Named systems and a described one stand beside each other, and JSON says which are covered by published rates."""
+    arguments = ["--system", "rtx-4090,h200-sxm", "--peak", "800", "--memory", "64", "--model", "qwen3-8b", "--json"]
+    assert main(["decode", *arguments, "--weights", "q4_k_m"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["system"] for row in rows] == ["800 GB/s", "rtx-4090", "h200-sxm"]
+    assert [row["covered"] for row in rows] == [False, True, False]
+    assert rows[0]["memory_bytes"] == 64e9
+
+
+def test_the_list_of_systems(capsys: pytest.CaptureFixture[str]) -> None:
+    """It has a line per system with class, bandwidth and memory, or all of it as JSON."""
+    assert main(["decode", "--list"]) == 0
+    out = capsys.readouterr().out
+    assert "dgx-spark" in out and "apple-m4-pro" in out and "arc-b580" in out
+    assert main(["decode", "--list", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) > 140
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--system", "rtx-409"], "Did you mean 'rtx-4090'? bandmark decode --list"),
+        (["--system", "dgx-spark,x"], "unknown system 'x'"),
+        (["--memory", "64"], "--memory goes with --peak"),
+        (["--peak", "fast"], "--peak 'fast' is not a peak"),
+        (["--peak", "800", "--memory", "-1"], "--memory -1 is not a size"),
+    ],
+)
+def test_systems_are_refused_before_measuring(
+    arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is no system exits with 2 at once, without a run."""
+    monkeypatch.setattr("bandmark.decoding.predict.measure_here", lambda *wanted: pytest.fail("measured"))
+    assert main(["decode", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_files_own_format_comes_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The format of quantization_config is shown before those that people download; an unknown one is told."""
+    config = {"model_type": "llama", "hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config |= {"intermediate_size": 512, "vocab_size": 1000}
+    for method, first in (({"quant_method": "awq", "bits": 4, "group_size": 128}, "awq-int4"), ({}, "q4_k_m")):
+        (tmp_path / "config.json").write_text(json.dumps({**config, "quantization_config": method}))
+        assert main(["decode", "--system", "dgx-spark", "--model", str(tmp_path)]) == 0
+        out = capsys.readouterr().out
+        assert out.split("\n\n")[1].startswith(f"{first}: ") and ("is not known" in out) is not bool(method)
+
+
+def test_unknown_layers_assumed_dense(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A config.json of unknown layers is refused; assumed dense it is marked in the text and in JSON."""
+    config = {"model_type": "strange", "hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4}
+    (tmp_path / "config.json").write_text(json.dumps({**config, "intermediate_size": 512, "vocab_size": 1000}))
+    arguments = ["--system", "dgx-spark", "--model", str(tmp_path)]
+    assert main(["decode", *arguments]) == 2
+    assert "--assume dense" in capsys.readouterr().err
+    assert main(["decode", *arguments, "--assume", "dense"]) == 0
+    assert "(assumed dense)" in capsys.readouterr().out
+    assert main(["decode", *arguments, "--assume", "dense", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["model"].endswith("(assumed dense)")

@@ -13,11 +13,12 @@ from bandmark.decoding.measured import (
     Bandwidth,
     MeasuredSystem,
     cache_bandwidth,
+    catalog_class,
     measure_here,
-    memory_class,
     read_systems,
     weight_bandwidth,
 )
+from bandmark.device.peaks import load_catalog
 from bandmark.errors import FileError, UsageError
 from bandmark.models.weights import FORMATS
 from bandmark.options import RunOptions
@@ -119,14 +120,16 @@ def test_a_bound_is_of_the_fastest_row_beyond_doubt() -> None:
 
 
 def test_classes_of_devices() -> None:
-    """Host rows are a CPU's; a GPU's class is its kind of memory in the catalog, else unknown."""
+    """Host rows are a CPU's; a GPU's class is its maker or its kind of memory in the catalog, else unknown."""
     gpu = {"backend": "cupy", "threads": None}
     assert system(row("gemv", 1, threads=2)).device_class == "cpu"
     assert system(row("gemv", 1, **gpu), device="NVIDIA GB10").device_class == "unified"
     assert system(row("gemv", 1, **gpu), device="NVIDIA RTX PRO 5000 Blackwell").device_class == "card"
     assert system(row("gemv", 1, **gpu), device="NVIDIA GB300").device_class == "hbm"
     assert system(row("gemv", 1, **gpu), device="Some GPU").device_class == "unknown"
-    assert memory_class("DDR4") == "unknown"
+    by_id = {row.id: catalog_class(row) for row in load_catalog()}
+    assert (by_id["apple-m4-pro"], by_id["rx-7900-xt"], by_id["strix-halo-395"]) == ("apple", "amd", "amd")
+    assert (by_id["mi300x"], by_id["arc-b580"], by_id["rtx-5090-laptop"]) == ("hbm", "intel", "card")
 
 
 def test_files_are_grouped_by_device(tmp_path: Path) -> None:

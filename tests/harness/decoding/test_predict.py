@@ -12,8 +12,17 @@ from hypothesis import strategies as st
 
 from bandmark.decoding import predict as module
 from bandmark.decoding.measured import MeasuredSystem
-from bandmark.decoding.predict import System, find_systems, measured_system, named_systems, predict
-from bandmark.decoding.step import UNCERTAINTY
+from bandmark.decoding.predict import (
+    System,
+    described_system,
+    find_systems,
+    known_systems,
+    measured_system,
+    named_systems,
+    predict,
+)
+from bandmark.decoding.step import FITTED
+from bandmark.device.peaks import load_catalog
 from bandmark.errors import UsageError
 from bandmark.judge.bands import REFERENCES
 from bandmark.models.model import find_model
@@ -77,25 +86,31 @@ def test_a_slow_kernel_limits_the_expected_rate_alone() -> None:
         for w, c in ((7.0, 20.0), (273.0, 273.0))
     )
     assert slow.bound == fast.bound and slow.expected < fast.expected / 10
-    assert slow.high == pytest.approx(slow.expected * UNCERTAINTY)
+    assert slow.high == pytest.approx(slow.expected * SYSTEM.spread)
 
 
 def test_no_bound_and_a_low_one() -> None:
     """Without a bound there is none, and nothing is cut off; no rate exceeds one that is there."""
     unknown = predict(replace(SYSTEM, bound_gbs=None, measured=True), LLAMA, FORMATS["fp8"], context=0)
     assert unknown.bound is None and unknown.as_json()["bound_tokens_per_s"] is None
-    assert unknown.high == pytest.approx(unknown.expected * UNCERTAINTY)
+    assert unknown.high == pytest.approx(unknown.expected * SYSTEM.spread)
     low = predict(replace(SYSTEM, bound_gbs=100, measured=True), LLAMA, FORMATS["fp8"], context=0)
     assert low.expected == low.high == low.bound
 
 
-def test_the_range_is_doubled_where_nothing_was_published() -> None:
-    """For a kind of memory that no published rate covers, the range is twice as wide."""
-    known, unknown = (
-        predict(replace(SYSTEM, device_class=c), LLAMA, FORMATS["bf16"], context=0) for c in ("unified", "hbm")
-    )
-    assert known.expected / known.low == pytest.approx(UNCERTAINTY)
-    assert unknown.expected / unknown.low == pytest.approx(1 + 2 * (UNCERTAINTY - 1))
+@pytest.mark.parametrize(
+    ("device_class", "gbs", "covered"),
+    [("unified", 273, True), ("hbm", 3350, True), ("hbm", 4800, False), ("hbm", 8000, False), ("cpu", 50, False),
+     ("intel", 456, False), ("unknown", 800, False)],
+)  # fmt: skip
+def test_the_range_is_doubled_where_nothing_was_published(device_class: str, gbs: float, covered: bool) -> None:
+    """Of a class or a bandwidth that no published rate covers, the range is twice the worst, and JSON says so."""
+    system = replace(SYSTEM, device_class=device_class, weight_gbs=gbs, cache_gbs=gbs, bound_gbs=gbs)
+    rate = predict(system, LLAMA, FORMATS["bf16"], context=0)
+    worst = max(one.spread for one in FITTED.values())
+    spread = FITTED[device_class].spread if covered else 2 * worst - 1
+    assert rate.as_json()["covered"] is system.is_covered is covered
+    assert rate.expected / rate.low == pytest.approx(spread)
 
 
 def test_a_format_that_the_model_cannot_have() -> None:
@@ -134,18 +149,41 @@ def test_a_measured_system_says_what_was_measured() -> None:
 def test_the_bound_of_the_published_runs() -> None:
     """The Xeon's memory is read at 36.8 GB/s, so the slow conversions of NumPy's gemv bound no 4-bit model at 1.3."""
     runs = (Path(__file__).parents[3] / "results" / "xeon-vm-2-vcpu").glob("*.csv")
-    (xeon,), _ = find_systems(sorted(map(str, runs)), "xeon-vm-2-vcpu", ())
+    (xeon,), _ = find_systems(sorted(map(str, runs)), ["xeon-vm-2-vcpu"], ())
     rate = predict(measured_system(xeon, FORMATS["nvfp4"]), LLAMA, FORMATS["nvfp4"], context=4096)
-    assert rate.bound == pytest.approx(6.67, rel=0.01) and rate.expected == pytest.approx(1.22, rel=0.01)
+    assert rate.bound == pytest.approx(6.67, rel=0.01) and rate.expected == pytest.approx(1.30, rel=0.01)
 
 
-def test_one_system_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a name all are chosen; with one, that one; an unknown one brings the nearest."""
+def test_systems_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without names this machine and four are chosen, with names those; "here" measures, an unknown one never."""
     monkeypatch.setattr(module, "measure_here", lambda kernels, weights: HERE)
     named = named_systems()
-    assert find_systems(None, None, ("gemv",)) == ([HERE], list(named.values()))
-    assert find_systems(None, "my-box", ("gemv",)) == ([HERE], [])
-    with pytest.raises(UsageError, match="Did you mean 'dgx-station'"):
-        find_systems(None, "dgx-statoin", ("gemv",))
+    assert find_systems(None, [], ("gemv",)) == ([HERE], list(named.values()))
+    assert find_systems(None, ["here", "rtx-4090"], ("gemv",)) == ([HERE], [known_systems()["rtx-4090"]])
     monkeypatch.setattr(module, "measure_here", lambda kernels, weights: pytest.fail("measured"))
-    assert find_systems(None, "dgx-spark", ("gemv",)) == ([], [named["dgx-spark"]])
+    assert find_systems(None, ["dgx-spark"], ("gemv",)) == ([], [named["dgx-spark"]])
+    for names in (["dgx-statoin"], ["here", "dgx-statoin"]):
+        with pytest.raises(UsageError, match=r"Did you mean 'dgx-station'.*--list"):
+            find_systems(None, names, ("gemv",))
+
+
+def test_every_device_with_a_peak_is_a_system() -> None:
+    """Each row of the catalogue that is safe to use is known by its id, with its class, memory and source."""
+    known = known_systems()
+    for row in load_catalog():
+        usable = row.published_gbs is not None and row.confidence != "low"
+        assert (row.id in known) is usable, row.id
+        if usable:
+            assert known[row.id].bound_gbs == row.published_gbs and known[row.id].source == row.source
+    assert len(known) > 140 and known["rtx-5060-ti"].memory_bytes is None
+    assert known["apple-m4-pro"].is_covered and not known["h200-sxm"].is_covered
+
+
+def test_a_system_by_its_bandwidth() -> None:
+    """--peak and --memory describe a system of no known class; nonsense is refused by the option's name."""
+    system = described_system("2x5600", 64.0)
+    assert (system.bound_gbs, system.memory_bytes, system.is_covered) == (89.6, 64e9, False)
+    assert described_system("800", None).memory_bytes is None
+    for peak, memory in (("0", None), ("x", None), ("800", 0.0), ("800", -1.0), ("800", float("nan")), ("800", 1e9)):
+        with pytest.raises(UsageError, match="--peak" if memory is None else "--memory"):
+            described_system(peak, memory)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bandmark.decoding.step import FITTED, Efficiency, Step, step_of
+from bandmark.decoding.step import FITTED, NARROW_BITS, Efficiency, Step, step_of
 from bandmark.errors import UsageError
 from bandmark.models.model import find_model, load_models
 from bandmark.models.weights import FORMATS
@@ -77,28 +77,48 @@ def test_numbers_that_no_step_has(context: int, batch: int, named: str) -> None:
 
 
 @settings(deadline=None)
-@given(st.floats(10, 10000), st.integers(0, 10**5), st.integers(1, 64))
-def test_never_faster_than_the_roof(gbs: float, context: int, batch: int) -> None:
+@given(st.sampled_from(sorted(FITTED)), st.floats(10, 10000), st.integers(0, 10**5), st.integers(1, 64))
+def test_never_faster_than_the_roof(name: str, gbs: float, context: int, batch: int) -> None:
     """What is expected never beats the bytes over the bandwidth, at the peak or as measured."""
     step = step_of(find_model("qwen3-8b"), FORMATS["int4"], context=context, batch=batch)
     roof = step.roof_s(gbs)
-    assert FITTED.seconds(step, roof) >= roof
-    assert FITTED.seconds(step, roof, measured=True) >= roof
+    assert FITTED[name].seconds(step, roof) >= roof
+    assert FITTED[name].seconds(step, roof, measured=True) >= roof
+
+
+PLAIN = Efficiency(
+    device_class="card", reading=2.0,
+    conversion=0.5, layer_s=1e-3, routed_layer_s=1e-2, recurrent_layer_s=1e-1, sequence_cost=0.1,
+    spread=1.2, fastest_gbs=1000,
+)  # fmt: skip
+DENSE = Step(
+    weight_bytes=8e9, cache_bytes=2e9, needed_bytes=9e9, layers=10, routed_layers=0, recurrent_layers=0, narrow=False,
+    batch=3, active_parameters=1e9,
+)  # fmt: skip
 
 
 def test_a_time_by_hand() -> None:
-    """Bytes over the share of the bandwidth, a cost per layer, and one per further sequence and parameter."""
-    efficiency = Efficiency(share=0.5, dense_layer_s=1e-3, routed_layer_s=1e-2, sequence_cost=0.1)
-    step = Step(
-        weight_bytes=8e9, cache_bytes=2e9, needed_bytes=9e9, layers=10, routed=False, batch=3, active_parameters=1e9
-    )
-    assert efficiency.seconds(step, 0.1) == pytest.approx(0.2 + 0.01 + 2 * 1e9 * 0.1 * 1e-11)
-    assert efficiency.seconds(replace(step, routed=True), 0.1) == pytest.approx(0.3 + 0.002)
+    """Bytes over what is reached of the peak, costs per layer, and one per further sequence and parameter."""
+    assert PLAIN.seconds(DENSE, 0.1) == pytest.approx(0.2 + 0.01 + 2 * 1e9 * 0.1 * 1e-11)
+    assert PLAIN.seconds(replace(DENSE, narrow=True), 0.1) == pytest.approx(0.25 + 0.012)
+    assert PLAIN.seconds(replace(DENSE, routed_layers=4), 0.1) == pytest.approx(0.2 + 0.05 + 0.002)
+    assert PLAIN.seconds(replace(DENSE, recurrent_layers=2), 0.1) == pytest.approx(0.2 + 0.21 + 0.002)
 
 
 def test_measured_bandwidth_is_nearer() -> None:
-    """A step at a measured bandwidth takes less beyond its roof than one at the peak of the same figure."""
+    """A step at the measured bandwidth of its own format pays no conversion, and less beyond its roof."""
     step = step_of(find_model("llama-3.3-70b"), FORMATS["int4"], context=0)
     roof = step.roof_s(200)
-    assert roof < FITTED.seconds(step, roof, measured=True) < FITTED.seconds(step, roof)
-    assert replace(FITTED, share=0.9, dense_layer_s=0).seconds(step, roof, measured=True) == roof
+    for one in FITTED.values():
+        assert roof < one.seconds(step, roof, measured=True) < one.seconds(step, roof)
+    assert replace(PLAIN, reading=1.1, layer_s=0).seconds(step, roof, measured=True) == roof
+
+
+@pytest.mark.parametrize(
+    ("weights", "narrow"), [("q4_k_m", True), ("nvfp4", True), ("q8_0", False), ("mxfp4-gguf", False)]
+)
+def test_narrow_weights_are_told_by_the_bits_of_most(weights: str, narrow: bool) -> None:
+    """A step converts where the matrices that every token reads have few bits."""
+    model = find_model("gpt-oss-20b" if weights == "mxfp4-gguf" else "qwen3-8b")
+    assert step_of(model, FORMATS[weights], context=0).narrow is narrow
+    assert (FORMATS[weights].body_bits < NARROW_BITS) is narrow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandmark.errors import FileError
+from bandmark.models import config
 from bandmark.models.config import _to_model, find_or_read
 from bandmark.models.model import Model, find_model
+from bandmark.models.weights import FileModel
 
 LLAMA: dict[str, Any] = {
     "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32,
@@ -71,6 +73,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
 """Configs as the models' makers publish them, without the fields that do not concern the shape."""
 
 
+def shape(model: Model) -> dict[str, Any]:
+    """Return the fields that every model has."""
+    return {field.name: getattr(model, field.name) for field in fields(Model)}
+
+
 def model_from(values: Any) -> Model:
     """Return the model of these fields."""
     return _to_model(values, name="m", file="config.json")
@@ -112,8 +119,12 @@ def test_missing_and_nonsensical_fields_are_named(field: str, value: Any) -> Non
         ({"layer_types": ["full_attention"]}, "layer_types"),
         ({"layer_types": ["sliding_attention"] * 32}, "sliding_window"),
         ({"model_type": "mamba2"}, "mamba2"),
-        ({"model_type": "phi"}, "phi"),
-        ({"layer_types": ["mamba"] * 16 + ["full_attention"] * 16}, "layer_types' has mamba"),
+        ({"model_type": "bert"}, "'bert', which is none of the"),
+        ({"model_type": None}, "model_type"),
+        ({"layer_types": ["conv"] * 16 + ["full_attention"] * 16}, "layer_types' has conv"),
+        ({"layer_types": ["mamba"] * 16 + ["full_attention"] * 16}, "mamba_n_heads"),
+        ({"num_hidden_layers": 10**7}, "num_hidden_layers"),
+        ({"num_attention_heads": [32] * 31 + [16]}, "num_attention_heads"),
     ],
 )
 def test_fields_that_contradict_each_other(changes: dict[str, Any], named: str) -> None:
@@ -167,7 +178,7 @@ def test_tied_where_the_file_does_not_say() -> None:
     """Without the field, the family's default holds: tied in Gemma, not in Llama."""
     bare = {k: v for k, v in LLAMA.items() if k != "tie_word_embeddings"}
     assert model_from(bare).tied is False and model_from({**bare, "model_type": "gemma"}).tied is True
-    assert model_from(LLAMA) == replace(find_model("llama-3.1-8b"), name="m")
+    assert shape(model_from(LLAMA)) == {**shape(find_model("llama-3.1-8b")), "name": "m"}
 
 
 def test_a_name_or_a_file(tmp_path: Path) -> None:
@@ -199,3 +210,130 @@ def test_any_change_is_a_model_or_a_named_fault(name: str, data: st.DataObject) 
     else:
         assert 0 < model.active_parameters <= model.parameters
         assert model.kv_bytes(1000) >= 0
+
+
+KINDS: dict[str, tuple[dict[str, Any], float, float]] = {
+    "experts by other names": (
+        {"model_type": "ernie4_5_moe", "hidden_size": 2560, "intermediate_size": 12288, "moe_intermediate_size": 1536,
+         "moe_k": 6, "moe_layer_start_index": 1, "moe_num_experts": 64, "moe_num_shared_experts": 2,
+         "num_attention_heads": 20, "num_hidden_layers": 28, "num_key_value_heads": 4, "vocab_size": 103424},
+        21.825, 3.352,
+    ),
+    "a list of equal sizes": (
+        {"model_type": "hunyuan_v1_moe", "hidden_size": 4096, "head_dim": 128, "intermediate_size": 3072,
+         "moe_intermediate_size": [3072] * 32, "moe_topk": [8] * 32, "num_shared_expert": [1] * 32, "num_experts": 64,
+         "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8, "vocab_size": 128167,
+         "tie_word_embeddings": True},
+        80.39, 12.75,
+    ),
+    "shared experts by another name": (
+        {"model_type": "exaone_moe", "hidden_size": 4096, "intermediate_size": 16384, "moe_intermediate_size": 1024,
+         "num_experts": 64, "num_experts_per_tok": 8, "num_shared_experts": 1, "num_attention_heads": 32,
+         "num_hidden_layers": 32, "vocab_size": 102400, "mlp_layer_types": ["dense"] + ["sparse"] * 31},
+        28.55, 6.29,
+    ),
+    "no gate": (
+        {"model_type": "starcoder2", "hidden_size": 4608, "intermediate_size": 18432, "num_attention_heads": 36,
+         "num_hidden_layers": 32, "num_key_value_heads": 4, "vocab_size": 49152},
+        7.173, 7.173,
+    ),
+    "other names and a default width": (
+        {"model_type": "gptj", "n_embd": 4096, "n_layer": 28, "n_head": 16, "vocab_size": 50400}, 6.05, 5.84,
+    ),
+    "recurrent layers and experts": (
+        {"model_type": "granitemoehybrid", "hidden_size": 4096, "intermediate_size": 768, "num_attention_heads": 32,
+         "layer_types": (["mamba"] * 9 + ["attention"]) * 4, "mamba_d_head": 64, "mamba_d_state": 128,
+         "mamba_n_groups": 1, "mamba_n_heads": 128, "num_experts_per_tok": 10, "num_hidden_layers": 40,
+         "num_key_value_heads": 8, "num_local_experts": 72, "shared_intermediate_size": 1536,
+         "tie_word_embeddings": True, "vocab_size": 100352},
+        32.2, 8.8,
+    ),
+    "a dense model of a hybrid family": (
+        {"model_type": "granitemoehybrid", "hidden_size": 2560, "intermediate_size": 8192, "num_attention_heads": 40,
+         "layer_types": ["attention"] * 40, "num_hidden_layers": 40, "num_key_value_heads": 8, "num_local_experts": 0,
+         "shared_intermediate_size": 8192, "tie_word_embeddings": True, "vocab_size": 100352},
+        3.40, 3.40,
+    ),
+}  # fmt: skip
+"""Kinds of configs that were read wrongly, with the billions of parameters in all and read for a token."""
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_kinds_of_architectures(name: str) -> None:
+    """Each kind has the parameters that its maker's class has, within 1 %."""
+    values, billions, active = KINDS[name]
+    model = model_from(values)
+    assert model.parameters / 1e9 == pytest.approx(billions, rel=0.01)
+    assert model.active_parameters / 1e9 == pytest.approx(active, rel=0.01)
+
+
+def test_sparse_attention_reads_what_its_index_chooses() -> None:
+    """DeepSeek V3.2 reads 2048 tokens of cache and a key of one byte a value for each token; memory holds all."""
+    dense = model_from(CONFIGS["deepseek-v3"])
+    sparse = model_from(
+        {**CONFIGS["deepseek-v3"], "model_type": "deepseek_v32", "index_topk": 2048, "index_head_dim": 128,
+         "index_n_heads": 64}
+    )  # fmt: skip
+    assert sparse.kv_bytes(100_000) == dense.kv_bytes(2048) + 61 * 128 * 100_000
+    assert sparse.kv_bytes(1000) == dense.kv_bytes(1000) + 61 * 128 * 1000
+    assert sparse.kv_stored(100_000) == dense.kv_bytes(100_000) + 61 * 128 * 100_000
+    assert 0.8e9 < sparse.parameters - dense.parameters < 0.9e9
+
+
+def test_windows_that_are_not_used() -> None:
+    """Qwen's window counts where the file says so, from a layer on; Llama has none whatever the file says."""
+    qwen = {**LLAMA, "model_type": "qwen2", "sliding_window": 1000}
+    assert model_from(qwen).window is None and model_from({**LLAMA, "sliding_window": 1000}).window is None
+    used = model_from({**qwen, "use_sliding_window": True, "max_window_layers": 20})
+    assert (used.whole_context_layers, used.window) == (20, 1000)
+    exaone = model_from({**LLAMA, "model_type": "exaone4", "sliding_window": 1000, "sliding_window_pattern": "LLLG"})
+    assert exaone.whole_context_layers == 8
+
+
+def test_unknown_layers_are_refused_or_assumed_dense() -> None:
+    """What is not in the table is refused with the way out; assumed dense it is counted, and marked in its name."""
+    strange = {**LLAMA, "model_type": "strange", "num_experts": 8, "layer_types": ["conv"] * 32}
+    with pytest.raises(FileError, match=r"'strange', which is none of the \d+ architectures.*\.gguf.*--assume dense"):
+        model_from(strange)
+    model = _to_model(strange, name="m", file="config.json", assume_dense=True)
+    assert model.name == "m (assumed dense)" and model.parameters == find_model("llama-3.1-8b").parameters
+    assert isinstance(model, FileModel) and "--assume dense" in model.notes[0]
+
+
+def test_both_parts_of_an_image_model_are_known() -> None:
+    """A language model within an unknown model of images is refused, within a known one it is read."""
+    inner = {"text_config": {**LLAMA, "model_type": "mistral"}}
+    assert model_from({"model_type": "mistral3", **inner}).layers == 32
+    with pytest.raises(FileError, match="unheard_of"):
+        model_from({"model_type": "unheard_of", **inner})
+
+
+def test_huge_files_are_refused(tmp_path: Path) -> None:
+    """A file of weights under a config's name is not read whole."""
+    file = tmp_path / "config.json"
+    with file.open("wb") as sparse:
+        sparse.truncate(2**34)
+    with pytest.raises(FileError, match="larger than any config"):
+        find_or_read(str(file))
+
+
+def test_the_files_own_format_comes_with_the_model() -> None:
+    """quantization_config gives the model its format and its cache; without one there is none."""
+    model = model_from({**LLAMA, "quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128}})
+    assert isinstance(model, FileModel) and model.own_format and model.own_format.name == "awq-int4"
+    narrow = model_from({**LLAMA, "quantization_config": {"quant_method": "fp8", "kv_cache_scheme": {"num_bits": 8}}})
+    assert narrow.kv_bytes(1000) * 2 == model.kv_bytes(1000)
+    plain = model_from(LLAMA)
+    assert isinstance(plain, FileModel) and plain.own_format is None and plain.notes == ()
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that asks for a model several times opens its file once; a file that has changed is read anew."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(LLAMA))
+    first = find_or_read(str(file))
+    monkeypatch.setattr(config, "_read_config", lambda *wanted: pytest.fail("read again"))
+    assert find_or_read(str(file)) is first
+    monkeypatch.undo()
+    file.write_text(json.dumps({**LLAMA, "num_hidden_layers": 16}))
+    assert find_or_read(str(file)).layers == 16

@@ -201,7 +201,13 @@ def test_a_config_file(tmp_path: Path) -> None:
     """A config.json or its folder stands for a model, under the folder's name in plain characters."""
     folder = tmp_path / "my model (v2)"
     folder.mkdir()
-    config = {"hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 200}
+    config = {
+        "model_type": "llama",
+        "hidden_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 200,
+    }
     (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 1000}))
     for name in (str(folder), str(folder / "config.json")):
         found = find_matrices(name)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bandmark.errors import UsageError
 from bandmark.models.model import find_model
-from bandmark.models.weights import FORMATS, find_format
+from bandmark.models.weights import FORMATS, find_format, own_format
 
 
 @pytest.mark.parametrize(
@@ -59,3 +61,59 @@ def test_formats_that_a_model_cannot_have() -> None:
     assert FORMATS["mxfp4-moe"].refusal(find_model("gpt-oss-20b")) is None
     with pytest.raises(UsageError, match="Did you mean 'nvfp4'"):
         find_format("nvfp")
+
+
+QUANTIZATIONS: dict[str, tuple[dict[str, Any], tuple[str, float, float, float]]] = {
+    "awq": ({"quant_method": "awq", "bits": 4, "group_size": 128}, ("awq-int4", 4.15625, 4.15625, 16)),
+    "old awq": ({"quant_method": "awq", "w_bit": 4, "q_group_size": 64}, ("awq-int4", 4.3125, 4.3125, 16)),
+    "gptq": ({"quant_method": "gptq", "bits": 4, "group_size": 128}, ("gptq-int4", 4.15625, 4.15625, 16)),
+    "gptq 8, a row": ({"quant_method": "gptq", "bits": 8, "group_size": -1}, ("gptq-int8", 8, 8, 16)),
+    "fp8": ({"quant_method": "fp8", "weight_block_size": [128, 128]}, ("fp8-float8", 8, 8, 16)),
+    "mxfp4": ({"quant_method": "mxfp4", "modules_to_not_convert": ["*.self_attn"]}, ("mxfp4", 16, 4.25, 16)),
+    "nvfp4": ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, ("modelopt-nvfp4", 4.5, 4.5, 16)),
+    "nf4": ({"quant_method": "bitsandbytes", "load_in_4bit": True}, ("bitsandbytes-int4", 4.5, 4.5, 16)),
+    "int8": ({"quant_method": "bitsandbytes", "load_in_8bit": True}, ("bitsandbytes-int8", 8, 8, 16)),
+    "ct int4": (
+        {"quant_method": "compressed-tensors",
+         "config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "int", "group_size": 32}}}},
+        ("compressed-tensors-int4", 4.5, 4.5, 16),
+    ),
+    "ct fp8": (
+        {"quant_method": "compressed-tensors",
+         "config_groups": {"group_0": {"weights": {"num_bits": 8, "type": "float"}}}},
+        ("compressed-tensors-float8", 8, 8, 16),
+    ),
+    "ct nvfp4": (
+        {"quant_method": "compressed-tensors",
+         "config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "float", "group_size": 16}}}},
+        ("compressed-tensors-nvfp4", 4.5, 4.5, 16),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", QUANTIZATIONS)
+def test_the_format_of_a_checkpoint(name: str) -> None:
+    """The bits of a weight with its scales follow from quantization_config; output matrices stay in 16 bits."""
+    config, expected = QUANTIZATIONS[name]
+    weights, cache_bits, notes = own_format(config)
+    assert weights is not None and (cache_bits, notes) == (16, ())
+    assert (weights.name, weights.body_bits, weights.expert_bits, weights.head_bits) == expected
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{}, {"quant_method": "aqlm"}, {"quant_method": "awq"}, {"quant_method": "gptq", "bits": "x", "group_size": 1},
+     {"quant_method": "compressed-tensors", "config_groups": {}}, {"quant_method": "bitsandbytes"},
+     {"quant_method": "compressed-tensors", "config_groups": [1]}, {"quant_method": ["awq"]}],
+)  # fmt: skip
+def test_an_unknown_format_is_told(config: dict[str, Any]) -> None:
+    """A method that is not known, or without its numbers, gives no format and a note."""
+    weights, cache_bits, (note,) = own_format(config)
+    assert weights is None and cache_bits == 16 and "is not known" in note
+
+
+@pytest.mark.parametrize("config", [{"kv_cache_scheme": {"num_bits": 8}}, {"kv_cache_quant_algo": "FP8"}])
+def test_a_narrow_cache_is_told(config: dict[str, Any]) -> None:
+    """A file that says its cache has 8 bits is taken at its word, with a note."""
+    weights, cache_bits, notes = own_format({"quant_method": "fp8", **config})
+    assert weights is not None and cache_bits == 8 and "8 bits" in notes[0]

@@ -452,7 +452,13 @@ def config(folder: Path) -> str:
     """The config.json of a tiny model in a folder called secret-name."""
     own = folder / "secret-name"
     own.mkdir()
-    shape = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+    shape = {
+        "model_type": "llama",
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 128,
+    }
     (own / "config.json").write_text(json.dumps({**shape, "vocab_size": 1000}))
     return str(own / "config.json")
 

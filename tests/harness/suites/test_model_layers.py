@@ -108,7 +108,7 @@ def test_an_unknown_model_is_refused_before_anything_is_opened(tmp_path: Path) -
     """The nearest name is offered; a config.json without what a transformer has is refused as well."""
     with pytest.raises(UsageError, match=r"Did you mean 'llama-3\.1-8b'"):
         LAYERS.check(RunOptions(layer="llama-3.1-8"))
-    (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 64}))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "hidden_size": 64}))
     with pytest.raises(FileError, match="'num_attention_heads' is missing"):
         LAYERS.check(RunOptions(layer=str(tmp_path / "config.json")))
 
