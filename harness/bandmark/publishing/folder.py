@@ -7,9 +7,10 @@ They are the leaderboard as a page and as a plot, and a description of the resul
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -26,7 +27,7 @@ from bandmark.reports.contents import NAMED, date, distinct, figures
 from bandmark.reports.image import picture
 from bandmark.reports.markdown import escape, table
 from bandmark.results.files import read_record_beside, read_rows, write_file
-from bandmark.results.reading import JsonObject, read_sheet
+from bandmark.results.reading import JsonObject, Violation, read_bytes, read_sheet
 from bandmark.results.row import SCHEMA, Column, Row, columns
 from bandmark.units import count_of, json_text
 from bandmark.validation.cells import TEXT_FORMS, accepted_names
@@ -86,6 +87,18 @@ def write(folder: Path) -> list[Path]:
             changed.append(file)
             file.unlink() if text is None else write_file(file, text)
     return changed
+
+
+def check_generated(folder: Path) -> Iterator[Violation]:
+    """Yield the generated files of a folder that are not what the results in it give."""
+    wanted = f"what the results give; `{shlex.join(('python', '-m', __spec__.name, str(folder)))}` writes it"
+    try:
+        for name, text in generate(folder).items():
+            file = folder / name
+            if (read_bytes(file) if file.exists() else None) != (None if text is None else text.encode()):
+                yield Violation(file, "changed, missing, or of another version", wanted)
+    except FileError as error:
+        yield Violation(folder, str(error).rstrip("."), "what is generated was not compared")
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,7 @@ class Session:
                 for outcome in self.outcomes
                 if outcome.measurement is not None
             ],
+            rows=len(self.outcomes),
         )
 
 

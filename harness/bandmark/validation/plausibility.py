@@ -125,7 +125,9 @@ def _periods(seconds: Sequence[float]) -> Iterator[int]:
 
 
 def check_record(record: RunRecord, rows: Sequence[Row]) -> Iterator[_RecordDifference]:
-    """Yield what is implausible about a run as a whole: its times, its length, samples without a row."""
+    """Yield what is implausible about a run as a whole: its times, its length, samples or rows without the other."""
+    if record.rows not in (None, len(rows)):
+        yield "rows", str(record.rows), f"{len(rows)}, which the CSV has: it was cut off, or rows were added"
     named, begin, end = _utc(record.run_id[:16], "%Y%m%dT%H%M%SZ"), _utc(record.started_utc), _utc(record.finished_utc)
     for place, time, text in (
         ("run_id", named, record.run_id),

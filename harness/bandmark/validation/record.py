@@ -12,10 +12,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from bandmark import __version__
 from bandmark.measure.measurement import Measurement
 from bandmark.options import RunOptions
-from bandmark.results.reading import JsonObject, parse_json
+from bandmark.results.reading import InvalidFile, JsonObject, Violation, parse_json
 from bandmark.results.record import RunRecord, is_entry
 from bandmark.results.row import SCHEMA
-from bandmark.results.violations import InvalidFile, Violation
 from bandmark.units import quote
 from bandmark.validation.cells import MAX_TEXT, TEXT_FORMS
 
@@ -155,7 +154,7 @@ def _check_entry(place: str, entry: JsonObject) -> Iterator[_Finding]:
 def to_record(record: JsonObject) -> RunRecord:
     """Return a record that `check_shape` accepts as a typed one; keys of other versions are left out."""
     hints = get_type_hints(RunRecord)
-    return RunRecord(**{name: _typed(record[name], hint) for name, hint in hints.items()})
+    return RunRecord(**{name: _typed(record.get(name), hint) for name, hint in hints.items()})
 
 
 def _typed(value: Any, hint: Any) -> Any:

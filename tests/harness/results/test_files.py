@@ -250,7 +250,7 @@ GOOD = to_csv([make_result(), make_result(kernel="copy")])
         (GOOD[:-1], "the file is truncated"),
         (GOOD[: GOOD.rindex(",fake-1,")], "the file is truncated"),
         (GOOD[: GOOD.rindex(",fake-1,")] + "\n", "line 3: 2 cells, but the header has"),
-        (GOOD + "\n", "line 4: 0 cells"),
+        (GOOD + "\n", ":4: an empty line"),
         (
             GOOD.replace("\n1,", f"\n{SCHEMA + 1},"),
             f"line 2: schema {SCHEMA + 1} is newer than this version's {SCHEMA}",
