@@ -8,6 +8,8 @@
 #   make mutants                     whether the tests of the CUDA sources find each of many broken kernels
 #   make mutation                    which share of mutants of the measuring core the tests find (mutmut), module by module
 #   make test-bench                  large benchmarks, and simulations of comparisons
+#   make docs                        the site of docs/, in build/site
+#   make picture                     docs/report.svg, the README's picture, from a published run
 #   make lint | yardstick | sass | results-docs | decode-fit | clean
 
 PYTHON ?= python3
@@ -28,6 +30,8 @@ endif
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8
+# Not --quiet, which hides broken links from --strict. The variable silences an advertisement.
+SITE   := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # A container that brings its own torch or CuPy (NVIDIA's do) keeps it: the environment sees the system's packages,
 # and what is there is not installed again.
@@ -47,7 +51,8 @@ EXTRA.cpu.torch    := cpu
 EXTRA.cpu.cupy     := cpu
 EXTRA := $(EXTRA.$(ACCEL)$(addprefix .,$(lastword $(OWN))))
 
-.PHONY: bench gpu-selftest test test-all mutants mutation lint yardstick sass test-bench results-docs decode-fit clean
+.PHONY: bench gpu-selftest test test-all mutants mutation lint docs picture yardstick sass test-bench results-docs \
+        decode-fit clean
 
 bench: $(VENV)/.bench-$(ACCEL)
 	$(BIN)/python -m bandmark run $(ARGS)
@@ -77,6 +82,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(SITE)
+
+docs: $(VENV)/.dev
+	$(SITE)
 
 yardstick: $(VENV)/.test
 	$(BIN)/python tests/yardstick/run.py $(ARGS)
@@ -86,6 +95,9 @@ sass: $(VENV)/.test
 
 results-docs: $(VENV)/.bench-$(ACCEL)
 	$(BIN)/python -m bandmark.publishing.folder results
+
+picture: $(VENV)/.bench-$(ACCEL)
+	$(BIN)/python tools/picture.py
 
 decode-fit: $(VENV)/.bench-$(ACCEL)
 	$(BIN)/python tools/fit_decode.py

@@ -94,7 +94,7 @@ def test_a_run_falls_back_to_the_cpu(tmp_path: Path, kind: str) -> None:
     notes = [note for note in plain(done.stderr).split("note: ") if "cupy" in note.lower()]
     assert len(notes) == 1
     assert notes[0].startswith(f"No GPU is measured: {KINDS[kind][1]}")
-    assert "pip install 'bandmark[cu" in notes[0]
+    assert "pip install 'cupy-cuda" in notes[0]
     assert notes[0].rstrip().endswith(".") and "/home/" not in notes[0]
     assert "Traceback" not in done.stderr
     assert ",numpy,copy," in done.stdout and ",cupy," not in done.stdout
@@ -108,7 +108,7 @@ def test_what_was_asked_for_is_an_error(tmp_path: Path, kind: str, options: tupl
     done = call(tmp_path, kind, "run", *options)
     assert done.returncode == 2
     assert KINDS[kind][1] in plain(done.stderr)
-    assert "pip install 'bandmark[cu" in plain(done.stderr)
+    assert "pip install 'cupy-cuda" in plain(done.stderr)
     assert "Traceback" not in done.stderr and done.stdout == ""
     assert not list(tmp_path.glob("*.csv"))
 
@@ -125,7 +125,7 @@ def test_the_self_test_needs_a_gpu(tmp_path: Path, kind: str) -> None:
     """Without one it is exit code 2, with what is missing and how to get it, and leaves no file."""
     done = call(tmp_path, kind, "selftest")
     assert done.returncode == 2
-    assert KINDS[kind][1] in plain(done.stderr) and "pip install 'bandmark[cu" in plain(done.stderr)
+    assert KINDS[kind][1] in plain(done.stderr) and "pip install 'cupy-cuda" in plain(done.stderr)
     assert not list(tmp_path.glob("*.txt"))
 
 
@@ -137,7 +137,7 @@ def test_no_compiler_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert (
         "CuPy can't compile for NVIDIA RTX PRO 5000 Blackwell (CompileException: Failed to find CUDA headers)" in said
     )
-    assert "pip install 'bandmark[cupy13]'" in said
+    assert "pip install 'cupy-cuda13x[ctk]'" in said
 
 
 def test_another_library_goes_on_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,10 @@ def test_the_metadata(wheel: zipfile.ZipFile) -> None:
     metadata = Parser().parsestr(wheel.read(path).decode())
     assert (metadata["Name"], metadata["Version"]) == ("bandmark", bandmark.__version__)
     assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata["Author"] == "The bandmark contributors" and metadata.get_all("Project-URL") is None
+    classifiers = metadata.get_all("Classifier") or []
+    assert {"Operating System :: MacOS", "Operating System :: POSIX :: Linux"} <= set(classifiers)
+    assert metadata["Description-Content-Type"] == "text/markdown"
     needs = metadata.get_all("Requires-Dist") or []
     base = {need.split(">")[0].strip() for need in needs if "extra ==" not in need}
     assert base == {"numpy", "pandas", "rich", "threadpoolctl"}
@@ -130,7 +134,7 @@ def test_what_make_refuses(option: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["bench", "test", "test-all", "mutants", "test-bench", "lint", "gpu-selftest", "sass"]
+    "target", ["bench", "test", "test-all", "mutants", "test-bench", "lint", "gpu-selftest", "sass", "docs", "picture"]
 )
 def test_make_names_no_folder_of_the_checkout(target: str) -> None:
     """Every path in a recipe is relative to the checkout, whose own path may have a space."""

@@ -17,6 +17,7 @@ from typing import Any
 from bandmark.errors import UsageError, unknown_name
 from bandmark.units import parse_bytes
 from bandmark_kernels.core.checks import PATTERNS
+from bandmark_kernels.core.dtypes import SHORT_DTYPES
 from bandmark_kernels.core.kernel import Pattern
 
 SYSTEM_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -32,6 +33,12 @@ def names(text: str) -> tuple[str, ...]:
     if not parts:
         raise argparse.ArgumentTypeError(f"{text!r} holds no name")
     return parts
+
+
+def _dtypes(text: str) -> tuple[str, ...]:
+    """Split a list of dtypes, which may be named as tables name them."""
+    long = {short: name for name, short in SHORT_DTYPES.items()}
+    return tuple(long.get(name, name) for name in names(text))
 
 
 def _heads(text: str) -> tuple[int, int, int]:
@@ -64,7 +71,11 @@ class RunOptions:
         metavar="NAME,...",
     )
     dtypes: tuple[str, ...] | None = _option(
-        "--dtype", _WHAT, "float64, float32, float16, bfloat16", type=names, metavar="NAME,..."
+        "--dtype",
+        _WHAT,
+        "f64, f32, f16, bf16 (default: 2 of them, quick 1)",
+        type=_dtypes,
+        metavar="NAME,...",
     )
     size_bytes: int | None = _option(
         "--size", _WHAT, "bytes of each array (GEMV: of the matrix): 64MiB, 1e8", type=parse_bytes, metavar="BYTES"
@@ -166,6 +177,7 @@ def from_keywords(keywords: Mapping[str, Any]) -> RunOptions:
 
 _ACCEPTED: Mapping[Any, tuple[tuple[type, ...], str]] = {
     names: ((str, list, tuple), "names"),
+    _dtypes: ((str, list, tuple), "names"),
     _heads: ((str, list, tuple), "three whole numbers"),
     parse_bytes: ((str, int, float), "a number of bytes, or a size such as '64MiB'"),
     float: ((str, int, float), "a number"),

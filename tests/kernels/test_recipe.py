@@ -32,7 +32,7 @@ for dtype in ("float32", "bfloat16"):
 
 def blocks() -> list[tuple[str, str, str]]:
     """Return language, text and file of each code block; the file is the last that is named before it."""
-    text = DOCUMENT.read_text().split("### A kernel\n")[1].split("\n### ")[0]
+    text = DOCUMENT.read_text().split("# Add a kernel\n")[1]
     found = []
     for match in BLOCK.finditer(text):
         names = PATH.findall(re.split(r"^\*\*", text[: match.start()], flags=re.MULTILINE)[-1])

@@ -117,7 +117,7 @@ def list_accelerators() -> tuple[list[tuple[str, Device]], str | None]:
     except cupy.cuda.runtime.CUDARuntimeError as error:
         return [], (
             f"CuPy {cupy.__version__} finds no usable NVIDIA driver ({error}); install or update the driver until "
-            "`nvidia-smi` works, and for a CUDA 12 driver `pip install 'bandmark[cupy12]'` in place of cupy13"
+            "`nvidia-smi` works, and for a CUDA 12 driver `pip install 'cupy-cuda12x[ctk]'` in place of 13x"
         )
     if count == 0:
         return [], f"CuPy {cupy.__version__} finds no CUDA device; `nvidia-smi -L` lists what the driver has"

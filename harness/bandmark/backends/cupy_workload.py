@@ -21,7 +21,7 @@ from bandmark_kernels.core.launch import Launches, clock_probe, delay
 
 _ByName = dict[str, Any]  # CuPy's arrays or functions by name; CuPy has no types
 
-_GET_COMPILER = "`pip install 'bandmark[cupy13]'` (cupy12 for a CUDA 12 driver) brings what CuPy compiles with."
+_GET_COMPILER = "`pip install 'cupy-cuda13x[ctk]'` (cupy-cuda12x for a CUDA 12 driver) brings what CuPy compiles with."
 
 _NEWER_THAN_DRIVER = (209, 222)
 """CUDA_ERROR_NO_BINARY_FOR_GPU and CUDA_ERROR_UNSUPPORTED_PTX_VERSION: the compiler's code is not for this driver."""
@@ -100,7 +100,7 @@ def _compile_remedy(error: Exception) -> str:
         nvrtc = ".".join(map(str, cupy.cuda.nvrtc.getVersion()))
         return (
             f"The driver is for CUDA {version // 1000}.{version % 1000 // 10}, older than the compiler, NVRTC {nvrtc}: "
-            "update the driver, or `pip install 'bandmark[cupy12]'` for a CUDA 12 driver."
+            "update the driver, or `pip install 'cupy-cuda12x[ctk]'` for a CUDA 12 driver."
         )
     if isinstance(error, OSError):
         return "Set CUPY_CACHE_DIR to a folder that can be written: CuPy keeps what it compiles there."

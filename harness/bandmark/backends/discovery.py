@@ -33,13 +33,12 @@ LIBRARIES = {
     "torch": _Library(
         on_cpu=True,
         accelerators=True,
-        install="`pip install 'bandmark[cuda13]'` on an NVIDIA GPU (cuda12 for older drivers), "
-        "`uv pip install --torch-backend=cpu torch` elsewhere",
+        install="`pip install torch` on an NVIDIA GPU, `uv pip install --torch-backend=cpu torch` elsewhere",
     ),
     "cupy": _Library(
         on_cpu=False,
         accelerators=True,
-        install="`pip install 'bandmark[cuda13]'`, or 'bandmark[cuda12]' for a CUDA 12 driver",
+        install="`pip install 'cupy-cuda13x[ctk]'`, or 'cupy-cuda12x[ctk]' for a CUDA 12 driver",
     ),
 }
 """The libraries that kernels have implementations for."""

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import errno
 import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import FrameType, ModuleType
+from typing import Any, NoReturn
 
 from bandmark import __version__
-from bandmark.errors import EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, BandmarkError, broken_library, describe, reinstall
+from bandmark.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_PIPE,
+    EXIT_USAGE,
+    BackendUnavailable,
+    BandmarkError,
+    broken_library,
+    describe,
+    reinstall,
+    unknown_name,
+)
 from bandmark.units import printable_lines, quote
 
 COMMANDS = {
@@ -20,6 +33,7 @@ COMMANDS = {
     "list": "the kernel table and the installed backends",
     "devices": "the devices found here, with their peaks and sources",
     "show": "the table of stored results",
+    "explain": "what a kernel, suite, column, heading, status or term means",
     "compare": "whether a candidate is faster than a baseline, case by case",
     "report": "runs as a page for a browser, as Markdown or as a picture",
     "validate": "whether result files are valid, and what is wrong with them",
@@ -31,37 +45,89 @@ COMMANDS = {
 }
 """Each command and what it does. Its module has add_parser(), with the options, and execute(), with the work."""
 
-DESCRIPTION = """\
+EXAMPLES = {
+    "run": "run --quick",
+    "check": "check",
+    "list": "list --probe",
+    "devices": "devices",
+    "show": "show run.csv",
+    "explain": "explain triad",
+    "compare": "compare before.csv after.csv",
+    "report": "report run.csv",
+    "validate": "validate results",
+    "merge": "merge results --output all.csv",
+    "publish": "publish run.csv --system my-machine",
+    "decode": "decode --model llama-3.1-8b",
+    "train-step": "train-step --model llama-3.2-1b",
+    "fleet": "fleet results",
+    "selftest": "selftest",
+}
+"""What to type, for each command."""
+
+_DESCRIPTION = """\
 How much of its published memory bandwidth does this machine really give?
+`bandmark run` measures it; `bandmark check` says whether that is normal."""
 
-  bandmark run              measure, show the table, and write a CSV and a JSON
-  bandmark run --quick      a first look in under 20 seconds
-  bandmark show FILE...     the table of stored results
-  bandmark compare A B      whether B is faster than A, case by case
-"""
-
-_EXIT_CODES = (
-    "exit codes: 0 as expected, 1 a result failed, 2 bad usage or bad file, 3 nothing to judge (run: no row is ok), "
-    "130 interrupted, 141 pipe closed"
-)
+_EXIT_CODES = """\
+exit codes: 0 as expected, 1 a result failed, 2 bad usage or bad file,
+3 nothing to judge (run: no row is ok), 130 interrupted, 141 pipe closed"""
 
 
-def build_parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """Return the parser for a command line; only the command that it names has its options."""
-    parser = argparse.ArgumentParser(
-        prog="bandmark",
-        description=DESCRIPTION,
-        epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help whose lines end where they are told to, and that names the default of each option that has one."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return [line for part in text.splitlines() for line in super(_Help, self)._split_lines(part, width)]
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        plain = action.default in (None, False, (), argparse.SUPPRESS) or "default" in (action.help or "")
+        return action.help if plain else f"{action.help} (default: %(default)s)"
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints about a misspelt word name the word that was meant."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            kind = action.metavar if isinstance(action.metavar, str) else action.dest
+            raise argparse.ArgumentError(None, str(unknown_name(kind.lower(), str(value), map(str, action.choices))))
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with the message, and with the option that a word that is none comes near."""
+        word = message.removeprefix("unrecognized arguments: ").split()[0].partition("=")[0]
+        known = [*self._option_string_actions, *(o for p in self._commands() for o in p._option_string_actions)]
+        near = difflib.get_close_matches(word, known, n=1) if word.startswith("--") else []
+        super().error(f"{message}. Did you mean {near[0]}?" if near else message)
+
+    def _commands(self) -> Iterable[argparse.ArgumentParser]:
+        actions = [action for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        return actions[0].choices.values() if actions else ()
+
+
+class _PrintCompletion(argparse.Action):
+    """Print the completion of a shell and exit."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
+        try:
+            import shtab
+        except ImportError:
+            raise BackendUnavailable(f"{option} needs shtab: pip install shtab.") from None
+        print(shtab.complete(build_parser([], whole=True), values))
+        parser.exit()
+
+
+def build_parser(argv: Sequence[str], *, whole: bool = False) -> argparse.ArgumentParser:
+    """Return the parser for a command line; only the command that it names has its options, or with `whole` each."""
+    parser = _Parser(prog="bandmark", description=_DESCRIPTION, epilog=_EXIT_CODES, formatter_class=_Help)
     parser.add_argument("--version", action="version", version=f"bandmark {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    text = "print the script by which a shell completes commands and options"
+    parser.add_argument("--print-completion", choices=("bash", "zsh", "fish"), action=_PrintCompletion, help=text)
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     given = next((word for word in argv if not word.startswith("-")), None)
     for name, text in COMMANDS.items():
-        command = commands.add_parser(
-            name, help=text, epilog=_EXIT_CODES, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-        if name == given:  # importing every command would take longer than most commands run
+        words = {"help": f"{text}\n  bandmark {EXAMPLES[name]}", "description": f"{text}:\n  bandmark {EXAMPLES[name]}"}
+        command = commands.add_parser(name, **words, epilog=_EXIT_CODES, formatter_class=_Help)
+        if whole or name == given:  # importing every command would take longer than most commands run
             _module(name).add_parser(command)
     return parser
 
@@ -76,7 +142,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _as_interrupt)
     _open_closed_streams()
     try:
-        arguments = build_parser(argv).parse_args(argv)
+        parser = build_parser(argv)
+        if not argv:
+            parser.print_help()
+            return EXIT_OK
+        arguments = parser.parse_args(argv)
         code: int = _module(arguments.command).execute(arguments)
         sys.stdout.flush()  # what a full disk or a closed pipe refuses shows here, not after the exit code
         return code

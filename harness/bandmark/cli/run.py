@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import shlex
 import sys
 import tempfile
 from functools import partial
@@ -18,12 +19,14 @@ from bandmark.results.row import Row
 
 if TYPE_CHECKING:
     from bandmark.session.session import Session
+    from bandmark.show.console import LiveProgress
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of a run, and what becomes of its results."""
     results = add_arguments(parser)[RESULTS]
     results.add_argument("--output", metavar="FILE.csv", help="where to write (default: a new file here); - for stdout")
+    results.add_argument("--quiet", action="store_true", help="no progress, notes or file names on stderr")
     results.add_argument("--force", action="store_true", help="replace existing files")
     results.add_argument(
         "--fail-below", type=float, metavar="PCT", help="exit with 1 if a row is below this %% of peak"
@@ -38,13 +41,13 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.fail_below is not None and not math.isfinite(arguments.fail_below):
         raise UsageError(f"--fail-below {arguments.fail_below:g} is no percentage.")
     to_stdout = arguments.output == "-"
-    with LiveProgress() as progress:
+    with LiveProgress(quiet=arguments.quiet) as progress:
         session = run_session(
             from_arguments(arguments),
             output=Path(arguments.output) if arguments.output and not to_stdout else None,
             to_files=not to_stdout,
             force=arguments.force,
-            on_start=partial(_begin, arguments.fail_below),
+            on_start=partial(_begin, arguments, progress),
             progress=progress,
         )
     rows = session.rows()
@@ -52,8 +55,9 @@ def execute(arguments: argparse.Namespace) -> int:
     if session.save_error is not None:
         _save_elsewhere(session)
         raise session.save_error
-    if session.csv is not None and rows:
+    if session.csv is not None and rows and not arguments.quiet:
         info(f"wrote {session.csv} and {session.csv.with_suffix('.json')}")
+        info(f"next: bandmark report {shlex.quote(str(session.csv))} (a page); bandmark check (yes or no)")
     if session.interrupted:
         info(f"interrupted after {len(rows)} rows; they are kept" if rows else "interrupted before the first row")
         return EXIT_INTERRUPTED
@@ -69,13 +73,14 @@ def _save_elsewhere(session: Session) -> None:
     info(f"the results are in {files.csv} and {files.json} instead; copy them from there")
 
 
-def _begin(fail_below: float | None, session: Session) -> None:
+def _begin(arguments: argparse.Namespace, progress: LiveProgress, session: Session) -> None:
     """Print the notes of a session; raises UsageError where --fail-below has no peak to judge by."""
     from bandmark.show.console import warn
 
-    for note in session.notes:
+    progress.watch(session)
+    for note in () if arguments.quiet else session.notes:
         warn(note)
-    if fail_below is not None and session.target.peak.gbs is None:
+    if arguments.fail_below is not None and session.target.peak.gbs is None:
         raise UsageError("--fail-below needs a peak, and none is known for this device: add --peak GBS.")
 
 

@@ -9,22 +9,24 @@ from pathlib import Path
 
 from bandmark.errors import EXIT_OK
 from bandmark.results.case import in_order
-from bandmark.results.files import read_rows
-from bandmark.results.reading import JsonObject
+from bandmark.results.merge import read_runs
+from bandmark.results.reading import JsonObject, result_files
 from bandmark.results.row import Row, columns
-from bandmark.show.console import show_results
+from bandmark.show.console import info_each, show_results
 from bandmark.units import json_text
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="result CSVs")
+    parser.add_argument("files", nargs="+", metavar="FILE|FOLDER", help="result CSVs, or folders of them")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Print the results of each run in the files."""
-    rows = in_order(row for file in arguments.files for row in read_rows(Path(file)))
+    runs, duplicates = read_runs(result_files(map(Path, arguments.files)))
+    info_each(duplicates, "copies")
+    rows = in_order(row for run in runs for row in run.rows())
     if arguments.json:
         print(json_text([_plain(row) for row in rows]))
         return EXIT_OK

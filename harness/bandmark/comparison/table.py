@@ -13,7 +13,7 @@ from bandmark.comparison import Side, Statistic
 from bandmark.comparison.statistics import ERROR_RATE
 from bandmark.results.reading import JsonObject
 from bandmark.show.console import escape, print_parts
-from bandmark.suites.table import SHORT_DTYPES
+from bandmark_kernels.core.dtypes import SHORT_DTYPES
 
 if TYPE_CHECKING:
     import pandas as pd

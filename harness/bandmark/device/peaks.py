@@ -261,4 +261,7 @@ def find_peak(device: Device, override: str | None = None, firmware: Peak | None
         return peak
     gbs, source = parse_peak(override)
     otherwise = f" Without it: {peak.explanation}" if peak.gbs is not None else ""
-    return replace(peak, gbs=gbs, source=source, memory_type=None, explanation=f"{gbs:g} GB/s is {source}.{otherwise}")
+    memory_type = "DDR" if _CHANNELS.fullmatch(override.strip()) else None
+    return replace(
+        peak, gbs=gbs, source=source, memory_type=memory_type, explanation=f"{gbs:g} GB/s is {source}.{otherwise}"
+    )

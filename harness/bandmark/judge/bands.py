@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -13,6 +14,9 @@ from bandmark_kernels import KERNELS
 KernelClass = Literal["read", "write", "mixed"]
 
 _FAMILIES = {
+    "DDR": "DDR",
+    "DDR4": "DDR",
+    "DDR5": "DDR",
     "GDDR6": "GDDR6",
     "GDDR6X": "GDDR6X and GDDR7",
     "GDDR7": "GDDR6X and GDDR7",
@@ -23,7 +27,7 @@ _FAMILIES = {
     "LPDDR5": "LPDDR5",
     "LPDDR5X": "LPDDR5X",
 }
-"""Memory types whose measurements are judged together; other types (a CPU's DDR5, GDDR5) have no band."""
+"""Memory types whose measurements are judged together; other types have no band. DDR is what --peak 2x5600 names."""
 
 _MIN_DEVICES = 3  # devices with measurements of a kernel class from which the class has a band of its own
 _MIN_ROWS = 3  # measurements of a family from which it has a band
@@ -81,7 +85,7 @@ def _find_band(memory_type: str, kernel: str) -> tuple[int, int] | None:
     alike = [r for r in rows if kernel_class(r.kernel) == kernel_class(kernel)]
     if len({row.device_id for row in alike}) >= _MIN_DEVICES:
         rows = alike
-    elif len(rows) < _MIN_ROWS:
+    elif len(rows) < _MIN_ROWS or _FAMILIES[memory_type] == "DDR":  # STREAM's results tell nothing of pure reads
         return None
     percents = [row.percent_of_peak for row in rows]
     return math.floor(min(percents)) - _MARGIN_BELOW, min(100, math.ceil(max(percents)))
@@ -101,6 +105,15 @@ def verdict(percent: float | None, memory_type: str | None, integrated: bool | N
     shown = round(percent)
     words = "low for" if shown < low else "above" if shown > high else "normal for"
     return f"{words} {name} ({low}-{high} %)"
+
+
+def normal_gbs(words: str | None, peak_gbs: float | None) -> str:
+    """Return a verdict of `verdict` with its range in GB/s instead of percent; empty without verdict or peak."""
+    range_ = re.search(r"\((\d+)-(\d+) %\)$", words or "")
+    if not words or not range_ or not peak_gbs:
+        return ""
+    low, high = (float(percent) / 100 * peak_gbs for percent in range_.groups())
+    return f"{words[: range_.start()].strip()}, where {low:.3g}-{high:.3g} GB/s is normal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +140,14 @@ REFERENCES = (
 
 DGX_STATION_SHIPPING_GBS = 7100.0
 """GB/s in the datasheet of the DGX Station that ships; percentages divide by the announced figure."""
+
+
+def place(gbs: float) -> str:
+    """Return where a bandwidth lies among the published peaks of REFERENCES, in words."""
+    below = [r for r in REFERENCES if r.published_gbs <= gbs]
+    above = [f"the {r.label} ({r.published_gbs:g} GB/s)" for r in REFERENCES if r.published_gbs > gbs]
+    if not below:
+        return f"below {above[0]}: {100 * gbs / REFERENCES[0].published_gbs:.2g} % of its published peak"
+    last = f"the {below[-1].label} ({below[-1].published_gbs:g} GB/s)"
+    times = f"{gbs / below[-1].published_gbs:.2g} times the former's published peak"
+    return f"between {last} and {above[0]}: {times}" if above else f"above {last}"

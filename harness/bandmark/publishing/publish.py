@@ -15,6 +15,7 @@ from typing import Any
 from bandmark.errors import FileError, UsageError
 from bandmark.options import SYSTEM_NAME
 from bandmark.publishing import folder
+from bandmark.publishing.leaderboard import refuse_links
 from bandmark.reports import split_run
 from bandmark.results.case import in_order
 from bandmark.results.files import RunFiles, read_record_beside, read_rows, to_csv
@@ -72,7 +73,7 @@ def prepare(
     if not SYSTEM_NAME.fullmatch(name):
         raise UsageError(f"--system {name!r}: take lower-case letters, digits and hyphens, as in dgx-spark.")
     csv = results / name / f"{checked.rows[0].run_id}.csv"
-    folder.refuse_links(checked.csv, checked.json, results, csv.parent, csv, csv.with_suffix(".json"))
+    refuse_links(checked.csv, checked.json, results, csv.parent, csv, csv.with_suffix(".json"))
     named = [replace(row, system=name) for row in in_order(checked.rows)]
     rows, record, removed = clean_run(named, checked.record | {"system": name}, own_names(checked.record))
     publication = Publication(

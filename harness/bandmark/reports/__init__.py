@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from bandmark.errors import UsageError
 from bandmark.results.case import in_order
@@ -15,6 +14,7 @@ from bandmark.results.merge import read_runs
 from bandmark.results.reading import read_bytes
 from bandmark.results.record import Entries
 from bandmark.results.row import MEASURED, Row
+from bandmark.show.summary import has_peak, positive, ranked
 from bandmark.suites import Metric, Suite, by_suite, metric_of, suite_of
 from bandmark.validation.record import read_record
 
@@ -48,7 +48,7 @@ class ReportRun:
     @property
     def has_peak(self) -> bool:
         """Whether the metric is one that published peaks are given for."""
-        return self.metric.unit == "GB/s"
+        return has_peak(self.first)
 
     @property
     def peak_gbs(self) -> float | None:
@@ -67,9 +67,8 @@ class ReportRun:
 
     @property
     def ranked(self) -> list[Row]:
-        """The rows that stand for the device, the best first: those that are ok; bandwidths, from memory alone."""
-        counted = [r for r in self.measured if r.status == "ok" and (r.regime == "dram" or not self.has_peak)]
-        return sorted(counted, key=self.value, reverse=self.metric.higher_is_better)
+        """The rows that stand for the device, the best first."""
+        return ranked(self.rows)
 
     def block(self, name: str) -> Mapping[str, Any]:
         """Return a part of the record; empty where there is none."""
@@ -77,9 +76,12 @@ class ReportRun:
         return block if isinstance(block, dict) else {}
 
 
-def positive(value: float | None) -> TypeGuard[float]:
-    """Return whether a figure can be drawn."""
-    return value is not None and math.isfinite(value) and value > 0
+def replicates(runs: Sequence[ReportRun]) -> list[list[ReportRun]]:
+    """Return the runs of each system, device and suite together, in their order, the newest run of each first."""
+    groups: dict[tuple[str, str, str], list[ReportRun]] = {}
+    for run in runs:
+        groups.setdefault((run.first.system, run.first.device, run.suite.name), []).append(run)
+    return [sorted(group, key=lambda run: run.first.run_id, reverse=True) for group in groups.values()]
 
 
 def split_run(file: Path, rows: Sequence[Row], record: Mapping[str, Any]) -> list[ReportRun]:

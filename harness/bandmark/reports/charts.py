@@ -96,6 +96,12 @@ class Axis:
         return sorted(marked)
 
 
+def log_axis(values: Sequence[float]) -> Axis:
+    """Return a logarithmic axis of whole decades that holds some values, all above 0."""
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    return Axis(10.0**low, 10.0 ** max(high, low + 1), "log")
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """One row of a chart."""
@@ -144,7 +150,9 @@ class Chart:
         grid = [_line("grid", self.axis.x(value)) for value, _ in self.axis.ticks()]
         lines = [_line(look, self.axis.x(value)) for value, look, _ in self.lines]
         peak = [] if mark.peak is None else [_line("own", self.axis.x(mark.peak))]
-        return _svg(box, [*grid, *(self._dots(mark) if self.dots else self._bar(mark)), *lines, *peak])
+        shapes = self._dots(mark) if self.dots else self._bar(mark)
+        tip = f"<title>{text(f'{mark.name}: {mark.figure}')}</title>"
+        return _svg(box, [*grid, f"<g>{tip}", *shapes, "</g>", *lines, *peak])
 
     def axis_track(self, box: str = 'width="100%"') -> str:
         """Return the numbers below the rows."""
@@ -168,7 +176,8 @@ class Chart:
     def _dots(self, mark: Mark) -> list[str]:
         lanes, first = (_LANES, 5) if len(mark.values) > 1 else (1, TRACK // 2)
         places = [(self.axis.x(value), first + 4 * (i % lanes)) for i, value in enumerate(mark.values)]
-        circles = [f'<circle cx="{x}" cy="{y}" r="2.5"/>' for x, y in places]
+        radius = 5 if len(places) == 1 else 2.5
+        circles = [f'<circle cx="{x}" cy="{y}" r="{radius:g}"/>' for x, y in places]
         return [f'<g class="s{mark.series}" fill-opacity=".75">', *circles, "</g>"]
 
 

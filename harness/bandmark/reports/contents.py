@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from statistics import median
 
 from bandmark.backends.discovery import BACKENDS
-from bandmark.judge.bands import DGX_STATION_SHIPPING_GBS, REFERENCES
-from bandmark.reports import ReportRun, positive
-from bandmark.reports.charts import SERIES, Axis, Chart, Mark
+from bandmark.decoding.predict import named_systems, predict
+from bandmark.judge.bands import DGX_STATION_SHIPPING_GBS, REFERENCES, kernel_class, place
+from bandmark.models.model import find_model
+from bandmark.models.weights import find_format
+from bandmark.reports import ReportRun
+from bandmark.reports.charts import SERIES, Axis, Chart, Mark, log_axis
 from bandmark.results.case import CaseId
 from bandmark.results.row import Row
+from bandmark.show.summary import headline, headline_rows, positive
 
 NAMED = (
     *((f"{r.label}, announced" if r.key == "dgx_station" else r.label, r.published_gbs) for r in REFERENCES),
@@ -26,6 +31,9 @@ NO_PERCENTAGES = "No row that is ok came from memory, so there are no percentage
 
 READING = files("bandmark.reports").joinpath("reading.txt").read_text(encoding="utf-8").splitlines()
 """How to read a report, a paragraph each."""
+
+_MODELS = (("llama-3.1-8b", "q4_k_m"), ("gpt-oss-20b", "mxfp4-gguf"))
+"""Well-known models, one dense and one a mixture of experts, each in the format in which it is mostly run."""
 
 _MAX_ROWS = 200
 """Rows that a chart shows; the tables show all."""
@@ -93,16 +101,73 @@ def bar_notes(run: ReportRun) -> list[str]:
     return notes
 
 
-def peak_chart(run: ReportRun) -> Chart:
-    """Return the best bandwidth of a run beside the published peaks, all on one axis from zero."""
-    marks = [
-        Mark(f"best: {CaseId.of(row).label}", f"{figures(run.value(row), 4)} GB/s", _series(row), (run.value(row),))
-        for row in run.ranked[:1]
+def quoted(runs: Sequence[ReportRun]) -> list[ReportRun]:
+    """Return the runs that have a bandwidth to quote, the first of each system and device."""
+    systems: dict[tuple[str, str], ReportRun] = {}
+    for run in runs:
+        if run.has_peak and run.ranked:
+            systems.setdefault((run.first.system, run.first.device), run)
+    return list(systems.values())
+
+
+def sentences(runs: Sequence[ReportRun]) -> list[str]:
+    """Return what each run found, in a sentence: its bandwidth, whether that is normal, and its place."""
+    rows = [(run.first.device, headline_rows(run.rows)[0]) for run in quoted(runs)]
+    return [f"{device}: {headline(row)}; {place(row.bandwidth_gbs or 0.0)}." for device, row in rows]
+
+
+def ladder(runs: Sequence[ReportRun]) -> Chart | None:
+    """Return the runs and the named systems on one logarithmic axis, the slowest first; None without a bandwidth."""
+    rows = [(run.first, headline_rows(run.rows)[0]) for run in quoted(runs)]
+    if not rows:
+        return None
+    marks = [(f"{first.system}: {CaseId.of(row).label}", row.bandwidth_gbs or 0.0, _series(row)) for first, row in rows]
+    marks = sorted([*marks, *((name, gbs, SERIES) for name, gbs in NAMED)], key=lambda mark: mark[1])
+    lines = [Mark(name, f"{figures(gbs, 4)} GB/s", series, (gbs,)) for name, gbs, series in marks]
+    axis = log_axis([gbs for _, gbs, _ in marks])
+    title = "Measured, between the published peaks"
+    return Chart(title, lines, axis, "GB/s, logarithmic", _BACKENDS, other="published peak", dots=True)
+
+
+def rate_table(runs: Sequence[ReportRun]) -> tuple[list[str], list[list[str]]]:
+    """Return a header and a row per system: the expected tokens per second of the models of _MODELS.
+
+    A run reads at the bandwidth of its best kernel that only reads, which is what a decode step does.
+    """
+    systems = list(named_systems().values())
+    for run in quoted(runs):
+        reads = [row for row in run.ranked if kernel_class(row.kernel) == "read"]
+        gbs = (reads or run.ranked)[0].bandwidth_gbs or 0.0
+        systems.append(
+            replace(systems[0], name=run.first.system, weight_gbs=gbs, cache_gbs=gbs, bound_gbs=gbs, measured=True)
+        )
+    pairs = [(find_model(model), find_format(weights)) for model, weights in _MODELS]
+    header = ["system", "GB/s", *(f"{model.name} {weights.name}, tokens/s" for model, weights in pairs)]
+    rows = [
+        [s.name, f"{s.weight_gbs:.4g}", *(f"{predict(s, *pair, context=4096).expected:.3g}" for pair in pairs)]
+        for s in sorted(systems, key=lambda system: system.weight_gbs)
     ]
-    peaks = [("peak of this device", run.peak_gbs), *NAMED]
-    marks += [Mark(name, f"{value:g} GB/s", SERIES, (value,)) for name, value in peaks if value]
-    axis = Axis(0.0, max(mark.values[0] for mark in marks))
-    return Chart("The best figure beside the published peaks", marks, axis, "GB/s", _BACKENDS, other="published peak")
+    return header, rows
+
+
+def run_chart(runs: Sequence[ReportRun]) -> Chart:
+    """Return the cases of several runs of one system, a dot for each run."""
+    values: dict[CaseId, list[tuple[Row, float]]] = {}
+    for run in runs:
+        for row in run.measured:
+            values.setdefault(CaseId.of(row), []).append((row, run.value(row)))
+    whole = bar_chart(runs[0])
+    marks = [_run_mark(case, pairs, whole.unit.partition(",")[0]) for case, pairs in list(values.items())[:_MAX_ROWS]]
+    limit = max(whole.axis.high, *(value for mark in marks for value in mark.values))
+    return replace(whole, marks=marks, axis=Axis(0.0, limit), dots=True)
+
+
+def _run_mark(case: CaseId, pairs: Sequence[tuple[Row, float]], unit: str) -> Mark:
+    row, figures_ = pairs[0][0], sorted(value for _, value in pairs)
+    middle = median(figures_)
+    spread = 100 * (figures_[-1] - figures_[0]) / middle
+    words = f"{figures(middle, 4)} {unit} \u00b7 {len(pairs)} runs within {spread:.1f} %"
+    return Mark(case.label, words, _series(row), tuple(figures_), all(r.status == "ok" for r, _ in pairs), row.kernel)
 
 
 def dot_chart(run: ReportRun) -> Chart | None:
@@ -155,7 +220,7 @@ def overview(runs: Sequence[ReportRun]) -> tuple[Sequence[str], list[list[str]]]
 
 def _overview_row(run: ReportRun) -> list[str]:
     figure = share = case = "-"
-    for row in run.ranked[:1]:
+    for row in headline_rows(run.rows)[:1]:
         figure, case = f"{figures(run.value(row), 4)} {run.metric.unit}", CaseId.of(row).label
         share = share if row.percent_of_peak is None else f"{row.percent_of_peak:.0f} %"
     return [f"{run.first.system} {run.first.run_id}", figure, share, case, run.first.device, _counts(run)]

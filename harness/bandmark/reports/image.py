@@ -118,7 +118,7 @@ def png(runs: Sequence[ReportRun]) -> bytes:
         from resvg_py import svg_to_bytes
     except ImportError as error:
         raise BackendUnavailable(
-            f"--as png needs resvg-py ({error}): pip install 'bandmark[plot]'. --as svg needs nothing."
+            f"--as png needs resvg-py ({error}): pip install resvg-py. --as svg needs nothing."
         ) from error
     height = int(source.partition('height="')[2].partition('"')[0])
     if height * _ZOOM > _MAX_HEIGHT:

@@ -32,7 +32,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def page(runs: Sequence[ReportRun]) -> str:
     """Return the Markdown of some runs."""
     named = "; ".join(f"{name} {value:g}" for name, value in contents.NAMED)
-    parts = ["# Memory bandwidth, measured and published", f"Published peaks, GB/s: {named}."]
+    parts = ["# Memory bandwidth, measured and published", *map(escape, contents.sentences(runs))]
+    parts += [f"Published peaks, GB/s: {named}.", _escaped_table(*contents.rate_table(runs))]
     if len(runs) > 1:
         parts.append(_escaped_table(*contents.overview(runs)))
     for run in runs:

@@ -7,19 +7,24 @@ from importlib.resources import files
 from itertools import zip_longest
 
 from bandmark import __version__
-from bandmark.reports import ReportRun, contents
+from bandmark.reports import ReportRun, contents, replicates
 from bandmark.reports.charts import CHART, THEME, Chart, line_swatch, text
 from bandmark.show.table import build_table
 from bandmark.suites.model_layers import matrix_shapes, step_totals
 
 _PAGE = files("bandmark.reports").joinpath("page.css").read_text(encoding="utf-8")
 
+_TITLE = "Memory bandwidth, measured and published"
+
 _SPREAD = (
     "Each dot is one timed sample; every sample is shown. A dot to the left is a slow one. The height of a dot has no "
     "meaning. The axis is stretched around the median, so that small and large spread can both be seen."
 )
 
-_TOP = f"""\
+
+def head(title: str, rules: str = "") -> str:
+    """Return the beginning of a page that needs no network and no script, with rules of its own."""
+    return f"""\
 <!DOCTYPE html>
 <html lang="en">
 <head>
@@ -27,47 +32,65 @@ _TOP = f"""\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <link rel="icon" href="data:,">
-<title>Memory bandwidth report</title>
+<title>{title}</title>
 <style>
-{THEME}{CHART}{_PAGE}</style>
+{THEME}{CHART}{_PAGE}{rules}</style>
 </head>
 <body>
 <main>
-<h1>Memory bandwidth, measured and published</h1>"""
+<h1>{title}</h1>"""
 
 
 def page(runs: Sequence[ReportRun]) -> str:
     """Return the HTML of some runs."""
-    parts = [_TOP]
-    if len(runs) > 1:
-        header, rows = contents.overview(runs)
-        links = [f"#run-{number}" for number in range(1, len(runs) + 1)]
+    systems = replicates(runs)
+    parts = [head(_TITLE), *_answer([group[0] for group in systems])]
+    if len(systems) > 1:
+        header, rows = contents.overview([group[0] for group in systems])
+        links = [f"#run-{number}" for number in range(1, len(systems) + 1)]
         parts += ['<nav aria-label="Runs">', _table("", header, rows, words=(0, 1, 3, 4, 5), links=links), "</nav>"]
-    for number, run in enumerate(runs, start=1):
-        parts += _run(run, f"run-{number}")
+    for number, group in enumerate(systems, start=1):
+        parts += _system(group, f"run-{number}")
     reading = "".join(f"<li>{text(line)}</li>\n" for line in contents.READING)
     parts += ["<section>", '<h2 id="reading">How to read it</h2>', f"<ul>\n{reading}</ul>", "</section>"]
     parts += [f'<p class="soft small">Written by bandmark {__version__}.</p>', "</main>"]
     return "\n".join([*parts, "</body>", "</html>"]) + "\n"
 
 
-def _run(run: ReportRun, ident: str) -> list[str]:
+def _answer(runs: Sequence[ReportRun]) -> list[str]:
+    """Return what the page opens with: a sentence for each system, the ladder, and tokens per second."""
+    plot = contents.ladder(runs)
+    if plot is None:
+        return ['<p class="headline">No bandwidth to quote: no row that is ok came from memory.</p>']
+    header, rows = contents.rate_table(runs)
+    caption = "Expected tokens per second of two models, 4096 tokens before; bandmark decode has others"
+    sentences = [f'<p class="headline">{text(sentence)}</p>' for sentence in contents.sentences(runs)]
+    return [*sentences, _pair([_chart(plot)], [_table(caption, header, rows, words=(0,))])]
+
+
+def _pair(*halves: Sequence[str]) -> str:
+    """Return two blocks, one below the other on a screen and side by side on paper."""
+    return '<div class="pair">' + "".join(f"<div>{''.join(half)}</div>" for half in halves) + "</div>"
+
+
+def _system(runs: Sequence[ReportRun], ident: str) -> list[str]:
+    """Return the section of one system: the newest of its runs, and the spread of all."""
+    run, *others = runs
     head = "".join(f"<dt>{name}</dt><dd>{text(value)}</dd>" for name, value in contents.facts(run))
     notes = run.record.get("notes")
     notices = [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
-    peaks = ["<h3>Beside the published peaks</h3>", _chart(contents.peak_chart(run))]
-    percents = ["<h3>Percent of peak</h3>", _percents(run)]
+    percents = ['<div class="screen"><h3>Percent of peak</h3>', _percents(run), "</div>"]
+    spread = ["<h3>Spread of the runs</h3>", _chart(contents.run_chart(runs))]
+    metric = "Achieved bandwidth" if run.has_peak else text(run.metric.name.capitalize())
+    name = f"{run.first.run_id}, the newest of {len(runs)}" if others else run.first.run_id
     return [
         "<section>",
-        f'<h2 id="{ident}">{text(run.first.system)} <span class="soft small">{text(run.first.run_id)}</span></h2>',
+        f'<h2 id="{ident}">{text(run.first.system)} <span class="soft small">{text(name)}</span></h2>',
         f"<dl>{head}</dl>",
         *(f'<p class="notice">{text(note)}</p>' for note in notices),
-        *(peaks if run.has_peak else ()),
-        f"<h3>{'Achieved bandwidth' if run.has_peak else text(run.metric.name.capitalize())} of each case</h3>",
-        _bars(run),
+        *(spread if others and run.measured else ()),
+        _pair([f"<h3>{metric} of each case</h3>", _bars(run)], ["<h3>Spread of the samples</h3>", _dots(run)]),
         *(percents if run.has_peak else ()),
-        "<h3>Spread of the samples</h3>",
-        _dots(run),
         "<h3>What was flagged, and why</h3>",
         *_flagged(run),
         "<h3>The whole table</h3>",

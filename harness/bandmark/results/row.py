@@ -19,6 +19,14 @@ SCHEMA = 1
 
 Status = Literal["ok", "suspect", "failed_verification", "unsupported", "skipped", "error"]
 STATUSES: tuple[Status, ...] = get_args(Status)
+STATUS_MEANINGS: Mapping[Status, str] = {
+    "ok": "measured, verified, and nothing speaks against it",
+    "suspect": "measured, but the reason says why the figure may not be this machine's bandwidth",
+    "failed_verification": "the output was wrong: times stay, bandwidth is empty",
+    "unsupported": "the backend has no body that runs this case at memory speed",
+    "skipped": "left out, and the reason says why",
+    "error": "the backend raised an error",
+}
 MEASURED: tuple[Status, ...] = ("ok", "suspect")
 """The statuses of rows whose bandwidth counts as a result."""
 

@@ -6,25 +6,33 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from time import monotonic
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich import markup
 from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement, measure_renderables
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from bandmark.results.row import Row
+from bandmark.results.row import MEASURED, Row
+from bandmark.show.summary import summary
 from bandmark.show.table import build_table, heading
-from bandmark.suites import by_suite
+from bandmark.suites import by_suite, metric_of
 from bandmark.suites.base import Suite
+from bandmark.suites.table import figure
 from bandmark.units import printable_lines
+
+if TYPE_CHECKING:
+    from bandmark.session.session import Session
 
 _UNLIMITED = 1 << 20
 """Columns of a stream that is no terminal: more than any line has, so that rich wraps none."""
+
+_POINTER = "STREAM-style figures, GB is 10^9 bytes; `bandmark explain NAME` says what a name means"
 
 _MAX_NAMED = 10
 """Things of a kind that are named one by one."""
@@ -136,7 +144,7 @@ def print_parts(parts: Iterable[Table | str]) -> None:
 
 
 def show_results(results: Sequence[Row], file: TextIO | None = None) -> None:
-    """Print the rows of one run: a heading, then a table for each suite with its footnotes."""
+    """Print the rows of one run: a heading, a table for each suite with its footnotes, and the summary."""
     out = console(file or sys.stdout)
     if not results:
         out.print("no rows")
@@ -144,6 +152,8 @@ def show_results(results: Sequence[Row], file: TextIO | None = None) -> None:
     out.print(escape(heading(results)) + "\n")
     for suite, rows in by_suite(results):
         _show_suite(out, suite, rows)
+    out.print(f"[dim]{_POINTER}[/dim]\n" if out.is_terminal else f"{_POINTER}\n")
+    out.print(escape("\n".join(summary(results))))
 
 
 def _show_suite(out: Console, suite: Suite, rows: Sequence[Row]) -> None:
@@ -164,8 +174,6 @@ def _show_suite(out: Console, suite: Suite, rows: Sequence[Row]) -> None:
         out.print(escape(summary) + "\n")
     for number, note in enumerate(table.footnotes, start=1):
         out.print(escape(f"{number}: {note}"))
-    if table.legend:
-        out.print(f"[dim]{escape(table.legend)}[/dim]" if out.is_terminal else escape(table.legend))
 
 
 def _part(row: Row) -> tuple[str | None, ...]:
@@ -205,20 +213,27 @@ def warn(text: str) -> None:
 
 
 class LiveProgress:
-    """A progress bar on stderr while a run goes on; nothing at all where stderr is no terminal."""
+    """How far a run is, on stderr: a bar on a terminal, elsewhere a line for each group of a run that is watched."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._on_terminal, self._quiet = sys.stderr.isatty(), quiet
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed}/{task.total}"),
-            TimeElapsedColumn(),
+            BarColumn(bar_width=None),
+            TextColumn("{task.completed}/{task.total} {task.fields[last]}{task.fields[remaining]}"),
             console=console(sys.stderr),
             transient=True,
             auto_refresh=False,
-            disable=not sys.stderr.isatty(),
+            expand=True,
+            disable=quiet or not self._on_terminal,
         )
-        self._task = self._bar.add_task("", total=None)
+        self._task = self._bar.add_task("", total=None, last="", remaining="")
+        self._session: Session | None = None
+        self._begin, self._seen, self._label = monotonic(), 0, ""
+
+    def watch(self, session: Session) -> None:
+        """Show what the groups of a session yield as they end."""
+        self._session, self._begin = session, monotonic()
 
     def __enter__(self) -> LiveProgress:
         return self
@@ -227,12 +242,34 @@ class LiveProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+        self._last_figures()
 
     def __call__(self, done: int, total: int, label: str) -> None:
         """Show the group that is about to be measured; the bar appears with the first.
 
         The bar is drawn once per group and not by a timer, whose thread would take a processor from the measurement.
         """
+        last, self._label = self._last_figures(), f"{done + 1}/{total} {label}"
+        left_s = (monotonic() - self._begin) / done * (total - done) if done else 0.0
+        remaining = f", {left_s:.0f} s left" if done else ""
         self._bar.start()
-        self._bar.update(self._task, description=label, completed=done, total=total)
+        self._bar.update(self._task, description=label, completed=done, total=total, last=last, remaining=remaining)
         self._bar.refresh()
+
+    def _last_figures(self) -> str:
+        """Return the figures of the group that has just ended, by backend; elsewhere than on a terminal print them."""
+        outcomes = self._session.outcomes[self._seen :] if self._session else []
+        if not outcomes or not self._session:
+            return ""
+        from bandmark.session.rows import build_rows
+
+        self._seen += len(outcomes)
+        rows = build_rows(outcomes, self._session.facts())
+        words = [
+            f"{row.backend} {figure(metric_of(row).value(row)) if row.status in MEASURED else row.status}"
+            for row in rows
+        ]
+        text = f"{', '.join(words)} {metric_of(rows[0]).unit}"
+        if not (self._on_terminal or self._quiet):
+            info(f"{self._label}: {text}")
+        return text

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bandmark.judge.warnings import NOISY_FROM, rotation
 from bandmark.measure.sampling import StopRule
 from bandmark.results.row import MEASURED, Row
+from bandmark.show.summary import merge_numbers
 from bandmark.suites.base import Suite
 from bandmark.suites.model_layers import matrix_shapes
 from bandmark.units import format_bytes
@@ -45,11 +46,11 @@ def build_table(suite: Suite, rows: Sequence[Row]) -> _ResultTable:
     several = {r.backend for r in rows if len({s.variant for s in rows if s.backend == r.backend}) > 1}
     footnotes: dict[str, int] = {}
     lines = []
-    for row in rows:
-        marks = [
-            footnotes.setdefault(note, len(footnotes) + 1) for note in _notes(row, name_variant=row.backend in several)
-        ]
-        cells = (*(column.text(row) for column in columns), ",".join(map(str, marks)))
+    notes = [_notes(row, name_variant=row.backend in several) for row in rows]
+    merged = merge_numbers([note for own in notes for note in own])
+    for row, own in zip(rows, notes, strict=True):
+        marks = {footnotes.setdefault(merged[note], len(footnotes) + 1) for note in own}
+        cells = (*(column.text(row) for column in columns), ",".join(map(str, sorted(marks))))
         lines.append(_TableRow(cells, is_ok=row.status == "ok"))
     return _ResultTable(
         header=(*(column.title for column in columns), "notes"),

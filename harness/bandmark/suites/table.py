@@ -6,8 +6,7 @@ from bandmark.judge.bands import REFERENCES
 from bandmark.results.case import matrix_of
 from bandmark.results.row import Row
 from bandmark.suites.base import TableColumn
-
-SHORT_DTYPES = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16"}
+from bandmark_kernels.core.dtypes import SHORT_DTYPES
 
 _SHORT_SYSTEMS = ("%Spark", "%5000", "%Stn")
 """Headings of the percentages of REFERENCES, in their order."""
@@ -18,7 +17,7 @@ BEST_LEGEND = "best: bytes / shortest time."
 
 LEGEND = (
     "GB/s: bytes / median time; spread: distance of the quartiles over the median. "
-    "GB is 10^9 bytes; each element read or written counts once. "
+    "GB is 10^9 bytes; each element read or written counts once. %peak: of this device's published peak; "
     "%Spark, %5000, %Stn: of DGX Spark's 273, RTX PRO 5000's 1344 and DGX Station's announced 8000 GB/s "
     "(it ships with 7100). STREAM-style kernels, a variant of STREAM."
 )

@@ -25,7 +25,7 @@ from bandmark.validation.replay import replay
 DESCRIPTION = "datapackage.json"
 """The file by which a folder of published results is known."""
 
-_BESIDE = ("README.md", "LICENSE", DESCRIPTION, "bandwidth.svg")
+_BESIDE = ("README.md", "LICENSE", DESCRIPTION, "bandwidth.svg", "index.html")
 """What lies beside the systems in a folder of published results."""
 
 

@@ -73,6 +73,9 @@ DTYPES: dict[str, DType] = {
     )
 }
 
+SHORT_DTYPES = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16"}
+"""What tables print for a dtype, and options accept for it."""
+
 
 @cache
 def table(kind: Literal["e4m3", "e2m1", "e8m0", "int4"]) -> NDArray[np.float64]:

@@ -427,7 +427,7 @@ def test_what_can_not_compile_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
     message = str(refused.value)
     said = "Failed to find CUDA headers" if log else "no message"
     assert f"(CompileException: {said})" in message
-    assert "pip install 'bandmark[cupy13]'" in message
+    assert "pip install 'cupy-cuda13x[ctk]'" in message
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_no_driver_is_a_sentence(monkeypatch: pytest.MonkeyPatch, status: int) -
     found, problem = devices(monkeypatch, StandIn(device_count_error=status)).list_accelerators()
     assert found == []
     assert problem.startswith("CuPy 14.2.0 finds no usable NVIDIA driver (cudaError")
-    assert "`nvidia-smi`" in problem and "bandmark[cupy12]" in problem
+    assert "`nvidia-smi`" in problem and "cupy-cuda12x[ctk]" in problem
 
 
 def test_no_device_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,7 +153,7 @@ def test_an_unknown_backend(here: Installation, name: str, near: str) -> None:
 def test_torch_that_is_not_installed(here: Installation) -> None:
     """Asked for by name, a missing library is an error that says how to get it."""
     for address in (None, "cpu"):
-        with pytest.raises(BackendUnavailable, match="torch is not installed; `pip install 'bandmark"):
+        with pytest.raises(BackendUnavailable, match="torch is not installed; `pip install torch`"):
             chosen(names=["torch"], address=address)
 
 

@@ -102,11 +102,11 @@ def test_two_folders(sides: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "4 cases: 1 SLOWER, 3 SAME" in out and "3 runs on Fake GPU" in out
 
 
-def test_the_readme_shows_this_output(sides: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The README's examples are what the command prints for these runs, apart from lines that it leaves out."""
+def test_the_documentation_shows_this_output(sides: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The examples in docs/comparing.md are what the command prints for these runs, apart from left out lines."""
     write_runs(sides / "fast", {kernel: 1.5 * gbs for kernel, gbs in KERNEL_GBS.items()}, runs=1, seed=6)
-    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-    examples = re.findall(r"^\$ bandmark (compare [^\n]*)\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    page = (Path(__file__).parents[3] / "docs/comparing.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^\$ bandmark (compare [^\n]*)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert len(examples) == 2
     for command, shown in examples:
         assert main(command.split()) == 0

@@ -66,7 +66,7 @@ def test_a_missing_library_says_how_to_get_it(
     """What is not installed comes with its install command."""
     monkeypatch.setattr(listing, "is_installed", lambda name: False)
     assert main(["list"]) == 0
-    assert "\ncupy   not installed: `pip install 'bandmark[cuda13]'`" in capsys.readouterr().out
+    assert "\ncupy   not installed: `pip install 'cupy-cuda13x[ctk]'`" in capsys.readouterr().out
 
 
 def probed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], found: Discovery) -> dict[str, str]:

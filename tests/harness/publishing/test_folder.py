@@ -33,11 +33,13 @@ def test_a_changed_document_is_a_violation(tmp_path: Path, capsys: pytest.Captur
     assert main(["validate", str(folder)]) == 0
     (folder / "README.md").write_text("Fastest of all: mine.\n")
     (folder / "bandwidth.svg").unlink()
+    (folder / "index.html").write_text("<script>alert(1)</script>")
     (folder / "datapackage.json").write_text("{}")
     capsys.readouterr()
     assert main(["validate", str(folder)]) == 2
     lines = capsys.readouterr().out.splitlines()
-    assert [Path(line.split(":")[0]).name for line in lines] == ["README.md", "datapackage.json", "bandwidth.svg"]
+    names = {"README.md", "datapackage.json", "bandwidth.svg", "index.html"}
+    assert {Path(line.split(":")[0]).name for line in lines} == names and len(lines) == 4
     assert all(f"folder '{folder}'` writes it" in line for line in lines)
 
 

@@ -121,7 +121,7 @@ def test_the_png_has_the_words() -> None:
 
 @pytest.mark.parametrize(
     ("missing", "advice"),
-    [("resvg_py", r"bandmark\[plot\].*--as svg"), ("fonts", r"apt-get install fonts-dejavu-core.*--as svg")],
+    [("resvg_py", r"pip install resvg-py.*--as svg"), ("fonts", r"apt-get install fonts-dejavu-core.*--as svg")],
 )
 def test_what_a_png_lacks_is_named(missing: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the renderer, or without a font, the message says what to install, and the format that needs nothing."""
