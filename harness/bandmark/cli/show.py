@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bandmark.errors import EXIT_OK
 from bandmark.results.case import in_order
-from bandmark.results.merge import read_runs
+from bandmark.results.files import read_runs
 from bandmark.results.reading import JsonObject, result_files
 from bandmark.results.row import Row, columns
 from bandmark.show.console import info_each, show_results

@@ -113,12 +113,12 @@ def parse_json(path: Path, data: bytes) -> Any:
     try:
         return json.loads(text, parse_constant=_constant, parse_int=_whole, object_pairs_hook=_object)
     except RecursionError as error:
-        raise InvalidFile(Violation(path, "nested too deeply", "a run record has five levels")) from error
+        raise InvalidFile(Violation(path, "nested too deeply", "a result has few levels")) from error
     except json.JSONDecodeError as error:
         wanted = "the JSON is truncated or was edited: copy it again"
         raise InvalidFile(Violation(path, error.msg, wanted, line=error.lineno)) from error
     except ValueError as error:
-        raise InvalidFile(Violation(path, str(error), "take the JSON as bandmark wrote it")) from error
+        raise InvalidFile(Violation(path, str(error), "take the JSON as it was written")) from error
 
 
 def _constant(text: str) -> float:

@@ -34,6 +34,9 @@ TEXT_FORMS = {
     "backend_version": (re.compile(r"\d+(\.\d+)+[\w.+\-]*"), "a version: 2.13.0+cu130"),
 }
 
+Finding = tuple[str, str, str]
+"""Column or place in the JSON, what stands there, and what should."""
+
 _MAY_BE_ZERO = ("bytes_read", "bytes_written", "max_error", "ci95_rel", "power_w", "temperature_c")
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bandmark.errors import FileError, UsageError
+from bandmark.errors import FileError
 from bandmark.results.case import CaseId
 from bandmark.results.privacy import check_private
-from bandmark.results.reading import InvalidFile, JsonObject, Violation, read_bytes, read_sheet, walk
+from bandmark.results.reading import InvalidFile, JsonObject, Violation, read_bytes, read_sheet, result_files, walk
 from bandmark.results.record import RunRecord
 from bandmark.results.row import Row
 from bandmark.units import printable, quote
@@ -70,17 +70,10 @@ def check(paths: Iterable[Path]) -> list[Checked]:
 
 def _runs(path: Path) -> Iterator[tuple[Path, Path | None]]:
     """Yield the CSV of each run under a path, and the folder of published results that it stands in, if it is one."""
-    if not os.path.lexists(path):
-        raise UsageError(f"{printable(str(path))} does not exist; name result CSVs, or folders that hold some.")
-    if not path.is_dir():
-        yield path.with_suffix(".csv") if path.suffix == ".json" else path, None
-        return
-    root = path if (path / DESCRIPTION).is_file() else None
-    files = [file for file in walk(path) if file.suffix in (".csv", ".json") and file != path / DESCRIPTION]
-    stems = sorted({file.with_suffix(".csv") for file in files})
-    if not stems and root is None:
-        raise UsageError(f"{printable(str(path))} holds no result files (*.csv).")
-    yield from ((stem, root) for stem in stems)
+    root = path if path.is_dir() and (path / DESCRIPTION).is_file() else None
+    files = result_files([path], (".csv", ".json")) if path.is_dir() else result_files([path])
+    runs = (file.with_suffix(".csv") if file.suffix == ".json" else file for file in files if file.name != DESCRIPTION)
+    yield from ((csv, root) for csv in dict.fromkeys(runs))
 
 
 def check_run(csv: Path) -> Checked:
