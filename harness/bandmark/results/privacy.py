@@ -147,7 +147,7 @@ def clean_run(
     cleaner = _Cleaner({column.name for column in columns()}, names)
     cleaned = []
     for row in rows:
-        before = {column.name: row.get(column.name) for column in columns()}
+        before = row.values()
         after = cleaner.value(before)
         cleaned.append(row if after == before else Row.of(after))
     cleaner.public = _public_keys(sorted({row.backend for row in rows}))

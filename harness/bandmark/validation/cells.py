@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 
 from bandmark import __version__
@@ -173,14 +173,14 @@ def _wrong_name(column: str, text: str) -> str | None:
 
 def accepted_names(column: str) -> tuple[str, ...]:
     """Return the names that a column takes, none where it takes any text."""
-    if column == "suite":
-        return tuple(dict.fromkeys(name for suite in SUITES.values() for name in suite.row_suites or (suite.name,)))
-    if column == "kernel":
-        return tuple(dict.fromkeys(name for suite in SUITES.values() for name in suite.kernel_names))
-    if column == "dtype":
-        return tuple(DTYPES)
-    if column == "backend":
-        return BACKENDS
-    if column == "data":
-        return PATTERNS
+    suites = SUITES.values()
+    open_sets: dict[str, Iterable[str]] = {
+        "suite": (name for suite in suites for name in suite.row_suites or (suite.name,)),
+        "kernel": (name for suite in suites for name in suite.kernel_names),
+        "dtype": DTYPES,
+        "backend": BACKENDS,
+        "data": PATTERNS,
+    }
+    if column in open_sets:
+        return tuple(dict.fromkeys(open_sets[column]))
     return next((c.values for c in columns() if c.name == column), ())

@@ -176,9 +176,7 @@ def test_values_that_are_no_figures(value: Any) -> None:
     texts = [edited(bandwidth_matrix=[[value]])]
     texts += [nvbench_with({tag: value}) for tag in ("nv/cold/time/gpu/mean", "nv/cold/time/gpu/median", "Elements")]
     for text in texts:
-        with pytest.raises(
-            FileError, match=r"other\.json: (the output of|a whole number of 401 digits)"
-        ):
+        with pytest.raises(FileError, match=r"other\.json: (the output of|a whole number of 401 digits)"):
             read_json(text)
 
 
