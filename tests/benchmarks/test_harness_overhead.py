@@ -1,11 +1,14 @@
-"""What does the harness itself cost? Time around the windows of a case whose launches do nothing."""
+"""What the harness itself costs: the time around windows whose launches do nothing, and of scrubbing texts."""
 
 from __future__ import annotations
 
 from time import perf_counter
 from typing import Any
 
+import pytest
+
 from bandmark.measure.sampling import Reading, Samples, StopRule, stop_reason, take
+from bandmark.results.privacy import clean_text
 
 SAMPLES = 200
 
@@ -61,3 +64,12 @@ def test_overhead_per_sample(benchmark: Any) -> None:
     benchmark.extra_info["bytes"] = 0
     benchmark.extra_info["samples"] = SAMPLES
     assert len(samples.seconds) == SAMPLES
+
+
+@pytest.mark.parametrize(
+    "junk", ["a", "user", "a.", "a/", "0:", "00 ", "a@", "- ", "node", "1.", "a b/", "serial ", "/home", "aA1", "x_="]
+)
+@pytest.mark.parametrize("letters", [1250, 10_000])
+def test_scrubbing_a_text(benchmark: Any, junk: str, letters: int) -> None:
+    """A text of eight times the letters takes eight times as long, and not 64 times."""
+    benchmark(clean_text, (junk * letters)[:letters])
