@@ -23,6 +23,9 @@ _FIRST_LAYOUT = "copies"
 MAX_TEXT = 2000
 """Characters of a cell; the longest sentences that bandmark writes have a few hundred."""
 
+_MAX_VIOLATIONS = 10_000
+"""Errors of cells after which the rest of a file is not read."""
+
 _MAX_INT = 2**63
 """Above every whole number that a result can hold."""
 
@@ -65,6 +68,11 @@ def check_cells(sheet: Sheet) -> tuple[list[tuple[int, Row | None]], list[Violat
         violations += found
         named = dict(zip(sheet.header, cells, strict=False))
         rows.append((line, None if found else from_cells(named)))
+        if len(violations) >= _MAX_VIOLATIONS:
+            violations.append(
+                Violation(sheet.path, f"{len(violations)} errors so far", "the rest was not read", line=line)
+            )
+            break
     if not sheet.lines:
         violations.append(Violation(sheet.path, "a header and no rows", "nothing was measured: run it again"))
     return rows, violations
