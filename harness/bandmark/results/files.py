@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from glob import escape as glob_escape
 from pathlib import Path
@@ -141,35 +141,25 @@ def _put_in_place(temporary: Path, file: Path) -> None:
 
 def _write_temporary(file: Path, content: str | bytes) -> Path:
     """Write a file beside its place and return where; raises FileError."""
-    temporary = ""
+    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}{_TEMPORARY}")
     try:
-        prefix = f".{file.name}."
-        with tempfile.NamedTemporaryFile("wb", dir=file.parent, prefix=prefix, suffix=_TEMPORARY, delete=False) as out:
-            temporary = out.name
+        with temporary.open("xb") as out:
             out.write(content.encode() if isinstance(content, str) else content)
             out.flush()
             os.fsync(out.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
     except BaseException as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         if isinstance(error, OSError):
             raise _cannot_write(file, error) from error
         raise
-    return Path(temporary)
+    return temporary
 
 
 def _cannot_write(file: Path, error: OSError) -> FileError:
     if isinstance(error, FileNotFoundError):
         return FileError(f"can't write {file}: there is no folder {file.parent}. Make it, or choose another --output.")
     return FileError(f"can't write {file}: {error.strerror}. Free some space or choose another --output.")
-
-
-def _umask() -> int:
-    """Return the process's umask: temporary files are made private, results need not be."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def read_rows(path: Path, data: bytes | None = None) -> list[Row]:
