@@ -243,12 +243,19 @@ _text("Latin-1", lambda t: t.replace("Fake CPU", "F\u00e4ke CPU").encode("latin-
 _text("a byte order mark", lambda t: codecs.BOM_UTF8 + t.encode(), "byte order mark")
 _text("CRLF line ends", lambda t: t.replace("\n", "\r\n"), "CR LF")
 _text("one CRLF", lambda t: t.replace("\n1,", "\r\n1,", 1), "CR LF", line=1)
-_text("semicolons", lambda t: t.replace(",", ";"), "not separated by commas")
-_text("tabs", lambda t: t.replace(",", "\t"), "not separated by commas")
-_text("merge conflict", lambda t: t.replace("\n", "\n<<<<<<< HEAD\n", 1), "merge conflict", line=2)
-_text("merge conflict first", lambda t: "<<<<<<< HEAD\n" + t, "merge conflict")
+_text("semicolons", lambda t: t.replace(",", ";"), "is not a bandmark result")
+_text("tabs", lambda t: t.replace(",", "\t"), "is not a bandmark result")
+_text("merge conflict", lambda t: t.replace("\n", "\n<<<<<<< HEAD\n", 1), "1 cells; the header has", line=2)
+_text("merge conflict first", lambda t: "<<<<<<< HEAD\n" + t, "'<<<<<<< HEAD' is not a bandmark result")
 _text("an unquoted comma", lambda t: t.replace('"Fake CPU, 1 kB"', "Fake CPU, 1 kB", 1), "cells; the header", line=2)
 _text("a stray quote", lambda t: t.replace('"Fake CPU, 1 kB"', '"Fake "CPU', 1), "expected after", line=2)
+
+
+def _without_unmeasured(text: str) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if ",unsupported," not in line)
+
+
+_text("a row without samples cut off", _without_unmeasured, "10, expected 9, which the CSV has", column="rows")
 # The columns
 _text(
     "columns in another order",
@@ -362,7 +369,7 @@ def _newer_kernel(pair: Pair) -> Pair:
 DAMAGES.append(Damage("a kernel of a newer version", _newer_kernel, "bandmark 9.0.0.*update bandmark", "kernel", 2))
 
 # The JSON
-_raw_json("no JSON", lambda b: None, "run.csv needs it")
+_raw_json("no JSON", lambda b: None, "missing; a run is a CSV and a JSON")
 _raw_json("empty JSON", lambda b: b"", "empty")
 _raw_json("truncated JSON", lambda b: b[: len(b) // 2], "truncated")
 _raw_json("binary JSON", lambda b: bytes(range(256)), "a byte 0")

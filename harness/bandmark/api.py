@@ -12,8 +12,7 @@ from bandmark.comparison import MARGIN
 from bandmark.errors import UsageError
 from bandmark.options import from_keywords
 from bandmark.results.case import in_order
-from bandmark.results.files import refuse_existing, write_file
-from bandmark.results.merge import read_runs
+from bandmark.results.files import read_runs, refuse_existing, write_file
 from bandmark.results.reading import result_files
 from bandmark.results.row import Row, columns
 from bandmark.session.session import run_session

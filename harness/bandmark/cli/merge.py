@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 from bandmark.errors import EXIT_OK
-from bandmark.results.files import refuse_existing, write_file
-from bandmark.results.merge import merged_csv, read_runs
+from bandmark.results.files import merged_csv, read_runs, refuse_existing, write_file
 from bandmark.results.reading import result_files
 from bandmark.show.console import info, info_each
 from bandmark.units import count_of

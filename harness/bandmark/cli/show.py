@@ -9,9 +9,9 @@ from pathlib import Path
 
 from bandmark.errors import EXIT_OK
 from bandmark.results.case import in_order
-from bandmark.results.merge import read_runs
+from bandmark.results.files import read_runs
 from bandmark.results.reading import JsonObject, result_files
-from bandmark.results.row import Row, columns
+from bandmark.results.row import Row
 from bandmark.show.console import info_each, show_results
 from bandmark.units import json_text
 
@@ -37,5 +37,4 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _plain(row: Row) -> JsonObject:
     """Return a row for JSON, which has no number for an error without bound: it becomes null."""
-    values = {column.name: row.get(column.name) for column in columns()}
-    return {n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in values.items()}
+    return {n: None if isinstance(v, float) and not math.isfinite(v) else v for n, v in row.values().items()}

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bandmark.errors import EXIT_OK, EXIT_USAGE
+from bandmark.results.reading import Violation
 from bandmark.results.row import MEASURED
-from bandmark.results.violations import Violation
 from bandmark.show.console import info
 from bandmark.units import count_of, json_text, printable
 from bandmark.validation.validate import Checked, check
@@ -27,6 +27,8 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Print every error; return 2 if there is one."""
     checked = check(Path(file) for file in arguments.files)
+    if not any(one.violations for one in checked if one.csv.suffix == ".csv"):
+        _check_generated(checked)
     violations = [violation for one in checked for violation in one.violations]
     if arguments.json:
         print(json_text([violation.as_json() for violation in violations]))
@@ -34,6 +36,15 @@ def execute(arguments: argparse.Namespace) -> int:
         show_violations(checked)
     info(f"{_summary(checked)}: {count_of(len(violations), 'error') if violations else 'no errors'}")
     return EXIT_USAGE if violations else EXIT_OK
+
+
+def _check_generated(checked: Sequence[Checked]) -> None:
+    """Add what is wrong with the generated files of folders of published results; the runs in them are sound."""
+    for one in checked:
+        if one.csv.is_dir():
+            from bandmark.publishing.folder import check_generated
+
+            one.violations += check_generated(one.csv)
 
 
 def _summary(checked: Sequence[Checked]) -> str:

@@ -23,6 +23,7 @@ from bandmark.comparison.statistics import PRIORS, Estimate, Prior, Replicates
 from bandmark.comparison.table import CaseComparison, Comparison, Verdict
 from bandmark.errors import UsageError
 from bandmark.results.reading import JsonObject
+from bandmark.units import count_of
 
 _COLUMNS = ("kernel", "backend", "dtype", "weight_format", "variant", "m", "n", "layer")
 """Identity columns that are fields of CaseComparison."""
@@ -294,4 +295,4 @@ def _percent(log_ratio: float, whole_from: float) -> str:
 
 def _run_count(runs: Sequence[int]) -> str:
     low, high = min(runs), max(runs)
-    return f"{low} run{'s' if low > 1 else ''} a side" if low == high else f"{low} and {high} runs"
+    return f"{count_of(low, 'run')} a side" if low == high else f"{low} and {high} runs"

@@ -10,7 +10,6 @@ file has the median, that is taken.
 from __future__ import annotations
 
 import csv
-import json
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from typing import Any
 
 from bandmark.comparison import Figure, Run
 from bandmark.errors import FileError
-from bandmark.results.reading import read_bytes
+from bandmark.results.reading import parse_json, read_bytes
 from bandmark.units import quote
 from bandmark_kernels import DTYPES, KERNELS, Shape
 
@@ -83,10 +82,7 @@ def _outputs(header: re.Pattern[str], text: str) -> list[str]:
 
 
 def _read_json(file: Path, text: str) -> Run:
-    try:
-        root = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FileError(f"{file} is no valid JSON: {error}. It may be truncated.") from error
+    root = parse_json(file, text.encode())
     if "nvbandwidth" in root:
         return _read(file, "nvbandwidth", _nvbandwidth, file.name, root["nvbandwidth"])
     if "benchmarks" in root:

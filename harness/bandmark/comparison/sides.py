@@ -15,6 +15,7 @@ from bandmark.judge.warnings import stability_warnings
 from bandmark.measure.stats import drift, quantile, two_states
 from bandmark.results.case import CaseId
 from bandmark.results.files import read_record_beside, read_rows
+from bandmark.results.reading import result_files
 from bandmark.results.record import Entries
 from bandmark.results.row import MEASURED, Row
 from bandmark.suites import metric_of
@@ -65,7 +66,7 @@ def read_history(paths: Sequence[str | Path]) -> list[Run]:
         FileError: a file is missing or damaged.
         UsageError: paths are named and hold no run.
     """
-    files = [file for path in map(Path, paths) for file in (sorted(path.rglob("*.csv")) if path.is_dir() else [path])]
+    files = result_files(map(Path, paths))
     runs = {run.name: run for file in files for run in _read_runs(file) if run.tool == "bandmark"}
     if paths and not runs:
         raise UsageError(f"--history {' '.join(map(str, paths))} holds no run of bandmark.")

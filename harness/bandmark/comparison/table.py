@@ -13,6 +13,7 @@ from bandmark.comparison import Side, Statistic
 from bandmark.comparison.statistics import ERROR_RATE
 from bandmark.results.reading import JsonObject
 from bandmark.show.console import escape, print_parts
+from bandmark.units import count_of
 from bandmark_kernels.core.dtypes import SHORT_DTYPES
 
 if TYPE_CHECKING:
@@ -145,10 +146,10 @@ def show_comparison(comparison: Comparison) -> None:
 
 
 def _heading(name: str, side: Side) -> str:
-    runs = f"{len(side.runs)} run{'s' if len(side.runs) > 1 else ''}"
     tool = "" if side.is_ours else f" of {side.runs[0].tool}"
     system = f" ({', '.join(side.systems)})" if side.systems else ""
-    return f"{name}  {side.label}: {runs}{tool} on {', '.join(side.devices) or 'device not named'}{system}"
+    place = f"{', '.join(side.devices) or 'device not named'}{system}"
+    return f"{name}  {side.label}: {count_of(len(side.runs), 'run')}{tool} on {place}"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -209,7 +210,7 @@ def _end(ratio: float | None) -> str:
 
 def _summary(comparison: Comparison) -> str:
     """Return how many cases have each verdict, in a line, and where the spread between runs is known from."""
-    text = f"{len(comparison.cases)} case{'s' if len(comparison.cases) > 1 else ''}: {_counts(comparison.count())}."
+    text = f"{count_of(len(comparison.cases), 'case')}: {_counts(comparison.count())}."
     if of_peak := _counts(comparison.count("peak_verdict")):
         text += f" Of their own peaks: {of_peak}."
     if history := comparison.history:

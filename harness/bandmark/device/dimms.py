@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bandmark.device.peaks import Peak
+from bandmark.units import count_of
 
 _DMI_TABLE = Path("/sys/firmware/dmi/tables/DMI")  # where Linux shows the SMBIOS table, to root alone on most systems
 
@@ -75,10 +76,10 @@ def _judge(table: bytes) -> Peak:
     memory_type, speed = _common_speed(modules)
     channels = _channels(modules) if structures[-1].kind == 127 else None
     if channels is None or speed is None:
-        what = f"{len(modules)} memory module{'s'[: len(modules) > 1]}"
+        what = count_of(len(modules), "memory module")
         reason = f"The firmware lists {what}, which do not say with certainty how many channels there are and how fast."
         return _unknown(reason, _DMIDECODE)
-    arithmetic = f"{channels} channel{'s'[: channels > 1]} x {speed} MT/s x 8 bytes"
+    arithmetic = f"{count_of(channels, 'channel')} x {speed} MT/s x 8 bytes"
     return Peak(
         gbs=channels * speed * 8 / 1e3,
         source=f"firmware: {arithmetic} (SMBIOS type 17)",

@@ -9,7 +9,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bandmark.device.cpu import cpu_count, cpu_model_name, cpu_quota, read_caches, unequal_cores, usable_cpus
@@ -54,10 +54,6 @@ class Machine:
     """Bytes of each level of the caches that one core reaches: L1, L2, L3."""
     llc_note: str | None = None
     """What was assumed of the last-level cache where the system's own figure can't be true."""
-
-    def as_json(self) -> dict[str, object]:
-        """Return the facts by name, for the run record."""
-        return asdict(self)
 
     def as_device(self) -> Device:
         """Return the CPU as a device to measure."""

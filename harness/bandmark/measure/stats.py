@@ -23,11 +23,6 @@ class Summary:
     ci95_rel: float | None
     """Half-width of the 95 % confidence interval of the median over the median; None below six samples."""
 
-    @property
-    def iqr_rel(self) -> float:
-        """Distance of the quartiles over the median."""
-        return (self.q3_s - self.q1_s) / self.median_s
-
 
 def quantile(ordered: Sequence[float], q: float) -> float:
     """Return the q-quantile of sorted values, interpolated linearly (Hyndman and Fan's type 7, as in NumPy)."""

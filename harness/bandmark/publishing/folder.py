@@ -6,7 +6,9 @@ They are the leaderboard as a page and as a plot, and a description of the resul
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Iterator
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
@@ -17,7 +19,7 @@ from bandmark.judge.warnings import CACHE_BELOW, DRAM_FROM, PLAUSIBLE
 from bandmark.publishing.leaderboard import PLOT, leaderboard, page, plot, read_entries, refuse_links
 from bandmark.reports.markdown import table
 from bandmark.results.files import write_file
-from bandmark.results.reading import JsonObject, read_sheet
+from bandmark.results.reading import JsonObject, Violation, read_bytes, read_sheet
 from bandmark.results.row import SCHEMA, STATUS_MEANINGS, Column, columns
 from bandmark.units import json_text
 from bandmark.validation.cells import TEXT_FORMS, accepted_names
@@ -63,14 +65,28 @@ def _column_cells(column: Column) -> tuple[str, ...]:
 
 def write(folder: Path) -> list[Path]:
     """Write what is generated into a folder of results and return what changed; raises FileError."""
-    changed = []
+    changed = list(_outdated(folder))
+    for file, text in changed:
+        file.unlink() if text is None else write_file(file, text)
+    return [file for file, _ in changed]
+
+
+def check_generated(folder: Path) -> Iterator[Violation]:
+    """Yield the generated files of a folder that are not what the results in it give."""
+    wanted = f"what the results give; `{shlex.join(('python', '-m', __spec__.name, str(folder)))}` writes it"
+    try:
+        for file, _ in _outdated(folder):
+            yield Violation(file, "changed, missing, or of another version", wanted)
+    except FileError as error:
+        yield Violation(folder, str(error).rstrip("."), "what is generated was not compared")
+
+
+def _outdated(folder: Path) -> Iterator[tuple[Path, str | None]]:
+    """Yield each generated file that is not what the results give, and what it should hold; None is no such file."""
     for name, text in generate(folder).items():
         file = folder / name
-        before = file.read_bytes().decode("utf-8", "replace") if file.exists() else None
-        if text != before:
-            changed.append(file)
-            file.unlink() if text is None else write_file(file, text)
-    return changed
+        if (read_bytes(file) if file.exists() else None) != (None if text is None else text.encode()):
+            yield file, text
 
 
 def _datapackage(folder: Path) -> JsonObject:

@@ -21,7 +21,7 @@ from bandmark.results.case import in_order
 from bandmark.results.files import RunFiles, read_record_beside, read_rows, to_csv
 from bandmark.results.privacy import Removal, clean_run, own_names
 from bandmark.results.reading import JsonObject
-from bandmark.results.row import Row, columns
+from bandmark.results.row import Row
 from bandmark.units import format_bytes, json_text, quote
 from bandmark.validation.validate import Checked, check_pair
 
@@ -150,8 +150,8 @@ def _difference(csv: Path, rows: list[Row], record: JsonObject) -> str | None:
     """Return the first place at which a published pair differs from a run, with both values."""
     if not csv.exists():
         return f"{csv.name} is missing beside {csv.stem}.json"
-    old = dict(_leaves({"row": list(map(_cells, read_rows(csv))), **read_record_beside(csv)}))
-    new = dict(_leaves({"row": list(map(_cells, rows)), **json.loads(json.dumps(record))}))
+    old = dict(_leaves({"row": [row.values() for row in read_rows(csv)], **read_record_beside(csv)}))
+    new = dict(_leaves({"row": [row.values() for row in rows], **json.loads(json.dumps(record))}))
     different = (place for place in (*old, *new) if str(old.get(place)) != str(new.get(place)))
     return next((f"{place} is {quote(old.get(place))}, here {quote(new.get(place))}" for place in different), None)
 
@@ -166,10 +166,6 @@ def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
             yield from _leaves(inner, f"{place}[{i}]")
     elif value is not None:
         yield place, value
-
-
-def _cells(row: Row) -> JsonObject:
-    return {column.name: row.get(column.name) for column in columns()}
 
 
 def _same_file(a: Path, b: Path) -> bool:
@@ -208,7 +204,7 @@ def describe(publication: Publication) -> list[str]:
     statuses = Counter(row.status for row in rows)
     counts = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
     values: dict[str, dict[Any, None]] = {}
-    for place, value in _leaves({"row": list(map(_cells, rows)), **record}):
+    for place, value in _leaves({"row": [row.values() for row in rows], **record}):
         values.setdefault(_POSITION.sub("", place), {})[value] = None
     removed = [f"{one.place}: {one.text} ({one.what})" for one in publication.removed]
     return [

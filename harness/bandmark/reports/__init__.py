@@ -10,7 +10,7 @@ from typing import Any
 
 from bandmark.errors import UsageError
 from bandmark.results.case import CaseId, in_order
-from bandmark.results.merge import read_runs
+from bandmark.results.files import read_runs
 from bandmark.results.reading import read_bytes
 from bandmark.results.record import Entries
 from bandmark.results.row import MEASURED, Row

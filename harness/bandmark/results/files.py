@@ -1,19 +1,21 @@
-"""Write runs to files and read them back: one CSV and one JSON of the same stem per run."""
+"""Write runs to files and read them back: one CSV and one JSON of the same stem per run, or many runs in one CSV."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import signal
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from glob import escape as glob_escape
 from pathlib import Path
 
 from bandmark.errors import FileError
-from bandmark.results.reading import JsonObject, parse_json, read_bytes, read_sheet
+from bandmark.results.case import CaseId
+from bandmark.results.reading import FORMULAS, JsonObject, parse_json, read_bytes, read_sheet
 from bandmark.results.row import SCHEMA, Row, columns, from_cells, to_cells
-from bandmark.units import json_text
+from bandmark.units import json_text, quote
 
 _TEMPORARY = ".tmp"
 
@@ -139,35 +141,25 @@ def _put_in_place(temporary: Path, file: Path) -> None:
 
 def _write_temporary(file: Path, content: str | bytes) -> Path:
     """Write a file beside its place and return where; raises FileError."""
-    temporary = ""
+    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}{_TEMPORARY}")
     try:
-        prefix = f".{file.name}."
-        with tempfile.NamedTemporaryFile("wb", dir=file.parent, prefix=prefix, suffix=_TEMPORARY, delete=False) as out:
-            temporary = out.name
+        with temporary.open("xb") as out:
             out.write(content.encode() if isinstance(content, str) else content)
             out.flush()
             os.fsync(out.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
     except BaseException as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         if isinstance(error, OSError):
             raise _cannot_write(file, error) from error
         raise
-    return Path(temporary)
+    return temporary
 
 
 def _cannot_write(file: Path, error: OSError) -> FileError:
     if isinstance(error, FileNotFoundError):
         return FileError(f"can't write {file}: there is no folder {file.parent}. Make it, or choose another --output.")
     return FileError(f"can't write {file}: {error.strerror}. Free some space or choose another --output.")
-
-
-def _umask() -> int:
-    """Return the process's umask: temporary files are made private, results need not be."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def read_rows(path: Path, data: bytes | None = None) -> list[Row]:
@@ -192,3 +184,79 @@ def _row(path: Path, number: int, header: list[str], cells: list[str]) -> Row:
         return from_cells(named)
     except ValueError as error:
         raise FileError(f"{path}, line {number}: {error}.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """The rows of one run in one file, as text: as objects, a million rows would take more memory than many have."""
+
+    run_id: str
+    path: Path
+    count: int
+    lines: str
+    """The rows as CSV with every column of this version, without a header."""
+
+    def rows(self) -> list[Row]:
+        """Return the rows."""
+        return read_rows(self.path, f"{to_csv([])}{self.lines}".encode())
+
+
+def read_runs(files: Iterable[Path]) -> tuple[list[StoredRun], list[str]]:
+    """Return the runs of some files in order of their ids, and a sentence for each copy that is left out.
+
+    Raises:
+        FileError: a file is damaged or of a newer version, or two files have the same case of the same run with
+            different figures; the message names them.
+    """
+    runs: dict[str, StoredRun] = {}
+    duplicates: list[str] = []
+    for run in (run for path in files for run in _runs_in(path)):
+        first = runs.setdefault(run.run_id, run)
+        if first is not run:
+            _refuse_clash(first, run)
+            duplicates.append(f"{run.path} holds run {run.run_id} of {first.path} again: left out")
+    return [runs[run_id] for run_id in sorted(runs)], duplicates
+
+
+def merged_csv(runs: Iterable[StoredRun]) -> str:
+    """Return the rows of some runs as one CSV."""
+    return to_csv([]) + "".join(run.lines for run in runs)
+
+
+def _runs_in(path: Path) -> Iterator[StoredRun]:
+    """Yield the runs of a file; raises FileError if a case is in it twice, or a formula."""
+    by_id: dict[str, dict[CaseId, Row]] = {}
+    for row in read_rows(path):
+        if by_id.setdefault(row.run_id, {}).setdefault(CaseId.of(row), row) is not row:
+            raise FileError(f"{path} holds {_label(row)} twice; `bandmark validate` names the lines.")
+        _refuse_formulas(path, row)
+    for run_id, cases in by_id.items():
+        yield StoredRun(run_id, path, len(cases), to_csv(cases.values()).removeprefix(to_csv([])))
+
+
+def _refuse_formulas(path: Path, row: Row) -> None:
+    """Raise FileError if a cell would run as a formula in the spreadsheet that opens the merged table."""
+    for name, value in ((column.name, row.get(column.name)) for column in columns() if column.type == "str"):
+        if value and value[0] in FORMULAS:
+            raise FileError(
+                f"{path}: {name} of {_label(row)} is {quote(value)}, which a spreadsheet takes for a formula. "
+                "Leave the file out."
+            )
+
+
+def _refuse_clash(first: StoredRun, other: StoredRun) -> None:
+    """Raise FileError unless two files have the same rows of a run, in whatever order."""
+    mine, theirs = ({CaseId.of(row): row for row in run.rows()} for run in (first, other))
+    for case, row in (mine | theirs).items():
+        if case not in mine or case not in theirs:
+            has, lacks = (first, other) if case in mine else (other, first)
+            raise FileError(f"{has.path} has {_label(row)} and {lacks.path} has not. Leave one of the files out.")
+        for name in (column.name for column in columns() if mine[case].get(column.name) != row.get(column.name)):
+            raise FileError(
+                f"{first.path} and {other.path} clash: {name} of {_label(row)} is {mine[case].get(name)} in the one "
+                f"and {row.get(name)} in the other. Leave one of the files out."
+            )
+
+
+def _label(row: Row) -> str:
+    return f"{CaseId.of(row).label} of run {row.run_id}"

@@ -20,9 +20,8 @@ from typing import Any
 from bandmark.device.device import Device
 from bandmark.device.machine import Machine
 from bandmark.device.peaks import Peak
-from bandmark.results.reading import JsonObject
+from bandmark.results.reading import JsonObject, Violation
 from bandmark.results.row import Row, columns
-from bandmark.results.violations import Violation
 from bandmark.units import quote
 from bandmark_kernels import DTYPES, KERNELS, MATRIX_FORMATS
 
@@ -90,7 +89,7 @@ _PLAIN_NAME = re.compile(r"[\w.+-]{1,40}", re.ASCII)
 
 _KEYS = {
     "": "schema run_id bandmark_version started_utc finished_utc system complete settings machine device backends peak "
-    "notes samples",
+    "notes samples rows",
     "settings": "suites kernels backends dtypes variants weights size_bytes device layer heads quick time_limit_s "
     "threads cpus seed data peak system",
     "machine.environment": "OMP_NUM_THREADS OMP_PROC_BIND OMP_PLACES OMP_SCHEDULE OMP_DYNAMIC OMP_WAIT_POLICY "
@@ -150,7 +149,7 @@ def clean_run(
     cleaner = _Cleaner({column.name for column in columns()}, names)
     cleaned = []
     for row in rows:
-        before = {column.name: row.get(column.name) for column in columns()}
+        before = row.values()
         after = cleaner.value(before)
         cleaned.append(row if after == before else Row.of(after))
     cleaner.public = _public_keys(sorted({row.backend for row in rows}))

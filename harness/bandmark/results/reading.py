@@ -1,6 +1,7 @@
-"""The way into files that people give: regular files of a sensible size, as text, as JSON and as CSV.
+"""Read files that people give: regular files of a sensible size, as text, as JSON and as CSV.
 
-Everything that is wrong with a file as such becomes a FileError or a InvalidFile here, whatever the file is.
+Whatever is wrong with a file as such is a FileError; what is wrong in it is a Violation, which names place, value and
+expected value.
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bandmark.errors import FileError, UsageError
 from bandmark.results.row import columns
-from bandmark.results.violations import InvalidFile, Violation
 from bandmark.units import printable, quote
 
 _MAX_BYTES = 256 * 2**20
@@ -35,6 +35,42 @@ JsonObject = dict[str, Any]
 """An object of JSON: texts, numbers, lists and objects by name."""
 
 AS_WRITTEN = "take the file as bandmark wrote it, which is plain UTF-8 text"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing that is wrong with a result file."""
+
+    file: Path
+    found: str
+    """What stands there, as quote() writes it, or in words."""
+    wanted: str
+    """What should stand there; without column and case, a sentence that says what to do."""
+    line: int | None = None
+    """Line of the file, the first being 1."""
+    column: str | None = None
+    """Column of the CSV, or place in the JSON: samples[3].seconds_per_launch."""
+    case: str | None = None
+    """The case of the row, in words: numpy triad float64."""
+
+    def __str__(self) -> str:
+        place = f"{printable(str(self.file))}:" + ("" if self.line is None else f"{self.line}:")
+        what = " of ".join(filter(None, (self.column, self.case)))
+        if not what:
+            return f"{place} {self.found}; {self.wanted}"
+        return f"{place} {what}: {self.found}, expected {self.wanted}"
+
+    def as_json(self) -> dict[str, object]:
+        """Return the violation for programs."""
+        return {**asdict(self), "file": str(self.file)}
+
+
+class InvalidFile(FileError):
+    """A file whose very form is wrong, so that nothing in it can be read."""
+
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(str(violation))
+        self.violation = violation
 
 
 def read_bytes(path: Path) -> bytes:
@@ -77,12 +113,12 @@ def parse_json(path: Path, data: bytes) -> Any:
     try:
         return json.loads(text, parse_constant=_constant, parse_int=_whole, object_pairs_hook=_object)
     except RecursionError as error:
-        raise InvalidFile(Violation(path, "nested too deeply", "a run record has five levels")) from error
+        raise InvalidFile(Violation(path, "nested too deeply", "a result has few levels")) from error
     except json.JSONDecodeError as error:
         wanted = "the JSON is truncated or was edited: copy it again"
         raise InvalidFile(Violation(path, error.msg, wanted, line=error.lineno)) from error
     except ValueError as error:
-        raise InvalidFile(Violation(path, str(error), "take the JSON as bandmark wrote it")) from error
+        raise InvalidFile(Violation(path, str(error), "take the JSON as it was written")) from error
 
 
 def _constant(text: str) -> float:
@@ -122,15 +158,20 @@ def result_files(paths: Iterable[Path], suffixes: tuple[str, ...] = (".csv",)) -
     return list(files)
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder, hidden ones left out; raises FileError for a folder that can't be read."""
+def walk(folder: Path, *, hidden: bool = False) -> Iterator[Path]:
+    """Yield the files below a folder, and on demand the hidden ones and links to folders.
+
+    Raises:
+        FileError: a folder can't be read.
+    """
 
     def refuse(error: OSError) -> None:
         raise FileError(f"can't read the folder {printable(str(error.filename))}: {error.strerror}.") from error
 
     for place, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
+        links = [name for name in folders if hidden and Path(place, name).is_symlink()]
+        folders[:] = sorted(name for name in folders if name != ".git" and (hidden or not name.startswith(".")))
+        yield from (Path(place, name) for name in sorted([*names, *links]) if hidden or not name.startswith("."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +202,8 @@ def read_sheet(path: Path, data: bytes | None = None) -> Sheet:
     try:
         begin = 1
         for cells in reader:
+            if not cells:
+                raise _violation(path, "an empty line", AS_WRITTEN, begin)
             lines.append((begin, cells))
             begin = reader.line_num + 1
     except csv.Error as error:
@@ -171,21 +214,12 @@ def read_sheet(path: Path, data: bytes | None = None) -> Sheet:
     header = lines[0][1] if lines else []
     required = [c.name for c in columns() if c.required]
     if missing := [name for name in required if name not in header]:
-        raise _violation(path, *_not_a_header(text, header, missing), 1)
+        lacks = ", ".join(missing[:4]) + (" and others" if len(missing) > 4 else "")
+        found = f"{quote(','.join(header))} is not a bandmark result"
+        raise _violation(path, found, f"its first line lacks the columns {lacks}", 1)
     if not text.endswith("\n"):
         raise _violation(path, "its last line has no end", "the file is truncated: copy it again", lines[-1][0])
     return Sheet(path, text, header, lines[1:])
-
-
-def _not_a_header(text: str, header: list[str], missing: list[str]) -> tuple[str, str]:
-    """Return what the first line is, and what it should be."""
-    first = text.split("\n", 1)[0]
-    if len(header) <= 2 and max(map(first.count, ";\t|")) >= 10:
-        return "cells that are not separated by commas", AS_WRITTEN
-    if text.startswith("<<<<<<<"):
-        return "the marks of a merge conflict", "a run is never edited: take one side whole"
-    lacks = ", ".join(missing[:4]) + (" and others" if len(missing) > 4 else "")
-    return f"{quote(','.join(header))} is not a bandmark result", f"its first line lacks the columns {lacks}"
 
 
 def _violation(path: Path, found: str, wanted: str, line: int | None = None) -> InvalidFile:

@@ -50,6 +50,8 @@ class RunRecord:
     notes: Sequence[str]
     samples: Sequence[Mapping[str, Any]]
     """An entry for each timed case: its identity and its measurement (bandmark.measure.measurement)."""
+    rows: int | None = None
+    """Number of rows in the CSV, by which one that was cut off at the end of a line is noticed; None before 0.2.0."""
 
     def to_json(self) -> JsonObject:
         """Return the record as it is written."""

@@ -171,6 +171,10 @@ class Row:
         """Return the value of a column by its name, None if it is unknown."""
         return getattr(self, name) if name in _own_columns() else self.extra.get(name)
 
+    def values(self) -> dict[str, Any]:
+        """Return the values of all columns by name."""
+        return {column.name: self.get(column.name) for column in columns()}
+
     @property
     def number_format(self) -> str:
         """What the case's numbers are, in a word: the format of packed weights, or else the operands' dtype."""
@@ -231,7 +235,7 @@ def _plain(hint: Any) -> Literal["str", "int", "float", "bool"]:
 
 def to_cells(result: Row) -> dict[str, str]:
     """Write a row as text: nine significant figures, true and false, empty for unknown."""
-    return {c.name: write_cell(result.get(c.name)) for c in columns()}
+    return {name: write_cell(value) for name, value in result.values().items()}
 
 
 def write_cell(value: Any) -> str:

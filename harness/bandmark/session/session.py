@@ -87,6 +87,7 @@ class Session:
                 for outcome in self.outcomes
                 if outcome.measurement is not None
             ],
+            rows=len(self.outcomes),
         )
 
 

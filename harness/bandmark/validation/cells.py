@@ -5,15 +5,13 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 
 from bandmark import __version__
 from bandmark.backends.discovery import BACKENDS
-from bandmark.results.reading import AS_WRITTEN, FORMULAS, Sheet
+from bandmark.results.reading import AS_WRITTEN, FORMULAS, Sheet, Violation
 from bandmark.results.row import SCHEMA, Column, Row, columns, from_cells, parse_cell, write_cell
-from bandmark.results.violations import Violation
 from bandmark.suites import SUITES
 from bandmark.units import quote
 from bandmark_kernels import DTYPES
@@ -24,6 +22,9 @@ _FIRST_LAYOUT = "copies"
 
 MAX_TEXT = 2000
 """Characters of a cell; the longest sentences that bandmark writes have a few hundred."""
+
+_MAX_VIOLATIONS = 10_000
+"""Errors of cells after which the rest of a file is not read."""
 
 _MAX_INT = 2**63
 """Above every whole number that a result can hold."""
@@ -36,18 +37,13 @@ TEXT_FORMS = {
     "backend_version": (re.compile(r"\d+(\.\d+)+[\w.+\-]*"), "a version: 2.13.0+cu130"),
 }
 
+Finding = tuple[str, str, str]
+"""Column or place in the JSON, what stands there, and what should."""
+
 _MAY_BE_ZERO = (
     *("bytes_read", "bytes_written", "max_error", "ci95_rel", "power_w", "temperature_c"),
     *("preempted_samples", "preempted_time_frac", "read_fraction", "load_gbs"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of the file, and the row that it holds if every cell of it could be read."""
-
-    line: int
-    result: Row | None
 
 
 def newer(version: str | None) -> str:
@@ -62,23 +58,26 @@ def version_numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version)[:3])
 
 
-def check_cells(sheet: Sheet) -> tuple[list[Line], list[Violation]]:
-    """Return the rows of a sheet, and every violation of its form."""
+def check_cells(sheet: Sheet) -> tuple[list[tuple[int, Row | None]], list[Violation]]:
+    """Return each line's number and row, None where a cell can't be read, and every violation of the form."""
     version = _version(sheet)
     if too_new := list(_schemas(sheet)):
         return [], too_new
     violations = [*_line_ends(sheet), *_header(sheet, version)]
     known = {c.name: c for c in columns()}
-    rows: list[Line] = []
+    rows: list[tuple[int, Row | None]] = []
     for line, cells in sheet.lines:
         found = list(_line(sheet, line, cells, known, version))
         violations += found
         named = dict(zip(sheet.header, cells, strict=False))
-        rows.append(Line(line, None if found else from_cells(named)))
+        rows.append((line, None if found else from_cells(named)))
+        if len(violations) >= _MAX_VIOLATIONS:
+            violations.append(
+                Violation(sheet.path, f"{len(violations)} errors so far", "the rest was not read", line=line)
+            )
+            break
     if not sheet.lines:
-        violations.append(
-            Violation(file=sheet.path, found="a header and no rows", wanted="nothing was measured: run it again")
-        )
+        violations.append(Violation(sheet.path, "a header and no rows", "nothing was measured: run it again"))
     return rows, violations
 
 
@@ -96,16 +95,14 @@ def _schemas(sheet: Sheet) -> Iterator[Violation]:
         text = cells[place] if len(cells) > place else ""
         if text.isdecimal() and len(text) < 9 and int(text) > SCHEMA:
             wanted = f"at most {SCHEMA}: the file is newer than bandmark {__version__}; update bandmark"
-            yield Violation(file=sheet.path, line=line, column="schema", found=text, wanted=wanted)
+            yield Violation(sheet.path, text, wanted, line=line, column="schema")
             return
 
 
 def _line_ends(sheet: Sheet) -> Iterator[Violation]:
     if "\r\n" in sheet.text:
         line = sheet.text.count("\n", 0, sheet.text.index("\r\n")) + 1
-        yield Violation(
-            file=sheet.path, line=line, found="line ends are CR LF", wanted=f"they should be LF: {AS_WRITTEN}"
-        )
+        yield Violation(sheet.path, "line ends are CR LF", f"they should be LF: {AS_WRITTEN}", line=line)
 
 
 def _header(sheet: Sheet, version: str | None) -> Iterator[Violation]:
@@ -114,12 +111,10 @@ def _header(sheet: Sheet, version: str | None) -> Iterator[Violation]:
     expected = names[: max(len(sheet.header), names.index(_FIRST_LAYOUT) + 1)]
     for found, wanted in zip_longest(sheet.header, expected):
         if found != wanted:
-            near = difflib.get_close_matches((found or "").strip().lower(), names, n=1)
-            hint = f"; {near[0]}, perhaps" if near and near[0] != wanted else ""
             what = "an unknown column" if found and found not in names else "another order, or a missing column"
             right = f"{wanted or 'no further column'}: columns are those of results/README.md"
             name = quote(found or wanted or "")[1:-1]
-            yield Violation(sheet.path, what, right + hint + newer(version), line=1, column=name)
+            yield Violation(sheet.path, what, right + newer(version), line=1, column=name)
             return
 
 
@@ -127,11 +122,8 @@ def _line(
     sheet: Sheet, line: int, cells: list[str], known: dict[str, Column], version: str | None
 ) -> Iterator[Violation]:
     if len(cells) != len(sheet.header):
-        what = "an empty line" if not cells else f"{len(cells)} cells"
-        if cells and cells[0].startswith(("<<<<<<<", "=======", ">>>>>>>")):
-            what = "the mark of a merge conflict"
         wanted = f"the header has {len(sheet.header)} columns: the line is cut, or holds a comma that is not quoted"
-        yield Violation(file=sheet.path, line=line, found=what, wanted=wanted)
+        yield Violation(sheet.path, f"{len(cells)} cells", wanted, line=line)
         return
     named = dict(zip(sheet.header, cells, strict=True))
     case = quote(" ".join(named.get(name, "") for name in ("backend", "kernel", "dtype")))[1:-1]
@@ -139,7 +131,7 @@ def _line(
         wrong = _wrong(known[name], text) if name in known else None
         if wrong:
             hint = newer(version) if name in ("kernel", "dtype", "backend", "suite", "weight_format") else ""
-            yield Violation(file=sheet.path, line=line, column=name, case=case, found=quote(text), wanted=wrong + hint)
+            yield Violation(sheet.path, quote(text), wrong + hint, line=line, column=name, case=case)
 
 
 def _wrong(column: Column, text: str) -> str | None:
@@ -192,14 +184,14 @@ def _wrong_name(column: str, text: str) -> str | None:
 
 def accepted_names(column: str) -> tuple[str, ...]:
     """Return the names that a column takes, none where it takes any text."""
-    if column == "suite":
-        return tuple(dict.fromkeys(name for suite in SUITES.values() for name in suite.row_suites or (suite.name,)))
-    if column == "kernel":
-        return tuple(dict.fromkeys(name for suite in SUITES.values() for name in suite.kernel_names))
-    if column == "dtype":
-        return (*DTYPES, *(name for suite in SUITES.values() for name in suite.dtype_names))
-    if column == "backend":
-        return BACKENDS
-    if column == "data":
-        return PATTERNS
+    suites = SUITES.values()
+    open_sets: dict[str, Iterable[str]] = {
+        "suite": (name for suite in suites for name in suite.row_suites or (suite.name,)),
+        "kernel": (name for suite in suites for name in suite.kernel_names),
+        "dtype": (*DTYPES, *(name for suite in suites for name in suite.dtype_names)),
+        "backend": BACKENDS,
+        "data": PATTERNS,
+    }
+    if column in open_sets:
+        return tuple(dict.fromkeys(open_sets[column]))
     return next((c.values for c in columns() if c.name == column), ())

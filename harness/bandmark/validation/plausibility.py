@@ -14,6 +14,7 @@ from bandmark.results.record import Entries, RunRecord
 from bandmark.results.row import Row
 from bandmark.suites import suite_of
 from bandmark.units import quote
+from bandmark.validation.cells import Finding
 from bandmark.validation.replay import Difference, written
 from bandmark_kernels import KERNELS
 
@@ -35,9 +36,6 @@ _ABOVE_PHYSICS = 1.25
 _DAY = timedelta(days=1)
 """Grace for clocks: a board without a battery corrects its clock while it runs."""
 
-_RecordDifference = tuple[str, str, str]
-"""Place in the JSON, what stands there, and what should."""
-
 
 def check_rows(record: RunRecord, rows: Sequence[tuple[int, Row]]) -> Iterator[Difference]:
     """Yield what is implausible about single rows, given the machine and the settings of the run."""
@@ -58,7 +56,7 @@ def check_rows(record: RunRecord, rows: Sequence[tuple[int, Row]]) -> Iterator[D
             yield line, row, "time_median_s", written(row.time_median_s), wanted
 
 
-def _beyond_physics(row: Row, record: RunRecord) -> Iterator[tuple[str, str, str]]:
+def _beyond_physics(row: Row, record: RunRecord) -> Iterator[Finding]:
     gbs = row.bandwidth_gbs
     if gbs is None or row.regime != "dram" or row.status != "ok":
         return
@@ -75,7 +73,7 @@ def _beyond_physics(row: Row, record: RunRecord) -> Iterator[tuple[str, str, str
         yield "peak_gbs", written(row.peak_gbs), f"{written(published)}, which is published for {row.device}"
 
 
-def _against_settings(row: Row, record: RunRecord) -> Iterator[tuple[str, str, str]]:
+def _against_settings(row: Row, record: RunRecord) -> Iterator[Finding]:
     """Yield where a row contradicts what was asked for, or the machine that is said to have run it."""
     settings, machine = record.settings, record.machine
     for column, name in (("kernel", "kernels"), ("backend", "backends"), ("dtype", "dtypes")):
@@ -99,7 +97,7 @@ def _offers(row: Row, dtypes: Sequence[str]) -> bool:
     return kernel is not None and row.weight_format is None and bool(set(kernel.dtypes) & set(dtypes))
 
 
-def _started(row: Row, record: RunRecord) -> Iterator[tuple[str, str, str]]:
+def _started(row: Row, record: RunRecord) -> Iterator[Finding]:
     begin, end = _utc(record.started_utc), _utc(record.finished_utc)
     started = _utc(row.started_utc) if row.started_utc else begin
     if begin and end and (started is None or not begin - _DAY <= started <= end + _DAY):
@@ -127,8 +125,10 @@ def _periods(seconds: Sequence[float]) -> Iterator[int]:
     yield from (k for k in range(1, len(seconds) // 2 + 1) if seconds[k : k + 2] == seconds[:2])
 
 
-def check_record(record: RunRecord, rows: Sequence[Row]) -> Iterator[_RecordDifference]:
-    """Yield what is implausible about a run as a whole: its times, its length, samples without a row."""
+def check_record(record: RunRecord, rows: Sequence[Row]) -> Iterator[Finding]:
+    """Yield what is implausible about a run as a whole: its times, its length, samples or rows without the other."""
+    if record.rows not in (None, len(rows)):
+        yield "rows", str(record.rows), f"{len(rows)}, which the CSV has: it was cut off, or rows were added"
     named, begin, end = _utc(record.run_id[:16], "%Y%m%dT%H%M%SZ"), _utc(record.started_utc), _utc(record.finished_utc)
     for place, time, text in (
         ("run_id", named, record.run_id),
@@ -146,7 +146,7 @@ def check_record(record: RunRecord, rows: Sequence[Row]) -> Iterator[_RecordDiff
             yield f"samples[{i}]", f"samples of {quote(case)}", "a row in the CSV with times"
 
 
-def _order(record: RunRecord, named: datetime, begin: datetime, end: datetime) -> Iterator[_RecordDifference]:
+def _order(record: RunRecord, named: datetime, begin: datetime, end: datetime) -> Iterator[Finding]:
     if named != begin:
         yield "started_utc", quote(record.started_utc), f"{named:%Y-%m-%dT%H:%M:%SZ}, as run_id has it"
     if end < begin:

@@ -12,12 +12,11 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from bandmark import __version__
 from bandmark.measure.measurement import Measurement
 from bandmark.options import RunOptions
-from bandmark.results.reading import JsonObject, parse_json
+from bandmark.results.reading import InvalidFile, JsonObject, Violation, parse_json
 from bandmark.results.record import RunRecord, is_entry
 from bandmark.results.row import SCHEMA
-from bandmark.results.violations import InvalidFile, Violation
 from bandmark.units import quote
-from bandmark.validation.cells import MAX_TEXT, TEXT_FORMS
+from bandmark.validation.cells import MAX_TEXT, TEXT_FORMS, Finding
 
 _MAX_DEPTH = 8
 """Levels of nesting; a run record has five."""
@@ -28,9 +27,6 @@ _FORMS = {"run_id": "run_id", "system": "system", "bandmark_version": "bandmark_
 """Keys whose text has a form, and the column that has the same."""
 
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
-
-_Finding = tuple[str, str, str]
-"""Place in the JSON, what stands there, and what should."""
 
 
 def read_record(path: Path, data: bytes) -> JsonObject:
@@ -53,7 +49,7 @@ def check_shape(file: Path, record: JsonObject) -> list[Violation]:
     return [Violation(file, found, wanted, column=place) for place, found, wanted in findings]
 
 
-def _check(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[_Finding]:
+def _check(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[Finding]:
     """Yield where a value read from JSON can't have been written from this type; strict: unknown keys are told."""
     origin, arguments = get_origin(hint), get_args(hint)
     if is_dataclass(hint):
@@ -71,7 +67,7 @@ def _check(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[_Find
         yield place, quote(value), _type_name(hint)
 
 
-def _check_container(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[_Finding]:
+def _check_container(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[Finding]:
     as_object = get_origin(hint) in (dict, Mapping)
     inner_hint = get_args(hint)[1 if as_object else 0]  # tuple[str, ...] has an ellipsis behind
     if as_object and isinstance(value, dict):
@@ -84,7 +80,7 @@ def _check_container(place: str, value: Any, hint: Any, *, strict: bool) -> Iter
         yield place, quote(value), "an object" if as_object else "a list"
 
 
-def _check_fields(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[_Finding]:
+def _check_fields(place: str, value: Any, hint: Any, *, strict: bool) -> Iterator[Finding]:
     if not isinstance(value, dict):
         yield place, quote(value), "an object"
         return
@@ -99,7 +95,7 @@ def _check_fields(place: str, value: Any, hint: Any, *, strict: bool) -> Iterato
         yield dot + quote(name)[1:-1], "an unknown key", "the keys that bandmark writes"
 
 
-def _check_plain(place: str, value: Any, depth: int = 1) -> Iterator[_Finding]:
+def _check_plain(place: str, value: Any, depth: int = 1) -> Iterator[Finding]:
     """Yield texts that are no plain text, numbers that are none, and what lies too deep, whatever the type."""
     if depth > _MAX_DEPTH:
         yield place, "a value nested too deeply", f"at most {_MAX_DEPTH} levels"
@@ -128,7 +124,7 @@ def _type_name(hint: Any) -> str:
     return _NAMES.get(hint) or str(getattr(hint, "__name__", hint))
 
 
-def _contents(record: JsonObject) -> Iterator[_Finding]:
+def _contents(record: JsonObject) -> Iterator[Finding]:
     """Yield names and times of another form than bandmark writes, and entries of samples that are none."""
     for name, column in _FORMS.items():
         pattern, wanted = TEXT_FORMS[column]
@@ -145,7 +141,7 @@ def _contents(record: JsonObject) -> Iterator[_Finding]:
             yield from _check_entry(f"samples[{i}]", entry)
 
 
-def _check_entry(place: str, entry: JsonObject) -> Iterator[_Finding]:
+def _check_entry(place: str, entry: JsonObject) -> Iterator[Finding]:
     """Yield where an entry of samples can't have been written from a Measurement."""
     hints = get_type_hints(Measurement) | {"max_error": float | Literal["inf", "nan"] | None}
     for name in entry.keys() & hints.keys():
@@ -155,7 +151,7 @@ def _check_entry(place: str, entry: JsonObject) -> Iterator[_Finding]:
 def to_record(record: JsonObject) -> RunRecord:
     """Return a record that `check_shape` accepts as a typed one; keys of other versions are left out."""
     hints = get_type_hints(RunRecord)
-    return RunRecord(**{name: _typed(record[name], hint) for name, hint in hints.items()})
+    return RunRecord(**{name: _typed(record.get(name), hint) for name, hint in hints.items()})
 
 
 def _typed(value: Any, hint: Any) -> Any:

@@ -17,7 +17,7 @@ from bandmark.session.rows import Outcome, build_rows
 from bandmark.suites import metric_of, suite_of
 from bandmark.suites.base import RunFacts
 from bandmark.units import quote
-from bandmark.validation.cells import version_numbers
+from bandmark.validation.cells import Finding, version_numbers
 
 _EXACT_FROM = (0, 2)
 """From this version on, samples are rounded when taken, so that the stored ones give the stored statistics exactly."""
@@ -75,7 +75,7 @@ def _facts(record: RunRecord) -> RunFacts:
     )
 
 
-def _outcome(row: Row, entries: Entries) -> Outcome | tuple[str, str, str]:
+def _outcome(row: Row, entries: Entries) -> Outcome | Finding:
     """Return what happened to a row's case, or the column that rules the row out, its value, and what should stand."""
     suite = suite_of(row)
     case_columns = suite.case_columns(row)
@@ -105,7 +105,7 @@ def _measurement(entry: JsonObject, row: Row) -> Measurement:
     return Measurement.from_entry(entry)
 
 
-def _differences(stored: Row, rebuilt: Row, rows: Sequence[tuple[int, Row]]) -> Iterator[tuple[str, str, str]]:
+def _differences(stored: Row, rebuilt: Row, rows: Sequence[tuple[int, Row]]) -> Iterator[Finding]:
     """Yield column, stored value and right value of each difference between two rows of a case."""
     same_version = stored.bandmark_version == __version__
     skipped = set() if same_version else {*_JUDGED, "threads"}
@@ -128,7 +128,7 @@ def _equal(column: Column, value: Any, right: Any, version: str) -> bool:
     return bool(value == right)
 
 
-def _impossible(row: Row) -> Iterator[tuple[str, str, str]]:
+def _impossible(row: Row) -> Iterator[Finding]:
     """Yield what no version's rules allow."""
     if row.verified not in _POSSIBLE.get(row.status, (None, False)):
         wanted = " or ".join(written(value) for value in _POSSIBLE.get(row.status, (None, False)))

@@ -10,15 +10,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bandmark.errors import FileError, UsageError
+from bandmark.errors import FileError
 from bandmark.results.case import CaseId
 from bandmark.results.privacy import check_private
-from bandmark.results.reading import JsonObject, read_bytes, read_sheet, walk
+from bandmark.results.reading import InvalidFile, JsonObject, Violation, read_bytes, read_sheet, result_files, walk
 from bandmark.results.record import RunRecord
 from bandmark.results.row import Row
-from bandmark.results.violations import InvalidFile, Violation
 from bandmark.units import printable, quote
-from bandmark.validation.cells import Line, check_cells
+from bandmark.validation.cells import check_cells
 from bandmark.validation.plausibility import check_record, check_rows
 from bandmark.validation.record import check_shape, read_record, to_record
 from bandmark.validation.replay import replay
@@ -30,9 +29,13 @@ _BESIDE = ("README.md", "LICENSE", DESCRIPTION, "index.html", "bandwidth.svg")
 """What lies beside the systems in a folder of published results."""
 
 
+_Lines = list[tuple[int, Row | None]]
+"""Numbers and rows of the lines of a CSV; None where a cell can't be read."""
+
+
 @dataclass(slots=True)
 class Checked:
-    """One run as it was found: a CSV, the JSON beside it, and their violations."""
+    """One run as it was found: a CSV, the JSON beside it (None if it holds no object), and their violations."""
 
     csv: Path
     rows: list[Row] = field(default_factory=list)
@@ -67,21 +70,10 @@ def check(paths: Iterable[Path]) -> list[Checked]:
 
 def _runs(path: Path) -> Iterator[tuple[Path, Path | None]]:
     """Yield the CSV of each run under a path, and the folder of published results that it stands in, if it is one."""
-    if not os.path.lexists(path):
-        raise UsageError(f"{printable(str(path))} does not exist; name result CSVs, or folders that hold some.")
-    if not path.is_dir():
-        yield path.with_suffix(".csv") if path.suffix == ".json" else path, None
-        return
-    root = path if (path / DESCRIPTION).is_file() else None
-    stems = sorted({file.with_suffix(".csv") for file in _files(path) if file.suffix in (".csv", ".json")})
-    if not stems and root is None:
-        raise UsageError(f"{printable(str(path))} holds no result files (*.csv).")
-    yield from ((stem, root) for stem in stems)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder but for the folder's description."""
-    yield from (file for file in walk(folder) if file.name != DESCRIPTION)
+    root = path if path.is_dir() and (path / DESCRIPTION).is_file() else None
+    files = result_files([path], (".csv", ".json")) if path.is_dir() else result_files([path])
+    runs = (file.with_suffix(".csv") if file.suffix == ".json" else file for file in files if file.name != DESCRIPTION)
+    yield from ((csv, root) for csv in dict.fromkeys(runs))
 
 
 def check_run(csv: Path) -> Checked:
@@ -104,13 +96,11 @@ def check_pair(checked: Checked, csv: bytes, json: bytes) -> None:
     except InvalidFile as error:
         checked.violations.append(error.violation)
         return
+    checked.record = record
     if violations := check_shape(checked.json, record):
         checked.violations += violations
-        return
-    checked.record = record
-    if all(line.result for line in lines) and lines:
-        read = [(line.line, line.result) for line in lines if line.result is not None]
-        _check_run(checked, to_record(record), read)
+    elif lines and len(rows := _read_rows(lines)) == len(lines):
+        _check_run(checked, to_record(record), rows)
 
 
 def _check_run(checked: Checked, record: RunRecord, rows: list[tuple[int, Row]]) -> None:
@@ -124,30 +114,34 @@ def _check_run(checked: Checked, record: RunRecord, rows: list[tuple[int, Row]])
         checked.violations.append(Violation(checked.json, found, wanted, column=place))
 
 
-def _check_csv(checked: Checked, data: bytes) -> list[Line]:
-    """Check a CSV alone; return its rows with their lines."""
+def _read_rows(lines: _Lines) -> list[tuple[int, Row]]:
+    return [(line, row) for line, row in lines if row is not None]
+
+
+def _check_csv(checked: Checked, data: bytes) -> _Lines:
+    """Check a CSV alone; return its lines."""
     try:
         sheet = read_sheet(checked.csv, data)
     except InvalidFile as error:
         checked.violations.append(error.violation)
         return []
     lines, violations = check_cells(sheet)
-    checked.rows = [line.result for line in lines if line.result is not None]
-    checked.violations += [*violations, *_repeated(checked.csv, lines)]
+    rows = _read_rows(lines)
+    checked.rows = [row for _, row in rows]
+    checked.violations += [*violations, *_repeated(checked.csv, rows)]
     return lines
 
 
-def _repeated(file: Path, lines: Iterable[Line]) -> Iterator[Violation]:
+def _repeated(file: Path, rows: Iterable[tuple[int, Row]]) -> Iterator[Violation]:
     """Yield rows whose case another row has, and rows of another run than the first."""
     first: dict[CaseId, int] = {}
     run = None
-    for line, row in ((line.line, line.result) for line in lines if line.result is not None):
+    for line, row in rows:
         case = CaseId.of(row)
         run = run or row
         if (before := first.setdefault(case, line)) != line:
-            yield Violation(
-                file, f"the case of line {before} again", "one row for each case", line=line, case=case.label
-            )
+            found = f"the case of line {before} again"
+            yield Violation(file, found, "one row for each case", line=line, case=case.label)
         for name in ("run_id", "system", "schema", "bandmark_version", "data"):
             if row.get(name) != run.get(name):
                 wanted = f"{quote(run.get(name))}, as in the first row: a result file holds one run"
@@ -156,16 +150,13 @@ def _repeated(file: Path, lines: Iterable[Line]) -> Iterator[Violation]:
 
 def _read(checked: Checked, file: Path) -> bytes | None:
     """Return a file's contents, or None with the violation that kept it from being read."""
-    found = wanted = None
-    if not os.path.lexists(file):
-        other = checked.csv if file == checked.json else checked.json
-        found, wanted = "missing", f"{printable(other.name)} needs it: a run is a CSV and a JSON of the same stem"
-    else:
+    found, wanted = "missing", "a run is a CSV and a JSON of the same stem"
+    if os.path.lexists(file):
         try:
             return read_bytes(file)
         except FileError as error:
             found, wanted = str(error).rstrip("."), "name a file that can be read"
-    checked.violations.append(Violation(file=file, found=found, wanted=wanted))
+    checked.violations.append(Violation(file, found, wanted))
     return None
 
 
@@ -192,8 +183,8 @@ def _again(published: Iterable[Checked]) -> Iterator[Violation]:
 
 
 def _strays(root: Path) -> Iterator[Violation]:
-    """Yield files that are no part of published results."""
-    for file in _files(root):
+    """Yield files that are no part of published results, hidden ones and links to folders among them."""
+    for file in walk(root, hidden=True):
         inside = file.relative_to(root)
         if str(inside) not in _BESIDE and not (len(inside.parts) == 2 and file.suffix in (".csv", ".json")):
             yield Violation(file=file, found="no part of published results", wanted="take it out of the folder")

@@ -166,7 +166,7 @@ def test_nothing_else_fails(sides: Path) -> None:
         (["old", "new", "--fail-on-regression", "1"], "add --margin 1"),
         (["old", "new", "--fail-on-regression", "-1"], "is no percentage"),
         (["old", "new", "--fail-on-regression", "nan"], "is no percentage"),
-        (["old", "new", "--history", "empty"], "holds no run of bandmark"),
+        (["old", "new", "--history", "empty"], "holds no result files"),
         (["old", "empty"], "holds no result file"),
         (["old,old", "new"], "times: a copy is no replicate"),
     ],

@@ -124,8 +124,8 @@ def test_bytes_that_are_not_the_kernels() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"nvbandwidth": {"testcases": [', "no valid JSON"),
-        ('{"a":' * 100_000, "no valid JSON"),
+        ('{"nvbandwidth": {"testcases": [', "Expecting value; the JSON is truncated"),
+        ('{"a":' * 100_000, "nested too deeply"),
         ('{"nvbandwidth": []}', "the output of nvbandwidth can't be read: it lacks a part"),
         ('{"nvbandwidth": {"testcases": [{}]}}', "the output of nvbandwidth can't be read: it lacks a part"),
         ('{"meta": {}, "benchmarks": [{"name": "triad"}]}', "the output of NVBench can't be read: it lacks a part"),
@@ -176,7 +176,7 @@ def test_values_that_are_no_figures(value: Any) -> None:
     texts = [edited(bandwidth_matrix=[[value]])]
     texts += [nvbench_with({tag: value}) for tag in ("nv/cold/time/gpu/mean", "nv/cold/time/gpu/median", "Elements")]
     for text in texts:
-        with pytest.raises(FileError, match=r"other\.json: the output of (nvbandwidth|NVBench) can't be read"):
+        with pytest.raises(FileError, match=r"other\.json: (the output of|a whole number of 401 digits)"):
             read_json(text)
 
 

@@ -16,6 +16,7 @@ from bandmark.errors import FileError, UsageError
 from bandmark.results.files import to_csv
 from bandmark.results.row import Row
 from fakes import make_result
+from foreign_files import STREAM
 
 STEADY = [1e-3 * (1 + 0.001 * (i % 5)) for i in range(20)]
 
@@ -175,8 +176,11 @@ def test_history_is_searched_to_any_depth(tmp_path: Path) -> None:
     found = read_history([tmp_path, tmp_path / "2.csv"])
     assert sorted(run.name for run in found) == ["1", "2"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="holds no run of bandmark"):
+    with pytest.raises(UsageError, match="empty holds no result files"):
         read_history([tmp_path / "empty"])
+    (tmp_path / "stream.log").write_text(STREAM)
+    with pytest.raises(UsageError, match="holds no run of bandmark"):
+        read_history([tmp_path / "stream.log"])
     assert read_history([]) == []
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_nothing_names_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MKL_DEBUG_FILE", "/home/someone/mkl.log")
     monkeypatch.setenv("OMP_TOOL_LIBRARIES", "C:\\Users\\someone\\tool.dll")
     monkeypatch.setenv("SECRET_TOKEN", "hunter2")
-    found = json.loads(json.dumps(read_machine().as_json()))
+    found = json.loads(json.dumps(asdict(read_machine())))
     texts = leaves(found)
     for name in {socket.gethostname(), os.uname().nodename, getpass.getuser(), str(Path.home()), str(Path.cwd())}:
         owner = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bandmark.cli import main
 from bandmark.errors import FileError
 from bandmark.publishing.folder import _datapackage, generate, write
 from bandmark.results.row import STATUSES, columns
@@ -23,6 +24,23 @@ def test_the_documents_in_results_are_the_generated_ones() -> None:
     for name, text in generate(RESULTS).items():
         file = RESULTS / name
         assert (file.read_text(encoding="utf-8") if file.exists() else None) == text, name
+
+
+def test_a_changed_document_is_a_violation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`bandmark validate` names each generated file that is not what the results give, and accepts those that are."""
+    folder = tmp_path / "results of mine"
+    shutil.copytree(RESULTS, folder)
+    assert main(["validate", str(folder)]) == 0
+    (folder / "README.md").write_text("Fastest of all: mine.\n")
+    (folder / "bandwidth.svg").unlink()
+    (folder / "index.html").write_text("<script>alert(1)</script>")
+    (folder / "datapackage.json").write_text("{}")
+    capsys.readouterr()
+    assert main(["validate", str(folder)]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    names = {"README.md", "datapackage.json", "bandwidth.svg", "index.html"}
+    assert {Path(line.split(":")[0]).name for line in lines} == names and len(lines) == 4
+    assert all(f"folder '{folder}'` writes it" in line for line in lines)
 
 
 def test_every_column_is_documented() -> None:

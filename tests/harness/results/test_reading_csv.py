@@ -8,8 +8,7 @@ import pytest
 
 from bandmark.errors import FileError
 from bandmark.results.files import read_rows
-from bandmark.results.reading import decode, read_sheet
-from bandmark.results.violations import InvalidFile
+from bandmark.results.reading import InvalidFile, decode, read_sheet
 from corpus import good_run
 
 TEXT = good_run(kernels=("copy",))[0]

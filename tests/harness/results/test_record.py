@@ -24,6 +24,7 @@ KEYS = (
     "peak",
     "notes",
     "samples",
+    "rows",
 )
 """The keys that other tools read, in their order."""
 

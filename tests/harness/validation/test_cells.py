@@ -83,10 +83,15 @@ def test_newer_versions_are_named() -> None:
     assert newer("9" * 5000) != "" and len(newer("9" * 5000)) < 120
 
 
+def test_a_file_of_errors_is_not_read_to_its_end() -> None:
+    """After ten thousand errors the rest of a file is not read, however long it is, and the last message says so."""
+    found = violations(to_csv([make_result()]) + "x\n" * 100_000)
+    assert len(found) == 10_001 and found[-1] == "run.csv:10002: 10000 errors so far; the rest was not read"
+
+
 def test_rows_are_read_where_they_can_be() -> None:
     """A row with a violation is not believed; the others are read."""
     text = good_run(kernels=("copy",))[0].replace(",numpy,", ",nump,")
     rows, found = check_cells(read_sheet(Path("run.csv"), text.encode()))
-    assert [row.result is None for row in rows] == [True, False]
-    assert [row.line for row in rows] == [2, 3]
+    assert [(line, row is None) for line, row in rows] == [(2, True), (3, False)]
     assert "did you mean 'numpy'" in str(found[0])

@@ -168,7 +168,7 @@ def test_a_json_alone_has_no_csv(good: Path) -> None:
     """Named by its JSON, a run is the same pair; without the CSV that is the violation."""
     good.unlink()
     (checked,) = check([good.with_suffix(".json")])
-    assert "run.csv: missing; run.json needs it" in str(checked.violations[0])
+    assert "run.csv: missing; a run is a CSV and a JSON of the same stem" in str(checked.violations[0])
 
 
 def test_a_run_is_checked_once(good: Path) -> None:
@@ -223,8 +223,9 @@ def test_a_key_that_no_run_record_has(tmp_path: Path) -> None:
     text, record = good_run()
     record["hostname"] = "box"
     place = published(tmp_path, (text, record))
-    (violation,) = said(tmp_path)
+    violation, private = said(tmp_path)
     assert "hostname: an unknown key, expected the keys that bandmark writes" in violation
+    assert "hostname: 'box' (no part of a run record)" in private
     assert len(check_run(place).violations) == 1
 
 
@@ -242,14 +243,38 @@ def test_a_run_is_published_once(tmp_path: Path) -> None:
 
 
 def test_strays_among_published_results(tmp_path: Path) -> None:
-    """A file that is no part of published results is named; hidden ones are no matter."""
+    """A file that is no part of published results is named, hidden or not, and a link to a folder too."""
     published(tmp_path, good_run())
-    for name in ("notes.txt", "fake-1/core.bin", ".keep"):
+    names = (".keep", "fake-1/.DS_Store", "fake-1/core.bin", "notes.txt", "old/README.md")
+    for name in (*names, ".git/config"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert sorted(said(tmp_path)) == [
-        "fake-1/core.bin: no part of published results; take it out of the folder",
-        "notes.txt: no part of published results; take it out of the folder",
-    ]
+    (tmp_path / "link").symlink_to(tmp_path / "fake-1")
+    expected = {f"{name}: no part of published results; take it out of the folder" for name in (*names, "link")}
+    assert set(said(tmp_path)) == expected
+
+
+def test_a_fault_of_form_hides_no_private_text(tmp_path: Path) -> None:
+    """A published record with a key of the wrong type is looked through for names and paths all the same."""
+    text, record = good_run()
+    record |= {"complete": "yes", "notes": ["see /home/someone/log", 7]}
+    published(tmp_path, (text, record))
+    violations = "\n".join(said(tmp_path))
+    assert "complete: 'yes', expected true or false" in violations
+    assert "notes[0]: '/home/someone/log' (path), expected nothing private" in violations
+
+
+def test_blank_lines_are_one_violation(tmp_path: Path) -> None:
+    """A file of two million blank lines is refused at the first of them."""
+    (violation, *_) = check_run(Pair(GOOD.csv + b"\n" * 2_000_000, GOOD.json).write(tmp_path)).violations
+    assert "run.csv:12: an empty line" in str(violation)
+
+
+def test_a_record_without_its_number_of_rows(tmp_path: Path) -> None:
+    """Records of versions that did not count rows are valid as they are."""
+    text, record = good_run()
+    assert record.pop("rows") == 10
+    assert check_run(pair((text, record)).write(tmp_path)).violations == []
 
 
 def test_a_json_without_a_csv_is_found_in_a_folder(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bandmark.errors import BandmarkError, FileError
-from bandmark.results.violations import InvalidFile, Violation
+from bandmark.results.reading import InvalidFile, Violation
 
 FILE = Path("a/run.csv")
 
