@@ -27,6 +27,8 @@ COMMANDS = {
     "publish": "put a run among the published results",
     "decode": "tokens per second of language models, here and elsewhere",
     "train-step": "the time of one step of the optimizer",
+    "check": "whether this machine is as fast as it should be, in one line and an exit code",
+    "fleet": "which of many machines are slow, and what differs between them",
     "selftest": "whether the suite works on this GPU",
 }
 """Each command and what it does. Its module has add_parser(), with the options, and execute(), with the work."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bandmark.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_UNJUDGED, UsageError
 from bandmark.options import RESULTS, add_arguments, from_arguments
 from bandmark.results.case import CaseId
-from bandmark.results.files import RunFiles, to_csv
+from bandmark.results.files import RunFiles, refuse_existing, to_csv
 from bandmark.results.row import Row
 
 if TYPE_CHECKING:
@@ -24,6 +24,12 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of a run, and what becomes of its results."""
     results = add_arguments(parser)[RESULTS]
     results.add_argument("--output", metavar="FILE.csv", help="where to write (default: a new file here); - for stdout")
+    results.add_argument(
+        "--rank-file", metavar="DIR", help="write to a new file in DIR that is named by rank, for `bandmark fleet DIR`"
+    )
+    results.add_argument(
+        "--deadline", type=float, metavar="S", help="under torchrun: seconds after which a rank counts as hung"
+    )
     results.add_argument("--force", action="store_true", help="replace existing files")
     results.add_argument(
         "--fail-below", type=float, metavar="PCT", help="exit with 1 if a row is below this %% of peak"
@@ -32,9 +38,18 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run what the options ask for and return the exit code."""
+    from bandmark.fleet.torchrun import is_rank
+    from bandmark.session.ranks import rank_file, read_ticket, use_own_gpu
     from bandmark.session.session import run_session
     from bandmark.show.console import LiveProgress, info
 
+    if is_rank() and arguments.rank_file is None:
+        return _supervise(arguments)
+    if arguments.rank_file is not None and arguments.output is not None:
+        raise UsageError("--rank-file names its files itself: leave --output out.")
+    if arguments.rank_file is not None and arguments.device is None:
+        use_own_gpu(read_ticket())
+    by_rank = {"name_file": rank_file(Path(arguments.rank_file), read_ticket())} if arguments.rank_file else {}
     if arguments.fail_below is not None and not math.isfinite(arguments.fail_below):
         raise UsageError(f"--fail-below {arguments.fail_below:g} is no percentage.")
     to_stdout = arguments.output == "-"
@@ -46,6 +61,7 @@ def execute(arguments: argparse.Namespace) -> int:
             force=arguments.force,
             on_start=partial(_begin, arguments.fail_below),
             progress=progress,
+            **by_rank,
         )
     rows = session.rows()
     _show(rows, to_stdout)
@@ -60,6 +76,33 @@ def execute(arguments: argparse.Namespace) -> int:
     return exit_code(rows, arguments.fail_below)
 
 
+def _supervise(arguments: argparse.Namespace) -> int:
+    """Measure with a child process as a rank of torchrun; the rank that gathers shows the fleet and its exit code."""
+    from bandmark.cli.fleet import show
+    from bandmark.fleet.summary import judge
+    from bandmark.fleet.torchrun import Supervisor, child_command, connect, rank_path
+    from bandmark.session.ranks import read_ticket, use_own_gpu
+
+    ticket = read_ticket()
+    if arguments.output is None:
+        raise UsageError("under torchrun give --output F.csv: each rank writes its own, F.rank0.csv and so on.")
+    csv = rank_path(Path(arguments.output), ticket.rank)
+    for file in (csv, csv.with_suffix(".json")):
+        refuse_existing(file, force=arguments.force)
+        file.unlink(missing_ok=True)
+    if arguments.device is None:
+        use_own_gpu(ticket)
+    usual_s = 12 if arguments.quick else 90
+    deadline_s = arguments.deadline or 2 * (arguments.time_limit_s or usual_s) + 60
+    members = Supervisor(ticket, connect(ticket), deadline_s).run(child_command(sys.argv[1:], csv), csv)
+    if members is None:
+        return EXIT_OK
+    fleet = judge(members)
+    show(fleet)
+    measured = any(section.rows for section in fleet.sections if section.name == "distribution")
+    return EXIT_OK if measured and fleet.exit_code == EXIT_UNJUDGED else fleet.exit_code
+
+
 def _save_elsewhere(session: Session) -> None:
     """Write files that could not be written where they should be into the folder for temporary files."""
     from bandmark.show.console import info
@@ -70,13 +113,15 @@ def _save_elsewhere(session: Session) -> None:
 
 
 def _begin(fail_below: float | None, session: Session) -> None:
-    """Print the notes of a session; raises UsageError where --fail-below has no peak to judge by."""
+    """Print the notes of a session, and wait for other ranks; raises UsageError where --fail-below has no peak."""
+    from bandmark.fleet.torchrun import await_start
     from bandmark.show.console import warn
 
     for note in session.notes:
         warn(note)
     if fail_below is not None and session.target.peak.gbs is None:
         raise UsageError("--fail-below needs a peak, and none is known for this device: add --peak GBS.")
+    await_start()
 
 
 def _show(rows: list[Row], to_stdout: bool) -> None:

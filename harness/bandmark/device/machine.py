@@ -52,6 +52,8 @@ class Machine:
     """Kinds of cores where they are unequal, such as "10 x Cortex-X925, 10 x Cortex-A725"."""
     llc_note: str | None = None
     """What was assumed of the last-level cache where the system's own figure can't be true."""
+    bios: str | None = None
+    """Version of the firmware."""
 
     def as_json(self) -> dict[str, object]:
         """Return the facts by name, for the run record."""
@@ -94,6 +96,7 @@ def read_machine(root: Path = Path("/")) -> Machine:
         environment={k: v for k, v in os.environ.items() if _VARIABLES.fullmatch(k) and _HARMLESS.fullmatch(v)},
         cpu_cores=unequal_cores(root),
         llc_note=llc_note,
+        bios=read_text(root / "sys/class/dmi/id/bios_version"),
     )
 
 
