@@ -29,7 +29,7 @@ from bandmark.units import printable
 START_AT = "BANDMARK_START_AT"
 """Variable that tells a child when to begin, in seconds since 1970."""
 
-_CHECK_IN_S = 30.0  # after which those ranks start that are there
+_CHECK_IN_S = 60.0  # after which those ranks start that are there
 _OPENING_S = 5.0  # from the published start until sampling begins: imports, and the opening of the device
 _GATHER_S = 2.0  # after the deadline until a rank gathers without the others
 _AFTER_SIGTERM_S = 20.0  # torchrun kills with SIGKILL 30 s after it asked with SIGTERM

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -99,8 +100,10 @@ writes one""".replace("\n", " ")
 def read_expectations(path: Path) -> list[Expectation]:
     """Return the expectations of a TOML file; raises FileError where it can't be read or has another form."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        return [_expectation(group) for group in content["group"]]
+        groups = tomllib.loads(path.read_text(encoding="utf-8"))["group"]
+        if not groups:
+            raise ValueError("it has no group")
+        return [_expectation(group) for group in groups]
     except OSError as error:
         raise FileError(f"can't read {printable(str(path))}: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # no TOML, a key that lacks, another type
@@ -108,7 +111,7 @@ def read_expectations(path: Path) -> list[Expectation]:
 
 
 def _expectation(group: dict[str, Any]) -> Expectation:
-    limits = {str(case): float(limit) for case, limit in group.pop("limits").items()}
+    limits = {case: float(limit) for case, limit in group.pop("limits").items()}
     types = {"device": str, "memory_gib": int, "driver": str, "power_limit_w": int}
     if not limits or not all(0 < limit < np.inf for limit in limits.values()):
         raise ValueError("limits must be positive")
@@ -145,7 +148,5 @@ def to_toml(groups: Mapping[Hardware, Mapping[str, Observed]]) -> str:
 
 
 def _toml(value: str | int) -> str:
-    """Write a text or a whole number; of TOML's escapes only those of quotes and backslashes are needed here."""
-    if isinstance(value, int):
-        return str(value)
-    return '"' + printable(value.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+    """Write a text or a whole number; JSON escapes all of a text that TOML does, but for DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
