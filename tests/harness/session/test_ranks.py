@@ -115,7 +115,7 @@ def test_a_pair_is_read_without_its_samples(tmp_path: Path, monkeypatch: pytest.
     known = read_member(csv)
     assert b"seconds_per_launch" not in parsed[0]
     assert list(known.figures) == ["numpy copy float64", "numpy read float64", "numpy gemv float64"]
-    assert known.figures["numpy copy float64"].value == rows[0].bandwidth_gbs
+    assert known.figures["numpy copy float64"].value == pytest.approx(rows[0].bandwidth_gbs, rel=1e-8)
     assert known.hardware is not None and known.hardware.device == "Fake CPU" and known.hardware.memory_gib == 64
     assert known.facts["numpy"] == "2.4.6" and known.problem is None
     assert (known.hardware, known.facts) == (hardware_of(record.to_json()), facts_of(record.to_json()))
