@@ -12,7 +12,16 @@ from collections.abc import Sequence
 from types import FrameType, ModuleType
 
 from bandmark import __version__
-from bandmark.errors import EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, BandmarkError, broken_library, describe, reinstall
+from bandmark.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_PIPE,
+    EXIT_UNJUDGED,
+    EXIT_USAGE,
+    BandmarkError,
+    broken_library,
+    describe,
+    reinstall,
+)
 from bandmark.units import printable_lines, quote
 
 COMMANDS = {
@@ -78,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _as_interrupt)
     _open_closed_streams()
     try:
-        arguments = build_parser(argv).parse_args(argv)
+        arguments = _parse(argv)
         code: int = _module(arguments.command).execute(arguments)
         sys.stdout.flush()  # what a full disk or a closed pipe refuses shows here, not after the exit code
         return code
@@ -96,6 +105,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout = None  # it may hold what the disk refuses
         _complain(printable_lines(f"bandmark: {text}"))
         return EXIT_USAGE
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments of a command line; bad usage is 2, which for a Nagios plugin means critical: there 3."""
+    try:
+        return build_parser(argv).parse_args(argv)
+    except SystemExit as error:
+        if error.code == EXIT_USAGE and "--nagios" in argv:
+            raise SystemExit(EXIT_UNJUDGED) from None
+        raise
 
 
 def _explain(error: BaseException) -> str | None:

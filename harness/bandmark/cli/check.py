@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import NoReturn
 
 from bandmark.errors import EXIT_FAILED, EXIT_OK, EXIT_UNJUDGED, BandmarkError, UsageError, describe
 from bandmark.units import json_text, printable
@@ -30,16 +28,6 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of the line")
     parser.add_argument("--nagios", action="store_true", help="exit with 0, 2 (below) or 3 (unknown, bad usage)")
     parser.add_argument("--prometheus", metavar="FILE.prom", help="also write gauges for a textfile collector")
-    if "--nagios" in sys.argv:
-        refuse = parser.error
-
-        def error(message: str) -> NoReturn:
-            try:
-                refuse(message)
-            except SystemExit:
-                sys.exit(EXIT_UNJUDGED)
-
-        parser.error = error  # type: ignore[method-assign]
 
 
 def execute(arguments: argparse.Namespace) -> int:

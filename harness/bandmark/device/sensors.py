@@ -153,7 +153,7 @@ class Sensors:
             "max_pcie_width": self._ask("nvmlDeviceGetMaxPcieLinkWidth"),
             "pcie_replays": self._ask("nvmlDeviceGetPcieReplayCounter"),
             "ecc_uncorrected": self._ask("nvmlDeviceGetTotalEccErrors", *_UNCORRECTED_SINCE_BOOT),
-            **dict(zip(_REMAPPED_ROWS, self._ask("nvmlDeviceGetRemappedRows") or (None,) * 4, strict=True)),
+            **dict(zip(_REMAPPED_ROWS, self._ask("nvmlDeviceGetRemappedRows") or (None,) * 4, strict=False)),
         }
 
     def _watts(self, query: str) -> float | None:

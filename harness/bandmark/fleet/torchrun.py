@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bandmark.device.system import cgroup_folders, read_pairs, read_text
-from bandmark.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNJUDGED, FileError
+from bandmark.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_UNJUDGED, FileError
 from bandmark.session.ranks import Member, Ticket, read_member
 from bandmark.units import printable
 
@@ -34,6 +34,9 @@ _OPENING_S = 5.0  # from the published start until sampling begins: imports, and
 _GATHER_S = 2.0  # after the deadline until a rank gathers without the others
 _AFTER_SIGTERM_S = 20.0  # torchrun kills with SIGKILL 30 s after it asked with SIGTERM
 _POLL_S = 0.02
+
+_ENDED_WELL = (EXIT_OK, EXIT_FAILED, EXIT_UNJUDGED, EXIT_INTERRUPTED)
+"""Exit codes of a child whose rows say what there is to say."""
 
 
 class Store(Protocol):
@@ -142,10 +145,11 @@ class Supervisor:
             problem = self._wait(child, deadline)
             errors.seek(0)
             lines = errors.read().decode(errors="replace").splitlines()
-        if problem is None and child.returncode not in (0, EXIT_FAILED, EXIT_UNJUDGED, EXIT_INTERRUPTED):
-            problem = _reason(child.returncode, lines, _oom_kills() > kills)
         member = read_member(csv, self.ticket) if csv.exists() else Member(ticket=self.ticket)
-        return replace(member, problem=problem or member.problem or (None if member.figures else "it left no rows"))
+        crashed = child.returncode not in _ENDED_WELL or not member.figures or "Traceback" in " ".join(lines)
+        if problem is None and crashed:
+            problem = _reason(child.returncode, lines, _oom_kills() > kills)
+        return replace(member, problem=problem or member.problem)
 
     def _wait(self, child: subprocess.Popen[bytes], deadline: float) -> str | None:
         """Wait for the child; one that is not ready in time is ended, and the reason returned.

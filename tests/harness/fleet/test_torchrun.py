@@ -71,7 +71,9 @@ def test_faults_of_ranks(name: str, tmp_path: Path) -> None:
             "copy",
             "read",
         }
-    assert (code != 0) == (bool(culprits) or "outlier" not in out or " 0 outliers" not in out)
+    assert (code != 0) == (bool(culprits) or not out.startswith("as expected"))
+    limit_s = 180  # torchrun itself waits 30 s for a rank that is frozen
+    assert seconds < limit_s
 
 
 class MemoryStore:
@@ -139,7 +141,7 @@ def test_one_rank_gathers_all(tmp_path: Path) -> None:
     gathered = supervise(MemoryStore(), tmp_path, {0: "", 1: "", 2: "import sys; sys.exit('no luck')"}, 3)
     (members,) = [members for members in gathered.values() if members is not None]
     assert [m.ticket.rank for m in members] == [0, 1, 2]
-    assert [m.problem for m in members] == [None, None, "it left no rows"]
+    assert [m.problem for m in members] == [None, None, "ended with 1: no luck"]
     assert members[0].figures and members[0].hardware is not None
 
 
