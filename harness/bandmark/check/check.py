@@ -11,13 +11,14 @@ from typing import Any
 from bandmark.backends.discovery import LIBRARIES, discover
 from bandmark.check.faults import Fault, clauses, known_faults
 from bandmark.errors import EXIT_FAILED, EXIT_OK, EXIT_UNJUDGED, BackendUnavailable, UsageError
-from bandmark.judge.expectations import MIN_DEVICES, Expectation, Spread, find_limits
+from bandmark.judge.expectations import MIN_DEVICES, Expectation, Hardware, Spread, find_limits
 from bandmark.options import RunOptions
 from bandmark.session.ranks import Figure, backend_facts, figures_of, hardware_of, rank_file, read_member, read_ticket
 from bandmark.session.session import Session, run_session
 
 _KERNELS = ("read", "copy", "gemv")
-"""A slow state of a DGX Spark shows in gemv while copy is as fast as ever."""
+"""A slow state of a DGX Spark shows in gemv while copy is as fast as ever. `run --quick` has the same cases, so that
+limits follow from its results."""
 
 _MAX_SAMPLING_S = 6.0
 _SAMPLING_SHARE = 0.4
@@ -25,6 +26,8 @@ _SAMPLING_SHARE = 0.4
 
 _HALF = (0.4, 0.6)
 """Share of the limit at which a figure counts as half of what is expected."""
+
+_NOTHING = "nothing to judge by"
 
 _WRONG, _DEFECT, _SLOW = 3.0, 2.0, 1.0
 """Weights of the kinds of reasons; that of a slow case lies between 0 and 1."""
@@ -71,7 +74,8 @@ def check_devices(
     """Measure and judge devices one by one.
 
     Args:
-        address: the device; None for all GPUs, and for the CPU unless a GPU shares its memory.
+        address: the device; None for all GPUs, and for the CPU unless a GPU shares its memory. A CPU beside GPUs that
+            there is nothing to judge by is left as it is.
         expectations: what decides; None for the published bands and the history.
         history: a folder of earlier results, to which these are added.
         budget_s: seconds for everything.
@@ -86,7 +90,10 @@ def check_devices(
     for left, (place, backend) in zip(range(len(devices), 0, -1), devices, strict=True):
         share_s = (end - time.monotonic()) / left
         try:
-            yield _check(place, backend, share_s, expectations, history)
+            checked = _check(place, backend, share_s, expectations, history)
+            if place == "cpu" and len(devices) > 1:  # beside GPUs it is judged where there is something to judge it by
+                checked.reasons = [r for r in checked.reasons if not r.text.startswith(_NOTHING)]
+            yield checked
         except BackendUnavailable as error:
             yield _unjudged(place, place, str(error))
 
@@ -115,9 +122,7 @@ def _check(
 ) -> DeviceCheck:
     """Measure one device for so many seconds and judge it."""
     limit_s = max(0.5, min(_MAX_SAMPLING_S, _SAMPLING_SHARE * share_s))
-    options = RunOptions(
-        device=address, backends=(backend,), kernels=_KERNELS, dtypes=("float32",), quick=True, time_limit_s=limit_s
-    )
+    options = RunOptions(device=address, backends=(backend,), kernels=_KERNELS, quick=True, time_limit_s=limit_s)
     end, began = time.monotonic() + share_s, time.monotonic()
     earlier: list[Mapping[str, Figure]] = []
     stopped = False
@@ -161,14 +166,27 @@ def judge(
     reasons += [reason for reason in judged if reason is not None]
     unmeasured = [group.label for group in session.groups[session.measured_groups :]]
     reasons += [Reason(exit_code=EXIT_UNJUDGED, text=f"no time was left for {label}") for label in unmeasured]
-    if not limits and (expectations is not None or not any(f.verdict for f in figures.values())):
-        known = f"the file has no group for {hardware}" if expectations is not None else "no band and no history"
-        reasons.append(Reason(exit_code=EXIT_UNJUDGED, text=f"nothing to judge by: {known}"))
+    reasons += [Reason(exit_code=EXIT_UNJUDGED, text=text) for text in _lacks(figures, limits, expectations, hardware)]
     faults = known_faults([*(figure.reason for figure in figures.values()), *signs, *(r.text for r in reasons)])
     address, device = session.target.address, session.target.device.name
     return DeviceCheck(
         address=address, device=device, figures=figures, limits=limits, facts=facts, reasons=reasons, faults=faults
     )
+
+
+def _lacks(
+    figures: Mapping[str, Figure],
+    limits: Mapping[str, float],
+    expectations: Sequence[Expectation] | None,
+    hardware: Hardware,
+) -> list[str]:
+    """Return what there is nothing to judge by: all, or cases that the expectation leaves out."""
+    if expectations is None:
+        known = limits or any(figure.verdict for figure in figures.values())
+        return [] if known else [f"{_NOTHING}: no published band and no history of {MIN_DEVICES} runs"]
+    if not limits:
+        return [f"{_NOTHING}: the file has no group for {hardware}"]
+    return [f"no limit for {case}" for case in figures if case not in limits]
 
 
 def _history_limits(figures: Mapping[str, Figure], earlier: Sequence[Mapping[str, Figure]]) -> dict[str, float]:

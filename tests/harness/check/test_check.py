@@ -47,6 +47,14 @@ def test_an_expectation_decides_alone() -> None:
     assert other.exit_code == 3 and "the file has no group for Fake GPU" in texts(other)[0]
 
 
+def test_every_case_needs_a_limit() -> None:
+    """A group of the file that leaves a case out does not pass it."""
+    (partial,) = limits(0.009)
+    partial = Expectation(hardware=partial.hardware, limits={CASES[0]: 0.009, CASES[1]: 0.009, "other": 1.0})
+    checked = judge(session(), [partial], [])
+    assert checked.exit_code == 3 and texts(checked) == [f"no limit for {CASES[2]}"]
+
+
 def test_without_anything_to_judge_by() -> None:
     """No band, no history: the figures are right or wrong, and nobody knows; wrong results are wrong all the same."""
     assert judge(session(), None, []).exit_code == 3
@@ -140,6 +148,14 @@ def test_all_devices_are_checked(monkeypatch: pytest.MonkeyPatch, runs: list[Any
     ]
     assert [c.exit_code for c in checks] == [3, 0, 0] and "driver is too old" in texts(checks[0])[0]
     assert all(0 < options.time_limit_s <= 6 for options in runs)
+
+
+def test_a_cpu_beside_gpus_may_be_unknown(monkeypatch: pytest.MonkeyPatch, runs: list[Any]) -> None:
+    """Limits of GPUs alone do not make every check unknown; alone, a CPU without a limit is unknown."""
+    discovered(monkeypatch, "cuda:0")
+    monkeypatch.setattr(check, "find_limits", lambda *a: limits(0.009)[0].limits if len(runs) == 1 else {})
+    assert [c.exit_code for c in check_devices(None, [], None, 20.0)] == [0, 0]
+    assert [c.exit_code for c in check_devices("cpu", [], None, 20.0)] == [3]
 
 
 def test_chosen_devices(monkeypatch: pytest.MonkeyPatch, runs: list[Any]) -> None:
