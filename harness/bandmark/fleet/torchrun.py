@@ -8,6 +8,7 @@ own files. The rank that ends last gathers, or the first that has waited until t
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -32,7 +33,9 @@ START_AT = "BANDMARK_START_AT"
 _CHECK_IN_S = 60.0  # after which those ranks start that are there
 _OPENING_S = 5.0  # from the published start until sampling begins: imports, and the opening of the device
 _GATHER_S = 2.0  # after the deadline until a rank gathers without the others
-_AFTER_SIGTERM_S = 20.0  # torchrun kills with SIGKILL 30 s after it asked with SIGTERM
+_LAST_S = (10.0, 15.0, 20.0)
+"""Seconds after SIGTERM until a child is asked to keep what it has, until it is killed, and until a rank gathers:
+torchrun kills all ranks 30 s after it asked them to end."""
 _POLL_S = 0.02
 
 _ENDED_WELL = (EXIT_OK, EXIT_FAILED, EXIT_UNJUDGED, EXIT_INTERRUPTED)
@@ -79,8 +82,8 @@ class Supervisor:
     store: Store
     deadline_s: float
     """Seconds from the start of sampling after which a child counts as hung."""
-    terminated: bool = False
-    """Whether the agent asked for the end: another rank has died."""
+    terminated_s: float = math.inf
+    """When the agent asked for the end, since another rank had died, by the monotonic clock."""
 
     def run(self, command: Sequence[str], csv: Path) -> list[Member] | None:
         """Measure with a child process and return all members, None where another rank gathers."""
@@ -95,8 +98,7 @@ class Supervisor:
     def _may_gather(self, is_last: bool, until: float) -> bool:
         """Wait until another rank has gathered, or return that this one is to."""
         while not self.store.check(["gathered"]):
-            until = self._cut(until)
-            if is_last or time.monotonic() >= until:
+            if is_last or time.monotonic() >= min(until, self.terminated_s + _LAST_S[2]):
                 return self.store.add("gatherer", 1) == 1
             time.sleep(_POLL_S)
         return False
@@ -104,17 +106,13 @@ class Supervisor:
     @contextmanager
     def _sigterm_noted(self) -> Iterator[None]:
         def note(signum: int, frame: object) -> None:
-            self.terminated = True
+            self.terminated_s = min(self.terminated_s, time.monotonic())
 
         before = signal.signal(signal.SIGTERM, note)
         try:
             yield
         finally:
             signal.signal(signal.SIGTERM, before)
-
-    def _cut(self, until: float) -> float:
-        """Return a moment, or the last that torchrun leaves after it asked for the end."""
-        return min(until, time.monotonic() + _AFTER_SIGTERM_S) if self.terminated else until
 
     def _await_start(self) -> float:
         """Return when sampling begins, by this process's monotonic clock.
@@ -126,7 +124,7 @@ class Supervisor:
         if self.store.add("present", 1) == self.ticket.world:
             self.store.set("start", "published")
         while not self.store.check(["start"]):
-            if time.monotonic() >= until or self.terminated:
+            if time.monotonic() >= min(until, self.terminated_s):
                 self.store.set("start", "published")
             time.sleep(_POLL_S)
         return time.monotonic() + _OPENING_S
@@ -158,12 +156,11 @@ class Supervisor:
         """
         asked = False
         while child.poll() is None:
-            deadline = self._cut(deadline)
-            left = deadline - time.monotonic()
-            if self.terminated and not asked and left < _AFTER_SIGTERM_S / 2:
+            now = time.monotonic()
+            if not asked and now >= self.terminated_s + _LAST_S[0]:
                 child.terminate()
                 asked = True
-            if left <= 0:
+            if now >= min(deadline, self.terminated_s + _LAST_S[1]):
                 problem = _hung(child.pid, self.deadline_s)
                 with suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
