@@ -11,7 +11,7 @@ from typing import Any
 from bandmark.backends.discovery import LIBRARIES, discover
 from bandmark.check.faults import Fault, clauses, known_faults
 from bandmark.errors import EXIT_FAILED, EXIT_OK, EXIT_UNJUDGED, BackendUnavailable, UsageError
-from bandmark.judge.expectations import MIN_DEVICES, Expectation, Hardware, Spread, find_limits
+from bandmark.judge.expectations import MIN_DEVICES, Expectation, Hardware, Spread, find_limits, is_beyond
 from bandmark.options import RunOptions
 from bandmark.session.ranks import Figure, backend_facts, figures_of, hardware_of, rank_file, read_member, read_ticket
 from bandmark.session.session import Session, run_session
@@ -195,7 +195,7 @@ def _history_limits(figures: Mapping[str, Figure], earlier: Sequence[Mapping[str
     for case, figure in figures.items():
         values = [f.value for past in earlier if (f := past.get(case)) is not None and f.value is not None]
         if len(values) >= MIN_DEVICES:
-            limits[case] = Spread.of(values).limit(higher_is_better=figure.higher_is_better)
+            limits[case] = Spread.of(values, higher_is_better=figure.higher_is_better, unit=figure.unit).limit
     return limits
 
 
@@ -205,7 +205,7 @@ def _judge_case(case: str, figure: Figure, limit: float | None, by_band: bool) -
         return Reason(exit_code=EXIT_FAILED, text=f"{case}: {figure.reason}", weight=_WRONG)
     if figure.value is None:
         return Reason(exit_code=EXIT_UNJUDGED, text=f"{case}: {figure.reason}", weight=_SLOW)
-    too_slow = limit is not None and figure.value != limit and (figure.value < limit) == figure.higher_is_better
+    too_slow = is_beyond(figure.value, limit, higher_is_better=figure.higher_is_better)
     is_low = by_band and (figure.verdict or "").startswith("low for")
     if not too_slow and not is_low:
         return None

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from bandmark.errors import EXIT_FAILED, EXIT_OK, EXIT_UNJUDGED
-from bandmark.judge.expectations import MIN_DEVICES, Expectation, Hardware, Observed, Spread, find_limits
+from bandmark.judge.expectations import MIN_DEVICES, Expectation, Hardware, Spread, find_limits, is_beyond
 from bandmark.measure.stats import quantile, two_states
 from bandmark.session.ranks import Figure, Member
 
@@ -40,7 +40,7 @@ class Fleet:
     sections: list[Section]
     exclude: list[str]
     """The nodes to leave out of a job."""
-    observed: Mapping[Hardware, Mapping[str, Observed]]
+    observed: Mapping[Hardware, Mapping[str, Spread]]
     """What groups of enough devices show, for an expectation file."""
     members: int
     judged: int
@@ -122,32 +122,28 @@ def _newest(members: Iterable[Member]) -> tuple[list[Member], dict[str, list[Mem
     return newest, earlier, [m for m in failed if m.device not in runs or runs[m.device][-1].run_id <= m.run_id]
 
 
-def _observed(group: _Group) -> dict[str, Observed]:
-    return {
-        case: Observed(
-            spread=Spread.of([value for _, _, value in measured]),
-            unit=measured[0][1].unit,
-            higher_is_better=measured[0][1].higher_is_better,
-        )
-        for case, measured in group.cases.items()
-    }
+def _observed(group: _Group) -> dict[str, Spread]:
+    spreads = {}
+    for case, measured in group.cases.items():
+        (_, first, _), values = measured[0], [value for _, _, value in measured]
+        spreads[case] = Spread.of(values, higher_is_better=first.higher_is_better, unit=first.unit)
+    return spreads
 
 
 _OUTLIER = ("member", "device", "case", "value", "unit", "percent_of_median", "deviations", "reason")
 
 
 def _outliers(
-    case: str, measured: Sequence[tuple[Member, Figure, float]], seen: Observed, expected: float | None
+    case: str, measured: Sequence[tuple[Member, Figure, float]], spread: Spread, expected: float | None
 ) -> tuple[int, list[tuple[Any, ...]]]:
     """Return how many figures of a case were judged, and the rows of those beyond a limit."""
-    spread, higher = seen.spread, seen.higher_is_better
-    own = spread.limit(higher_is_better=higher) if spread.count >= MIN_DEVICES else None
+    own = spread.limit if spread.count >= MIN_DEVICES else None
     rows, judged = [], 0
     for member, figure, value in measured:
         reasons = [
             f"{text} {limit:.4g} {figure.unit}"
             for text, limit in (("limit by the spread of the group", own), ("expected by the file", expected))
-            if limit is not None and (value < limit) == higher and value != limit
+            if is_beyond(value, limit, higher_is_better=spread.higher_is_better)
         ]
         if (figure.verdict or "").startswith("low for"):
             reasons.append(figure.verdict or "")
@@ -265,11 +261,11 @@ _SPREAD = ("group", "case", "devices", "min", "q1", "median", "q3", "max", "unit
 
 
 def _distribution(
-    observed: Mapping[Hardware, Mapping[str, Observed]], groups: Mapping[Hardware, _Group]
+    observed: Mapping[Hardware, Mapping[str, Spread]], groups: Mapping[Hardware, _Group]
 ) -> Iterator[tuple[Any, ...]]:
     for hardware, cases in observed.items():
-        for case, seen in cases.items():
+        for case, spread in cases.items():
             values = sorted(value for _, _, value in groups[hardware].cases[case])
             figures = (quantile(values, q) for q in (0.0, 0.25, 0.5, 0.75, 1.0))
-            mad = 100 * seen.spread.mad / seen.spread.median
-            yield (str(hardware), case, len(values), *figures, seen.unit, mad)
+            mad = 100 * spread.mad / spread.median
+            yield (str(hardware), case, len(values), *figures, spread.unit, mad)

@@ -35,16 +35,24 @@ class Spread:
     count: int
     median: float
     mad: float
+    higher_is_better: bool
+    unit: str
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
+    def of(cls, values: Sequence[float], *, higher_is_better: bool, unit: str) -> Spread:
         """Return the spread of one value or more."""
-        median, mad = median_and_mad(np.asarray(values, dtype=np.float64))
-        return cls(count=len(values), median=float(median), mad=float(mad))
+        median, mad = map(float, median_and_mad(np.asarray(values, dtype=np.float64)))
+        return cls(count=len(values), median=median, mad=mad, higher_is_better=higher_is_better, unit=unit)
 
-    def limit(self, *, higher_is_better: bool) -> float:
-        """Return the figure from which one is an outlier: below it where higher is better, above it otherwise."""
-        return float(self.median + (-1 if higher_is_better else 1) * margin(self.median, self.mad))
+    @property
+    def limit(self) -> float:
+        """The figure from which one is an outlier: below it where higher is better, above it otherwise."""
+        return float(self.median + (-1 if self.higher_is_better else 1) * margin(self.median, self.mad))
+
+
+def is_beyond(value: float, limit: float | None, *, higher_is_better: bool) -> bool:
+    """Return whether a figure is worse than its limit, if there is one."""
+    return limit is not None and (value < limit if higher_is_better else value > limit)
 
 
 def median_and_mad(values: npt.NDArray[np.float64]) -> tuple[Any, Any]:
@@ -120,16 +128,7 @@ def _expectation(group: dict[str, Any]) -> Expectation:
     return Expectation(hardware=Hardware(**group), limits=limits)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
-    """What was measured of a case on devices of one kind."""
-
-    spread: Spread
-    unit: str
-    higher_is_better: bool
-
-
-def to_toml(groups: Mapping[Hardware, Mapping[str, Observed]]) -> str:
+def to_toml(groups: Mapping[Hardware, Mapping[str, Spread]]) -> str:
     """Write the limits that follow from observations as an expectation file."""
     lines = ["# Limits of bandmark check and bandmark fleet: what is slower is too slow. Edit them, or leave keys of a"]
     lines.append("# group out that do not matter. Each limit has the median and its absolute deviation beside it.")
@@ -138,12 +137,11 @@ def to_toml(groups: Mapping[Hardware, Mapping[str, Observed]]) -> str:
         known = [(f.name, getattr(hardware, f.name)) for f in fields(hardware)]
         lines += [f"{name} = {_toml(value)}" for name, value in known if value is not None]
         lines += ["", "[group.limits]"]
-        for case, seen in cases.items():
-            spread, limit = seen.spread, seen.spread.limit(higher_is_better=seen.higher_is_better)
+        for case, spread in cases.items():
             beside = (
-                f"{spread.median:.5g} {seen.unit}, {100 * spread.mad / spread.median:.1f} %, {spread.count} devices"
+                f"{spread.median:.5g} {spread.unit}, {100 * spread.mad / spread.median:.1f} % of it, of {spread.count}"
             )
-            lines.append(f"{_toml(case)} = {limit:#.5g}  # {beside}")
+            lines.append(f"{_toml(case)} = {spread.limit:#.5g}  # {beside}")
     return "\n".join(lines) + "\n"
 
 

@@ -80,6 +80,13 @@ def test_two_speeds_are_named_with_what_differs() -> None:
     assert rows(alike, "two_speeds")[0]["what_differs"] == "nothing that is recorded"
 
 
+def test_two_speeds_of_times() -> None:
+    """Where lower is better the slower half is the one with the longer times."""
+    times = [figure(100.0 + n % 3 + 50 * (n < 11), unit="ns", higher_is_better=False) for n in range(22)]
+    (row,) = rows(judge([member(n, figures={CASE: f}) for n, f in enumerate(times)]), "two_speeds")
+    assert row["slower"] > 150 > row["faster"]
+
+
 def test_drift_of_the_stack() -> None:
     """Each value that is not the majority's is named with its members; devices of another name are not compared."""
     other = member(50, hardware=Hardware(device="NVIDIA H100"), facts={"bios": "1.0"})
@@ -119,6 +126,14 @@ def test_earlier_runs_show_the_trend_and_nothing_else() -> None:
     assert trend["member"] == "node0 rank 0" and trend["earlier_runs"] == 2
     assert trend["change_percent"] == pytest.approx(-30.4, abs=0.1)
     assert fleet.members == 6 and rows(fleet, "distribution")[0]["devices"] == 6
+
+
+def test_of_a_machine_without_a_launcher_the_newest_run_counts() -> None:
+    """Nightly checks of one machine have no rank and no job, and are a history all the same."""
+    nightly = [member(0, 230.0 + run, run=run, job=None, rank=None) for run in range(1, 8)]
+    fleet = judge(nightly)
+    (row,) = rows(fleet, "distribution")
+    assert fleet.members == row["devices"] == 1 and row["median"] > 236
 
 
 def test_a_failure_before_a_newer_result_is_forgotten() -> None:

@@ -13,7 +13,6 @@ from bandmark.errors import FileError
 from bandmark.judge.expectations import (
     Expectation,
     Hardware,
-    Observed,
     Spread,
     find_limits,
     margin,
@@ -49,11 +48,11 @@ def test_simulated_fleets(name: str) -> None:
 
 def test_limits_by_hand() -> None:
     """Four deviations from the median where figures scatter, 3 % where they do not, on the side that is worse."""
-    scattered = Spread.of([100.0, 90.0, 110.0, 95.0, 105.0])
+    scattered = Spread.of([100.0, 90.0, 110.0, 95.0, 105.0], higher_is_better=True, unit="GB/s")
     assert (scattered.count, scattered.median, scattered.mad) == (5, 100.0, 5.0)
-    assert scattered.limit(higher_is_better=True) == pytest.approx(100 - 4 * 1.4826 * 5)
-    assert Spread.of([100.0] * 5).limit(higher_is_better=True) == pytest.approx(97)
-    assert Spread.of([100.0] * 5).limit(higher_is_better=False) == pytest.approx(103)
+    assert scattered.limit == pytest.approx(100 - 4 * 1.4826 * 5)
+    assert Spread.of([100.0] * 5, higher_is_better=True, unit="GB/s").limit == pytest.approx(97)
+    assert Spread.of([100.0] * 5, higher_is_better=False, unit="ns").limit == pytest.approx(103)
 
 
 GPU = Hardware(device="NVIDIA GB10", memory_gib=119, driver="580.95", power_limit_w=None)
@@ -77,12 +76,12 @@ def test_an_expectation_covers_what_it_leaves_out() -> None:
 def test_a_file_gives_back_what_was_written(device: str, case: str, driver: str | None, tmp_path_factory) -> None:
     """Hardware and limits survive, whatever their names, to the five figures that are written."""
     hardware = Hardware(device=device, driver=driver, power_limit_w=300)
-    seen = Observed(spread=Spread.of([100.0, 101.0, 102.0, 99.0, 98.0]), unit="GB/s", higher_is_better=True)
+    seen = Spread.of([100.0, 101.0, 102.0, 99.0, 98.0], higher_is_better=True, unit="GB/s")
     file = tmp_path_factory.mktemp("a b") / "expect.toml"
     file.write_text(to_toml({hardware: {case: seen}}), encoding="utf-8")
     (expectation,) = read_expectations(file)
     assert expectation.hardware == hardware
-    assert expectation.limits == {case: pytest.approx(seen.spread.limit(higher_is_better=True), rel=1e-4)}
+    assert expectation.limits == {case: pytest.approx(seen.limit, rel=1e-4)}
 
 
 @pytest.mark.parametrize(
