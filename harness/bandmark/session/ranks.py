@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -32,13 +33,13 @@ if TYPE_CHECKING:
     from bandmark.session.session import Session
 
 _LAUNCHERS = (
-    ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RUN_ID"),
-    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "PMIX_NAMESPACE"),
-    ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "PMI_JOBID"),
-    ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_JOB_ID"),
-    ("JOB_COMPLETION_INDEX", "", "", "JOB_NAME"),
+    "RANK WORLD_SIZE LOCAL_RANK LOCAL_WORLD_SIZE TORCHELASTIC_RUN_ID",
+    "OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE OMPI_COMM_WORLD_LOCAL_RANK OMPI_COMM_WORLD_LOCAL_SIZE PMIX_NAMESPACE",
+    "PMI_RANK PMI_SIZE MPI_LOCALRANKID MPI_LOCALNRANKS PMI_JOBID",
+    "SLURM_PROCID SLURM_NTASKS SLURM_LOCALID SLURM_STEP_TASKS_PER_NODE SLURM_JOB_ID",
+    "JOB_COMPLETION_INDEX - - - JOB_NAME",
 )
-"""Variables of rank, number of ranks, rank on the node and job, by launcher: torchrun, Open MPI, MPICH and Intel MPI,
+"""Variables of rank, number of ranks, both on the node, and job, by launcher: torchrun, Open MPI, MPICH and Intel MPI,
 Slurm, Kubernetes. Slurm comes late since other launchers start their helpers with it."""
 
 
@@ -50,6 +51,7 @@ class Ticket:
     rank: int | None = None
     world: int | None = None
     local_rank: int | None = None
+    """Its rank on the node, where it is not alone there."""
     job: str | None = None
     device_id: str | None = None
     run_id: str = ""
@@ -63,10 +65,12 @@ class Ticket:
 def read_ticket(environment: Mapping[str, str] = os.environ) -> Ticket:
     """Return the place of this process in the launch that started it; BANDMARK_NODE overrides the host's name."""
     node = environment.get("BANDMARK_NODE") or socket.gethostname()
-    for rank, world, local, job in _LAUNCHERS:
+    for rank, world, local, beside, job in map(str.split, _LAUNCHERS):
         if (number := parse_number(environment.get(rank))) is not None:
             size, place = (parse_number(environment.get(name)) for name in (world, local))
-            return Ticket(node=node, rank=number, world=size, local_rank=place, job=environment.get(job))
+            alone = re.match(r"1(?!\d)", environment.get(beside, "")) is not None  # Slurm writes 1(x4) for four nodes
+            local_rank = None if alone else place
+            return Ticket(node=node, rank=number, world=size, local_rank=local_rank, job=environment.get(job))
     return Ticket(node=node)
 
 
