@@ -43,7 +43,7 @@ def test_simulated_fleets(name: str) -> None:
     low = values < (median - margin(median, mad))[:, None]
     if found_percent is not None:
         assert abs(100 * low[:, :slow].mean() - found_percent) <= 2
-    assert abs(low[:, slow:].sum(axis=1).mean() - alarms) <= 0.1
+    assert abs(low[:, slow:].sum(axis=1).mean() - alarms) <= 0.02
 
 
 def test_limits_by_hand() -> None:

@@ -124,6 +124,21 @@ def test_a_pair_is_read_without_its_samples(tmp_path: Path, monkeypatch: pytest.
     assert (known.hardware, known.facts) == (hardware_of(record.to_json()), facts_of(record.to_json()))
 
 
+def test_who_comes_late_takes_the_salt_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that saw no salt, and finds one when it puts its own in place, takes that."""
+    first = _salt(tmp_path)
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    assert _salt(tmp_path) == first and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_record_in_another_layout_is_read_whole(tmp_path: Path) -> None:
+    """A JSON that was rewritten on one line has the same facts."""
+    csv = write(tmp_path, *stored_run())
+    before = read_member(csv)
+    csv.with_suffix(".json").write_text(json.dumps(json.loads(csv.with_suffix(".json").read_text())))
+    assert read_member(csv) == before and before.hardware is not None
+
+
 @pytest.mark.parametrize("damage", ["cut csv", "no json", "cut json", "list", "empty object"])
 def test_a_damaged_pair_is_a_problem_and_no_error(damage: str, tmp_path: Path) -> None:
     """Whatever a node left, the other nodes' results are read, and the file is named."""
