@@ -82,6 +82,11 @@ class Discovery:
     modules: dict[str, Any] = field(default_factory=dict)
     """The backends' modules that could be imported."""
 
+    def hidden_gpus(self) -> list[str]:
+        """Return why there may be a GPU that is not seen, by libraries for GPUs and those that fail to list any."""
+        may_hide = [name for name in self.problems if not LIBRARIES[name].on_cpu and is_installed(name)]
+        return [why for name, why in self.problems.items() if name in self.unlisted or name in may_hide]
+
 
 def discover(names: Sequence[str] = ACCELERATOR_BACKENDS) -> Discovery:
     """Import the libraries that are installed and ask each for its accelerators."""

@@ -161,7 +161,7 @@ def _open_cpu(
         team.close()
         release()
         raise
-    notes += _cpu_notes(discovery)
+    notes += [f"No GPU is measured: {why}." for why in discovery.hidden_gpus()]
     return Target("cpu", device, opened, machine, find_peak(device, peak, read_dimms()), notes, team, memory, release)
 
 
@@ -214,15 +214,6 @@ def _open_each(
     if failed and (all_needed or not opened):
         raise failed[0]
     return opened, [f"{error} Going on without it." for error in failed]
-
-
-def _cpu_notes(discovery: Discovery) -> list[str]:
-    """Return why no GPU is measured, where a library for GPUs is installed or one fails to list them."""
-
-    def may_hide_gpu(name: str) -> bool:
-        return name in discovery.unlisted or (not LIBRARIES[name].on_cpu and is_installed(name))
-
-    return [f"No GPU is measured: {why}." for name, why in discovery.problems.items() if may_hide_gpu(name)]
 
 
 def _accelerator_notes(accelerator: Accelerator, wanted: Sequence[str], discovery: Discovery) -> list[str]:

@@ -18,6 +18,7 @@ from bandmark.errors import (
     EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_PIPE,
+    EXIT_UNJUDGED,
     EXIT_USAGE,
     BackendUnavailable,
     BandmarkError,
@@ -41,6 +42,8 @@ COMMANDS = {
     "publish": "put a run among the published results",
     "decode": "tokens per second of language models, here and elsewhere",
     "train-step": "the time of one step of the optimizer",
+    "check": "whether this machine is as fast as it should be, in one line and an exit code",
+    "fleet": "which of many machines are slow, and what differs between them",
     "selftest": "whether the suite works on this GPU",
 }
 """Each command and what it does. Its module has add_parser(), with the options, and execute(), with the work."""
@@ -139,11 +142,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _as_interrupt)
     _open_closed_streams()
     try:
-        parser = build_parser(argv)
-        if not argv:
-            parser.print_help()
+        arguments = _parse(argv)
+        if arguments is None:
             return EXIT_OK
-        arguments = parser.parse_args(argv)
         code: int = _module(arguments.command).execute(arguments)
         sys.stdout.flush()  # what a full disk or a closed pipe refuses shows here, not after the exit code
         return code
@@ -161,6 +162,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout = None  # it may hold what the disk refuses
         _complain(printable_lines(f"bandmark: {text}"))
         return EXIT_USAGE
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace | None:
+    """Return the arguments of a command line, None for an empty one, which shows the help.
+
+    Bad usage is 2, which for a Nagios plugin means critical: there it is 3.
+    """
+    parser = build_parser(argv)
+    if not argv:
+        parser.print_help()
+        return None
+    try:
+        return parser.parse_args(argv)
+    except SystemExit as error:
+        if error.code == EXIT_USAGE and "--nagios" in argv:
+            raise SystemExit(EXIT_UNJUDGED) from None
+        raise
 
 
 def _explain(error: BaseException) -> str | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bandmark.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_UNJUDGED, UsageError
 from bandmark.options import RESULTS, RunOptions, add_arguments, from_arguments, names
 from bandmark.results.case import CaseId
-from bandmark.results.files import RunFiles, to_csv
+from bandmark.results.files import RunFiles, refuse_existing, to_csv
 from bandmark.results.row import Row
 from bandmark.units import format_bytes, format_seconds
 
@@ -31,6 +31,12 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     results.add_argument("--quiet", action="store_true", help="no progress, notes or file names on stderr")
     results.add_argument("--runs", type=int, default=1, metavar="N", help="measure N times, a file each: replicates")
     results.add_argument("--dry-run", action="store_true", help="list cases, bytes and time, and measure nothing")
+    results.add_argument(
+        "--rank-file", metavar="DIR", help="write to a new file in DIR that is named by rank, for `bandmark fleet DIR`"
+    )
+    results.add_argument(
+        "--deadline", type=float, metavar="S", help="under torchrun: seconds after which a rank counts as hung"
+    )
     results.add_argument("--force", action="store_true", help="replace existing files")
     results.add_argument(
         "--fail-below", type=float, metavar="PCT", help="exit with 1 if a row is below this %% of peak"
@@ -39,6 +45,12 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run what the options ask for, as often as they say, and return the gravest exit code."""
+    from bandmark.fleet.torchrun import is_rank
+
+    if is_rank() and arguments.rank_file is None:
+        return _supervise(arguments)
+    if arguments.rank_file is not None and arguments.output is not None:
+        raise UsageError("--rank-file names its files itself: leave --output out.")
     options = [replace(from_arguments(arguments), data=data) for data in names(arguments.data)]
     if arguments.runs < 1:
         raise UsageError(f"--runs {arguments.runs}: give 1 or more.")
@@ -80,9 +92,15 @@ def _list_cases(options: RunOptions) -> int:
 
 def _run_once(arguments: argparse.Namespace, options: RunOptions, output: str | None) -> int:
     """Measure one run and return its exit code."""
+    from bandmark.session.ranks import rank_file, read_ticket, use_own_gpu
     from bandmark.session.session import run_session
     from bandmark.show.console import LiveProgress, info
 
+    if is_rank() and arguments.rank_file is None:
+        return _supervise(arguments)
+    if arguments.rank_file is not None and arguments.device is None:
+        use_own_gpu(read_ticket())
+    by_rank = {"name_file": rank_file(Path(arguments.rank_file), read_ticket())} if arguments.rank_file else {}
     if arguments.fail_below is not None and not math.isfinite(arguments.fail_below):
         raise UsageError(f"--fail-below {arguments.fail_below:g} is no percentage.")
     to_stdout = output == "-"
@@ -94,6 +112,7 @@ def _run_once(arguments: argparse.Namespace, options: RunOptions, output: str | 
             force=arguments.force,
             on_start=partial(_begin, arguments, progress),
             progress=progress,
+            **by_rank,
         )
     rows = session.rows()
     _show(rows, to_stdout)
@@ -109,6 +128,33 @@ def _run_once(arguments: argparse.Namespace, options: RunOptions, output: str | 
     return exit_code(rows, arguments.fail_below)
 
 
+def _supervise(arguments: argparse.Namespace) -> int:
+    """Measure with a child process as a rank of torchrun; the rank that gathers shows the fleet and its exit code."""
+    from bandmark.cli.fleet import show
+    from bandmark.fleet.summary import judge
+    from bandmark.fleet.torchrun import Supervisor, child_command, connect, rank_path
+    from bandmark.session.ranks import read_ticket, use_own_gpu
+
+    ticket = read_ticket()
+    if arguments.output is None:
+        raise UsageError("under torchrun give --output F.csv: each rank writes its own, F.rank0.csv and so on.")
+    csv = rank_path(Path(arguments.output), ticket.rank)
+    for file in (csv, csv.with_suffix(".json")):
+        refuse_existing(file, force=arguments.force)
+        file.unlink(missing_ok=True)
+    if arguments.device is None:
+        use_own_gpu(ticket)
+    usual_s = 12 if arguments.quick else 90
+    deadline_s = arguments.deadline or 2 * (arguments.time_limit_s or usual_s) + 60
+    members = Supervisor(ticket, connect(ticket), deadline_s).run(child_command(sys.argv[1:], csv), csv)
+    if members is None:
+        return EXIT_OK
+    fleet = judge(members)
+    show(fleet)
+    measured = any(section.rows for section in fleet.sections if section.name == "distribution")
+    return EXIT_OK if measured and fleet.exit_code == EXIT_UNJUDGED else fleet.exit_code
+
+
 def _save_elsewhere(session: Session) -> None:
     """Write files that could not be written where they should be into the folder for temporary files."""
     from bandmark.show.console import info
@@ -119,7 +165,8 @@ def _save_elsewhere(session: Session) -> None:
 
 
 def _begin(arguments: argparse.Namespace, progress: LiveProgress, session: Session) -> None:
-    """Print the notes of a session; raises UsageError where --fail-below has no peak to judge by."""
+    """Print the notes of a session, and wait for other ranks; raises UsageError where --fail-below has no peak."""
+    from bandmark.fleet.torchrun import await_start
     from bandmark.show.console import warn
 
     progress.watch(session)
@@ -127,6 +174,7 @@ def _begin(arguments: argparse.Namespace, progress: LiveProgress, session: Sessi
         warn(note)
     if arguments.fail_below is not None and session.target.peak.gbs is None:
         raise UsageError("--fail-below needs a peak, and none is known for this device: add --peak GBS.")
+    await_start()
 
 
 def _show(rows: list[Row], to_stdout: bool) -> None:

@@ -54,6 +54,8 @@ class Machine:
     """Bytes of each level of the caches that one core reaches: L1, L2, L3."""
     llc_note: str | None = None
     """What was assumed of the last-level cache where the system's own figure can't be true."""
+    bios: str | None = None
+    """Version of the firmware."""
 
     def as_device(self) -> Device:
         """Return the CPU as a device to measure."""
@@ -93,6 +95,7 @@ def read_machine(root: Path = Path("/")) -> Machine:
         cpu_cores=unequal_cores(root),
         core_caches={f"L{level}": size for level, size in sorted(read_caches(root, cpus[:1])[0].items())},
         llc_note=llc_note,
+        bios=read_text(root / "sys/class/dmi/id/bios_version"),
     )
 
 

@@ -34,6 +34,10 @@ _READ_EVERY_S = 0.25
 _CLOCK_KINDS = {"SM": 1, "MEM": 2}  # NVML_CLOCK_SM and NVML_CLOCK_MEM (nvml.h)
 _TEMPERATURE_GPU = 0  # NVML_TEMPERATURE_GPU
 
+_UNCORRECTED_SINCE_BOOT = (1, 0)  # NVML_MEMORY_ERROR_TYPE_UNCORRECTED and NVML_VOLATILE_ECC (nvml.h)
+_REMAPPED_ROWS = ("rows_remapped_correctable", "rows_remapped_uncorrectable", "row_remap_pending", "row_remap_failed")
+"""What nvmlDeviceGetRemappedRows returns, in its order."""
+
 _UUID_PREFIXES = ("GPU-", "MIG-")
 """How the UUIDs of devices and of their slices begin (nvmlDeviceGetHandleByUUID, NVML API Reference)."""
 
@@ -125,8 +129,14 @@ class Sensors:
         """The highest memory clock that the device lists."""
         return self._clock("MaxClockInfo", "MEM")
 
+    @property
+    def uuid(self) -> str | None:
+        """The name that no other device has. It is private: what is published never holds it."""
+        uuid = self._ask("nvmlDeviceGetUUID")
+        return uuid.decode() if isinstance(uuid, bytes) else uuid
+
     def facts(self) -> dict[str, object]:
-        """Return what does not change during a run: ECC and MIG modes and the clocks' maxima, for the run record."""
+        """Return what a run does not change, for the run record: modes, limits, and the counts of errors since boot."""
         facts: dict[str, object] = {"device_max_clock_mhz": self.max_clock_mhz}
         if self._library is None:
             return facts
@@ -136,7 +146,20 @@ class Sensors:
             "mig": bool(mig[0]) if mig else None,
             "max_sm_clock_mhz": self._clock("MaxClockInfo", "SM"),
             "max_memory_clock_mhz": self.max_memory_clock_mhz,
+            "application_clock_mhz": self._clock("ApplicationsClock", "SM"),
+            "power_limit_w": self._watts("nvmlDeviceGetEnforcedPowerLimit"),
+            "default_power_limit_w": self._watts("nvmlDeviceGetPowerManagementDefaultLimit"),
+            "pcie_width": self._ask("nvmlDeviceGetCurrPcieLinkWidth"),
+            "max_pcie_width": self._ask("nvmlDeviceGetMaxPcieLinkWidth"),
+            "pcie_replays": self._ask("nvmlDeviceGetPcieReplayCounter"),
+            "ecc_uncorrected": self._ask("nvmlDeviceGetTotalEccErrors", *_UNCORRECTED_SINCE_BOOT),
+            **dict(zip(_REMAPPED_ROWS, self._ask("nvmlDeviceGetRemappedRows") or (None,) * 4, strict=False)),
         }
+
+    def _watts(self, query: str) -> float | None:
+        """Return a power limit in watts, None where there is none."""
+        milliwatts = self._ask(query)
+        return milliwatts / 1e3 if milliwatts else None
 
     def _read_all(self, clock_mhz: float | None) -> SensorReading:
         power = self._ask("nvmlDeviceGetPowerUsage")

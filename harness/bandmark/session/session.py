@@ -102,6 +102,7 @@ def run_session(
     output: Path | None = None,
     to_files: bool = False,
     force: bool = False,
+    name_file: Callable[[Session], Path] = lambda session: Path(f"{session.run_id}.csv"),
     on_start: Callable[[Session], None] = lambda session: None,
     progress: Progress = lambda done, total, label: None,
 ) -> Session:
@@ -111,9 +112,10 @@ def run_session(
 
     Args:
         options: what to measure and how.
-        output: the CSV to write; None for a new file named after the run.
+        output: the CSV to write; None for the one that name_file names.
         to_files: whether to write files at all.
         force: replace existing files.
+        name_file: returns the CSV of an open session; by default a new file named after the run.
         on_start: called with the session before anything is measured.
         progress: called before each group.
 
@@ -126,7 +128,7 @@ def run_session(
     session = open_session(options)
     try:
         if to_files and files is None:
-            files = RunFiles(Path(f"{session.run_id}.csv"))
+            files = RunFiles(name_file(session))
         on_start(session)
         _measure(session, files, progress)
     finally:

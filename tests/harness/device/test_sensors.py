@@ -29,6 +29,14 @@ EVERYTHING = {
     "nvmlDeviceGetPowerUsage": 301_500,
     "nvmlDeviceGetTemperature": 64,
     "nvmlDeviceGetComputeRunningProcesses": ["this"],
+    "nvmlDeviceGetApplicationsClock": 2000,
+    "nvmlDeviceGetEnforcedPowerLimit": 250_000,
+    "nvmlDeviceGetPowerManagementDefaultLimit": 300_000,
+    "nvmlDeviceGetCurrPcieLinkWidth": 8,
+    "nvmlDeviceGetMaxPcieLinkWidth": 16,
+    "nvmlDeviceGetPcieReplayCounter": 5,
+    "nvmlDeviceGetTotalEccErrors": lambda handle, kind, period: {(1, 0): 7}[kind, period],
+    "nvmlDeviceGetRemappedRows": (1, 2, 0, 0),
     REASONS: 0x1,
 }
 
@@ -75,10 +83,29 @@ def test_everything_is_read(connect: Connect) -> None:
         "mig": False,
         "max_sm_clock_mhz": 2600,
         "max_memory_clock_mhz": 14001,
+        "application_clock_mhz": 2000,
+        "power_limit_w": 250.0,
+        "default_power_limit_w": 300.0,
+        "pcie_width": 8,
+        "max_pcie_width": 16,
+        "pcie_replays": 5,
+        "ecc_uncorrected": 7,
+        "rows_remapped_correctable": 1,
+        "rows_remapped_uncorrectable": 2,
+        "row_remap_pending": 0,
+        "row_remap_failed": 0,
     }
     assert device.reading() == SensorReading(
         temperature_c=64, power_w=301.5, clock_mhz=2400, max_clock_mhz=2600, memory_clock_mhz=14000
     )
+
+
+@pytest.mark.parametrize("answer", ["GPU-1234", b"GPU-1234", None])
+def test_the_uuid_is_text_and_no_fact(connect: Connect, answer: Any) -> None:
+    """It is read as text from libraries of either kind, and never part of what is recorded."""
+    device = connect(**EVERYTHING, nvmlDeviceGetUUID=answer)
+    assert device.uuid == (answer and "GPU-1234")
+    assert "GPU-1234" not in map(str, device.facts().values())
 
 
 def test_a_sample_asks_for_clock_and_throttle_reasons_alone(
@@ -108,6 +135,7 @@ def test_each_query_may_be_unsupported(connect: Connect, missing: str) -> None:
         "nvmlDeviceGetMaxClockInfo": 3,
         "nvmlDeviceGetClockInfo": 2,
         "nvmlDeviceGetComputeRunningProcesses": 0,
+        "nvmlDeviceGetRemappedRows": 4,
         REASONS: 0,
     }
     assert sum(value is None for value in values) == unknown.get(missing, 1)

@@ -1,0 +1,1 @@
+"""Judge the results of many processes: which devices are slow, what differs between them, who is missing."""
