@@ -12,6 +12,7 @@ import importlib.machinery
 import sys
 import types
 import weakref
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,6 +41,8 @@ class StandIn:
         """Whether arguments are kept, which keeps their arrays, too."""
         self.arguments: list[tuple[Any, ...]] = []
         self.memory_asked = 0
+        self.captured: list[Callable[[], None]] | None = None
+        """What a stream that captures was given; None while none does."""
 
     @property
     def gpu(self) -> Gpu:
@@ -66,6 +69,7 @@ class StandIn:
             nvrtc=SimpleNamespace(getVersion=lambda: (13, 2)),
             Device=lambda index: SimpleNamespace(use=lambda: self._use(index)),
             Event=lambda: Event(self),
+            Stream=lambda non_blocking: Stream(self),
             get_elapsed_time=elapsed_ms,
         )
         made: Any = types.ModuleType("cupy")
@@ -206,6 +210,46 @@ class Event:
     def record(self) -> None:
         """Queue the event."""
         self.at = self.device.queue("event", 0.0)
+
+
+class Stream:
+    """A stream that is not the default one: it captures graphs."""
+
+    def __init__(self, device: StandIn) -> None:
+        self.device = device
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.device.captured is None, "the capture was not ended"
+
+    def begin_capture(self) -> None:
+        """Keep what is launched from now on."""
+        self.device.captured = []
+
+    def end_capture(self) -> Graph:
+        """Return what was kept."""
+        steps, self.device.captured = self.device.captured, None
+        assert steps is not None
+        return Graph(self.device, steps)
+
+
+class Graph:
+    """Launches that are queued by one call."""
+
+    def __init__(self, device: StandIn, steps: list[Callable[[], None]]) -> None:
+        self.device, self.steps = device, steps
+
+    def upload(self) -> None:
+        """Bring the graph to the device."""
+        self.device.queue("upload", 0.0)
+
+    def launch(self) -> None:
+        """Queue all launches."""
+        self.device.queue("graph", 0.0)
+        for step in self.steps:
+            step()
 
 
 def elapsed_ms(begin: Event, end: Event) -> float:

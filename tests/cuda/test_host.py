@@ -24,7 +24,7 @@ from cuda_host import Host, Source, allocate
 from bandmark_kernels import DTYPES, KERNELS, Kernel, Shape
 from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.core.cuda import exact_scalars, launches
-from bandmark_kernels.core.launch import clock_probe, delay
+from bandmark_kernels.core.launch import clock_probe, delay, repeats
 
 SUMS = [name for name, kernel in TABLE.items() if kernel.is_reduction or kernel.is_matrix]
 HALVES = ["float16", "bfloat16"]
@@ -134,6 +134,23 @@ def test_clock_probe_fills_its_records(host: Host) -> None:
     assert error == ""
     assert not arrays["out"].any()
     assert (traffic["out"].written, traffic["out"].written_once) == (120, 120)
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32", "float64"])
+def test_elements_that_differ_from_the_period_before_are_counted(host: Host, dtype: str) -> None:
+    """Every element behind the first period is compared by its bits, at the block of its thread; NaN equals NaN."""
+    n, period = 2 * 256 * 5 + 77, 131
+    text, options, step = repeats(dtype, 2, period, n)
+    arrays = allocate({"a": (n, dtype), "differs": (2, "uint64")})
+    source_of = Source(text, options, (step.entry,))
+    for changed, found in (({}, 0), ({0}, 1), ({period}, 2), ({n - 1}, 1), ({500, 1200}, 4)):
+        arrays["a"][:] = np.resize(np.arange(period), n)
+        arrays["a"].view("u1")[: n * arrays["a"].itemsize] |= 0x80
+        for index in changed:
+            arrays["a"].view(f"u{arrays['a'].itemsize}")[index] ^= 1
+        error, traffic = host.run(source_of, [step], arrays)
+        assert (error, arrays["differs"].sum()) == ("", found)
+        assert traffic["a"].read_once == arrays["a"].nbytes
 
 
 def test_arguments_in_another_order_are_found(host: Host) -> None:

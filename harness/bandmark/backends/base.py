@@ -22,6 +22,8 @@ class Workload(Launcher, Protocol):
     """Which of the kernel's variants runs, where there are several."""
     copies: int
     """How many sets of the arrays launches rotate through, so that the cache does not serve a small set."""
+    note: str | None
+    """What a row says of how its launches were made; None where there is nothing to say."""
 
     def verify(self) -> float:
         """Launch once more into a poisoned output and return the largest error in units of the tolerance."""

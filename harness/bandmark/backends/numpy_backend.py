@@ -67,6 +67,8 @@ class NumpyBackend(Backend):
 class _Workload:
     """A kernel bound to the parts of its operands, one part per thread, or to several sets of them in turn."""
 
+    note = None
+
     def __init__(self, backend: NumpyBackend, inputs: Inputs, variant: str | None = None, copies: int = 1) -> None:
         kernel = inputs.kernel
         self.inputs = inputs

@@ -28,9 +28,15 @@ MIN_CAPABILITY: _Capability = (8, 0)
 _WIDE_CAPABILITY: _Capability = (10, 0)
 """The first compute capability with 32-byte loads (PTX ISA, ld: .v8.b32 needs sm_100)."""
 
-_FP4_TARGETS: dict[_Capability, str] = {(10, 0): "sm_100a", (10, 3): "sm_103a", (12, 0): "sm_120a", (12, 1): "sm_121a"}
+_FP4_TARGETS: dict[_Capability, str] = {
+    (10, 0): "sm_100a",
+    (10, 3): "sm_103a",
+    (11, 0): "sm_110a",
+    (12, 0): "sm_120a",
+    (12, 1): "sm_121a",
+}
 """What to compile for where there is an instruction that converts e2m1 (PTX ISA, cvt: .e2m1x2 needs a target of one
-architecture alone). Compilers before CUDA 13 refuse it beside the -arch that CuPy adds: `fp4_probe` tells."""
+architecture alone). Compilers before CUDA 12.9 refuse it beside the -arch that CuPy adds: `fp4_probe` tells."""
 
 
 @dataclass(frozen=True, slots=True)
