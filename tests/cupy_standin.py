@@ -40,6 +40,7 @@ class StandIn:
         self.recording = False
         """Whether arguments are kept, which keeps their arrays, too."""
         self.arguments: list[tuple[Any, ...]] = []
+        self.nvrtc = (13, 2)
         self.memory_asked = 0
         self.captured: list[Callable[[], None]] | None = None
         """What a stream that captures was given; None while none does."""
@@ -66,7 +67,7 @@ class StandIn:
             driver=SimpleNamespace(CUDADriverError=CUDADriverError),
             compiler=SimpleNamespace(CompileException=CompileException),
             memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
-            nvrtc=SimpleNamespace(getVersion=lambda: (13, 2)),
+            nvrtc=SimpleNamespace(getVersion=lambda: self.nvrtc),
             Device=lambda index: SimpleNamespace(use=lambda: self._use(index)),
             Event=lambda: Event(self),
             Stream=lambda non_blocking: Stream(self),

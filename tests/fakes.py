@@ -190,6 +190,8 @@ class FakeBackend:
     unsupported: Mapping[str, str] = field(default_factory=dict)
     forms: tuple[str, ...] = ()
     """Variants of every kernel; the first is the default."""
+    forms_beside: tuple[str, ...] = ()
+    """Those that are always measured."""
     room_bytes: int = GIB
     """A larger working set raises MemoryError."""
     noise: float = 0.0
@@ -215,6 +217,10 @@ class FakeBackend:
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
         """Return what the test says, for every kernel."""
         return self.forms
+
+    def variants_beside(self, kernel: Kernel) -> tuple[str, ...]:
+        """Return what the test says, for every kernel."""
+        return self.forms_beside
 
     def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> FakeWorkload:
         """Return a workload, if there is room for it."""

@@ -22,8 +22,10 @@ class Workload(Launcher, Protocol):
     """Which of the kernel's variants runs, where there are several."""
     copies: int
     """How many sets of the arrays launches rotate through, so that the cache does not serve a small set."""
-    note: str | None
-    """What a row says of how its launches were made; None where there is nothing to say."""
+
+    @property
+    def note(self) -> str | None:
+        """What a row says of how its launches were made; None where there is nothing to say."""
 
     def verify(self) -> float:
         """Launch once more into a poisoned output and return the largest error in units of the tolerance."""
@@ -53,6 +55,10 @@ class Backend(Protocol):
 
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
         """Return the names of a kernel's variants on the backend; empty if there is only one."""
+        return ()
+
+    def variants_beside(self, kernel: Kernel) -> tuple[str, ...]:
+        """Return the variants that are measured beside the default even if nobody asks for them."""
         return ()
 
     def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> Workload:

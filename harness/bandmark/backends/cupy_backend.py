@@ -18,7 +18,7 @@ from bandmark.device.memory import MemoryBudget
 from bandmark.device.sensors import Sensors
 from bandmark.errors import BackendUnavailable, UsageError, first_line
 from bandmark_kernels import Kernel
-from bandmark_kernels.core.cuda import MIN_CAPABILITY, fp4_probe, variants
+from bandmark_kernels.core.cuda import MIN_CAPABILITY, WIDE_PTX_NVRTC, fp4_probe, variants, variants_beside
 from bandmark_kernels.core.kernel import Inputs
 
 _OUT_OF_MEMORY = 2  # the status of both cudaErrorMemoryAllocation and CUDA_ERROR_OUT_OF_MEMORY
@@ -49,7 +49,12 @@ class CupyBackend(Backend):
 
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
         """Return the variants of a kernel on this device, the default first."""
-        return variants(kernel, self.capability, fp4=self.fp4_problem is None)
+        wide_ptx = tuple(cupy.cuda.nvrtc.getVersion()) >= WIDE_PTX_NVRTC
+        return variants(kernel, self.capability, fp4=self.fp4_problem is None, wide_ptx=wide_ptx)
+
+    def variants_beside(self, kernel: Kernel) -> tuple[str, ...]:
+        """Return the variants that are always measured beside the default."""
+        return variants_beside(self.variants(kernel), self.capability)
 
     @cached_property
     def fp4_problem(self) -> str | None:

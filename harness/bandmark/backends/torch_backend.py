@@ -204,8 +204,8 @@ def _to_storage(tensor: torch.Tensor) -> Any:
 def _repeats(tensor: torch.Tensor, period: int) -> bool:
     """Return whether the bits of each element are those of the element a period before, compared on the device."""
     bits = tensor.reshape(-1).view(getattr(torch, f"int{8 * tensor.dtype.itemsize}"))
-    later, earlier = (part.split(_COMPARED_ELEMENTS) for part in (bits[period:], bits[:-period]))
-    return all(map(torch.equal, later, earlier))
+    later, earlier, step = bits[period:], bits[:-period], _COMPARED_ELEMENTS
+    return all(torch.equal(later[k : k + step], earlier[k : k + step]) for k in range(0, len(later), step))
 
 
 def _sensors(address: torch.device) -> Sensors:

@@ -126,6 +126,9 @@ class Row:
     layer_uses: int | None = _column("matrices of this shape that one decode step of the model multiplies by")
     heads: int | None = _column("query heads of an attention; its KV heads are n / head_dim", identity=True)
     head_dim: int | None = _column("elements of a head of an attention", "elements", identity=True)
+    percent_of_derived_peak: float | None = _column(
+        "bandwidth over derived_peak_gbs, where that is more than 1 % off peak_gbs; verified dram rows only", "%"
+    )
 
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Values of the columns that `add_columns` appended."""

@@ -32,7 +32,7 @@ from bandmark.suites.sizing import (
     rotation_sets,
     shape_for,
 )
-from bandmark.suites.table import BEST_LEGEND, LEGEND, WEIGHTS_LEGEND, bandwidth_columns
+from bandmark.suites.table import BEST_LEGEND, DERIVED_LEGEND, LEGEND, WEIGHTS_LEGEND, bandwidth_columns
 from bandmark_kernels import DTYPES, KERNELS, MATRIX_FORMATS, DType, Kernel, Shape, find_kernel
 from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.core.kernel import Inputs
@@ -227,7 +227,8 @@ class Bandwidth(Suite):
         """Return what the headings mean."""
         titles = {column.title for column in self.table_columns(rows)}
         optional = {"Gw/s": WEIGHTS_LEGEND, "best": BEST_LEGEND}
-        return " ".join([*(text for title, text in optional.items() if title in titles), LEGEND])
+        both = [DERIVED_LEGEND] if any(row.percent_of_derived_peak for row in rows) else []
+        return " ".join([*(text for title, text in optional.items() if title in titles), *both, LEGEND])
 
 
 def kernel_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:
@@ -273,6 +274,7 @@ def _percentages(gbs: float, kernel: str, facts: RunFacts) -> Values:
     of_peak = judge.percent(gbs, facts.peak.gbs)
     return {
         "percent_of_peak": of_peak,
+        "percent_of_derived_peak": judge.percent(gbs, facts.peak.other_gbs),
         "verdict": verdict(of_peak, facts.peak.memory_type, facts.device.integrated, kernel),
         **{r.column: judge.percent(gbs, r.published_gbs) for r in REFERENCES},
     }

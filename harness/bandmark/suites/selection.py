@@ -83,12 +83,13 @@ def selected_dtypes(options: RunOptions, default: list[DType]) -> list[DType]:
 
 
 def planned_cases(kernel: Kernel, dtype: DType, backends: Sequence[Backend], variants: Sequence[str]) -> list[Case]:
-    """Return the default of each backend, then the variants that were asked for by name, still without columns."""
+    """Return the default of each backend, then the variants asked for or always measured, still without columns."""
     cases = []
     for backend in backends:
         reason = backend.unsupported_reason(kernel, dtype)
         names = backend.variants(kernel) if reason is None else ()
-        chosen = (None, *(name for name in names if name in variants or "all" in variants))
+        wanted = (*variants, *(backend.variants_beside(kernel) if reason is None else ()))
+        chosen = (None, *(name for name in names if name in wanted or "all" in wanted))
         cases += [Case(columns={}, backend=backend, variant=name, skip_reason=reason) for name in chosen]
     return cases
 

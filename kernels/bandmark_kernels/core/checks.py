@@ -94,8 +94,8 @@ def max_error(
     """Return the largest error of any output of a verified launch, in units of the allowed error.
 
     It is infinite for NaN, and for a wrong bit where no rounding happens (copy, write). `result` is the format of a
-    reduction's number where that is the accumulator's; with several workers `fetch` must be thread-safe. Where `repeats`
-    says that an output repeats its first period, that period alone is fetched.
+    reduction's number where that is the accumulator's; with several workers `fetch` must be thread-safe. Where
+    `repeats` says that an output repeats its first period, that period alone is fetched.
     """
     expected = inputs.kernel.check.expected(inputs, result)
     return max(_output_error(_first_period(output, repeats), fetch, workers) for output in expected)

@@ -76,7 +76,7 @@ def clock_probe(sm_count: int) -> tuple[str, GridLaunch]:
 
 
 def repeats(dtype: str, blocks: int, period: int, elements: int) -> tuple[str, tuple[str, ...], GridLaunch]:
-    """Return source, options and launch of a kernel that compares each element of an array with the one a period before.
+    """Return source, options and launch of a kernel that compares the elements of an array with those a period before.
 
     Its array "differs", uint64 of shape (blocks,), gets how many of each block's elements have other bits.
     """

@@ -15,8 +15,8 @@ from bandmark.cli.app import main
 from bandmark.measure.sampling import StopRule
 from bandmark.selftest.checks import Check, _awkward_shapes, check_results
 from bandmark.selftest.timing import Timing
-from bandmark_kernels import DTYPES, KERNELS, Shape
-from bandmark_kernels.core.cuda import program, variants
+from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Shape
+from bandmark_kernels.core.cuda import launches, program, variants
 from cupy_gpu import GIB, Gpu
 from cupy_launch import Launched
 from cupy_sensors import Sensors
@@ -129,6 +129,25 @@ def test_matrix_sizes_are_awkward() -> None:
     assert Shape(1, m=1) in shapes
     assert any(s.n % 2 and s.m and s.m % 2 for s in shapes)
     assert any(s.n % 8 == 0 for s in shapes) and any(s.m and s.m > 5000 for s in shapes)
+
+
+def test_quantized_sizes_are_awkward() -> None:
+    """Rows around those of a block, columns around a tile, and both the split path and the other."""
+    made = program(QUANTIZED["nvfp4"], F32, "v16", capability=(9, 0))
+    shapes = _awkward_shapes(made, 132)
+    assert {1, 15, 16, 17, 2053} <= {shape.m for shape in shapes}
+    tile = 32 * made.layout.unroll * made.lanes
+    assert {64, 192, tile - 64, tile, tile + 64, 4096 + 64} <= {shape.n for shape in shapes}
+    assert {len(launches(made, shape, sm_count=132).steps) for shape in shapes} == {1, 2}
+
+
+def test_formats_are_checked_beside_their_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The self-test of gemv takes every format of weights, that of kv every format of a cache, each once."""
+    labels = [kernel.label for kernel in command._with_formats([KERNELS["copy"], KERNELS["gemv"], KERNELS["kv"]])]
+    assert labels == ["copy", "gemv", *(k.label for k in QUANTIZED.values()), "kv", "kv fp8"]
+    backend = open_backend(monkeypatch, StandIn(Gpu(sms=1)))
+    (check, _) = check_results(backend, [QUANTIZED["int4"]], [F32])
+    assert check.passed and check.name == "gemv int4"
 
 
 @pytest.fixture
