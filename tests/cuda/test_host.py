@@ -127,12 +127,12 @@ def test_delay_returns_at_once_without_a_device_clock(host: Host) -> None:
 
 
 def test_clock_probe_fills_its_records(host: Host) -> None:
-    """Compiled without a device, the probe writes 0 to each field of each record, once."""
+    """Compiled without a device, the probe writes 0, 1 and 2 to the fields of each record, in their order and once."""
     text, step = clock_probe(5)
     arrays = allocate({"out": (15, "uint64")})
     error, traffic = host.run(Source(text, (), (step.entry,)), [step], arrays)
     assert error == ""
-    assert not arrays["out"].any()
+    assert arrays["out"].tolist() == [0, 1, 2] * 5
     assert (traffic["out"].written, traffic["out"].written_once) == (120, 120)
 
 
@@ -151,6 +151,20 @@ def test_elements_that_differ_from_the_period_before_are_counted(host: Host, dty
         error, traffic = host.run(source_of, [step], arrays)
         assert (error, arrays["differs"].sum()) == ("", found)
         assert traffic["a"].read_once == arrays["a"].nbytes
+
+
+@pytest.mark.parametrize("kernel", [name for name, kernel in KERNELS.items() if kernel.is_reduction])
+def test_more_blocks_than_the_finishing_block_has_threads(host: Host, kernel: str) -> None:
+    """On a device with room for over 256 blocks, as an H100 has for 396, every block's sum is part of the result."""
+    prog = make_program(KERNELS[kernel], DTYPES["float32"])
+    tile = prog.layout.threads * prog.layout.unroll * prog.lanes
+    shape = Shape(259 * tile + 7)
+    assert launches(prog, shape, sm_count=132).steps[0].grid[0] == 260 > prog.layout.threads
+    assert call(host, prog, shape, sm_count=132).findings == ()
+    lost = prog.source.replace("i < count; i += THREADS", "i < count && i < THREADS; i += THREADS")
+    assert lost != prog.source
+    (finding,) = call(host, prog, shape, sm_count=132, text=lost).findings
+    assert finding.startswith("wrong")
 
 
 def test_arguments_in_another_order_are_found(host: Host) -> None:
