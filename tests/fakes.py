@@ -199,6 +199,7 @@ class FakeBackend:
     verify_s: float = 0.0
     readings: SensorReading = field(default_factory=SensorReading)
     room: MemoryBudget = PLENTY
+    routines: Mapping[str, Any] = field(default_factory=dict)
     clock_mhz: Callable[[float], float] | None = None
     """What the device's own counters say of its clock, where it has any."""
     throttled: bool = False
@@ -210,6 +211,10 @@ class FakeBackend:
     """Kernel and elements of each case that was prepared."""
     closed: bool = False
 
+    def default_variants(self, kernel: Kernel) -> tuple[str | None, ...]:
+        """Return that the backend chooses, and what the test says."""
+        return (None, *self.forms_beside)
+
     def unsupported_reason(self, kernel: Kernel, dtype: DType) -> str | None:
         """Return what a test says of a kernel."""
         return self.unsupported.get(kernel.name)
@@ -217,10 +222,6 @@ class FakeBackend:
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
         """Return what the test says, for every kernel."""
         return self.forms
-
-    def variants_beside(self, kernel: Kernel) -> tuple[str, ...]:
-        """Return what the test says, for every kernel."""
-        return self.forms_beside
 
     def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> FakeWorkload:
         """Return a workload, if there is room for it."""
@@ -324,6 +325,7 @@ def make_facts(
         device=device or libraries[0].device,
         peak=peak or make_peak(),
         data=data,
+        caches={"L1": 4096, "L2": 65536, "L3": 2**21},
         libraries=make_target(libraries).libraries(),
     )
 
@@ -470,5 +472,6 @@ def make_machine(**changes: Any) -> Machine:
         is_wsl=False,
         load_1min=0.1,
         environment={},
+        core_caches={"L1": 32 * 2**10, "L2": 2**20, "L3": 32 * 2**20},
     )
     return replace(machine, **changes)

@@ -38,6 +38,7 @@ ELSEWHERE: dict[str, str] = {
     "harness/bandmark/cli/selftest.py": "harness/selftest/test_checks.py",
     "harness/bandmark/device/system.py": "harness/device/test_machine.py",
     "harness/bandmark/cli/validate.py": "harness/validation/test_validate.py",
+    "harness/bandmark/suites/ladder.py": "harness/suites/test_latency.py",
     "harness/bandmark/suites/base.py": "harness/suites/test_toy_suite.py",
     "kernels/bandmark_kernels/core/cuda.py": "cuda/test_sass.py",
     "kernels/bandmark_kernels/core/launch.py": "cuda/test_launch.py",

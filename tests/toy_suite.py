@@ -69,9 +69,9 @@ class Chase(Suite):
 
     name = "toy"
     title = "latency of dependent accesses"
-    metric = Metric(name="latency", column="latency_ns", unit="ns", higher_is_better=False)
+    metric = Metric(name="latency", column="hop_ns", unit="ns", higher_is_better=False)
     columns = (
-        Column(name="latency_ns", type="float", doc="time_median_s over the accesses of a launch", unit="ns"),
+        Column(name="hop_ns", type="float", doc="time_median_s over the accesses of a launch", unit="ns"),
         Column(name="stride_bytes", type="int", doc="distance of two accesses", unit="bytes", identity=True),
     )
     kernel_names = ("chase",)
@@ -96,14 +96,14 @@ class Chase(Suite):
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill the latency."""
         if draft.measurement is not None and draft.values.get("verified"):
-            draft.values["latency_ns"] = draft.measurement.summary.median_s / HOPS * 1e9
+            draft.values["hop_ns"] = draft.measurement.summary.median_s / HOPS * 1e9
 
     def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
         """Return stride and latency."""
         return (
             TableColumn(title="backend", text=lambda row: row.backend, left=True),
             TableColumn(title="stride", text=lambda row: str(row.get("stride_bytes"))),
-            TableColumn(title="ns", text=lambda row: f"{row.get('latency_ns'):.1f}"),
+            TableColumn(title="ns", text=lambda row: f"{row.get('hop_ns'):.1f}"),
         )
 
     def legend(self, rows: Sequence[Row]) -> str:
@@ -112,7 +112,7 @@ class Chase(Suite):
 
     def headline(self, rows: Sequence[Row]) -> str | None:
         """Return the longest latency."""
-        latencies = [row.get("latency_ns") for row in rows if row.get("latency_ns") is not None]
+        latencies = [row.get("hop_ns") for row in rows if row.get("hop_ns") is not None]
         return f"memory latency: {max(latencies):.0f} ns" if latencies else None
 
 

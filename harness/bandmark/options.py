@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
+from bandmark.device.system import parse_cpu_list
 from bandmark.errors import UsageError, unknown_name
 from bandmark.units import parse_bytes
 from bandmark_kernels.core.checks import PATTERNS
-from bandmark_kernels.core.kernel import Pattern
 
 SYSTEM_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -41,6 +41,13 @@ def _heads(text: str) -> tuple[int, int, int]:
     return numbers[0], numbers[1], numbers[2]
 
 
+def _cpus(text: str) -> tuple[int, ...]:
+    cpus = parse_cpu_list(text)
+    if not cpus:
+        raise UsageError(f"--cpus {text}: give processors as in 0-9,12.")
+    return tuple(cpus)
+
+
 def _option(flag: str, group: str, help_text: str, *, default: Any = None, **more: Any) -> Any:
     """Return a field that is an option: `more` is what argparse's add_argument takes."""
     return field(default=default, metadata={"flag": flag, "group": group, "help": help_text, **more})
@@ -54,7 +61,7 @@ class RunOptions:
         "--suite", _WHAT, "suites of `bandmark list`, or all (default: bandwidth)", type=names, metavar="NAME,..."
     )
     backends: tuple[str, ...] | None = _option(
-        "--backend", _WHAT, "numpy, torch, cupy or all (default: what fits)", type=names, metavar="NAME,..."
+        "--backend", _WHAT, "numpy, numba, torch, cupy or all (default: what fits)", type=names, metavar="NAME,..."
     )
     kernels: tuple[str, ...] | None = _option(
         "--kernel",
@@ -67,7 +74,11 @@ class RunOptions:
         "--dtype", _WHAT, "float64, float32, float16, bfloat16", type=names, metavar="NAME,..."
     )
     size_bytes: int | None = _option(
-        "--size", _WHAT, "bytes of each array (GEMV: of the matrix): 64MiB, 1e8", type=parse_bytes, metavar="BYTES"
+        "--size",
+        _WHAT,
+        "bytes of each array (GEMV: the matrix; curves: the largest working set): 64MiB, 1e8",
+        type=parse_bytes,
+        metavar="BYTES",
     )
     device: str | None = _option(
         "--device", _WHAT, "cpu, cuda, cuda:1 ... (default: the GPU with the highest peak)", metavar="DEVICE"
@@ -105,12 +116,17 @@ class RunOptions:
     time_limit_s: float | None = _option(
         "--time-limit", _HOW, "seconds for all sampling (default: 90, quick 12)", type=float, metavar="S"
     )
-    threads: int | None = _option(
-        "--threads", _HOW, "processors to use on a CPU (default: all usable)", type=int, metavar="N"
+    threads: int | None = _option("--threads", _HOW, "threads on a CPU (default: one per core)", type=int, metavar="N")
+    cpus: tuple[int, ...] | None = _option(
+        "--cpus", _HOW, "processors to use on a CPU: 0-9,12 (default: all usable)", type=_cpus, metavar="LIST"
     )
     seed: int = _option("--seed", _HOW, "seed of the random inputs (default: 1)", default=1, type=int, metavar="N")
-    data: Pattern = _option(  # noqa: RUF009
-        "--data", _HOW, "contents of the inputs (default: random)", default="random", choices=PATTERNS
+    data: str = _option(
+        "--data",
+        _HOW,
+        f"contents of the inputs: {', '.join(PATTERNS)}; a run for each (default: random)",
+        default="random",
+        metavar="NAME,...",
     )
     peak: str | None = _option(
         "--peak", _HOW, "the peak bandwidth, if you know it: 76.8, or 2x5600 (channels x MT/s)", metavar="GBS"
@@ -167,6 +183,7 @@ def from_keywords(keywords: Mapping[str, Any]) -> RunOptions:
 _ACCEPTED: Mapping[Any, tuple[tuple[type, ...], str]] = {
     names: ((str, list, tuple), "names"),
     _heads: ((str, list, tuple), "three whole numbers"),
+    _cpus: ((str, list, tuple, int), "processors, such as '0-9,12'"),
     parse_bytes: ((str, int, float), "a number of bytes, or a size such as '64MiB'"),
     float: ((str, int, float), "a number"),
     int: ((str, int), "a whole number"),

@@ -1,7 +1,8 @@
-"""Compare the NumPy and torch implementations with compiled code: their speed over that of a C + OpenMP program.
+"""Compare the implementations for CPUs with compiled code: their speed over that of a C + OpenMP program.
 
 All of them work on the same arrays, of at least four times the last-level cache, and take turns run by run in random
-order. The figure is the median over the rounds of the C program's time divided by theirs: 1 is equally fast.
+order. The figure is the median over the rounds of the yardstick's time divided by theirs: 1 is equally fast. Numba's
+products are compared with NumPy's BLAS, too, and its stores past the cache with those through it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 
 from bandmark.backends.host import HostMemory
 from bandmark.backends.select import Target, open_target
-from bandmark.device.cpu import cpu_count, others_share, read_cpu_use, usable_cpus
+from bandmark.device.cpu import cpu_count, others_share, read_cpu_use
 from bandmark.device.machine import read_machine
 from bandmark.errors import BandmarkError
 from bandmark.suites.sizing import shape_for
@@ -37,14 +38,23 @@ from bandmark_kernels.core.kernel import Inputs
 SOURCE = Path(__file__).with_name("stream.c")
 FLAGS = ["-O3", "-march=native", "-fopenmp", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
 
+_LOOPS = ("copy_loop", "scale", "add", "triad", "write", "dot", "read")
+_STREAMED = ("copy", "scale", "add", "triad", "write")
+
 TARGETS: dict[str, dict[str, float]] = {
     "numpy": {"copy": 0.95, "scale": 0.95, "add": 0.95, "triad": 0.88},
-    "torch": dict.fromkeys(("copy_loop", "scale", "add", "triad", "write", "dot", "read"), 0.95),
+    "numba": dict.fromkeys((*_LOOPS, "nstream", "gemv", "gemv_t"), 0.97),
+    "numba nt": dict.fromkeys((f"{name}_nt" for name in _STREAMED), 0.97),
+    "torch": dict.fromkeys(_LOOPS, 0.95),
 }
-"""The median ratio that an implementation should reach. NumPy's copy is compared with a memcpy, torch's with a loop."""
+"""The median ratio to a form of the C program that an implementation should reach: its copy is a memcpy, its copy_loop
+is none, and its nt forms have stores past the cache."""
 
-HEAD = """| kernel | dtype | body | C GB/s | body GB/s | ratio | target |
-|---|---|---|--:|--:|--:|--:|"""
+BESIDE = {("numba", "numpy"): {"gemv": 1.0, "gemv_t": 1.0}, ("numba nt", "numba"): {"triad": 1.3}}
+"""The ratio that one implementation should reach to another, by kernel."""
+
+HEAD = """| kernel | dtype | body | beside | its GB/s | body GB/s | ratio | target |
+|---|---|---|---|--:|--:|--:|--:|"""
 
 QUIET_SHARE = 0.05
 """A round is repeated if other programs took more than this share of the processors meanwhile."""
@@ -62,9 +72,9 @@ class Line:
 
     kernel: str
     dtype: str
-    backend: str
-    variant: str
-    c_gbs: float
+    body: str
+    beside: str
+    its_gbs: float
     gbs: float
     ratio: float
     target: float | None
@@ -86,6 +96,10 @@ class Yardstick:
         self._thread = ThreadPoolExecutor(1)
         started = self._thread.submit(self._library.pin, len(cpus), (ctypes.c_int * len(cpus))(*cpus)).result()
         assert started == len(cpus), f"OpenMP started {started} threads instead of {len(cpus)}"
+
+    def has(self, form: str) -> bool:
+        """Return whether there is a C function for a form of a kernel."""
+        return hasattr(self._library, f"{form}_float64")
 
     def bind(self, form: str, inputs: Inputs, arrays: dict[str, Any], scalars: dict[str, float]) -> Callable[[], Any]:
         """Return a call that runs a C kernel on the arrays and returns what it returns."""
@@ -166,26 +180,30 @@ def race(runs: dict[str, Run], rounds: int, cpus: int) -> tuple[dict[str, list[f
 def measure(
     kernel: Kernel, dtype: DType, size: int, rounds: int, yardstick: Yardstick, target: Target
 ) -> tuple[list[Line], int]:
-    """Measure one kernel and dtype: a row per backend, and for copy one more, against a loop that is no memcpy."""
+    """Measure one kernel and dtype: a line per implementation and form of the C program, and those of BESIDE."""
     inputs = make_inputs(kernel, dtype, shape_for(kernel, dtype, size), seed=1)
     backends = [b for b in target.backends if b.unsupported_reason(kernel, dtype) is None]
     memory = target.memory
     assert memory is not None
     arrays = memory.sets(inputs)[0]
-    workloads = {b.name: b.prepare(inputs) for b in backends}
-    forms = ["copy", "copy_loop"] if kernel.name == "copy" else [kernel.name]
+    workloads = {
+        f"{b.name} {variant or ''}".removesuffix("normal").strip(): b.prepare(inputs, variant)
+        for b in backends
+        for variant in b.default_variants(kernel)
+    }
+    forms = [form for form in (kernel.name, f"{kernel.name}_loop", f"{kernel.name}_nt") if yardstick.has(form)]
     runs = {f"C {form}": timed(yardstick.bind(form, inputs, arrays, dict(kernel.scalars))) for form in forms}
     runs |= {name: timed_workload(w) for name, w in workloads.items()}
     times, disturbed = race(runs, rounds, cpu_count())
     moved = kernel.bytes_read(inputs.shape, dtype) + kernel.bytes_written(inputs.shape, dtype)
+    pairs = [(name, f"C {form}", TARGETS[name].get(form)) for form in forms for name in workloads]
+    pairs += [(*pair, targets[kernel.name]) for pair, targets in BESIDE.items() if kernel.name in targets]
     rows = []
-    for form in forms:
-        base = times[f"C {form}"]
-        for name, workload in workloads.items():
-            ratio = statistics.median(c / t for c, t in zip(base, times[name], strict=True))
-            wanted = TARGETS[name].get(form)
-            c_gbs, gbs = (moved / statistics.median(seconds) / 1e9 for seconds in (base, times[name]))
-            rows.append(Line(form, dtype.name, name, workload.variant or "", c_gbs, gbs, ratio, wanted))
+    for name, beside, wanted in pairs:
+        if name in times and beside in times and (wanted is not None or not beside.endswith("_nt")):
+            ratio = statistics.median(base / t for base, t in zip(times[beside], times[name], strict=True))
+            its_gbs, gbs = (moved / statistics.median(times[which]) / 1e9 for which in (beside, name))
+            rows.append(Line(kernel.name, dtype.name, name, beside, its_gbs, gbs, ratio, wanted))
     errors = {name: w.verify() for name, w in workloads.items()}
     errors |= {f"C {form}": yardstick.verify(form, inputs, memory) for form in forms}
     for workload in workloads.values():
@@ -199,8 +217,8 @@ def measure(
 def line(row: Line) -> str:
     """Return a row of the markdown table."""
     target = "" if row.target is None else f"{row.target:.2f}" + (" (below)" if row.is_below else "")
-    name = f"{row.backend} {row.variant}".strip()
-    cells = [row.kernel, row.dtype, name, f"{row.c_gbs:.1f}", f"{row.gbs:.1f}", f"{row.ratio:.3f}", target]
+    figures = f"{row.its_gbs:.1f}", f"{row.gbs:.1f}", f"{row.ratio:.3f}"
+    cells = [row.kernel, row.dtype, row.body, row.beside, *figures, target]
     return f"| {' | '.join(cells)} |"
 
 
@@ -209,6 +227,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=parse_bytes, help="bytes per array, such as 1GiB (default: 4 x cache)")
     parser.add_argument("--rounds", type=int, default=15, help="runs of each contestant (default 15)")
+    parser.add_argument("--threads", type=int, help="threads of all contestants (default: one per core)")
     parser.add_argument("--kernel", nargs="+", choices=DEFAULT_KERNELS, default=DEFAULT_KERNELS)
     parser.add_argument("--dtype", nargs="+", choices=["float64", "float32"], default=["float64", "float32"])
     parser.add_argument("--strict", action="store_true", help="fail if a ratio is below its target")
@@ -221,8 +240,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(argv)
     machine = read_machine()
     size = options.size or 4 * (machine.as_device().llc_bytes or 64 << 20)
-    target = open_target(machine, address="cpu")
-    cpus = usable_cpus()
+    target = open_target(machine, address="cpu", threads=options.threads)
+    assert target.team is not None
+    cpus = target.team.cpus
     print(f"{machine.cpu_model_name}, {len(cpus)} threads, {format_bytes(size)} per array, {options.rounds} rounds,")
     print(f"{options.cc} {' '.join(FLAGS[:3])}; " + ", ".join(f"{b.name} {b.version}" for b in target.backends))
     print("\n" + HEAD, flush=True)

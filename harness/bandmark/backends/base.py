@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget, available_bytes, device_budget, unified_budget
@@ -46,6 +46,9 @@ class Backend(Protocol):
     """Host threads that work on a launch; None on an accelerator."""
     memory_name: str
     """Backends of the same memory name work on the same arrays; others hold their own."""
+    routines: Mapping[str, Any] = {}
+    """Work beside the kernel table, by name: classes of workloads, which take the backend, and by keyword what a suite
+    asks for. Where `has_all` is false a library can do it on a part of the cases, and stands in for those that can."""
     verifies_first: bool
     """Whether a case is verified before it is timed, too: compilers have got single architectures wrong."""
 
@@ -57,9 +60,12 @@ class Backend(Protocol):
         """Return the names of a kernel's variants on the backend; empty if there is only one."""
         return ()
 
-    def variants_beside(self, kernel: Kernel) -> tuple[str, ...]:
-        """Return the variants that are measured beside the default even if nobody asks for them."""
-        return ()
+    def default_variants(self, kernel: Kernel) -> tuple[str | None, ...]:
+        """Return the variants that a run measures unasked, the first of them on any size, the others in memory only.
+
+        None stands for the variant that the backend chooses.
+        """
+        return (None,)
 
     def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> Workload:
         """Place so many sets of the operands and bind a variant of the kernel, or the default, to them.

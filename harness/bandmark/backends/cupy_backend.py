@@ -52,9 +52,9 @@ class CupyBackend(Backend):
         wide_ptx = tuple(cupy.cuda.nvrtc.getVersion()) >= WIDE_PTX_NVRTC
         return variants(kernel, self.capability, fp4=self.fp4_problem is None, wide_ptx=wide_ptx)
 
-    def variants_beside(self, kernel: Kernel) -> tuple[str, ...]:
-        """Return the variants that are always measured beside the default."""
-        return variants_beside(self.variants(kernel), self.capability)
+    def default_variants(self, kernel: Kernel) -> tuple[str | None, ...]:
+        """Return the default, and the variants that are always measured beside it."""
+        return (None, *variants_beside(self.variants(kernel), self.capability))
 
     @cached_property
     def fp4_problem(self) -> str | None:

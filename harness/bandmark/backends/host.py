@@ -14,8 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from bandmark.backends.team import Team
 from bandmark.device.memory import MemoryBudget, available_bytes, host_budget
+from bandmark.measure.sampling import Reading
 from bandmark_kernels import Operand
 from bandmark_kernels.core.kernel import Inputs
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +39,29 @@ def bounds(length: int, parts: int) -> list[tuple[int, int]]:
     """Cut range(length) into at most this many contiguous, nearly equal, non-empty parts."""
     parts = min(parts, length)
     return [(i * length // parts, (i + 1) * length // parts) for i in range(parts)]
+
+
+class HostWatch:
+    """The watch of CPU cases: the host's clock, and whether this process lost a processor meanwhile.
+
+    Threads that wait give their processor up; an involuntary context switch takes it from one that works (getrusage(2),
+    ru_nivcsw, of all threads of the process).
+    """
+
+    def start(self) -> None:
+        """Start the watch."""
+        self._switches = _involuntary_switches()
+        self._begin = perf_counter()
+
+    def stop(self) -> Reading:
+        """Stop the watch and read it."""
+        seconds = perf_counter() - self._begin
+        switches = _involuntary_switches()
+        return Reading(seconds, preempted=None if switches is None else switches != self._switches)
+
+
+def _involuntary_switches() -> int | None:
+    return None if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 class HostMemory:
@@ -105,7 +134,7 @@ class HostMemory:
         if self._arena is None or len(self._arena) < size or self._numa_nodes > 1:
             self._sets, self._arena, self._touched = [], None, 0
             # Addresses to spare cost nothing, and a larger group need not touch all of its pages anew.
-            pages = mmap.mmap(-1, max(_SPARE * size, _ALIGNMENT), **_PRIVATE)
+            pages = mmap.mmap(-1, max(_SPARE * size, _ALIGNMENT), **PRIVATE)
             if hasattr(mmap, "MADV_HUGEPAGE"):
                 # Advice only: a kernel without transparent huge pages refuses it (EINVAL).
                 with contextlib.suppress(OSError):
@@ -159,10 +188,10 @@ class HostMemory:
         self._arena, self._inputs, self._sets, self._touched = None, None, [], 0
 
 
-_PRIVATE: dict[str, int] = {}
+PRIVATE: dict[str, int] = {}
 if hasattr(mmap, "MAP_ANONYMOUS"):
     # The system counts pages when they are touched, and not the addresses to spare.
-    _PRIVATE["flags"] = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    PRIVATE["flags"] = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
 
 
 def part_slices(operand: Operand, inputs: Inputs, parts: int) -> Sequence[Any]:

@@ -3,190 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 
-from bandmark.backends.base import Backend
-from bandmark.backends.host import HostMemory, bounds, part_slices
+from bandmark.backends.host import HostMemory
+from bandmark.backends.routines import NumpyPasses
+from bandmark.backends.team_backend import TeamBackend, TeamWorkload
 from bandmark.device.device import Device
-from bandmark.device.memory import MemoryBudget
-from bandmark.measure.sampling import Reading
-from bandmark_kernels import DTYPES, Kernel, Launch, Operand
-from bandmark_kernels.core.checks import max_error
-from bandmark_kernels.core.kernel import Inputs
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
-_TRIALS = 2  # launches of each variant that decide which one is timed
+class _Scaling(TeamWorkload):
+    """A kernel on some of the threads, where no library can have all kernels in a single pass."""
+
+    has_all = False
 
 
-class NumpyBackend(Backend):
+class NumpyBackend(TeamBackend):
     """NumPy on the CPU."""
 
     name = "numpy"
     version = np.__version__
-    memory_name = HostMemory.name
-    verifies_first = False
+    routines: Mapping[str, Any] = {"passes": NumpyPasses, "scaling": _Scaling}
 
     def __init__(self, device: Device, memory: HostMemory) -> None:
         from threadpoolctl import ThreadpoolController
 
-        self.device = device
-        self.memory = memory
-        self.threads = len(memory.team)
+        super().__init__(device, memory)
         # Each thread of the team calls BLAS on its own part; a BLAS that spawned more would oversubscribe.
         self.blas = ThreadpoolController().select(user_api="blas")
 
-    def variants(self, kernel: Kernel) -> tuple[str, ...]:
-        """Return a kernel's variants; where none is named the fastest here runs."""
-        implementation = kernel.implementations[self.name]
-        return () if implementation.variant is None else (implementation.variant, *implementation.variants)
-
-    def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> _Workload:
-        """Place the operands and bind the kernel to each thread's part of them."""
-        return _Workload(self, inputs, variant, copies)
-
-    def budget(self) -> MemoryBudget:
-        """Return the budget of the system's memory."""
-        return self.memory.budget()
+    def single_threaded(self) -> AbstractContextManager[object]:
+        """Limit BLAS to the thread that calls it."""
+        limit: AbstractContextManager[object] = self.blas.limit(limits=1)
+        return limit
 
     def facts(self) -> Mapping[str, object]:
         """Return the BLAS that NumPy's products use."""
         named = ("internal_api", "version", "architecture")
         return {"blas": [{name: lib.get(name) for name in named} for lib in self.blas.info()]}
-
-    def close(self) -> None:
-        """Release the arena; the team belongs to the caller."""
-        self.memory.close()
-
-
-class _Workload:
-    """A kernel bound to the parts of its operands, one part per thread, or to several sets of them in turn."""
-
-    note = None
-
-    def __init__(self, backend: NumpyBackend, inputs: Inputs, variant: str | None = None, copies: int = 1) -> None:
-        kernel = inputs.kernel
-        self.inputs = inputs
-        self.copies = copies
-        self._backend = backend
-        self._sets = backend.memory.sets(inputs, copies)
-        self._next = 0
-        self._partials: NDArray[Any] | None = None
-        if kernel.is_reduction:
-            self._partials = np.full(self._parts, np.nan, inputs.dtype.accumulator)
-        self._implementation = kernel.implementations[backend.name]
-        with backend.blas.limit(limits=1):
-            bound = self._bind_variants(kernel.scalars)
-            if variant is not None and variant not in bound:
-                raise NotImplementedError(f"the {variant} variant does not support operands so short, or so laid out")
-            self.variant: str | None = variant or self._fastest(bound)
-            rest = (self._bind_chosen(operands, kernel.scalars) for operands in self._sets[1:])
-            self._timed = [bound[self.variant], *rest]
-
-    def start(self, launches: int) -> None:
-        self._limit = self._backend.blas.limit(limits=1)
-        self._limit.__enter__()
-        self._begin = perf_counter()
-
-    def launch(self) -> None:
-        """Run every thread's part on the next set of operands, and add up the parts' results."""
-        self._backend.memory.team.run(self._timed[self._next])
-        if self._partials is not None:
-            np.add.reduce(self._partials, axis=0, out=self._sets[self._next][self.inputs.kernel.output.name])
-        self._next = (self._next + 1) % self.copies
-
-    def stop(self) -> Reading:
-        seconds = perf_counter() - self._begin
-        self._limit.__exit__(None, None, None)
-        return Reading(seconds)
-
-    def verify(self) -> float:
-        """Launch once into poisoned outputs of the next set in turn and compare them with the reference."""
-        kernel, memory = self.inputs.kernel, self._backend.memory
-        index, operands = self._next, self._sets[self._next]
-        timed = self._timed[index]
-        self._reset_outputs(index)
-        with self._backend.blas.limit(limits=1):
-            if kernel.check.scalars:
-                self._timed[index] = self._bind_chosen(operands, kernel.check.scalars)
-            self.launch()
-        self._timed[index] = timed
-        error = max_error(
-            self.inputs,
-            lambda name, start, stop: operands[name].reshape(-1)[start:stop],
-            result=DTYPES[self.inputs.dtype.accumulator] if kernel.is_reduction else None,
-            workers=len(memory.team),
-        )
-        if kernel.check.scalars:
-            self._reset_outputs(index)
-        return error
-
-    def close(self) -> None:
-        self._timed, self._sets = [], []
-
-    @property
-    def _parts(self) -> int:
-        return len(bounds(self.inputs.shape.count(self.inputs.kernel.split), len(self._backend.memory.team)))
-
-    def _reset_outputs(self, index: int) -> None:
-        """Poison what a set's launches only write, and give what they work on in place its contents again."""
-        for operand in self.inputs.kernel.outputs:
-            self._backend.memory.reset(operand, index)
-
-    def _bind_variants(self, scalars: Any) -> dict[str | None, list[Launch]]:
-        """Return the calls of each variant that supports the operands, on the first set."""
-        names = (self._implementation.variant, *self._implementation.variants)
-        bound = {name: self._bind(name, self._sets[0], scalars) for name in names}
-        return {name: calls for name, calls in bound.items() if calls is not None}
-
-    def _bind(self, variant: str | None, operands: dict[str, NDArray[Any]], scalars: Any) -> list[Launch] | None:
-        """Return a call per thread of one variant on one set; None if it does not support such operands."""
-        implementation, team = self._implementation, self._backend.memory.team
-        encoded = implementation.encoded_constants(self.inputs.dtype, scalars)
-        if variant == implementation.variant:
-            return self._bind_parts(operands, encoded)
-        calls = implementation.variants[str(variant)](len(team), **operands, **encoded)
-        return None if calls is None else list(calls)
-
-    def _bind_chosen(self, operands: dict[str, NDArray[Any]], scalars: Any) -> list[Launch]:
-        calls = self._bind(self.variant, operands, scalars)
-        assert calls is not None
-        return calls
-
-    def _fastest(self, bound: dict[str | None, list[Launch]]) -> str | None:
-        """Return the fastest variant here, by its better of two launches taken in turns after one to warm up."""
-        if len(bound) == 1:
-            return next(iter(bound))
-        times: dict[str | None, list[float]] = {name: [] for name in bound}
-        for _ in range(1 + _TRIALS):
-            for name, calls in bound.items():
-                begin = perf_counter()
-                self._backend.memory.team.run(calls)
-                times[name].append(perf_counter() - begin)
-        return min(times, key=lambda name: min(times[name][1:]))
-
-    def _bind_parts(self, operands: dict[str, NDArray[Any]], scalars: Any) -> list[Launch]:
-        """Bind the kernel to each thread's part; results of a reduction go to one partial per thread."""
-        kernel, calls = self.inputs.kernel, []
-        for part in range(self._parts):
-            views = {operand.name: self._view(operand, operands[operand.name], part) for operand in kernel.operands}
-            calls.append(self._implementation.bind(**views, **scalars))
-        return calls
-
-    def _view(self, operand: Operand, array: NDArray[Any], part: int) -> NDArray[Any]:
-        """Return a thread's view of an operand: its part, its partial, or the whole of it."""
-        if operand.role == "result":
-            assert self._partials is not None
-            return self._partials[part : part + 1].reshape(())
-        if self.inputs.kernel.split not in operand.extent:
-            return array
-        view: NDArray[Any] = array[part_slices(operand, self.inputs, self._parts)[part]]
-        return view
 
 
 def open_on_cpu(device: Device, memory: HostMemory) -> NumpyBackend:

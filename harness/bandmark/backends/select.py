@@ -17,10 +17,12 @@ from bandmark.backends.discovery import (
     is_installed,
 )
 from bandmark.backends.host import HostMemory
-from bandmark.backends.team import Team
+from bandmark.backends.team import Team, confine
 from bandmark.device.cpu import usable_cpus
 from bandmark.device.dimms import read_dimms
 from bandmark.device.peaks import Peak, find_peak, peak_warning
+from bandmark.device.placement import place_threads
+from bandmark.device.system import format_cpu_list
 from bandmark.errors import BackendUnavailable, UsageError, broken_library, describe, reinstall, unknown_name
 
 if TYPE_CHECKING:
@@ -54,6 +56,8 @@ class Target:
     """The threads of a CPU's backends."""
     memory: HostMemory | None = None
     """The arrays of a CPU's backends."""
+    release: Callable[[], None] = lambda: None
+    """Lets the threads of this process run on all processors again."""
 
     @property
     def on_cpu(self) -> bool:
@@ -62,8 +66,10 @@ class Target:
 
     def libraries(self) -> dict[str, dict[str, object]]:
         """Return version, driver, threads and build of each backend, by name, for the run record."""
+        cpus = {"cpus": f"cpu {format_cpu_list(self.team.cpus)}"} if self.team else {}
         return {
-            b.name: {"version": b.version, "driver": b.driver, "threads": b.threads, **b.facts()} for b in self.backends
+            b.name: {"version": b.version, "driver": b.driver, "threads": b.threads, **cpus, **b.facts()}
+            for b in self.backends
         }
 
     def close(self) -> None:
@@ -72,6 +78,7 @@ class Target:
             backend.close()
         if self.team is not None:
             self.team.close()
+        self.release()
 
 
 def open_target(
@@ -80,6 +87,7 @@ def open_target(
     names: Sequence[str] | None = None,
     address: str | None = None,
     threads: int | None = None,
+    cpus: Sequence[int] | None = None,
     peak: str | None = None,
 ) -> Target:
     """Choose the device and open its backends.
@@ -89,7 +97,8 @@ def open_target(
         names: the backends asked for; None or "all" among them for all that the device has.
         address: cpu, cuda, cuda:1 or another of torch's; None for the GPU with the highest published peak, else the
             CPU.
-        threads: how many processors to use on a CPU; None for all that the process may use.
+        threads: how many processors to use on a CPU; None for one per core.
+        cpus: the processors to use on a CPU; None for all that the process may use.
         peak: the peak by the user, as --peak takes it.
 
     Raises UsageError for an unknown name or a device that is not there, and BackendUnavailable for a backend that was
@@ -98,7 +107,8 @@ def open_target(
     wanted = _wanted(names or ())
     accelerator, discovery = _find_accelerator(wanted, address)
     if accelerator is None:
-        target = _open_cpu(machine, wanted, threads, peak, discovery)
+        placed = place_threads(usable_cpus(), threads=threads, cpus=cpus)
+        target = _open_cpu(machine, wanted, placed, peak, discovery)
     else:
         target = _open_accelerator(accelerator, machine, wanted, peak, discovery)
     if warning := peak_warning(target.peak, target.device):
@@ -139,22 +149,20 @@ def _named_accelerator(address: str, discovery: Discovery) -> Accelerator:
 
 
 def _open_cpu(
-    machine: Machine, wanted: list[str], threads: int | None, peak: str | None, discovery: Discovery
+    machine: Machine, wanted: list[str], cpus: Sequence[int], peak: str | None, discovery: Discovery
 ) -> Target:
-    cpus = usable_cpus()
-    if threads is not None and not 1 <= threads <= len(cpus):
-        raise UsageError(f"--threads {threads} is not possible: this process may use 1 to {len(cpus)} processors.")
     device = machine.as_device()
-    team = Team(cpus[:threads])
+    team, release = Team(cpus), confine(cpus)
     memory = HostMemory(team, machine.numa_nodes or 1)
     names = wanted or [name for name, library in LIBRARIES.items() if library.on_cpu and is_installed(name)]
     try:
         opened, notes = _open_each(names, lambda name: _open_on_cpu(name, device, memory, discovery), bool(wanted), "")
     except BackendUnavailable:
         team.close()
+        release()
         raise
     notes += _cpu_notes(discovery)
-    return Target("cpu", device, opened, machine, find_peak(device, peak, read_dimms()), notes, team, memory)
+    return Target("cpu", device, opened, machine, find_peak(device, peak, read_dimms()), notes, team, memory, release)
 
 
 def _open_on_cpu(name: str, device: Device, memory: HostMemory, discovery: Discovery) -> Backend:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Self
 
 from bandmark.errors import UsageError
@@ -27,8 +29,9 @@ class Team:
     def __init__(self, cpus: Sequence[int]) -> None:
         """Start a thread per CPU given, pinned to it where the OS can; UsageError if the system starts fewer.
 
-        A team of one starts no thread: its call runs in the caller, wherever the OS has put it.
+        A team of one starts no thread: its call runs in the caller, wherever that is.
         """
+        self.cpus = tuple(cpus)
         self._closed = False
         self._workers: list[_Worker] = []
         for cpu in cpus if len(cpus) > 1 else ():
@@ -86,6 +89,30 @@ class Team:
         self.close()
 
 
+def confine(cpus: Sequence[int]) -> Callable[[], None]:
+    """Keep every thread of this process, and those that they start, on these processors; return what ends that.
+
+    The pools of libraries, which are not pinned, then run where the team does. Where the OS has no affinity, or
+    refuses it, threads stay where they are.
+    """
+    tasks = Path("/proc/self/task")
+    if not hasattr(os, "sched_setaffinity") or not tasks.is_dir():
+        return lambda: None
+    usual = os.sched_getaffinity(0)
+    before = {}
+    for task in map(int, os.listdir(tasks)):
+        with suppress(OSError):  # the thread has ended meanwhile
+            before[task] = os.sched_getaffinity(task)
+            os.sched_setaffinity(task, cpus)
+
+    def release() -> None:
+        for task in map(int, os.listdir(tasks)):
+            with suppress(OSError):
+                os.sched_setaffinity(task, before.get(task, usual))
+
+    return release
+
+
 class _Worker:
     """One thread, and the two locks that hand it a call and report its end."""
 
@@ -134,6 +161,20 @@ def _pin(cpu: int) -> None:
             os.sched_setaffinity(0, {cpu})
         except OSError:  # the CPU went offline or out of the mask; the work can still be done, on another
             return
+
+
+@contextmanager
+def pinned(cpu: int) -> Iterator[None]:
+    """Keep the calling thread on one CPU for as long as the context lasts, where the OS can."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    _pin(cpu)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _wait(workers: Sequence[_Worker], errors: list[BaseException]) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from time import perf_counter
 from typing import Any
 
 import torch
 
 from bandmark.backends.base import Backend, accelerator_budget, accelerator_facts, gpu_device, place
 from bandmark.backends.events import EventTimer
-from bandmark.backends.host import HostMemory
+from bandmark.backends.host import HostMemory, HostWatch
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget
 from bandmark.device.sensors import SensorReading, Sensors
@@ -82,7 +81,16 @@ class TorchBackend(Backend):
 
     def facts(self) -> Mapping[str, object]:
         """Return what torch was built for, and the facts of an NVIDIA device."""
-        built = {"cuda": torch.version.cuda, "git": torch.version.git_version, "threads": torch.get_num_threads()}
+        built: dict[str, object] = {
+            "cuda": torch.version.cuda,
+            "git": torch.version.git_version,
+            "threads": torch.get_num_threads(),
+        }
+        if self.memory:
+            from threadpoolctl import ThreadpoolController
+
+            pools = ThreadpoolController().select(user_api="openmp").info()
+            built["thread_pools"] = [{name: pool[name] for name in ("internal_api", "num_threads")} for pool in pools]
         return built | (accelerator_facts(self.sensors, self._free_bytes) if self.sensors else {})
 
     def close(self) -> None:
@@ -110,6 +118,7 @@ class _Workload:
         self._sets = [
             {operand.name: self._new_tensor(operand, i) for operand in kernel.operands} for i in range(copies)
         ]
+        self._watch = HostWatch()
         self._timer = None if backend.memory else EventTimer(torch.get_device_module(backend.address))
         self._implementation = kernel.implementations[backend.name]
         self._timed = [self._implementation.bind(**tensors, **kernel.scalars) for tensors in self._sets]
@@ -123,13 +132,13 @@ class _Workload:
         if self._timer:
             self._timer.start(launches)
         else:
-            self._begin = perf_counter()
+            self._watch.start()
 
     def stop(self) -> Reading:
         with self._window:
             if self._timer:
                 return self._timer.stop(self._backend.read_clock)
-            return Reading(perf_counter() - self._begin)
+            return self._watch.stop()
 
     def verify(self) -> float:
         """Launch once into poisoned outputs of the next set in turn and compare them with the reference."""

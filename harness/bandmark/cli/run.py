@@ -6,15 +6,17 @@ import argparse
 import math
 import sys
 import tempfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bandmark.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_UNJUDGED, UsageError
-from bandmark.options import RESULTS, add_arguments, from_arguments
+from bandmark.options import RESULTS, RunOptions, add_arguments, from_arguments, names
 from bandmark.results.case import CaseId
 from bandmark.results.files import RunFiles, to_csv
 from bandmark.results.row import Row
+from bandmark.units import format_bytes, format_seconds
 
 if TYPE_CHECKING:
     from bandmark.session.session import Session
@@ -24,6 +26,8 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     """Add the options of a run, and what becomes of its results."""
     results = add_arguments(parser)[RESULTS]
     results.add_argument("--output", metavar="FILE.csv", help="where to write (default: a new file here); - for stdout")
+    results.add_argument("--runs", type=int, default=1, metavar="N", help="measure N times, a file each: replicates")
+    results.add_argument("--dry-run", action="store_true", help="list cases, bytes and time, and measure nothing")
     results.add_argument("--force", action="store_true", help="replace existing files")
     results.add_argument(
         "--fail-below", type=float, metavar="PCT", help="exit with 1 if a row is below this %% of peak"
@@ -31,17 +35,58 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Run what the options ask for and return the exit code."""
+    """Run what the options ask for, as often as they say, and return the gravest exit code."""
+    options = [replace(from_arguments(arguments), data=data) for data in names(arguments.data)]
+    if arguments.runs < 1:
+        raise UsageError(f"--runs {arguments.runs}: give 1 or more.")
+    if arguments.dry_run:
+        return _list_cases(options[0])
+    several = len(options) * arguments.runs > 1
+    if several and arguments.output == "-":
+        raise UsageError("--output - holds one run: give a file, whose name each run gets with a number, or --runs 1.")
+    codes = []
+    for number, one in enumerate((one for _ in range(arguments.runs) for one in options), start=1):
+        codes.append(_run_once(arguments, one, _numbered(arguments.output, number) if several else arguments.output))
+        if codes[-1] == EXIT_INTERRUPTED:
+            break
+    return next(code for code in (EXIT_INTERRUPTED, EXIT_FAILED, EXIT_UNJUDGED, EXIT_OK) if code in codes)
+
+
+def _numbered(output: str | None, number: int) -> str | None:
+    """Return the file of one of several runs: a.csv -> a-1.csv."""
+    return output and str(Path(output).with_stem(f"{Path(output).stem}-{number}"))
+
+
+def _list_cases(options: RunOptions) -> int:
+    """Print what a run would measure: each group with its cases, its largest working set and its sampling time."""
+    from bandmark.session.session import open_session, planned_seconds
+    from bandmark.show.console import print_parts, text_table
+
+    session = open_session(options)
+    session.target.close()
+    lines = []
+    for group, seconds in planned_seconds(session):
+        largest = max((case.columns.get("working_set_bytes") or 0 for case in group.cases), default=0)
+        counts = f"{len(group.runnable)} of {len(group.cases)}"
+        lines.append((group.suite.name, group.label, counts, format_bytes(largest), format_seconds(seconds)))
+    table = text_table(("suite", "group", "cases that run", "working set", "sampling"), lines, left=2)
+    total = f"{len(lines)} groups, at most {format_seconds(session.time_limit_s)} of sampling"
+    print_parts([table, f"{total}; preparing and verifying come on top"])
+    return EXIT_OK
+
+
+def _run_once(arguments: argparse.Namespace, options: RunOptions, output: str | None) -> int:
+    """Measure one run and return its exit code."""
     from bandmark.session.session import run_session
     from bandmark.show.console import LiveProgress, info
 
     if arguments.fail_below is not None and not math.isfinite(arguments.fail_below):
         raise UsageError(f"--fail-below {arguments.fail_below:g} is no percentage.")
-    to_stdout = arguments.output == "-"
+    to_stdout = output == "-"
     with LiveProgress() as progress:
         session = run_session(
-            from_arguments(arguments),
-            output=Path(arguments.output) if arguments.output and not to_stdout else None,
+            options,
+            output=Path(output) if output and not to_stdout else None,
             to_files=not to_stdout,
             force=arguments.force,
             on_start=partial(_begin, arguments.fail_below),

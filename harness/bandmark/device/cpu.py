@@ -27,8 +27,9 @@ _ARM_PARTS = {
 }  # fmt: skip
 """Implementers, and the parts of Arm itself (arch/arm64/include/asm/cputype.h), for which Linux prints numbers."""
 
-_INTEL_CORES = {"cpu_core": "P", "cpu_atom": "E", "cpu_lowpower": "LP-E"}
-"""Folders of /sys/devices whose file "cpus" lists the cores of a kind (Linux perf on hybrid Intel processors)."""
+INTEL_CORES = {"cpu_core": "P", "cpu_atom": "E", "cpu_lowpower": "LP-E"}
+"""Kinds of cores, the fastest first, by the folder of /sys/devices whose file "cpus" lists them (Linux perf on hybrid
+Intel processors)."""
 
 _MAX_LLC_PER_CPU = 96 * 2**20
 _MAX_LLC_PER_SOCKET = 1229 * 2**20
@@ -102,7 +103,7 @@ def _named_cores(root: Path) -> Counter[str]:
 
 
 def _intel_cores(root: Path) -> Counter[str]:
-    files = {kind: root / "sys/devices" / folder / "cpus" for folder, kind in _INTEL_CORES.items()}
+    files = {kind: root / "sys/devices" / folder / "cpus" for folder, kind in INTEL_CORES.items()}
     counts = {f"{kind}-core": len(parse_cpu_list(read_text(file))) for kind, file in files.items()}
     return +Counter(counts)
 

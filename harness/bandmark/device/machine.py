@@ -9,7 +9,7 @@ import os
 import platform
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bandmark.device.cpu import cpu_count, cpu_model_name, cpu_quota, read_caches, unequal_cores, usable_cpus
@@ -50,6 +50,8 @@ class Machine:
     """Variables that set the threads of the numerical libraries or change how CUDA launches."""
     cpu_cores: str | None = None
     """Kinds of cores where they are unequal, such as "10 x Cortex-X925, 10 x Cortex-A725"."""
+    core_caches: dict[str, int] = field(default_factory=dict)
+    """Bytes of each level of the caches that one core reaches: L1, L2, L3."""
     llc_note: str | None = None
     """What was assumed of the last-level cache where the system's own figure can't be true."""
 
@@ -93,6 +95,7 @@ def read_machine(root: Path = Path("/")) -> Machine:
         load_1min=_load_1min(),
         environment={k: v for k, v in os.environ.items() if _VARIABLES.fullmatch(k) and _HARMLESS.fullmatch(v)},
         cpu_cores=unequal_cores(root),
+        core_caches={f"L{level}": size for level, size in sorted(read_caches(root, cpus[:1])[0].items())},
         llc_note=llc_note,
     )
 

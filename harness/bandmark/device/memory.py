@@ -7,17 +7,19 @@ On a DGX Spark running out of memory freezes the whole system instead of returni
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bandmark.device.system import cgroup_folders, read_number, read_pairs
+from bandmark.device.system import cgroup_folders, read_number, read_pairs, read_text
 from bandmark.units import format_bytes
 
 _MAX_DEFAULT_BYTES = 4 * 2**30  # limit of a case of default size on memory shared with the system
 _DEFAULT_SHARE = 0.25  # share of the available system memory that a case of default size may take
 _SIZE_SHARE = 0.5  # share of a CPU's available memory that an explicit --size may take; the rest stays with the system
 _DEVICE_SHARE = 0.8  # share of a discrete device's free memory that a group of cases may take
+_HUGE_FROM = 0.9  # share of a mapping in huge pages from which it counts as lying in them
 _NO_LIMIT = 1 << 60  # from here on a limit is none: version 1 of control groups writes a huge number
 
 
@@ -65,6 +67,29 @@ def available_bytes(root: Path = Path("/")) -> int:
     """Return the bytes that this process can take without swapping: MemAvailable, or less in a container."""
     system = _meminfo(root).get("MemAvailable") or _physical_bytes() // 2
     return min([system, *_cgroup_available(root)])
+
+
+def page_size(address: int | None, root: Path = Path("/")) -> str:
+    """Return the size of the pages of memory around an address: 4k, 2m, or mixed; without one, of small pages.
+
+    Linux lists in /proc/self/smaps how much of a mapping lies in huge pages (proc(5), AnonHugePages).
+    """
+    small = _short_size(os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096)
+    huge = read_number(root / "sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
+    if address is None or huge is None:
+        return small
+    sizes, inside = dict[str, int](), False
+    for line in (read_text(root / "proc/self/smaps") or "").splitlines():
+        if span := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+            inside = int(span[1], 16) <= address < int(span[2], 16)
+        elif inside and (size := re.match(r"(Rss|AnonHugePages): +(\d+) kB", line)):
+            sizes[size[1]] = int(size[2])
+    share = sizes.get("AnonHugePages", 0) / (sizes.get("Rss") or 1)
+    return small if share == 0 else _short_size(huge) if share >= _HUGE_FROM else "mixed"
+
+
+def _short_size(size: int) -> str:
+    return f"{size >> 20}m" if size >= 1 << 20 else f"{size >> 10}k"
 
 
 def total_bytes(root: Path = Path("/")) -> int | None:

@@ -6,6 +6,7 @@ A file that is missing, empty or malformed gives None, or nothing, and never an 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 _NUMBER = re.compile(r"[0-9]{1,19}")
@@ -50,6 +51,17 @@ def parse_cpu_list(text: str | None) -> list[int]:
             return []
         cpus.update(range(low, high + 1))
     return sorted(cpus)
+
+
+def format_cpu_list(cpus: Sequence[int]) -> str:
+    """Write processors in ascending order as Linux lists them: "0-3,8"."""
+    runs: list[list[int]] = []
+    for cpu in cpus:
+        if runs and cpu == runs[-1][-1] + 1:
+            runs[-1][1:] = [cpu]
+        else:
+            runs.append([cpu])
+    return ",".join("-".join(map(str, run)) for run in runs)
 
 
 def cgroup_folders(root: Path, controller: str) -> list[Path]:

@@ -52,6 +52,11 @@ _CONTENDED_FROM = 0.10
 """Share of the machine's processors that other programs used while sampling, from which a CPU row is suspect."""
 
 
+_PREEMPTED_FROM = 0.20
+"""Share of the sampling time in samples that lost a processor, above which a CPU row is suspect: the median of short
+samples still holds at a fifth of them (it moved by under 3 % in caches), and nothing is known of it beyond."""
+
+
 def regime(working_set_bytes: int, llc_bytes: int | None) -> Regime | None:
     """Return where the data of a case come from, or None if the cache's size is unknown."""
     if not llc_bytes:
@@ -90,6 +95,7 @@ def sample_warnings(measurement: Measurement, *, device: str | None = None) -> l
         _throttled(clocks, measurement.max_clock_mhz),
         _slow_state(clocks, device),
         _contended(measurement.others_share),
+        _preempted(measurement.preempted_time_frac),
         *measurement.warnings,
     ]
     return [warning for warning in warnings if warning]
@@ -150,6 +156,12 @@ def slow_reads(read_gbs: float, copy_gbs: float, device: str | None) -> str | No
     if device != _GB10 or read_gbs >= _SLOW_READS_BELOW * copy_gbs:
         return None
     return f"{read_gbs:.4g} GB/s is {100 * read_gbs / copy_gbs:.0f} % of what copy moves: {_SLOW_READ_STATE}"
+
+
+def _preempted(time_frac: float | None) -> str | None:
+    if time_frac is None or time_frac <= _PREEMPTED_FROM:
+        return None
+    return f"the system took processors away during {100 * time_frac:.0f} % of the sampling time; close other programs"
 
 
 def _contended(others_share: float | None) -> str | None:

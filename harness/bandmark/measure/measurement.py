@@ -46,6 +46,12 @@ class Measurement:
     """SM clock towards the end of each sample, by the device's sensors."""
     braked_samples: list[int] = field(default_factory=list)
     """Positions of the samples during which the device held its clocks down, the first being 0."""
+    preempted: list[int] | None = None
+    """Positions of the samples during which the system took a processor away; None on an accelerator."""
+    load_gbs: list[float] = field(default_factory=list)
+    """What the other threads of the case moved during each sample, in GB/s."""
+    pages: str | None = None
+    """Size of the pages of memory that the arrays lie in, where the case is about that."""
     clock_mhz: float | None = None
     """SM clock where no sample has one."""
     max_clock_mhz: float | None = None
@@ -69,6 +75,22 @@ class Measurement:
         """The SM clocks while sampling: by the device's counters, else by its sensors, else the one reading."""
         return self.clocks_mhz or self.sensor_clocks_mhz or [c for c in [self.clock_mhz] if c]
 
+    @property
+    def preempted_time_frac(self) -> float | None:
+        """The share of the sampling time that lies in samples during which the process lost a processor."""
+        if self.preempted is None:
+            return None
+        lost = (s for i, s in enumerate(self.seconds_per_launch) if i in self.preempted)
+        return sum(lost) / sum(self.seconds_per_launch)
+
+    @property
+    def mean_load_gbs(self) -> float | None:
+        """What the other threads moved over all samples, in GB/s; None where there were none."""
+        if not self.load_gbs:
+            return None
+        moved = sum(gbs * s for gbs, s in zip(self.load_gbs, self.seconds_per_launch, strict=False))
+        return moved / sum(self.seconds_per_launch)
+
     def to_entry(self, identity: Mapping[str, Any]) -> JsonObject:
         """Return the entry of a run record, with the identity of the row first."""
         named = {name: identity[name] for name in identity_columns() if identity.get(name) is not None}
@@ -76,7 +98,9 @@ class Measurement:
         if self.max_error is not None and not math.isfinite(self.max_error):
             values["max_error"] = str(self.max_error)  # JSON has no number for an error without bound
         return named | {
-            n: v for n, v in values.items() if n in _STORED_ALWAYS or not (v is None or v is True or v == [])
+            n: v
+            for n, v in values.items()
+            if n in _STORED_ALWAYS or not (v is None or v is True or (v == [] and n != "preempted"))
         }
 
     @classmethod

@@ -30,6 +30,10 @@ class Reading:
     """Their clock towards the end of the window, where the device has sensors that tell."""
     braked: bool = False
     """Whether the sensors said that something held the clocks down."""
+    preempted: bool | None = None
+    """Whether the system took a processor away from the process during the window; None on an accelerator."""
+    load_gbs: float | None = None
+    """What other threads of the case moved during the window, in GB/s, where a case has such threads."""
 
 
 class Launcher(Protocol):
@@ -76,6 +80,9 @@ class Samples:
     sensor_clocks_mhz: list[float] = field(default_factory=list)
     braked: list[int] = field(default_factory=list)
     """Positions of the samples during which the clocks were held down, the first being 0."""
+    preempted: list[int] | None = None
+    """Positions of the samples during which the process lost a processor; None where that can't be known."""
+    load_gbs: list[float] = field(default_factory=list)
     stop_reason: StopReason | None = None
     warmed_up: bool = True
     """False where the deadline cut the warm-up short."""
@@ -86,6 +93,10 @@ class Samples:
         """Append one window's reading."""
         if reading.braked:
             self.braked.append(len(self.seconds))
+        if reading.preempted is not None:
+            self.preempted = [*(self.preempted or ()), *[len(self.seconds)] * reading.preempted]
+        if reading.load_gbs is not None:
+            self.load_gbs.append(float(f"{reading.load_gbs:.9g}"))
         # Rounded as the run record stores it, so that statistics can be replayed exactly.
         self.seconds.append(float(f"{reading.seconds / self.launches:.9g}"))
         if reading.clock_mhz is not None:
@@ -125,6 +136,8 @@ def _take_of(launchers: Sequence[Launcher], index: int, launches: int) -> Readin
 def measure_group(launchers: Sequence[Launcher], clock: Clock, rule: StopRule, deadline: float) -> list[Samples]:
     """Measure the cases of one group round by round, so that drift hits alike what will be compared.
 
+    Each round begins with another case: what a library leaves in caches and threads hits now one, now another.
+
     Args:
         launchers: the prepared cases; those that are done early leave the rounds.
         clock: the host's clock, for time limits only.
@@ -138,11 +151,14 @@ def measure_group(launchers: Sequence[Launcher], clock: Clock, rule: StopRule, d
     estimates = warm_up(launchers, clock, rule, deadline)
     warmed_up = clock() - begin >= rule.warmup_s
     measured = [Samples(launches_for(t, rule), warmed_up=warmed_up) for t in estimates]
+    first = 0
     while any(s.stop_reason is None for s in measured):
-        for index, samples in enumerate(measured):
+        for index in (*range(first, len(measured)), *range(first)):
+            samples = measured[index]
             if samples.stop_reason is None:
                 samples.add(_take_of(launchers, index, samples.launches))
                 samples.stop_reason = stop_reason(samples, rule, clock() >= deadline)
+        first = (first + 1) % len(measured)
     return measured
 
 

@@ -92,19 +92,21 @@ _KEYS = {
     "": "schema run_id bandmark_version started_utc finished_utc system complete settings machine device backends peak "
     "notes samples",
     "settings": "suites kernels backends dtypes variants weights size_bytes device layer heads quick time_limit_s "
-    "threads seed data peak system",
+    "threads cpus seed data peak system",
     "machine.environment": "OMP_NUM_THREADS OMP_PROC_BIND OMP_PLACES OMP_SCHEDULE OMP_DYNAMIC OMP_WAIT_POLICY "
     "OMP_THREAD_LIMIT OMP_STACKSIZE OMP_MAX_ACTIVE_LEVELS OMP_NESTED GOMP_CPU_AFFINITY GOMP_SPINCOUNT KMP_AFFINITY "
     "KMP_BLOCKTIME KMP_HW_SUBSET KMP_SETTINGS MKL_NUM_THREADS MKL_DYNAMIC MKL_DEBUG_CPU_TYPE MKL_ENABLE_INSTRUCTIONS "
     "OPENBLAS_NUM_THREADS OPENBLAS_CORETYPE BLIS_NUM_THREADS VECLIB_MAXIMUM_THREADS CUDA_LAUNCH_BLOCKING "
     "PYTHON_CPU_COUNT",
+    "machine.core_caches": "L1 L2 L3",
     "device": "pci_id",  # of 0.1.0
     "backends.*": "version driver cuda git threads device_free_bytes cuda_runtime cuda_driver nvrtc fp4_conversion "
-    "device_max_clock_mhz ecc mig max_sm_clock_mhz max_memory_clock_mhz blas",
+    "device_max_clock_mhz ecc mig max_sm_clock_mhz max_memory_clock_mhz blas cpus llvmlite llvm target thread_pools",
     "backends.*.blas": "internal_api version architecture",
+    "backends.*.thread_pools": "internal_api num_threads",
     "samples": "launches_per_sample seconds_per_launch stop_reason warmed_up max_error copies started_utc clocks_mhz "
     "sensor_clocks_mhz braked_samples clock_mhz max_clock_mhz memory_clock_mhz temperature_c power_w others_share "
-    "warnings note",
+    "warnings note preempted load_gbs pages",
 }
 """Keys of the record that may become public, by the key of the object that holds them; * is the name of a backend."""
 

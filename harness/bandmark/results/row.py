@@ -26,6 +26,8 @@ Regime = Literal["dram", "mixed", "cache"]
 _REGIMES: tuple[Regime, ...] = get_args(Regime)
 
 
+LEVELS = ("L1", "L2", "L3", "dram")
+
 StopReason = Literal["converged", "noise_settled", "time_limit"]
 
 
@@ -59,7 +61,7 @@ class Row:
     run_id: str = _column("start of the run in UTC and four random digits; the name of its files", required=True)
     system: str = _column("the machine, in lower-case letters, digits and hyphens", required=True)
     device: str = _column("whole name of the device as reported", required=True, identity=True)
-    backend: str = _column("library that ran the kernel: numpy, torch or cupy", required=True, identity=True)
+    backend: str = _column("library that ran the kernel: numpy, numba, torch or cupy", required=True, identity=True)
     kernel: str = _column("row of the kernel table", required=True, identity=True)
     dtype: str = _column("number format of the operands", required=True, identity=True)
     n_elements: int | None = _column("elements of each vector, or m x n of the matrix", "elements")
@@ -113,7 +115,7 @@ class Row:
     percent_of_ceiling: float | None = _column("bandwidth over the best verified read of this run", "%")
     derived_peak_gbs: float | None = _column("2 x memory clock x bus width / 8; discrete devices only", "GB/s")
     verdict: str | None = _column("the percentage beside published measurements of such memory")
-    data: str | None = _column("contents of the inputs: random or zeros")
+    data: str | None = _column("contents of the inputs: random, ramp or zeros; points of curves are random always")
     threads: int | None = _column("host threads that worked; empty on a GPU")
     llc_bytes: int | None = _column("size of the last-level cache", "bytes")
     clock_mhz: float | None = _column("median clock of the device's processors while sampling", "MHz")
@@ -126,6 +128,20 @@ class Row:
     layer_uses: int | None = _column("matrices of this shape that one decode step of the model multiplies by")
     heads: int | None = _column("query heads of an attention; its KV heads are n / head_dim", identity=True)
     head_dim: int | None = _column("elements of a head of an attention", "elements", identity=True)
+    cpus: str | None = _column('processors on which the threads ran, as in "cpu 0-9,12"; empty on a GPU')
+    latency_ns: float | None = _column("median time of an access that waits for the one before", "ns")
+    latency_cycles: float | None = _column("the same in cycles of clock_mhz, where the clock can be read", "cycles")
+    level: str | None = _column("level of the memory hierarchy by the plateaus of the run", values=LEVELS)
+    level_bytes: int | None = _column("size of that level for one core as the system reports it", "bytes")
+    pattern: str | None = _column(
+        "order of the accesses, or what tells the points of a curve apart: random-4k, stride-8, threads-2",
+        identity=True,
+    )
+    pages: str | None = _column("size of the pages of memory that the arrays lie in: 4k, 2m, or mixed")
+    load_gbs: float | None = _column("mean bandwidth of the other threads while a latency was measured", "GB/s")
+    read_fraction: float | None = _column("share of the bytes that are read, 0 to 1", "1", identity=True)
+    preempted_samples: int | None = _column("samples during which the system took a processor away")
+    preempted_time_frac: float | None = _column("share of the sampling time that these samples took", "1")
     percent_of_derived_peak: float | None = _column(
         "bandwidth over derived_peak_gbs, where that is more than 1 % off peak_gbs; verified dram rows only", "%"
     )

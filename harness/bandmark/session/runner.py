@@ -34,6 +34,8 @@ class Schedule:
     groups_left: int
     clock: Clock = perf_counter
     sampled_s: float = 0.0
+    weights: Sequence[float] = ()
+    """What the groups take of the time, by weight; none where all take the same."""
 
     @property
     def is_over(self) -> bool:
@@ -42,20 +44,30 @@ class Schedule:
 
     def share(self) -> float:
         """Return the seconds of sampling that the next group may take."""
-        return max(0.0, self.limit_s - self.sampled_s) / max(1, self.groups_left)
+        left_s, weights = max(0.0, self.limit_s - self.sampled_s), self.weights[-max(1, self.groups_left) :]
+        return left_s * weights[0] / sum(weights) if weights else left_s / max(1, self.groups_left)
 
 
 def measure_groups(
     groups: Sequence[Group], options: RunOptions, rule: StopRule, schedule: Schedule
 ) -> Iterator[list[Outcome]]:
     """Measure every group in turn and yield its outcomes, a list for each group."""
+    schedule.weights = group_seconds(groups, schedule.limit_s)
     for group in groups:
         if schedule.is_over:
             reason = f"the time limit of {schedule.limit_s:g} s had passed; --time-limit S gives more"
             yield skipped(group, reason)
         else:
-            yield GroupRun(group, options, rule, schedule).run()
+            yield GroupRun(group, options, group.rule or rule, schedule).run()
         schedule.groups_left -= 1
+
+
+def group_seconds(groups: Sequence[Group], limit_s: float) -> list[float]:
+    """Return the seconds that each group asks for; those that ask for none share the rest, or their number's part."""
+    own_s = sum(group.min_time_s or 0.0 for group in groups)
+    sharing = sum(group.min_time_s is None for group in groups)
+    each_s = max((limit_s - own_s) / max(1, sharing), limit_s / max(1, len(groups)))
+    return [group.min_time_s or each_s for group in groups]
 
 
 def skipped(group: Group, reason: str) -> list[Outcome]:
@@ -115,19 +127,25 @@ class GroupRun:
         """Measure the group at its present size; raises MemoryError if an operand does not fit."""
         if not self.group.runnable:
             return
+        share_s = self.schedule.share()
         inputs, copies = self.group.inputs(self.options), self.group.copies()
+        cases = self._cases()
+        for batch in [cases] if self.group.in_turns else [[case] for case in cases]:
+            self._measure_cases(batch, inputs, copies, share_s * len(batch) / len(cases))
+
+    def _measure_cases(self, cases: Sequence[tuple[int, Case]], inputs: Any, copies: int, share_s: float) -> None:
+        """Prepare some cases, and measure them in turns."""
         workloads: dict[int, Workload] = {}
         try:
-            for i, case in self._cases():
+            for i, case in cases:
                 if case.skip_reason is None and (workload := self._prepare(i, case, inputs, copies)):
-                    running = {(self.group.cases[j].backend.name, w.variant) for j, w in workloads.items()}
-                    if (case.backend.name, workload.variant) in running:
+                    if _sameness(case, workload) in [_sameness(self.group.cases[j], w) for j, w in workloads.items()]:
                         self.repeated.add(i)
                         workload.close()
                     else:
                         workloads[i] = workload
             if workloads:
-                self._measure(workloads)
+                self._measure(workloads, share_s)
         finally:
             for workload in workloads.values():
                 workload.close()
@@ -158,18 +176,18 @@ class GroupRun:
             return None
         return workload
 
-    def _measure(self, workloads: Mapping[int, Workload]) -> None:
+    def _measure(self, workloads: Mapping[int, Workload], share_s: float) -> None:
         """Sample the workloads in turns, then verify each; one that fails leaves, and the others begin anew."""
         clock = self.schedule.clock
         started, begin, before = utc_now(), clock(), read_cpu_use(clock())
         try:
-            measured = measure_group(list(workloads.values()), clock, self.rule, begin + self.schedule.share())
+            measured = measure_group(list(workloads.values()), clock, self.rule, begin + share_s)
         except CaseFailedError as stopped:
             self.schedule.sampled_s += clock() - begin
             failed = list(workloads)[stopped.index]
             self.outcomes[failed] = self._failure(self.group.cases[failed], stopped.problem)
             if rest := {i: workload for i, workload in workloads.items() if i != failed}:
-                self._measure(rest)
+                self._measure(rest, max(0.0, share_s - (clock() - begin)))
             return
         self.schedule.sampled_s += clock() - begin
         others, reading = self._others_share(before, read_cpu_use(clock())), self._sensor_reading()
@@ -225,6 +243,9 @@ class GroupRun:
             clocks_mhz=samples.clocks_mhz,
             sensor_clocks_mhz=samples.sensor_clocks_mhz,
             braked_samples=samples.braked,
+            preempted=samples.preempted,
+            load_gbs=samples.load_gbs,
+            pages=getattr(workload, "pages", None),
             max_error=float(f"{error:.9g}"),
             variant=workload.variant,
             copies=workload.copies,
@@ -262,6 +283,11 @@ class GroupRun:
         for i, case in self._cases():
             if case.skip_reason is None and i not in self.outcomes:
                 self.outcomes[i] = _without(self.group, case, "error", reason)
+
+
+def _sameness(case: Case, workload: Workload) -> tuple[Any, ...]:
+    """Return what tells the cases of a group apart once each has its variant."""
+    return case.backend.name, workload.variant, case.columns.get("pattern")
 
 
 Progress = Callable[[int, int, str], None]

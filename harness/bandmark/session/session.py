@@ -20,7 +20,7 @@ from bandmark.results.files import RunFiles
 from bandmark.results.record import RunRecord
 from bandmark.results.row import SCHEMA, Row
 from bandmark.session.rows import Outcome, build_rows
-from bandmark.session.runner import Progress, Schedule, measure_groups, utc_now
+from bandmark.session.runner import Progress, Schedule, group_seconds, measure_groups, utc_now
 from bandmark.suites import SUITES
 from bandmark.suites.base import Group, RunFacts, Suite
 
@@ -57,6 +57,7 @@ class Session:
             device=self.target.device,
             peak=self.target.peak,
             data=self.options.data,
+            caches=self.target.machine.core_caches,
             libraries=self.target.libraries(),
         )
 
@@ -87,6 +88,11 @@ class Session:
                 if outcome.measurement is not None
             ],
         )
+
+
+def planned_seconds(session: Session) -> list[tuple[Group, float]]:
+    """Return the groups of a session, each with the seconds of sampling that it may take."""
+    return [*zip(session.groups, group_seconds(session.groups, session.time_limit_s), strict=True)]
 
 
 def run_session(
@@ -163,7 +169,12 @@ def open_session(options: RunOptions) -> Session:
         layer = find_matrices(options.layer)[0].model
     machine = read_machine()
     target = open_target(
-        machine, names=options.backends, address=options.device, threads=options.threads, peak=options.peak
+        machine,
+        names=options.backends,
+        address=options.device,
+        threads=options.threads,
+        cpus=options.cpus,
+        peak=options.peak,
     )
     try:
         groups = [group for suite in suites for group in suite.plan(options, target)]
@@ -213,9 +224,9 @@ def _refuse_options_of(suite: Suite, options: RunOptions) -> None:
 
 
 def _time_limit(suites: Sequence[Suite], groups: Sequence[Group], options: RunOptions) -> float:
-    """Return the seconds of sampling where no limit is given: what the suites take, or their groups together."""
-    usual = max(suite.time_limit_s(options) for suite in suites)
-    return max(usual, sum(group.min_time_s or 0.0 for group in groups))
+    """Return the seconds of sampling where no limit is given: what each suite takes, or its groups together."""
+    own = {suite: sum(group.min_time_s or 0.0 for group in groups if group.suite is suite) for suite in suites}
+    return sum(max(suite.time_limit_s(options), seconds) for suite, seconds in own.items())
 
 
 def new_run_id(now: datetime) -> str:

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bandmark.results.row import Row
+from bandmark.show.plot import draw
 from bandmark.show.table import build_table, heading
 from bandmark.suites import by_suite
 from bandmark.suites.base import Suite
@@ -25,6 +26,8 @@ from bandmark.units import printable_lines
 
 _UNLIMITED = 1 << 20
 """Columns of a stream that is no terminal: more than any line has, so that rich wraps none."""
+
+_PLOT_WIDTH = 78
 
 _MAX_NAMED = 10
 """Things of a kind that are named one by one."""
@@ -147,6 +150,7 @@ def show_results(results: Sequence[Row], file: TextIO | None = None) -> None:
 
 
 def _show_suite(out: Console, suite: Suite, rows: Sequence[Row]) -> None:
+    rows, every = suite.shown(rows), rows
     table = build_table(suite, rows)
     drawn = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for number, (name, left) in enumerate(zip(table.header, table.left, strict=True)):
@@ -160,7 +164,9 @@ def _show_suite(out: Console, suite: Suite, rows: Sequence[Row]) -> None:
         drawn.add_row(*map(escape, line.cells), style=None if line.is_ok else "yellow")
     out.print(drawn)
     out.print()
-    if summary := suite.headline(rows):
+    if curve := suite.curve(every):
+        out.print(escape(draw(curve, min(out.width, _PLOT_WIDTH))) + "\n")
+    if summary := suite.headline(every):
         out.print(escape(summary) + "\n")
     for number, note in enumerate(table.footnotes, start=1):
         out.print(escape(f"{number}: {note}"))

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from bandmark.judge.warnings import NOISY_FROM, rotation
 from bandmark.measure.sampling import StopRule
 from bandmark.results.row import MEASURED, Row
+from bandmark.suites import suite_of
 from bandmark.suites.base import Suite
 from bandmark.suites.model_layers import matrix_shapes
 from bandmark.units import format_bytes
+from bandmark_kernels.core.compiled import MODES
 
 _ROTATES = "launches rotate over sets of the arrays that are larger than the cache (column copies of the CSV)"
 
@@ -72,7 +74,7 @@ def _notes(row: Row, *, name_variant: bool) -> list[str]:
         notes.append(f"{row.status}: {reason}" if row.status != "ok" else reason)
     if row.status == "ok" and row.samples is not None and row.samples < StopRule().min_samples:
         notes.append(_FEW_SAMPLES.format(StopRule().min_samples))
-    if row.status in MEASURED and row.working_set_bytes is not None and row.regime != "dram":
+    if row.status in MEASURED and row.working_set_bytes and row.regime != "dram" and not suite_of(row).is_curve:
         sizes = {"cache": "fits the last-level cache", "mixed": "is less than 4 last-level caches"}
         size = sizes.get(row.regime or "", "can't be compared with the cache, whose size is unknown")
         notes.append(f"the working set {size}: no percentages")
@@ -81,7 +83,7 @@ def _notes(row: Row, *, name_variant: bool) -> list[str]:
             f"noisy: the quartiles lie {100 * NOISY_FROM:.0f} % of the median apart or more (column spread); "
             "close other programs and run again, longer with --time-limit"
         )
-    if row.variant and name_variant:
+    if row.variant and name_variant and row.variant not in MODES:
         notes.append(f"variant {row.variant}")
     if row.verdict:
         notes.append(f"{row.verdict}, by published measurements")

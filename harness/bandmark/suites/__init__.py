@@ -8,9 +8,16 @@ from contextlib import contextmanager
 from bandmark.results.row import Row, add_columns, remove_columns
 from bandmark.suites.bandwidth import Bandwidth
 from bandmark.suites.base import Metric, Suite
+from bandmark.suites.latency import Latency
+from bandmark.suites.loaded import LoadedLatency
+from bandmark.suites.mix import Mix
 from bandmark.suites.model_layers import ModelLayers
+from bandmark.suites.scaling import Scaling
+from bandmark.suites.sweep import Sweep
 
-SUITES: dict[str, Suite] = {suite.name: suite for suite in (Bandwidth(), ModelLayers())}
+SUITES: dict[str, Suite] = {
+    suite.name: suite for suite in (Bandwidth(), ModelLayers(), Latency(), Sweep(), LoadedLatency(), Scaling(), Mix())
+}
 """All suites by name, in the order in which they run."""
 
 

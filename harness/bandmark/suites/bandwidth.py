@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bandmark.judge import warnings as judge
 from bandmark.judge.bands import REFERENCES, kernel_class, verdict
@@ -16,6 +16,7 @@ from bandmark.suites.selection import (
     buffer_sets,
     check_variants,
     default_dtypes,
+    for_memory_alone,
     planned_cases,
     selected_dtypes,
     selected_kernels,
@@ -32,10 +33,18 @@ from bandmark.suites.sizing import (
     rotation_sets,
     shape_for,
 )
-from bandmark.suites.table import BEST_LEGEND, DERIVED_LEGEND, LEGEND, WEIGHTS_LEGEND, bandwidth_columns
+from bandmark.suites.table import (
+    BEST_LEGEND,
+    DERIVED_LEGEND,
+    LEGEND,
+    STORES_LEGEND,
+    WEIGHTS_LEGEND,
+    bandwidth_columns,
+)
 from bandmark_kernels import DTYPES, KERNELS, MATRIX_FORMATS, DType, Kernel, Shape, find_kernel
 from bandmark_kernels.core.checks import make_inputs
-from bandmark_kernels.core.kernel import Inputs
+from bandmark_kernels.core.compiled import MODES
+from bandmark_kernels.core.kernel import Inputs, Pattern
 
 if TYPE_CHECKING:
     from bandmark.backends.base import Backend, Workload
@@ -69,7 +78,9 @@ class KernelGroup(Group):
 
     def inputs(self, options: RunOptions) -> Inputs:
         """Draw the contents of the operands."""
-        return make_inputs(self.kernel, self.dtype, self.shape, seed=options.seed, pattern=options.data)
+        return make_inputs(
+            self.kernel, self.dtype, self.shape, seed=options.seed, pattern=cast("Pattern", options.data)
+        )
 
     def prepare(self, case: Case, inputs: Inputs, copies: int) -> Workload:
         """Place the operands and bind the kernel to them."""
@@ -174,6 +185,8 @@ class Bandwidth(Suite):
     ) -> KernelGroup:
         cases = planned_cases(kernel, dtype, backends, variants)
         shape = shape_for(kernel, dtype, array_bytes(kernel, sizing, buffer_sets(kernel, cases)))
+        if judge.regime(kernel.working_set(shape, dtype), sizing.llc_bytes) in ("cache", "mixed"):
+            cases = for_memory_alone(kernel, cases)
         return KernelGroup(
             suite=self,
             label=f"{kernel.label} {dtype.name}",
@@ -228,7 +241,8 @@ class Bandwidth(Suite):
         titles = {column.title for column in self.table_columns(rows)}
         optional = {"Gw/s": WEIGHTS_LEGEND, "best": BEST_LEGEND}
         both = [DERIVED_LEGEND] if any(row.percent_of_derived_peak for row in rows) else []
-        return " ".join([*(text for title, text in optional.items() if title in titles), *both, LEGEND])
+        stores = [STORES_LEGEND] if any(row.variant in MODES[1:] for row in rows) else []
+        return " ".join([*(text for title, text in optional.items() if title in titles), *stores, *both, LEGEND])
 
 
 def kernel_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:

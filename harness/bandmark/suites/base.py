@@ -6,7 +6,7 @@ into the columns of a row. Everything above this package goes by suites and metr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bandmark.device.device import Device
     from bandmark.device.peaks import Peak
     from bandmark.measure.measurement import Measurement
+    from bandmark.measure.sampling import StopRule
     from bandmark.options import RunOptions
 
 Values = dict[str, Any]
@@ -52,6 +53,19 @@ class TableColumn:
     left: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Figures over a quantity, as lines: both axes are logarithmic."""
+
+    title: str
+    unit: str
+    """Of the figures."""
+    over: str
+    """The quantity, in words. A working set is in bytes."""
+    points: Mapping[str, Sequence[tuple[float, float]]]
+    """By the name of the line, in order of the quantity."""
+
+
 SkipStatus = Literal["unsupported", "skipped"]
 
 
@@ -63,7 +77,7 @@ class Case:
     """Everything about the row that is known before it is measured, by column."""
     backend: Backend
     variant: str | None = None
-    """A variant that was asked for by name; None for the backend's default, which is always there."""
+    """One of the backend's variants; None for the one that it chooses."""
     skip_reason: str | None = None
     """Why the backend does not run it; such a case becomes a row without figures."""
     skip_status: SkipStatus = "unsupported"
@@ -79,6 +93,10 @@ class Group:
     cases: tuple[Case, ...]
     min_time_s: float | None = None
     """Seconds of sampling that the group adds to the time limit of a run; None if it shares the usual one."""
+    in_turns: bool = True
+    """Whether the cases are sampled in turns. Cases that live in a cache would push each other out of it."""
+    rule: StopRule | None = None
+    """When a case is measured well enough; None for the rule of the run."""
     halved_what: str = "the size"
     """What `halved` halves, in words."""
 
@@ -119,6 +137,8 @@ class RunFacts:
     device: Device
     peak: Peak
     data: str
+    caches: Mapping[str, int]
+    """Bytes of each level of the caches that one core reaches, by LEVELS; empty where the system does not say."""
     libraries: Mapping[str, Mapping[str, Any]]
     """Version, driver, threads and build of each backend, by name."""
 
@@ -150,6 +170,10 @@ class Suite:
     """The values of the column suite that its rows have; none for the name of the suite itself."""
     kernel_names: tuple[str, ...] = ()
     """The values of the column kernel that its rows have."""
+    dtype_names: tuple[str, ...] = ()
+    """Values of the column dtype that no kernel of the table has."""
+    is_curve = False
+    """Whether its rows are points of curves: caches are meant, and neither --kernel nor --dtype selects cases."""
     headline_kernels: tuple[str, ...] = ()
     """The kernels that a leaderboard shows, the most important first; none for all of them."""
     in_all = True
@@ -191,6 +215,18 @@ class Suite:
 
     def fill_across(self, drafts: Sequence[Draft], facts: RunFacts) -> None:
         """Fill the columns of measured rows that depend on the other rows of the run."""
+
+    def impossible(self, row: Row) -> Iterator[tuple[str, float, str]]:
+        """Yield column, value and what should stand there for each figure that no machine reaches."""
+        yield from ()
+
+    def shown(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return the rows that the table shows people; the files have all."""
+        return rows
+
+    def curve(self, rows: Sequence[Row]) -> Curve | None:
+        """Return the rows as curves; None for suites whose rows are no points of curves."""
+        return None
 
     def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
         """Return the columns of the table that people see, the notes left out."""

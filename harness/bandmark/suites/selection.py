@@ -83,15 +83,25 @@ def selected_dtypes(options: RunOptions, default: list[DType]) -> list[DType]:
 
 
 def planned_cases(kernel: Kernel, dtype: DType, backends: Sequence[Backend], variants: Sequence[str]) -> list[Case]:
-    """Return the default of each backend, then the variants asked for or always measured, still without columns."""
+    """Return each backend's default variants, then those that were asked for by name, still without columns."""
     cases = []
     for backend in backends:
         reason = backend.unsupported_reason(kernel, dtype)
         names = backend.variants(kernel) if reason is None else ()
-        wanted = (*variants, *(backend.variants_beside(kernel) if reason is None else ()))
-        chosen = (None, *(name for name in names if name in wanted or "all" in wanted))
+        chosen = [*(backend.default_variants(kernel) if reason is None else (None,))]
+        chosen += [name for name in names if name not in chosen and (name in variants or "all" in variants)]
         cases += [Case(columns={}, backend=backend, variant=name, skip_reason=reason) for name in chosen]
     return cases
+
+
+def for_memory_alone(kernel: Kernel, cases: Sequence[Case]) -> list[Case]:
+    """Return the cases of arrays that fit a cache: those whose variants are meant for memory say so and do not run."""
+    return [
+        replace(case, skip_reason=f"{case.variant} stores go past the cache, and these arrays fit it")
+        if case.skip_reason is None and case.variant in case.backend.default_variants(kernel)[1:]
+        else case
+        for case in cases
+    ]
 
 
 def check_variants(variants: Sequence[str], kernels: Sequence[Kernel], backends: Sequence[Backend]) -> None:

@@ -6,6 +6,7 @@ from bandmark.judge.bands import REFERENCES
 from bandmark.results.case import matrix_of
 from bandmark.results.row import Row
 from bandmark.suites.base import TableColumn
+from bandmark_kernels.core.compiled import MODES
 
 SHORT_DTYPES = {"float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
@@ -17,6 +18,11 @@ WEIGHTS_LEGEND = "Gw/s: 10^9 weights per second; the dtype column names the form
 DERIVED_LEGEND = "%peak: of the published peak / of memory clock x bus width, which is more than 1 % off it here."
 
 BEST_LEGEND = "best: bytes / shortest time."
+
+STORES_LEGEND = (
+    "nt: non-temporal stores, which go past the cache; other stores first read the line that they write "
+    "(write-allocate), and GB/s does not count that read."
+)
 
 LEGEND = (
     "GB/s: bytes / median time; spread: distance of the quartiles over the median. "
@@ -52,7 +58,12 @@ def dtype(row: Row) -> str:
     return SHORT_DTYPES.get(row.number_format, row.number_format)
 
 
-_BACKEND = TableColumn(title="backend", text=lambda row: row.backend, left=True)
+def backend(row: Row) -> str:
+    """Write the library of a row, and how it stores where that is not through the cache."""
+    return f"{row.backend} {row.variant}" if row.variant in MODES[1:] else row.backend
+
+
+_BACKEND = TableColumn(title="backend", text=backend, left=True)
 _DTYPE = TableColumn(title="dtype", text=dtype, left=True)
 SPREAD = TableColumn(title="spread", text=spread)
 

@@ -36,7 +36,10 @@ TEXT_FORMS = {
     "backend_version": (re.compile(r"\d+(\.\d+)+[\w.+\-]*"), "a version: 2.13.0+cu130"),
 }
 
-_MAY_BE_ZERO = ("bytes_read", "bytes_written", "max_error", "ci95_rel", "power_w", "temperature_c")
+_MAY_BE_ZERO = (
+    *("bytes_read", "bytes_written", "max_error", "ci95_rel", "power_w", "temperature_c"),
+    *("preempted_samples", "preempted_time_frac", "read_fraction", "load_gbs"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +197,7 @@ def accepted_names(column: str) -> tuple[str, ...]:
     if column == "kernel":
         return tuple(dict.fromkeys(name for suite in SUITES.values() for name in suite.kernel_names))
     if column == "dtype":
-        return tuple(DTYPES)
+        return (*DTYPES, *(name for suite in SUITES.values() for name in suite.dtype_names))
     if column == "backend":
         return BACKENDS
     if column == "data":

@@ -12,6 +12,7 @@ from bandmark.device.peaks import find_peak
 from bandmark.results.case import CaseId
 from bandmark.results.record import Entries, RunRecord
 from bandmark.results.row import Row
+from bandmark.suites import suite_of
 from bandmark.units import quote
 from bandmark.validation.replay import Difference, written
 from bandmark_kernels import KERNELS
@@ -45,6 +46,8 @@ def check_rows(record: RunRecord, rows: Sequence[tuple[int, Row]]) -> Iterator[D
     for line, row in rows:
         yield from ((line, row, *found) for found in _beyond_physics(row, record))
         yield from ((line, row, *found) for found in _against_settings(row, record))
+        for column, value, wanted in suite_of(row).impossible(row):
+            yield line, row, column, written(value), wanted
         yield from ((line, row, *found) for found in _started(row, record))
         seconds = entries.seconds(row)
         if why := _computed(seconds, row.launches_per_sample or 1):
@@ -77,7 +80,7 @@ def _against_settings(row: Row, record: RunRecord) -> Iterator[tuple[str, str, s
     settings, machine = record.settings, record.machine
     for column, name in (("kernel", "kernels"), ("backend", "backends"), ("dtype", "dtypes")):
         named, value = settings.get(name), row.get(column)
-        if not named or "all" in named or value in named:
+        if not named or "all" in named or value in named or (column != "backend" and suite_of(row).is_curve):
             continue
         if column != "dtype" or _offers(row, named):
             yield column, quote(value), f"one of settings.{name}: {', '.join(map(str, named))}"

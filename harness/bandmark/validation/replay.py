@@ -70,6 +70,7 @@ def _facts(record: RunRecord) -> RunFacts:
         device=record.device,
         peak=record.peak,
         data=record.settings.get("data", "random"),
+        caches=record.machine.core_caches,
         libraries=record.backends,
     )
 

@@ -83,8 +83,11 @@ def _draw_tile(
     rng = np.random.default_rng(seed)
     if number is FLOAT8:  # each code that is a number is as likely as any other
         return np.nan_to_num(number.decode(rng.integers(0, 256, size, np.uint8)))
-    values = rng.uniform(-0.5, 0.5, size)
-    values += np.copysign(0.5, values)
+    if pattern == "ramp":
+        values = np.resize(np.linspace(-1.0, 1.0, size[-1], endpoint=False), size)
+    else:
+        values = rng.uniform(-0.5, 0.5, size)
+        values += np.copysign(0.5, values)
     return operand.amplitude * (abs(values) if operand.role == "scale" else values)
 
 

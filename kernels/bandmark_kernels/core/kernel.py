@@ -14,7 +14,7 @@ from bandmark_kernels.core.operand import Operand, Shape
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Pattern = Literal["random", "zeros"]
+Pattern = Literal["random", "ramp", "zeros"]
 
 Launch = Callable[[], object]
 """Runs a kernel once on the operands it was bound to."""
@@ -50,6 +50,8 @@ class Implementation:
     variant: str | None = None  # the name of what `bind` does where there are variants
     variants: Mapping[str, _TeamBind] = field(default_factory=dict)
     """Others by name, equal in result and bytes; which is fastest depends on the machine and its libraries."""
+    modes: Mapping[str, Bind] = field(default_factory=dict)
+    """Ways to move the same bytes that are rows of their own: the first on any size, others on arrays in memory."""
 
     def unsupported_reason(self, dtype: DType, *, on_cpu: bool = False) -> str | None:
         """Return why a dtype does not run at memory speed, or None if it does."""

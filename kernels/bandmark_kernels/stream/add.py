@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from bandmark_kernels.core import np, torch
 from bandmark_kernels.core.checks import Elementwise
+from bandmark_kernels.core.compiled import compiled
+from bandmark_kernels.core.elements import load, store
 from bandmark_kernels.core.kernel import Implementation, Kernel, numpy_arithmetic
 from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import elementwise
+
+
+def _numba(c: Any, a: Any, b: Any) -> None:
+    for i in range(len(c)):
+        store(c, i, load(a, i) + load(b, i))
+
 
 KERNEL = Kernel(
     name="add",
@@ -20,6 +29,7 @@ KERNEL = Kernel(
     implementations={
         "numpy": numpy_arithmetic(lambda a, b, c: partial(np.add, a, b, c)),
         "torch": Implementation(lambda a, b, c: partial(torch.add, a, b, out=c)),
+        "numba": compiled(_numba, streams=True),
         "cupy": elementwise("add"),
     },
 )

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import Elementwise
+from bandmark_kernels.core.compiled import compiled
 from bandmark_kernels.core.kernel import Implementation, Kernel
 from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import elementwise
+
+
+def _numba(b: Any, a: Any) -> None:
+    for i in range(len(b)):
+        b[i] = a[i]
+
 
 KERNEL = Kernel(
     name="copy",
@@ -22,6 +30,7 @@ KERNEL = Kernel(
         "numpy": Implementation(lambda a, b: partial(np.copyto, b, a)),
         # on CUDA a device-to-device memcpy
         "torch": Implementation(lambda a, b: partial(b.copy_, a)),
+        "numba": compiled(_numba, streams=True),
         "cupy": elementwise("copy", blocks_per_sm=6),
     },
 )

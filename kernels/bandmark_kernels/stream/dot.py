@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from bandmark_kernels.core import torch
 from bandmark_kernels.core.checks import Reduction
+from bandmark_kernels.core.compiled import compiled
+from bandmark_kernels.core.elements import load, zero
 from bandmark_kernels.core.kernel import TORCH_HALF_CPU, Implementation, Kernel, numpy_arithmetic
 from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import einsum_to, reduction
+
+
+def _numba(r: Any, a: Any, b: Any) -> None:
+    total = zero(a)
+    for i in range(len(a)):
+        total += load(a, i) * load(b, i)
+    r[()] = total
+
 
 KERNEL = Kernel(
     name="dot",
@@ -26,6 +37,7 @@ KERNEL = Kernel(
             unsupported=TORCH_HALF_CPU,
             cpu_dtypes=("float64", "float32"),
         ),
+        "numba": compiled(_numba),
         "cupy": reduction("dot", blocks_per_sm=4),
     },
 )

@@ -6,6 +6,8 @@ from typing import Any
 
 from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import Elementwise
+from bandmark_kernels.core.compiled import compiled
+from bandmark_kernels.core.elements import load, store
 from bandmark_kernels.core.kernel import Kernel, Launch, numpy_arithmetic, unsupported
 from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import cache_blocks, elementwise
@@ -27,6 +29,11 @@ def _numpy(a: Any, b: Any, c: Any, s: Any) -> Launch:
     return launch
 
 
+def _numba(a: Any, b: Any, c: Any, s: Any) -> None:
+    for i in range(len(a)):
+        store(a, i, load(a, i) + (load(b, i) + s * load(c, i)))
+
+
 KERNEL = Kernel(
     name="nstream",
     formula="a[i] += b[i] + s * c[i]",
@@ -39,6 +46,7 @@ KERNEL = Kernel(
     implementations={
         "numpy": numpy_arithmetic(_numpy),
         "torch": unsupported("torch has no one-pass op for a += b + s * c: two ops would move 6 words, not 4"),
+        "numba": compiled(_numba),
         "cupy": elementwise("nstream"),
     },
 )

@@ -7,6 +7,8 @@ from typing import Any
 
 from bandmark_kernels.core import torch
 from bandmark_kernels.core.checks import Reduction
+from bandmark_kernels.core.compiled import compiled
+from bandmark_kernels.core.elements import load, zero
 from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, numpy_arithmetic
 from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import einsum_to, reduction
@@ -34,6 +36,13 @@ def _torch(a: Any, r: Any) -> Launch:
     return launch
 
 
+def _numba(r: Any, a: Any) -> None:
+    total = zero(a)
+    for i in range(len(a)):
+        total += load(a, i)
+    r[()] = total
+
+
 KERNEL = Kernel(
     name="read",
     formula="r = sum(a[i])",
@@ -45,6 +54,7 @@ KERNEL = Kernel(
         # reads a contiguous vector faster than add.reduce and maximum.reduce do
         "numpy": numpy_arithmetic(lambda a, r: einsum_to("i->", a, out=r)),
         "torch": Implementation(_torch),
+        "numba": compiled(_numba),
         "cupy": reduction("read", bytes_per_thread=128),
     },
 )

@@ -18,7 +18,9 @@ from typing import Any
 
 from bandmark_kernels.core import np, torch
 from bandmark_kernels.core.checks import Elementwise
+from bandmark_kernels.core.compiled import compiled
 from bandmark_kernels.core.dtypes import FLOAT32
+from bandmark_kernels.core.elements import load, store
 from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, unsupported
 from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import cache_blocks, elementwise
@@ -147,6 +149,26 @@ def _narrow(bits: Any, stored: Any, t: Any) -> None:
     np.copyto(stored, t, casting="unsafe")
 
 
+def _numba(  # noqa: PLR0917 - compiled code takes no keywords
+    p: Any, g: Any, m: Any, v: Any, decay: Any, gain1: Any, gain2: Any, root: Any, floor: Any
+) -> None:
+    for i in range(len(p)):
+        m[i] += gain1 * (g[i] - m[i])
+        v[i] += gain2 * (g[i] * g[i] - v[i])
+        p[i] = decay * p[i] - m[i] / (root * sqrt(v[i]) + floor)
+
+
+def _numba_master(  # noqa: PLR0917
+    p: Any, g: Any, master: Any, m: Any, v: Any, decay: Any, gain1: Any, gain2: Any, root: Any, floor: Any
+) -> None:
+    for i in range(len(p)):
+        gradient = load(g, i)
+        m[i] += gain1 * (gradient - m[i])
+        v[i] += gain2 * (gradient * gradient - v[i])
+        master[i] = decay * master[i] - m[i] / (root * sqrt(v[i]) + floor)
+        store(p, i, master[i])
+
+
 def _torch(p: Any, g: Any, m: Any, v: Any, step: float, **scalars: float) -> Launch:
     """Call the op behind torch.optim.AdamW(fused=True), in place; it neither counts steps nor clears the gradient."""
     steps = torch.tensor(step, dtype=torch.float32, device=p.device)
@@ -169,6 +191,7 @@ KERNEL = Kernel(
     check=_CHECK,
     implementations={
         "numpy": Implementation(_numpy, constants=_coefficients),
+        "numba": compiled(_numba, constants=_coefficients),
         "torch": Implementation(_torch),
         "cupy": elementwise("adamw", bytes_per_thread=32, constants=_coefficients),
     },
@@ -188,6 +211,7 @@ MASTER = replace(
     check=replace(_CHECK, bounds=_of_master(_bounds)),
     implementations={
         "numpy": Implementation(_numpy_master, constants=_coefficients),
+        "numba": compiled(_numba_master, constants=_coefficients),
         "torch": unsupported(
             "torch's fused AdamW takes weights, gradients and moments of one dtype: with a float32 master copy it "
             "is three ops and 40 bytes per parameter instead of 28"

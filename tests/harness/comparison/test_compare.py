@@ -306,9 +306,9 @@ def latency_suite() -> Iterator[Suite]:
     """Register a suite whose metric is a latency in ns, with a column of its own that identifies its cases."""
     suite = Suite()
     suite.name = "toy-latency"
-    suite.metric = Metric(name="latency", column="latency_ns", unit="ns", higher_is_better=False)
+    suite.metric = Metric(name="latency", column="hop_ns", unit="ns", higher_is_better=False)
     suite.columns = (
-        Column(name="latency_ns", type="float", doc="latency", unit="ns"),
+        Column(name="hop_ns", type="float", doc="latency", unit="ns"),
         Column(name="stride", type="int", doc="stride", unit="bytes", identity=True),
     )
     with registered(suite):
@@ -321,9 +321,7 @@ def test_a_metric_of_which_less_is_better(capsys: pytest.CaptureFixture[str]) ->
 
         def measured(label: str, latency: dict[int, float]) -> Side:
             rows = [
-                make_result(
-                    run_id=f"{label}-{i}", suite=suite.name, extra={"latency_ns": ns * factor, "stride": stride}
-                )
+                make_result(run_id=f"{label}-{i}", suite=suite.name, extra={"hop_ns": ns * factor, "stride": stride})
                 for i, factor in enumerate(SPREAD)
                 for stride, ns in latency.items()
             ]
@@ -338,7 +336,7 @@ def test_a_metric_of_which_less_is_better(capsys: pytest.CaptureFixture[str]) ->
         assert faster.ratio == pytest.approx(0.8) and faster.reason.startswith("20.0 % faster")
         assert faster.ratio_low is not None and faster.ratio_high is not None
         assert faster.ratio_low < 0.8 < faster.ratio_high < 1
-        assert (faster.unit, faster.metric, faster.baseline_gbs) == ("ns", "latency_ns", pytest.approx(100.0, rel=1e-5))
+        assert (faster.unit, faster.metric, faster.baseline_gbs) == ("ns", "hop_ns", pytest.approx(100.0, rel=1e-5))
         assert found.regressions(0.19) == [slower] and found.regressions(0.21) == []
         show_comparison(found)
         assert "ns by the median time" in capsys.readouterr().out

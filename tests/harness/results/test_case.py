@@ -23,6 +23,8 @@ IDENTITY = (
     "layer",
     "heads",
     "head_dim",
+    "pattern",
+    "read_fraction",
 )
 
 

@@ -187,7 +187,7 @@ def test_derived_properties() -> None:
     assert replace(row, time_median_s=0.0).iqr_rel is None
 
 
-LATENCY = Column(name="latency_ns", type="float", doc="time of an access", unit="ns")
+LATENCY = Column(name="hop_ns", type="float", doc="time of an access", unit="ns")
 
 
 @pytest.fixture
@@ -195,22 +195,20 @@ def _latency() -> Iterator[None]:
     """A column that a suite from outside appends."""
     add_columns([LATENCY])
     yield
-    remove_columns(["latency_ns"])
+    remove_columns(["hop_ns"])
 
 
 @pytest.mark.usefixtures("_latency")
 def test_an_appended_column_is_a_column() -> None:
     """It comes last, is read by its name, and survives text; rows without a value leave its cell empty."""
     assert columns()[-1] == LATENCY
-    row = Row.of(
-        {f.name: getattr(make_result(), f.name) for f in fields(Row) if f.name != "extra"} | {"latency_ns": 7.5}
-    )
-    assert row.get("latency_ns") == 7.5 and row.get("kernel") == "triad" and row.extra == {"latency_ns": 7.5}
+    row = Row.of({f.name: getattr(make_result(), f.name) for f in fields(Row) if f.name != "extra"} | {"hop_ns": 7.5})
+    assert row.get("hop_ns") == 7.5 and row.get("kernel") == "triad" and row.extra == {"hop_ns": 7.5}
     cells = to_cells(row)
-    assert list(cells)[-1] == "latency_ns" and cells["latency_ns"] == "7.5"
+    assert list(cells)[-1] == "hop_ns" and cells["hop_ns"] == "7.5"
     assert from_cells(cells) == row
     plain = make_result()
-    assert plain.get("latency_ns") is None and to_cells(plain)["latency_ns"] == ""
+    assert plain.get("hop_ns") is None and to_cells(plain)["hop_ns"] == ""
     assert hash(row) == hash(replace(row, extra={}))
 
 
@@ -218,7 +216,7 @@ def test_an_appended_column_is_a_column() -> None:
 def test_a_column_in_use_is_refused() -> None:
     """No suite appends a column that is there, and where one name is refused none is added."""
     before = columns()
-    for name in ("latency_ns", "kernel"):
+    for name in ("hop_ns", "kernel"):
         with pytest.raises(ValueError, match=f"there is a column '{name}' already"):
             add_columns([replace(LATENCY, name="new"), replace(LATENCY, name=name)])
     assert columns() == before

@@ -1,0 +1,205 @@
+"""Curves over the working set, from the first level of the caches to memory: what the suites latency and sweep share.
+
+A curve's points are rows. They are sampled one after the other, since each must find its working set where the one
+before it would have been.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from bandmark.measure.sampling import StopRule
+from bandmark.results.row import MEASURED, Row
+from bandmark.suites.base import Case, Curve, Draft, Group, RunFacts, Suite, Values
+from bandmark.suites.plateaus import Plateau, find_plateaus, name_levels
+from bandmark.suites.table import figure
+from bandmark.units import format_bytes
+from bandmark_kernels.memory import NEEDED
+
+if TYPE_CHECKING:
+    from bandmark.backends.base import Backend, Workload
+    from bandmark.backends.select import Target
+    from bandmark.options import RunOptions
+
+_SMALLEST = 4096
+
+_RULE = StopRule(min_time_s=0.02, window_s=1e-4, warmup_s=0.004, max_warmup_s=0.04)
+_QUICK_RULE = StopRule(min_time_s=0.004, window_s=1e-4, warmup_s=0.002, max_warmup_s=0.01)
+"""Samples of a tenth of a millisecond: few of them are hit by another program."""
+
+_POINT_S = 0.12
+_QUICK_POINT_S = 0.06
+"""Seconds of sampling for each point, and for those in memory so many laps at the speed of a crowded machine."""
+
+_LAPS = 8
+_SLOW_GBS = 10.0
+
+
+def ladder(largest: int, per_octave: int) -> list[int]:
+    """Return working sets from 4 KiB up to the largest, in equal ratios, each a multiple of 256 bytes."""
+    sizes, step = [], 0
+    while (size := round(_SMALLEST * 2 ** (step / per_octave)) // 256 * 256) <= largest:
+        sizes.append(size)
+        step += 1
+    return sizes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointGroup(Group):
+    """Points of curves, measured by a routine of their backends."""
+
+    in_turns: bool = False
+    routine: str
+
+    def inputs(self, options: RunOptions) -> int:
+        """Return the seed of the random order or contents."""
+        return options.seed
+
+    def prepare(self, case: Case, inputs: int, copies: int) -> Workload:
+        """Let the backend place the arrays."""
+        assert isinstance(self.suite, PointSuite)
+        make = case.backend.routines[self.routine]
+        workload: Workload = make(case.backend, seed=inputs, **self.suite.parameters(case.columns))
+        return workload
+
+
+def backends_with(routine: str, backends: Sequence[Backend]) -> list[Backend]:
+    """Return the backends that have a routine: those that can do all its cases, or else those that can do a part."""
+    able = [backend for backend in backends if routine in backend.routines]
+    return [backend for backend in able if backend.routines[routine].has_all] or able
+
+
+class PointSuite(Suite):
+    """Base of the suites whose cases are points of curves and run by a routine of their backends."""
+
+    is_curve = True
+    in_all = True
+    routine: str
+
+    def parameters(self, columns: Mapping[str, Any]) -> Values:
+        """Return what the routine of a case takes, by keyword, from the case's columns."""
+        raise NotImplementedError
+
+    def series(self, row: Row) -> str:
+        """Return the name of the curve that a row is a point of."""
+        return " ".join(filter(None, (row.backend, row.kernel, row.variant)))
+
+    def time_limit_s(self, options: RunOptions) -> float:
+        """Return nothing: each group brings its seconds."""
+        return 0.0
+
+    def notes(self, options: RunOptions) -> list[str]:
+        """Return which options select nothing here."""
+        given = [flag for flag, value in (("--kernel", options.kernels), ("--dtype", options.dtypes)) if value]
+        return [f"{' and '.join(given)}: without effect on the suite {self.name}"] if given else []
+
+    def groups(self, options: RunOptions, target: Target, points: Sequence[Values], size: int) -> list[Group]:
+        """Return groups of so many points each, every point on each backend that has the routine.
+
+        Where none has it, the points without a size stand for the suite, unsupported.
+        """
+        able = backends_with(self.routine, target.backends)
+        if not able:
+            backend = target.backends[0]
+            first = {self._label(point): {**point, "backend": backend.name} for point in points[::-1]}
+            cases = [Case(columns=without_size(point), backend=backend, skip_reason=NEEDED) for point in first.values()]
+            return [PointGroup(suite=self, label=self.name, cases=tuple(cases[::-1]), routine=self.routine)]
+        return [
+            self._group([Case(columns=point | {"backend": b.name}, backend=b) for point in part for b in able], options)
+            for part in (points[k : k + size] for k in range(0, len(points), size))
+        ]
+
+    def _label(self, point: Values) -> str:
+        return " ".join(str(point[name]) for name in ("kernel", "pattern"))
+
+    def _group(self, cases: Sequence[Case], options: RunOptions) -> PointGroup:
+        first, moved = cases[0].columns, sum(case.columns["working_set_bytes"] for case in cases)
+        return PointGroup(
+            suite=self,
+            label=f"{self.name} {format_bytes(first['working_set_bytes'])}",
+            cases=tuple(cases),
+            min_time_s=len(cases) * (_QUICK_POINT_S if options.quick else _POINT_S) + _LAPS * moved / _SLOW_GBS / 1e9,
+            rule=_QUICK_RULE if options.quick else _RULE,
+            routine=self.routine,
+        )
+
+
+def first_cpu(cpus: str | None) -> str | None:
+    """Return the first of the processors that a run was given, as in "cpu 0": it does the work alone."""
+    return cpus and re.split("[-,]", cpus)[0]
+
+
+def without_size(columns: Mapping[str, Any]) -> Values:
+    """Return the columns of a case that has no size, because nothing runs it."""
+    sized = ("n", "n_elements", "working_set_bytes", "bytes_read", "bytes_written")
+    return {name: value for name, value in columns.items() if name not in sized}
+
+
+class Ladder(PointSuite):
+    """Base of the suites whose curves go over working sets and have plateaus."""
+
+    min_step: float
+    """Ratio of two values from which they are of different levels."""
+
+    def fill_across(self, drafts: Sequence[Draft], facts: RunFacts) -> None:
+        """Name the level of each point on a plateau, with the size that the system reports of it."""
+        of = {Row.of(draft.values | {"status": "ok"}): draft for draft in drafts}
+        for rows in self._curves(of):
+            plateaus = self._plateaus(rows)
+            names = name_levels([row.working_set_bytes or 0 for row in rows], plateaus, facts.caches)
+            for plateau, name in zip(plateaus, names, strict=True):
+                for row in rows[plateau.first : plateau.last + 1]:
+                    of[row].values |= {"level": name, "level_bytes": facts.caches.get(name)}
+
+    def _curves(self, rows: Iterable[Row]) -> list[list[Row]]:
+        """Return the points of each curve that have a figure, in order of size."""
+        curves: dict[str, list[Row]] = {}
+        for row in sorted(rows, key=lambda row: row.working_set_bytes or 0):
+            if row.status in MEASURED and self.metric.value(row) and row.working_set_bytes:
+                curves.setdefault(self.series(row), []).append(row)
+        return [curves[name] for name in sorted(curves)]
+
+    def _plateaus(self, rows: Sequence[Row]) -> list[Plateau]:
+        """Return the plateaus by the shortest times: other programs disturb those least."""
+        return find_plateaus([row.working_set_bytes or 0 for row in rows], [*map(self._best, rows)], self.min_step)
+
+    def _best(self, row: Row) -> float:
+        value, share = self.metric.value(row) or 1.0, (row.time_min_s or 1.0) / (row.time_median_s or 1.0)
+        return value / share if self.metric.higher_is_better else value * share
+
+    def shown(self, rows: Sequence[Row]) -> list[Row]:
+        """Return the first measured row of each octave, and one for each reason to have none, curve by curve."""
+        kept: dict[tuple[Any, ...], Row] = {}
+        for row in sorted(rows, key=lambda row: row.working_set_bytes or 0):
+            octave = math.floor(math.log2(row.working_set_bytes or 1) + 0.01)
+            kept.setdefault((self.series(row), octave if row.status in MEASURED else row.reason), row)
+        return sorted(kept.values(), key=lambda row: (self.series(row), row.working_set_bytes or 0))
+
+    def headline(self, rows: Sequence[Row]) -> str | None:
+        """Return the plateaus of each curve: level, figure, and where it ends beside what the system reports."""
+        lines = []
+        for own in self._curves(rows):
+            texts = [self._plateau(own[p.first : p.last + 1], p.end_bytes) for p in self._plateaus(own)]
+            lines.append(f"{self.series(own[0])}: {'; '.join(texts) or 'no plateau stands out'}")
+        return "\n".join(lines) or None
+
+    def _plateau(self, rows: Sequence[Row], end_bytes: float | None) -> str:
+        level, reported = rows[0].level or "?", rows[0].level_bytes
+        text = f"{level} {figure(median(self.metric.value(row) or 0.0 for row in rows))} {self.metric.unit}"
+        if end_bytes is None:
+            return text
+        system = f" (the system says {format_bytes(reported)})" if reported else ""
+        return f"{text} to {format_bytes(round(end_bytes))}{system}"
+
+    def curve(self, rows: Sequence[Row]) -> Curve | None:
+        """Return the curves over the working set."""
+        points = {
+            self.series(own[0]): [(float(row.working_set_bytes or 0), self.metric.value(row) or 0.0) for row in own]
+            for own in self._curves(rows)
+        }
+        return Curve(f"{self.metric.name} by working set", self.metric.unit, "working set", points) if points else None

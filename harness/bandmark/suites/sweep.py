@@ -1,0 +1,123 @@
+"""The suite sweep: bandwidth of one processor by working set, from the first level of the caches to memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bandmark.results.row import Row
+from bandmark.suites.base import Draft, Group, Metric, RunFacts, TableColumn, Values
+from bandmark.suites.ladder import Ladder, first_cpu, ladder, without_size
+from bandmark.suites.latency import working_set
+from bandmark.suites.table import SPREAD, figure
+from bandmark_kernels.memory.passes import PASSES
+
+if TYPE_CHECKING:
+    from bandmark.backends.select import Target
+    from bandmark.options import RunOptions
+
+_LAUNCH_BYTES = 16 * 2**20
+"""Bytes that a launch moves at least: a tenth of a millisecond, so that its call is nothing."""
+
+_QUICK_DENSE_BYTES = 8 * 2**20
+"""Up to where --quick takes two working sets an octave: no level's plateau is narrow beyond."""
+
+_LARGEST_CACHES = 4
+"""The largest working set, in last-level caches."""
+
+_MAX_CORE_GBS = 2000.0
+"""Above what one core moves: two 64-byte loads and a 64-byte store in each cycle of 6.5 GHz are 1250 GB/s."""
+
+
+class Sweep(Ladder):
+    """Bandwidth of read, copy and triad by working set."""
+
+    name = "sweep"
+    title = "bandwidth of one processor by working set: each level of the caches, and memory"
+    metric = Metric(
+        name="bandwidth", column="bandwidth_gbs", unit="GB/s", higher_is_better=True, best_column="bandwidth_best_gbs"
+    )
+    kernel_names = tuple(PASSES)
+    routine = "passes"
+    min_step = 1.12
+
+    def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
+        """Return a group for each octave of working sets."""
+        llc = target.device.llc_bytes or 2**25
+        largest = options.size_bytes or min(
+            target.backends[0].budget().default_bytes, (2 if options.quick else _LARGEST_CACHES) * llc
+        )
+        sizes = ladder(largest, 2 if options.quick else 4)
+        if options.quick:
+            sizes = [size for size in sizes if size <= _QUICK_DENSE_BYTES or size.bit_count() == 1]
+        return self.groups(options, target, [pass_columns(k, size) for size in sizes for k in PASSES], 12)
+
+    def parameters(self, columns: Mapping[str, Any]) -> Values:
+        """Return what the passes take."""
+        kernel, n = columns["kernel"], columns["n"]
+        return {"kernel": kernel, "n": n, "count": passes(PASSES[kernel].arrays * n * 8)}
+
+    def case_columns(self, row: Row) -> Mapping[str, Any] | None:
+        """Return the columns of a stored row's case."""
+        if row.kernel not in PASSES or row.pattern != "sweep":
+            return None
+        columns = pass_columns(row.kernel, (row.n or 0) * 8 * PASSES[row.kernel].arrays) | {"backend": row.backend}
+        return columns if row.n else without_size(columns)
+
+    def fill(self, draft: Draft, facts: RunFacts) -> None:
+        """Fill the bandwidth."""
+        values, measurement = draft.values, draft.measurement
+        values["cpus"] = first_cpu(values.get("cpus"))
+        if measurement is not None and values.get("verified") is not False:
+            moved = values["bytes_read"] + values["bytes_written"]
+            values["bandwidth_gbs"] = moved / measurement.summary.median_s / 1e9
+            values["bandwidth_best_gbs"] = moved / measurement.summary.min_s / 1e9
+
+    def impossible(self, row: Row) -> Iterator[tuple[str, float, str]]:
+        """Yield a bandwidth above what a core can move."""
+        if row.bandwidth_gbs is not None and row.bandwidth_gbs > _MAX_CORE_GBS:
+            yield "bandwidth_gbs", row.bandwidth_gbs, f"at most {_MAX_CORE_GBS:g} GB/s, more than any core moves"
+
+    def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
+        """Return the columns of the table."""
+        return (
+            TableColumn(title="kernel", text=lambda row: row.kernel, left=True),
+            TableColumn(title="backend", text=lambda row: row.backend, left=True),
+            TableColumn(title="working set", text=working_set),
+            TableColumn(title="GB/s", text=lambda row: figure(row.bandwidth_gbs)),
+            TableColumn(title="best", text=lambda row: figure(row.bandwidth_best_gbs)),
+            SPREAD,
+            TableColumn(title="level", text=lambda row: row.level or "-", left=True),
+        )
+
+    def legend(self, rows: Sequence[Row]) -> str:
+        """Return what the headings mean."""
+        return (
+            "GB/s: bytes / median time, of one processor in float64; a working set is all arrays of the kernel. "
+            "Stores that fill a line from memory first read it, which is not counted. "
+            "Whole octaves are shown; the CSV has every working set."
+        )
+
+
+def passes(working_set_bytes: int) -> int:
+    """Return how many passes a launch makes."""
+    return max(1, -(-_LAUNCH_BYTES // working_set_bytes)) if working_set_bytes else 1
+
+
+def pass_columns(kernel: str, size: int) -> Values:
+    """Return what is known of a point before it is measured; its arrays have a multiple of 8 elements."""
+    kind = PASSES[kernel]
+    n = size // (8 * kind.arrays) // 8 * 8
+    count = passes(kind.arrays * n * 8)
+    return {
+        "suite": "sweep",
+        "kernel": kernel,
+        "dtype": "float64",
+        "pattern": "sweep",
+        "n": n,
+        "n_elements": n,
+        "working_set_bytes": kind.arrays * n * 8,
+        "bytes_read": kind.reads * n * 8 * count,
+        "bytes_written": kind.writes * n * 8 * count,
+        "threads": 1,
+    }

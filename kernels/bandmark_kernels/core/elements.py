@@ -1,0 +1,24 @@
+"""How compiled bodies read and write elements, whatever their format: half precision is float32 while it is a number.
+
+Numba has no numbers of half precision: arrays hold float16 as int16 and bfloat16 as uint16, bit by bit. What the
+functions do is in core/intrinsics.py, for which they are names without importing Numba.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def load(array: Any, index: Any) -> Any:
+    """Return an element as a number: one of half precision, which is passed as its bits, as a float32."""
+    raise NotImplementedError
+
+
+def store(array: Any, index: Any, value: Any) -> None:
+    """Store a number as an element, rounded to half precision where the array holds that."""
+    raise NotImplementedError
+
+
+def zero(array: Any) -> Any:
+    """Return 0 in the type in which products of an array's elements are added up."""
+    raise NotImplementedError

@@ -1,0 +1,7 @@
+"""What is measured of the memory hierarchy: chains of dependent loads, and passes that are repeated over a working set.
+
+`chase` and `passes` say what the work is and what it must yield; `bodies` is the work itself, as Numba compiles it.
+"""
+
+NEEDED = "needs numba (pip install 'bandmark[cpu]') on a CPU"
+"""What runs the bodies."""

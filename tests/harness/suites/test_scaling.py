@@ -1,0 +1,52 @@
+"""The suite scaling: numbers of threads, and which of them saturates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bandmark.cli.app import main
+from bandmark.device.cpu import usable_cpus
+from bandmark.options import RunOptions
+from bandmark.results.files import read_rows
+from bandmark.suites.scaling import Scaling
+from fakes import FAKE_GPU, FakeBackend, make_result, make_target
+
+
+@pytest.mark.parametrize(
+    ("threads", "counts"), [(1, [1]), (2, [1, 2]), (16, [*range(1, 17)]), (128, [*range(8, 129, 8)])]
+)
+def test_every_number_of_threads_up_to_sixteen_numbers(threads: int, counts: list[int]) -> None:
+    """One and all are always among them up to sixteen."""
+    device = replace(FAKE_GPU, kind="cpu")
+    backend = FakeBackend(threads=threads, device=device, routines={"scaling": type("Routine", (), {"has_all": True})})
+    groups = Scaling().plan(RunOptions(size_bytes=80_000), make_target([backend], address="cpu"))
+    for group in groups:
+        assert [case.columns["threads"] for case in group.cases] == counts
+        for case in group.cases:
+            row = make_result(**{**case.columns, "system": "box"})
+            assert Scaling().case_columns(row) == case.columns
+
+
+def test_the_number_that_saturates() -> None:
+    """It is the least that reaches 95 % of the highest bandwidth."""
+    rows = [
+        make_result(suite="scaling", kernel="read", pattern=f"threads-{n}", threads=n, bandwidth_gbs=gbs)
+        for n, gbs in ((1, 10.0), (2, 19.0), (3, 28.9), (4, 30.0))
+    ]
+    assert Scaling().headline(rows) == "numpy read: 3 of 4 threads reach 95 % of 30.00 GB/s"
+    curve = Scaling().curve(rows)
+    assert curve is not None and len(curve.points["numpy read"]) == 4
+
+
+def test_a_real_run_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread, and each added one, over the same arrays: verified and replayed."""
+    monkeypatch.chdir(tmp_path)
+    command = ["run", "--suite", "scaling", "--device", "cpu", "--backend", "numba", "--quick", "--size", "1MiB"]
+    assert main([*command, "--output", "a.csv"]) in (0, 3)
+    rows = read_rows(Path("a.csv"))
+    assert max(row.threads or 0 for row in rows) == len({*usable_cpus()}) or len(usable_cpus()) > 2
+    assert all(row.verified for row in rows)
+    assert main(["validate", "a.csv"]) == 0
