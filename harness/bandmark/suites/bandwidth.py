@@ -185,7 +185,8 @@ class Bandwidth(Suite):
     ) -> KernelGroup:
         cases = planned_cases(kernel, dtype, backends, variants)
         shape = shape_for(kernel, dtype, array_bytes(kernel, sizing, buffer_sets(kernel, cases)))
-        if judge.regime(kernel.working_set(shape, dtype), sizing.llc_bytes) in ("cache", "mixed"):
+        regime = judge.regime(kernel.working_set(shape, dtype), sizing.llc_bytes)
+        if backends[0].threads is not None and regime in ("cache", "mixed"):
             cases = for_memory_alone(kernel, cases)
         return KernelGroup(
             suite=self,
