@@ -48,7 +48,12 @@ class ReportRun:
     @property
     def has_peak(self) -> bool:
         """Whether the metric is one that published peaks are given for."""
-        return self.metric.unit == "GB/s"
+        return self.metric.unit == "GB/s" and not self.suite.is_curve
+
+    @property
+    def findings(self) -> list[str]:
+        """The lines in which a suite of curves says what they show."""
+        return (self.suite.headline(self.rows) or "").splitlines() if self.suite.is_curve else []
 
     @property
     def peak_gbs(self) -> float | None:

@@ -14,7 +14,8 @@ from html import escape
 from importlib.resources import files
 from typing import Literal
 
-from bandmark.units import printable
+from bandmark.suites.base import Curve
+from bandmark.units import format_bytes, printable
 
 THEME, CHART = (
     files("bandmark.reports").joinpath(name).read_text(encoding="utf-8") for name in ("theme.css", "chart.css")
@@ -170,6 +171,48 @@ class Chart:
         places = [(self.axis.x(value), first + 4 * (i % lanes)) for i, value in enumerate(mark.values)]
         circles = [f'<circle cx="{x}" cy="{y}" r="2.5"/>' for x, y in places]
         return [f'<g class="s{mark.series}" fill-opacity=".75">', *circles, "</g>"]
+
+
+def curve_picture(curve: Curve) -> str:
+    """Return the lines of a curve on two logarithmic axes, as an SVG as wide as its place."""
+    xs, ys = ([point[k] for line in curve.points.values() for point in line] for k in (0, 1))
+    across, upward = _around(xs), _around(ys)
+    parts = [f'<rect width="{_WIDE}" height="{_HIGH}" fill="none" class="grid"/>']
+    for value in _powers(across, 2.0 ** (1 if across.high / across.low < 64 else 3)):
+        name, x = format_bytes(value) if curve.over == "working set" else f"{value:g}", _WIDE * across.share(value)
+        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{_HIGH}"/>')
+        parts.append(f'<text class="soft" x="{x:.1f}" y="{_HIGH + 16}" text-anchor="middle">{name}</text>')
+    for value in _powers(upward, 2.0):
+        y = _HIGH * (1 - upward.share(value))
+        parts.append(f'<line class="grid" x1="0" x2="{_WIDE}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text class="soft" x="-6" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
+    for number, line in enumerate(curve.points.values()):
+        places = [(_WIDE * across.share(x), _HIGH * (1 - upward.share(y))) for x, y in line]
+        drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places)
+        parts.append(f'<polyline fill="none" stroke="currentColor" stroke-opacity=".35" points="{drawn}"/>')
+        parts.append(f'<g class="s{min(number, SERIES)}">{dots}</g>')
+    box = f"-50 -8 {_WIDE + 70} {_HIGH + 30}"
+    return f'<svg viewBox="{box}" width="100%" role="img" aria-label="{text(curve.title)}">{"".join(parts)}</svg>'
+
+
+_WIDE, _HIGH = 640, 260
+"""Units of a curve's picture, without its numbers."""
+
+
+def _around(values: Sequence[float]) -> Axis:
+    return Axis(min(values) / 1.1, max(values) * 1.1, "log")
+
+
+def _powers(axis: Axis, base: float) -> list[float]:
+    """Return the powers of a base on an axis."""
+    first, last = math.ceil(math.log(axis.low, base)), math.floor(math.log(axis.high, base))
+    return [base**power for power in range(first, last + 1)]
+
+
+def dot_swatch(series: int) -> str:
+    """Return a sample of a line's dots for the legend."""
+    return _svg('width="16"', [f'<g class="s{min(series, SERIES)}"><circle cx="50%" cy="11" r="4"/></g>'])
 
 
 def line_swatch(look: str, box: str = 'width="26"') -> str:

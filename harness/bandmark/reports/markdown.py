@@ -47,6 +47,7 @@ def _run(run: ReportRun) -> list[str]:
         f"## {escape(run.first.system)}",
         "\n".join(f"- {name}: {escape(value)}" for name, value in contents.facts(run)),
         "" if run.samples else contents.NO_SAMPLES,
+        *map(escape, run.findings),
         "### The table",
         _escaped_table(whole.header, (row.cells for row in whole.rows)),
         "\n".join(f"{i}. {escape(note)}" for i, note in enumerate(whole.footnotes, start=1)),

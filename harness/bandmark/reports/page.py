@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from bandmark import __version__
 from bandmark.reports import ReportRun, contents
-from bandmark.reports.charts import CHART, THEME, Chart, line_swatch, text
+from bandmark.reports.charts import CHART, THEME, Chart, curve_picture, dot_swatch, line_swatch, text
 from bandmark.show.table import build_table
 from bandmark.suites.model_layers import matrix_shapes, step_totals
 
@@ -64,16 +64,29 @@ def _run(run: ReportRun, ident: str) -> list[str]:
         *(f'<p class="notice">{text(note)}</p>' for note in notices),
         *(peaks if run.has_peak else ()),
         f"<h3>{'Achieved bandwidth' if run.has_peak else text(run.metric.name.capitalize())} of each case</h3>",
-        _bars(run),
+        *(f"<p>{text(line)}</p>" for line in run.findings),
+        _curve(run) or _bars(run),
         *(percents if run.has_peak else ()),
-        "<h3>Spread of the samples</h3>",
-        _dots(run),
+        *(() if run.suite.is_curve else ("<h3>Spread of the samples</h3>", _dots(run))),
         "<h3>What was flagged, and why</h3>",
         *_flagged(run),
         "<h3>The whole table</h3>",
         *_rows(run),
         "</section>",
     ]
+
+
+def _curve(run: ReportRun) -> str | None:
+    """Return the curves of a run as a figure; None for suites without curves."""
+    curve = run.suite.curve(run.rows)
+    if curve is None:
+        return None
+    names = "".join(f"<span>{dot_swatch(n)}{text(name)}</span>" for n, name in enumerate(curve.points))
+    caption = f"{curve.title}, {curve.unit}, over {curve.over}; both axes are logarithmic"
+    return (
+        f'<figure class="chart" aria-label="{text(curve.title)}"><figcaption>{text(caption)}</figcaption>'
+        f'<p class="legend">{names}</p>\n{curve_picture(curve)}\n</figure>'
+    )
 
 
 def _bars(run: ReportRun) -> str:

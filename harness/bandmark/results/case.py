@@ -50,6 +50,8 @@ def case_label(values: Mapping[str, Any]) -> str:
     """Return what identifies a case in words, from the values of its identity columns."""
     others = [name for name in identity_columns() if name not in (*_NAMED_FIRST, *_UNNAMED)]
     words = [str(values[name]) for name in (*_NAMED_FIRST, *others) if values.get(name) is not None]
+    if values.get("pattern") is not None and values.get("n") is not None:
+        words.append(f"n={values['n']}")  # points of a curve differ in it
     return " ".join(words)
 
 

@@ -70,9 +70,11 @@ class Entries:
             self._known.setdefault(tuple(entry[name] for name in _REQUIRED), []).append(entry)
 
     def of(self, row: Row) -> list[JsonObject]:
-        """Return the entries that name nothing else than what the row is: one, unless the files are damaged."""
+        """Return the entries that name the most of what the row is, and nothing else: one, unless files are damaged."""
         case = CaseId.of(row)
-        return [e for e in self._known.get(tuple(row.get(name) for name in _REQUIRED), []) if case.matches(e)]
+        found = [e for e in self._known.get(tuple(row.get(name) for name in _REQUIRED), []) if case.matches(e)]
+        named = [sum(name in entry for name, _ in case.values) for entry in found]
+        return [entry for entry, count in zip(found, named, strict=True) if count == max(named)]
 
     def seconds(self, row: Row) -> tuple[float, ...]:
         """Return the seconds per launch of each sample of a row; empty where they are not known for sure."""

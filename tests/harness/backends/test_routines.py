@@ -24,6 +24,7 @@ def backend() -> Iterator[Any]:
     """What the routines need of a backend: its memory's team."""
     with Team(usable_cpus()[:1]) as team:
         yield SimpleNamespace(memory=HostMemory(team))
+    routines.forget_ring()
 
 
 def chase(backend: Any, **changes: Any) -> Chase:

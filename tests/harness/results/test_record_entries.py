@@ -77,3 +77,14 @@ def test_what_is_no_entry_is_refused() -> None:
     """An entry that can't be used is named with its file, and not passed over."""
     with pytest.raises(FileError, match=r"a\.json: \{'kernel': 'triad'\} is no entry of samples"):
         Entries([ENTRY, {"kernel": "triad"}], Path("a.json"))
+
+
+def test_an_entry_that_names_more_of_a_row_is_its_own() -> None:
+    """Of two suites' rows of one kernel, size and backend, each has the entry that names its pattern, or none."""
+    plain, mixed = make_result(n=8), make_result(n=8, suite="mix", pattern="mix", read_fraction=0.5)
+    common = {"backend": plain.backend, "kernel": plain.kernel, "dtype": plain.dtype, "n": 8, "launches_per_sample": 1}
+    first = {**common, "seconds_per_launch": [1.0]}
+    second = {**common, "pattern": "mix", "read_fraction": 0.5, "seconds_per_launch": [2.0]}
+    for order in ([first, second], [second, first]):
+        entries = Entries(order)
+        assert entries.seconds(plain) == (1.0,) and entries.seconds(mixed) == (2.0,)
