@@ -5,6 +5,7 @@ Arguments are checked against the signature in the CUDA source, which CUDA itsel
 
 from __future__ import annotations
 
+import ctypes
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -101,6 +102,10 @@ class Function:
             raise CUDADriverError(1)
         launch = Launched(self.entry, tuple(grid), tuple(block), self._values(arguments))
         gpu = self.device.gpu
+        if self.entry in ("bandmark_chase", "bandmark_passes"):
+            self.device.queue(self.entry, gpu.law(launch))
+            (follow if self.entry == "bandmark_chase" else add_passes)(launch, gpu)
+            return
         if self.device.captured is not None:
             self.device.captured.append(lambda: self._replay(launch, arguments))
             return
@@ -150,6 +155,7 @@ class Function:
             "bfloat16": DTYPES["bfloat16"].storage,
             "accumulator": self.dtype.accumulator,
             "float": "float32",
+            "double": "float64",
             "u64": "uint64",
             "unsigned long long": "uint64",
         }
@@ -162,6 +168,27 @@ class Function:
             assert given.dtype == wanted, f"{self.entry}: {name} is {given.dtype}, not {wanted}"
             assert not is_array or given.device is self.device
         return {name: given for (name, _, _), given in zip(self.parameters, arguments, strict=True)}
+
+
+def follow(launch: Launched, gpu: Any) -> None:
+    """Follow a ring of addresses on the host, at the clock of the device."""
+    state, hops = launch.values["state"].host, int(launch.values["hops"])
+    address = int(state[0])
+    if launch.entry not in gpu.wrong:
+        for _ in range(hops):
+            address = ctypes.c_uint64.from_address(address).value
+    seconds = gpu.law(launch)
+    state[:] = (address, int(seconds * gpu.clock_khz * 1e3), int(seconds * 1e9))
+
+
+def add_passes(launch: Launched, gpu: Any) -> None:
+    """Add up the tiles that each block comes past."""
+    tiles, step, rounds = (int(launch.values[name]) for name in ("tiles", "step", "rounds"))
+    sums = launch.values["a"].host.reshape(tiles, -1).sum(axis=1)
+    partials, grid = launch.values["partials"].host, launch.grid[0]
+    for block in range(grid if launch.entry not in gpu.wrong else 0):
+        turns = np.arange(-(-max(0, rounds - block) // grid))
+        partials[block] = sums[(block + turns * step) % tiles].sum()
 
 
 def scalars_behind(kernel: Any, values: Any) -> dict[str, float]:

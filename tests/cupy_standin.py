@@ -183,6 +183,11 @@ class Pointer:
         assert array is not None
         return array.raw
 
+    @property
+    def ptr(self) -> int:
+        """The address."""
+        return int(self.raw.ctypes.data)
+
     def memset(self, value: int, size: int) -> None:
         """Set bytes."""
         assert size <= self.raw.nbytes
@@ -269,7 +274,7 @@ def install(monkeypatch: pytest.MonkeyPatch, cupy: StandIn | types.ModuleType, s
     module = cupy.module() if isinstance(cupy, StandIn) else cupy
     monkeypatch.setitem(sys.modules, "cupy", module)
     monkeypatch.setitem(sys.modules, "pynvml", sensors)
-    for name in (f"bandmark.backends.cupy_{part}" for part in ("backend", "workload")):
+    for name in (f"bandmark.backends.cupy_{part}" for part in ("backend", "workload", "routines")):
         monkeypatch.setitem(sys.modules, name, module)  # so that the undo takes out what the test imports
         del sys.modules[name]
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import cupy
 
 from bandmark.backends.base import Backend, accelerator_budget, accelerator_facts, gpu_device, place
+from bandmark.backends.cupy_routines import Chase, Passes
 from bandmark.backends.cupy_workload import CupyWorkload, Gpu, bus_id, cuda_errors
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget
@@ -30,6 +32,7 @@ class CupyBackend(Backend):
     name = "cupy"
     version = cupy.__version__
     verifies_first = True
+    routines: Mapping[str, Any] = {"chase": Chase, "passes": Passes}
 
     def __init__(self, address: str, device: Device) -> None:
         """Open the device; raises BackendUnavailable if it is too old or nothing can be compiled for it."""

@@ -46,9 +46,10 @@ class Gpu:
     def compiled(self, kernel: Kernel, dtype: DType, variant: str) -> tuple[Program, _ByName]:
         """Return a kernel's program and its functions by entry point, compiled once per device."""
         compiled = program(kernel, dtype, variant, capability=self._capability)
-        return compiled, self._compile(compiled.source, compiled.options, compiled.entries)
+        return compiled, self.compile(compiled.source, compiled.options, compiled.entries)
 
-    def _compile(self, text: str, options: tuple[str, ...], entries: tuple[str, ...]) -> _ByName:
+    def compile(self, text: str, options: tuple[str, ...], entries: tuple[str, ...]) -> _ByName:
+        """Return the functions of a source by entry point, compiled once per device."""
         key = (text, options)
         if key not in self._functions:
             module = cupy.RawModule(code=text, options=options)
@@ -69,7 +70,7 @@ class Gpu:
         """Return whether each element of an array has the bits of the one a period before."""
         blocks = 8 * self.sm_count
         text, options, step = repeats(array.dtype.name, blocks, period, array.size)
-        functions = self._compile(text, options, (step.entry,))
+        functions = self.compile(text, options, (step.entry,))
         differs = cupy.empty(blocks, np.uint64)
         functions[step.entry](step.grid, step.block, step.arguments({"a": array, "differs": differs}))
         return not differs.get().any()
@@ -124,6 +125,38 @@ def cuda_errors() -> tuple[type[Exception], ...]:
     return cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError
 
 
+class Watch:
+    """Two events around the launches of a window, behind a delay, and the clocks before and after them."""
+
+    def __init__(self, device: Gpu) -> None:
+        """Make the events and the records of the clocks."""
+        self._device = device
+        self._clocks = [cupy.empty(device.sm_count * CLOCK_RECORD, np.uint64) for _ in range(2)]
+        self._begin, self._end = cupy.cuda.Event(), cupy.cuda.Event()
+
+    def start(self, launches: int) -> None:
+        """Queue a delay, behind which all launches are queued, and then the start event."""
+        cupy.cuda.runtime.deviceSynchronize()
+        self._device.delay(launches)
+        self._device.probe_clocks(self._clocks[0])
+        self._begin.record()
+
+    def stop(self) -> Reading:
+        """Queue the stop event, read the sensors while the device is busy, wait, and read the elapsed time."""
+        self._end.record()
+        self._device.probe_clocks(self._clocks[1])
+        sensors = self._device.sensors.read_clock()
+        cupy.cuda.runtime.deviceSynchronize()
+        seconds = cupy.cuda.get_elapsed_time(self._begin, self._end) / 1e3
+        before, after = (out.get().reshape(-1, CLOCK_RECORD).tolist() for out in self._clocks)
+        clock = mean_clock_mhz(before, after, self._device.sensors.max_clock_mhz)
+        return Reading(seconds, clock, sensors.clock_mhz, braked=sensors.throttled)
+
+    def close(self) -> None:
+        """Release the records."""
+        self._clocks = []
+
+
 class CupyWorkload:
     """A CUDA kernel bound to its arrays, or to several sets of them in turn."""
 
@@ -140,8 +173,7 @@ class CupyWorkload:
         self._sets = [{o.name: self._new_array(o) for o in kernel.operands} for _ in range(self.copies)]
         self._timed = [self._bind(arrays, kernel.scalars) for arrays in self._sets]
         self._next = 0
-        self._clocks = [cupy.empty(device.sm_count * CLOCK_RECORD, np.uint64) for _ in range(2)]
-        self._begin, self._end = cupy.cuda.Event(), cupy.cuda.Event()
+        self._watch = Watch(device)
         self.can_replay = True
         self._is_short = False
         self._launches, self._queued = 0, 0  # of the present window: how many there will be, and are
@@ -158,10 +190,7 @@ class CupyWorkload:
         self._launches, self._queued = launches, 0
         if self._is_short and self.can_replay and self._graph_launches != launches:
             self._capture()
-        cupy.cuda.runtime.deviceSynchronize()
-        self._device.delay(launches * len(self._functions) if self._graph is None else 1)
-        self._device.probe_clocks(self._clocks[0])
-        self._begin.record()
+        self._watch.start(launches * len(self._functions) if self._graph is None else 1)
 
     def launch(self) -> None:
         """Queue the kernel once, on the next set of arrays; all of a window at once where they replay from a graph."""
@@ -187,16 +216,10 @@ class CupyWorkload:
         self._graph.upload()
 
     def stop(self) -> Reading:
-        """Queue the stop event, read the sensors while the device is busy, wait, and read the elapsed time."""
-        self._end.record()
-        self._device.probe_clocks(self._clocks[1])
-        sensors = self._device.sensors.read_clock()
-        cupy.cuda.runtime.deviceSynchronize()
-        seconds = cupy.cuda.get_elapsed_time(self._begin, self._end) / 1e3
-        self._is_short = self._is_short or seconds < REPLAYED_BELOW_S * self._queued
-        before, after = (out.get().reshape(-1, CLOCK_RECORD).tolist() for out in self._clocks)
-        clock = mean_clock_mhz(before, after, self._device.sensors.max_clock_mhz)
-        return Reading(seconds, clock, sensors.clock_mhz, braked=sensors.throttled)
+        """Stop the watch and read it."""
+        reading = self._watch.stop()
+        self._is_short = self._is_short or reading.seconds < REPLAYED_BELOW_S * self._queued
+        return reading
 
     def verify(self) -> float:
         """Launch once into poisoned outputs of the next set in turn and compare them with the reference."""
@@ -217,7 +240,8 @@ class CupyWorkload:
 
     def close(self) -> None:
         """Release the arrays."""
-        self._timed, self._sets, self._clocks, self._workspace, self._graph = [], [], [], None, None
+        self._watch.close()
+        self._timed, self._sets, self._workspace, self._graph = [], [], None, None
         self._device.release()
 
     def _bind(self, arrays: _ByName, scalars: Any) -> list[tuple[Any, Any, Any, Any]]:
