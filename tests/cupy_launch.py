@@ -5,6 +5,7 @@ Arguments are checked against the signature in the CUDA source, which CUDA itsel
 
 from __future__ import annotations
 
+import ctypes
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -101,13 +102,36 @@ class Function:
             raise CUDADriverError(1)
         launch = Launched(self.entry, tuple(grid), tuple(block), self._values(arguments))
         gpu = self.device.gpu
-        helper = {"bandmark_delay": self._delay_s(launch), "bandmark_clock": 1e-6}
+        if self.entry in ("bandmark_chase", "bandmark_passes"):
+            self.device.queue(self.entry, gpu.law(launch))
+            (follow if self.entry == "bandmark_chase" else add_passes)(launch, gpu)
+            return
+        if self.device.captured is not None:
+            self.device.captured.append(lambda: self._replay(launch, arguments))
+            return
+        helper = {"bandmark_delay": self._delay_s(launch), "bandmark_clock": 1e-6, "bandmark_repeats": 1e-6}
         begin = self.device.queue(self.entry, helper.get(self.entry, 0.0))
         if self.entry == "bandmark_clock":
             cycles, ns = gpu.read_counters(begin)
             launch.values["out"].host.reshape(-1, 3)[:] = [(sm, cycles, ns) for sm in range(grid[0])]
+        if self.entry == "bandmark_repeats":
+            items, period = (
+                launch.values["a"].host.view(f"u{launch.values['a'].dtype.itemsize}"),
+                int(launch.values["period"]),
+            )
+            launch.values["differs"].host[:] = 0
+            launch.values["differs"].host[-1] = np.count_nonzero(items[period:] != items[:-period])
         if self.entry in helper:
             return
+        self._run(launch, arguments)
+
+    def _replay(self, launch: Launched, arguments: Any) -> None:
+        self.device.log.append(self.entry)
+        self._run(launch, arguments)
+
+    def _run(self, launch: Launched, arguments: Any) -> None:
+        """Let the device compute what the launch computes."""
+        gpu = self.device.gpu
         gpu.free_at += gpu.law(launch)
         self.device.entries.add(self.entry)
         if self.device.recording:
@@ -131,6 +155,7 @@ class Function:
             "bfloat16": DTYPES["bfloat16"].storage,
             "accumulator": self.dtype.accumulator,
             "float": "float32",
+            "double": "float64",
             "u64": "uint64",
             "unsigned long long": "uint64",
         }
@@ -139,10 +164,31 @@ class Function:
                 assert is_array and given == np.uint64(0), f"{self.entry}: {name} is neither an array nor null"
                 continue
             assert is_device_array(given) == is_array, f"{self.entry}: {name} is {type(given)}"
-            wanted = given.dtype if kind == "void" else np.dtype(kinds.get(kind, kind))
+            wanted = given.dtype if kind in ("void", "item") else np.dtype(kinds.get(kind, kind))
             assert given.dtype == wanted, f"{self.entry}: {name} is {given.dtype}, not {wanted}"
             assert not is_array or given.device is self.device
         return {name: given for (name, _, _), given in zip(self.parameters, arguments, strict=True)}
+
+
+def follow(launch: Launched, gpu: Any) -> None:
+    """Follow a ring of addresses on the host, at the clock of the device."""
+    state, hops = launch.values["state"].host, int(launch.values["hops"])
+    address = int(state[0])
+    if launch.entry not in gpu.wrong:
+        for _ in range(hops):
+            address = ctypes.c_uint64.from_address(address).value
+    seconds = gpu.law(launch)
+    state[:] = (address, int(seconds * gpu.clock_khz * 1e3), int(seconds * 1e9))
+
+
+def add_passes(launch: Launched, gpu: Any) -> None:
+    """Add up the tiles that each block comes past."""
+    tiles, step, rounds = (int(launch.values[name]) for name in ("tiles", "step", "rounds"))
+    sums = launch.values["a"].host.reshape(tiles, -1).sum(axis=1)
+    partials, grid = launch.values["partials"].host, launch.grid[0]
+    for block in range(grid if launch.entry not in gpu.wrong else 0):
+        turns = np.arange(-(-max(0, rounds - block) // grid))
+        partials[block] = sums[(block + turns * step) % tiles].sum()
 
 
 def scalars_behind(kernel: Any, values: Any) -> dict[str, float]:

@@ -12,6 +12,7 @@ import importlib.machinery
 import sys
 import types
 import weakref
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,7 +40,10 @@ class StandIn:
         self.recording = False
         """Whether arguments are kept, which keeps their arrays, too."""
         self.arguments: list[tuple[Any, ...]] = []
+        self.nvrtc = (13, 2)
         self.memory_asked = 0
+        self.captured: list[Callable[[], None]] | None = None
+        """What a stream that captures was given; None while none does."""
 
     @property
     def gpu(self) -> Gpu:
@@ -63,9 +67,10 @@ class StandIn:
             driver=SimpleNamespace(CUDADriverError=CUDADriverError),
             compiler=SimpleNamespace(CompileException=CompileException),
             memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
-            nvrtc=SimpleNamespace(getVersion=lambda: (13, 2)),
+            nvrtc=SimpleNamespace(getVersion=lambda: self.nvrtc),
             Device=lambda index: SimpleNamespace(use=lambda: self._use(index)),
             Event=lambda: Event(self),
+            Stream=lambda non_blocking: Stream(self),
             get_elapsed_time=elapsed_ms,
         )
         made: Any = types.ModuleType("cupy")
@@ -178,6 +183,11 @@ class Pointer:
         assert array is not None
         return array.raw
 
+    @property
+    def ptr(self) -> int:
+        """The address."""
+        return int(self.raw.ctypes.data)
+
     def memset(self, value: int, size: int) -> None:
         """Set bytes."""
         assert size <= self.raw.nbytes
@@ -208,6 +218,46 @@ class Event:
         self.at = self.device.queue("event", 0.0)
 
 
+class Stream:
+    """A stream that is not the default one: it captures graphs."""
+
+    def __init__(self, device: StandIn) -> None:
+        self.device = device
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.device.captured is None, "the capture was not ended"
+
+    def begin_capture(self) -> None:
+        """Keep what is launched from now on."""
+        self.device.captured = []
+
+    def end_capture(self) -> Graph:
+        """Return what was kept."""
+        steps, self.device.captured = self.device.captured, None
+        assert steps is not None
+        return Graph(self.device, steps)
+
+
+class Graph:
+    """Launches that are queued by one call."""
+
+    def __init__(self, device: StandIn, steps: list[Callable[[], None]]) -> None:
+        self.device, self.steps = device, steps
+
+    def upload(self) -> None:
+        """Bring the graph to the device."""
+        self.device.queue("upload", 0.0)
+
+    def launch(self) -> None:
+        """Queue all launches."""
+        self.device.queue("graph", 0.0)
+        for step in self.steps:
+            step()
+
+
 def elapsed_ms(begin: Event, end: Event) -> float:
     """Return the milliseconds between two events in single precision, as CUDA does."""
     if begin.at is None or end.at is None:
@@ -224,7 +274,7 @@ def install(monkeypatch: pytest.MonkeyPatch, cupy: StandIn | types.ModuleType, s
     module = cupy.module() if isinstance(cupy, StandIn) else cupy
     monkeypatch.setitem(sys.modules, "cupy", module)
     monkeypatch.setitem(sys.modules, "pynvml", sensors)
-    for name in (f"bandmark.backends.cupy_{part}" for part in ("backend", "workload")):
+    for name in (f"bandmark.backends.cupy_{part}" for part in ("backend", "workload", "routines")):
         monkeypatch.setitem(sys.modules, name, module)  # so that the undo takes out what the test imports
         del sys.modules[name]
 

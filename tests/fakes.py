@@ -264,6 +264,8 @@ class FakeWorkload:
     TRIAL_LAUNCHES = 3
     """How many launches come before those that "timed" errors hit."""
 
+    note = None
+
     def __init__(self, backend: FakeBackend, inputs: Inputs, variant: str | None, copies: int) -> None:
         kernel = inputs.kernel
         self.backend, self.kernel, self.inputs = backend, kernel.name, inputs

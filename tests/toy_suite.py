@@ -27,6 +27,7 @@ class ChaseWorkload:
 
     variant: str | None = None
     copies = 1
+    note = None
 
     def __init__(self, launcher: FakeLauncher) -> None:
         self.start, self.launch, self.stop = launcher.start, launcher.launch, launcher.stop

@@ -19,6 +19,9 @@ TOKENS = 2053
 SLOPES = (0.02, -0.02, 1.0, -1.0, 20.0, -20.0, 0.0)
 """By how much the score changes from token to token; at 0 it rises to the middle and falls again."""
 
+BELOW = -4096.0
+"""A score so far below zero that, with the highest, all of them are, even at the end of a rising slope."""
+
 
 def _scored(prog: Program, scores: NDArray[np.float64], values: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
     """Return operands of one KV head of 64 elements: the first query head has these scores, the others half of them."""
@@ -41,12 +44,15 @@ def _error(host: Host, prog: Program, given: dict[str, NDArray[Any]]) -> float:
     return float("inf") if np.isnan(units) else float(units)
 
 
-def steep_error(host: Host, prog: Program, slope: float) -> float:
-    """Return the error for scores that change steadily, in units of the allowed one: with values of both signs."""
+def steep_error(host: Host, prog: Program, slope: float, base: float = 4096.0) -> float:
+    """Return the error for scores that change steadily, in units of the allowed one: with values of both signs.
+
+    `base` is the score of a token in the first half, from which the others differ by `slope` for each step.
+    """
     token = np.arange(TOKENS)
     scores = slope * (token - TOKENS // 3) if slope else -10.0 * abs(token - TOKENS // 2)
     values = np.random.default_rng(2).uniform(0.5, 1, (TOKENS, 64)) * np.where(token % 2, -1, 1)[:, None]
-    return _error(host, prog, _scored(prog, scores + 4096.0, values))
+    return _error(host, prog, _scored(prog, scores + base, values))
 
 
 def small_weights_error(host: Host, prog: Program) -> float:

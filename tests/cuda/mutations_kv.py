@@ -139,6 +139,9 @@ KV_EXTREMES = [
         ("top of the first warp", "top = higher(top, tops[w][h]);", ";"),
         ("top of the first range", "top = higher(top, of_ranges[s * heads * 2]);", ";"),
         ("none is 0", "NONE = -3e38f", "NONE = 0.0f"),
+        ("top starts at 0", "seen.top[x][1] = NONE;", "seen.top[x][1] = 0.0f;"),
+        ("top of the warps from 0", "float top = tops[0][h], all = 0;", "float top = 0, all = 0;"),
+        ("top of the ranges from 0", "float top = of_ranges[0], sum = 0,", "float top = 0, sum = 0,"),
     )
 ]
 """Changes that only scores far apart find for certain."""

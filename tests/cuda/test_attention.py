@@ -9,7 +9,7 @@ import pytest
 from attention_check import PLACES, attend, every_code, exact, natively_converted, stored, wrong_codes
 from cuda_check import awkward_shapes, call, geometry_of, make_program
 from cuda_host import Host
-from extremes_check import SLOPES, small_weights_error, steep_error
+from extremes_check import BELOW, SLOPES, small_weights_error, steep_error
 
 from bandmark_kernels import DTYPES, Shape
 from bandmark_kernels.attention.kv import _MAX_GROUP, kv_kernel
@@ -85,6 +85,13 @@ def test_both_conversions_are_equal(host: Host, codes: Program) -> None:
 def test_scores_of_any_size_are_weighed(host: Host, slope: float, dtype: str) -> None:
     """Scores in the thousands do not overflow, whether the highest grows along the tokens, falls, or both."""
     assert steep_error(host, _program(2, 1, 64, None, dtype=dtype), slope) <= 1
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("slope", [0.02, 1.0])
+def test_scores_far_below_zero_are_weighed(host: Host, slope: float, dtype: str) -> None:
+    """Where the highest score is a thousand below zero, nothing but it sets the scale of the weights."""
+    assert steep_error(host, _program(2, 1, 64, None, dtype=dtype), slope, base=BELOW) <= 1
 
 
 def test_small_weights_keep_their_bits(host: Host) -> None:

@@ -24,7 +24,7 @@ from cuda_host import Host, Source, allocate
 from bandmark_kernels import DTYPES, KERNELS, Kernel, Shape
 from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.core.cuda import exact_scalars, launches
-from bandmark_kernels.core.launch import clock_probe, delay
+from bandmark_kernels.core.launch import clock_probe, delay, repeats
 
 SUMS = [name for name, kernel in TABLE.items() if kernel.is_reduction or kernel.is_matrix]
 HALVES = ["float16", "bfloat16"]
@@ -127,13 +127,44 @@ def test_delay_returns_at_once_without_a_device_clock(host: Host) -> None:
 
 
 def test_clock_probe_fills_its_records(host: Host) -> None:
-    """Compiled without a device, the probe writes 0 to each field of each record, once."""
+    """Compiled without a device, the probe writes 0, 1 and 2 to the fields of each record, in their order and once."""
     text, step = clock_probe(5)
     arrays = allocate({"out": (15, "uint64")})
     error, traffic = host.run(Source(text, (), (step.entry,)), [step], arrays)
     assert error == ""
-    assert not arrays["out"].any()
+    assert arrays["out"].tolist() == [0, 1, 2] * 5
     assert (traffic["out"].written, traffic["out"].written_once) == (120, 120)
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32", "float64"])
+def test_elements_that_differ_from_the_period_before_are_counted(host: Host, dtype: str) -> None:
+    """Every element behind the first period is compared by its bits, at the block of its thread; NaN equals NaN."""
+    n, period = 2 * 256 * 5 + 77, 131
+    text, options, step = repeats(dtype, 2, period, n)
+    arrays = allocate({"a": (n, dtype), "differs": (2, "uint64")})
+    source_of = Source(text, options, (step.entry,))
+    for changed, found in (({}, 0), ({0}, 1), ({period}, 2), ({n - 1}, 1), ({500, 1200}, 4)):
+        arrays["a"][:] = np.resize(np.arange(period), n)
+        arrays["a"].view("u1")[: n * arrays["a"].itemsize] |= 0x80
+        for index in changed:
+            arrays["a"].view(f"u{arrays['a'].itemsize}")[index] ^= 1
+        error, traffic = host.run(source_of, [step], arrays)
+        assert (error, arrays["differs"].sum()) == ("", found)
+        assert traffic["a"].read_once == arrays["a"].nbytes
+
+
+@pytest.mark.parametrize("kernel", [name for name, kernel in KERNELS.items() if kernel.is_reduction])
+def test_more_blocks_than_the_finishing_block_has_threads(host: Host, kernel: str) -> None:
+    """On a device with room for over 256 blocks, as an H100 has for 396, every block's sum is part of the result."""
+    prog = make_program(KERNELS[kernel], DTYPES["float32"])
+    tile = prog.layout.threads * prog.layout.unroll * prog.lanes
+    shape = Shape(259 * tile + 7)
+    assert launches(prog, shape, sm_count=132).steps[0].grid[0] == 260 > prog.layout.threads
+    assert call(host, prog, shape, sm_count=132).findings == ()
+    lost = prog.source.replace("i < count; i += THREADS", "i < count && i < THREADS; i += THREADS")
+    assert lost != prog.source
+    (finding,) = call(host, prog, shape, sm_count=132, text=lost).findings
+    assert finding.startswith("wrong")
 
 
 def test_arguments_in_another_order_are_found(host: Host) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -226,3 +227,57 @@ def test_probes_take_their_arguments_in_exact_widths() -> None:
     assert step.grid == (7, 1, 1)
     with pytest.raises(TypeError, match="out must be an array of uint64, not ndarray of float32"):
         step.arguments({"out": np.zeros(21, np.float32)})
+
+
+@pytest.mark.parametrize(("label", "dtype"), CASES)
+def test_macros_follow_from_the_variant(label: str, dtype: str) -> None:
+    """Cache hints, bytes of a load and the walk over tiles are those that the name says."""
+    kernel = TABLE[label]
+    for variant in variants(kernel, (10, 3)):
+        options = program(kernel, DTYPES[dtype], variant, capability=(10, 3)).options
+        assert f"-DSTREAMING={int('-stream' in variant)}" in options
+        assert f"-DPACK_BYTES={re.match(r'v([0-9]+)', variant)[1]}" in options  # type: ignore[index]
+        strides = "gridstride" in variant or kernel.is_reduction
+        assert [o for o in options if o.startswith("-DGRID_STRIDE=")][-1] == f"-DGRID_STRIDE={int(strides)}" or strides
+
+
+@pytest.mark.parametrize("capability", [(8, 0), (8, 9), (9, 0), (10, 3), (12, 1)])
+@pytest.mark.parametrize(("label", "dtype"), CASES)
+def test_layouts_fit_a_multiprocessor(label: str, dtype: str, capability: tuple[int, int]) -> None:
+    """The blocks that are to be resident fit its threads: 48 warps on compute capability 8.9 and 12, 64 elsewhere."""
+    layout = program(TABLE[label], DTYPES[dtype], "v16", capability=capability).layout
+    warps = layout.threads // 32 * layout.blocks_per_sm
+    assert 8 <= warps <= (48 if capability in ((8, 9), (12, 1)) else 64)
+    assert layout.threads % 32 == 0 and layout.unroll >= 1
+
+
+def test_attention_in_fp8_has_more_blocks_where_an_instruction_converts() -> None:
+    """From compute capability 8.9 on, not 9.0, codes of a cache need no registers for their conversion."""
+    blocks = {
+        c: program(TABLE["kv fp8"], DTYPES["float16"], "v16", capability=c).layout.blocks_per_sm
+        for c in ((8, 6), (8, 9), (9, 0))
+    }
+    assert blocks[8, 6] < blocks[8, 9] == blocks[9, 0]
+
+
+@given(cases, sm_counts, st.integers(1, 1 << 26))
+def test_no_block_is_idle(case: tuple[Kernel, Any], sm_count: int, n: int) -> None:
+    """With one block fewer, a vector kernel's tiles would not all be taken at once or as many as are resident."""
+    kernel, dtype = case
+    if kernel.is_matrix:
+        return
+    for variant in variants(kernel, (12, 0)):
+        prog = program(kernel, dtype, variant, capability=(12, 0))
+        (blocks, *_) = launches(prog, Shape(n), sm_count=sm_count).steps[0].grid
+        tile = prog.layout.threads * prog.layout.unroll * prog.lanes
+        assert blocks == 1 or (blocks - 1) * tile < n
+
+
+@given(st.sampled_from([*MATRICES, *QUANTIZED.values()]), sm_counts, st.integers(0, 12), st.integers(0, 12))
+def test_no_work_is_split_early(kernel: Kernel, sm_count: int, rows: int, columns: int) -> None:
+    """Parts are only made where the device would not be full of whole blocks, or each part is many rows long."""
+    prog = program(kernel, DTYPES["float32"], "v16", capability=(10, 3))
+    shape = Shape(64 << columns, 1 << rows)
+    blocks, splits, _ = launches(prog, shape, sm_count=sm_count).steps[0].grid
+    long_parts = shape.count("m") // splits >= 512
+    assert splits == 1 or blocks * (splits - 1) < prog.resident(sm_count) or long_parts

@@ -14,7 +14,7 @@ import pytest
 from attention_check import wrong_codes
 from cuda_check import TABLE, awkward_shapes, call, make_program, wrong_roundings
 from cuda_host import Host
-from extremes_check import SLOPES, small_weights_error, steep_error
+from extremes_check import BELOW, SLOPES, small_weights_error, steep_error
 from mutations import MUTATIONS, ROUNDINGS, Mutation
 from mutations_kv import KV_DECODING, KV_EXTREMES, KV_MUTATIONS
 from mutations_packed import DECODING, PACKED_MUTATIONS
@@ -83,7 +83,7 @@ def test_broken_decoding_of_a_cache_is_caught(host: Host, mutation: Mutation) ->
 def test_broken_softmax_is_caught(host: Host, mutation: Mutation) -> None:
     """A softmax that is right while scores are close together is caught by those that are far apart."""
     prog = broken(mutation, kv_kernel(2, 1, 64))
-    errors = (steep_error(host, prog, slope) for slope in SLOPES)
+    errors = (steep_error(host, prog, *case) for case in (*((slope,) for slope in SLOPES), (0.02, BELOW)))
     assert small_weights_error(host, prog) > 1 or any(error > 1 for error in errors)
 
 

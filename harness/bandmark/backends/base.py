@@ -23,6 +23,10 @@ class Workload(Launcher, Protocol):
     copies: int
     """How many sets of the arrays launches rotate through, so that the cache does not serve a small set."""
 
+    @property
+    def note(self) -> str | None:
+        """What a row says of how its launches were made; None where there is nothing to say."""
+
     def verify(self) -> float:
         """Launch once more into a poisoned output and return the largest error in units of the tolerance."""
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import cupy
 
 from bandmark.backends.base import Backend, accelerator_budget, accelerator_facts, gpu_device, place
+from bandmark.backends.cupy_routines import Chase, Passes
 from bandmark.backends.cupy_workload import CupyWorkload, Gpu, bus_id, cuda_errors
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget
 from bandmark.device.sensors import Sensors
 from bandmark.errors import BackendUnavailable, UsageError, first_line
 from bandmark_kernels import Kernel
-from bandmark_kernels.core.cuda import MIN_CAPABILITY, fp4_probe, variants
+from bandmark_kernels.core.cuda import MIN_CAPABILITY, WIDE_PTX_NVRTC, fp4_probe, variants, variants_beside
 from bandmark_kernels.core.kernel import Inputs
 
 _OUT_OF_MEMORY = 2  # the status of both cudaErrorMemoryAllocation and CUDA_ERROR_OUT_OF_MEMORY
@@ -30,6 +32,7 @@ class CupyBackend(Backend):
     name = "cupy"
     version = cupy.__version__
     verifies_first = True
+    routines: Mapping[str, Any] = {"chase": Chase, "passes": Passes}
 
     def __init__(self, address: str, device: Device) -> None:
         """Open the device; raises BackendUnavailable if it is too old or nothing can be compiled for it."""
@@ -49,7 +52,12 @@ class CupyBackend(Backend):
 
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
         """Return the variants of a kernel on this device, the default first."""
-        return variants(kernel, self.capability, fp4=self.fp4_problem is None)
+        wide_ptx = tuple(cupy.cuda.nvrtc.getVersion()) >= WIDE_PTX_NVRTC
+        return variants(kernel, self.capability, fp4=self.fp4_problem is None, wide_ptx=wide_ptx)
+
+    def default_variants(self, kernel: Kernel) -> tuple[str | None, ...]:
+        """Return the default, and the variants that are always measured beside it."""
+        return (None, *variants_beside(self.variants(kernel), self.capability))
 
     @cached_property
     def fp4_problem(self) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 import cupy
 import numpy as np
 
-from bandmark.backends.events import CLOCK_RECORD, delay_seconds, mean_clock_mhz
+from bandmark.backends.events import CLOCK_RECORD, REPLAYED_BELOW_S, delay_seconds, mean_clock_mhz
 from bandmark.device.device import Device
 from bandmark.device.sensors import Sensors
 from bandmark.errors import BackendUnavailable, describe
@@ -17,7 +17,7 @@ from bandmark_kernels import DTYPES, DType, Kernel, Operand
 from bandmark_kernels.core.checks import max_error
 from bandmark_kernels.core.cuda import Program, exact_scalars, launches, program
 from bandmark_kernels.core.kernel import Inputs
-from bandmark_kernels.core.launch import Launches, clock_probe, delay
+from bandmark_kernels.core.launch import Launches, clock_probe, delay, repeats
 
 _ByName = dict[str, Any]  # CuPy's arrays or functions by name; CuPy has no types
 
@@ -46,11 +46,15 @@ class Gpu:
     def compiled(self, kernel: Kernel, dtype: DType, variant: str) -> tuple[Program, _ByName]:
         """Return a kernel's program and its functions by entry point, compiled once per device."""
         compiled = program(kernel, dtype, variant, capability=self._capability)
-        key = (compiled.source, compiled.options)
+        return compiled, self.compile(compiled.source, compiled.options, compiled.entries)
+
+    def compile(self, text: str, options: tuple[str, ...], entries: tuple[str, ...]) -> _ByName:
+        """Return the functions of a source by entry point, compiled once per device."""
+        key = (text, options)
         if key not in self._functions:
-            module = cupy.RawModule(code=compiled.source, options=compiled.options)
-            self._functions[key] = {entry: module.get_function(entry) for entry in compiled.entries}
-        return compiled, self._functions[key]
+            module = cupy.RawModule(code=text, options=options)
+            self._functions[key] = {entry: module.get_function(entry) for entry in entries}
+        return self._functions[key]
 
     def delay(self, launch_count: int) -> None:
         """Queue a delay behind which so many launches can be queued."""
@@ -61,6 +65,15 @@ class Gpu:
         """Queue a reading of the multiprocessors' clocks."""
         step = clock_probe(self.sm_count)[1]
         self._helpers[step.entry](step.grid, step.block, step.arguments({"out": out}))
+
+    def repeats(self, array: Any, period: int) -> bool:
+        """Return whether each element of an array has the bits of the one a period before."""
+        blocks = 8 * self.sm_count
+        text, options, step = repeats(array.dtype.name, blocks, period, array.size)
+        functions = self.compile(text, options, (step.entry,))
+        differs = cupy.empty(blocks, np.uint64)
+        functions[step.entry](step.grid, step.block, step.arguments({"a": array, "differs": differs}))
+        return not differs.get().any()
 
     def release(self) -> None:
         """Return pooled memory to the device."""
@@ -112,6 +125,38 @@ def cuda_errors() -> tuple[type[Exception], ...]:
     return cupy.cuda.runtime.CUDARuntimeError, cupy.cuda.driver.CUDADriverError
 
 
+class Watch:
+    """Two events around the launches of a window, behind a delay, and the clocks before and after them."""
+
+    def __init__(self, device: Gpu) -> None:
+        """Make the events and the records of the clocks."""
+        self._device = device
+        self._clocks = [cupy.empty(device.sm_count * CLOCK_RECORD, np.uint64) for _ in range(2)]
+        self._begin, self._end = cupy.cuda.Event(), cupy.cuda.Event()
+
+    def start(self, launches: int) -> None:
+        """Queue a delay, behind which all launches are queued, and then the start event."""
+        cupy.cuda.runtime.deviceSynchronize()
+        self._device.delay(launches)
+        self._device.probe_clocks(self._clocks[0])
+        self._begin.record()
+
+    def stop(self) -> Reading:
+        """Queue the stop event, read the sensors while the device is busy, wait, and read the elapsed time."""
+        self._end.record()
+        self._device.probe_clocks(self._clocks[1])
+        sensors = self._device.sensors.read_clock()
+        cupy.cuda.runtime.deviceSynchronize()
+        seconds = cupy.cuda.get_elapsed_time(self._begin, self._end) / 1e3
+        before, after = (out.get().reshape(-1, CLOCK_RECORD).tolist() for out in self._clocks)
+        clock = mean_clock_mhz(before, after, self._device.sensors.max_clock_mhz)
+        return Reading(seconds, clock, sensors.clock_mhz, braked=sensors.throttled)
+
+    def close(self) -> None:
+        """Release the records."""
+        self._clocks = []
+
+
 class CupyWorkload:
     """A CUDA kernel bound to its arrays, or to several sets of them in turn."""
 
@@ -128,32 +173,53 @@ class CupyWorkload:
         self._sets = [{o.name: self._new_array(o) for o in kernel.operands} for _ in range(self.copies)]
         self._timed = [self._bind(arrays, kernel.scalars) for arrays in self._sets]
         self._next = 0
-        self._clocks = [cupy.empty(device.sm_count * CLOCK_RECORD, np.uint64) for _ in range(2)]
-        self._begin, self._end = cupy.cuda.Event(), cupy.cuda.Event()
+        self._watch = Watch(device)
+        self.can_replay = True
+        self._is_short = False
+        self._launches, self._queued = 0, 0  # of the present window: how many there will be, and are
+        self._graph: Any = None
+        self._graph_launches = 0
+
+    @property
+    def note(self) -> str | None:
+        """What a row says of how its launches were made."""
+        return None if self._graph is None else "launches replay from a CUDA graph"
 
     def start(self, launches: int) -> None:
         """Queue a delay, behind which all launches are queued, and then the start event."""
-        cupy.cuda.runtime.deviceSynchronize()
-        self._device.delay(launches * len(self._functions))
-        self._device.probe_clocks(self._clocks[0])
-        self._begin.record()
+        self._launches, self._queued = launches, 0
+        if self._is_short and self.can_replay and self._graph_launches != launches:
+            self._capture()
+        self._watch.start(launches * len(self._functions) if self._graph is None else 1)
 
     def launch(self) -> None:
-        """Queue the kernel once, on the next set of arrays."""
+        """Queue the kernel once, on the next set of arrays; all of a window at once where they replay from a graph."""
+        self._queued += 1
+        if self._graph is None:
+            self._queue_next()
+        elif self._queued == 1:
+            self._graph.launch()
+
+    def _queue_next(self) -> None:
         for function, grid, block, arguments in self._timed[self._next]:
             function(grid, block, arguments)
         self._next = (self._next + 1) % self.copies
 
+    def _capture(self) -> None:
+        """Make a graph of a window's launches: each then starts sooner after the one before than from a queue."""
+        stream = cupy.cuda.Stream(non_blocking=True)
+        with stream:
+            stream.begin_capture()
+            for _ in range(self._launches):
+                self._queue_next()
+            self._graph, self._graph_launches = stream.end_capture(), self._launches
+        self._graph.upload()
+
     def stop(self) -> Reading:
-        """Queue the stop event, read the sensors while the device is busy, wait, and read the elapsed time."""
-        self._end.record()
-        self._device.probe_clocks(self._clocks[1])
-        sensors = self._device.sensors.read_clock()
-        cupy.cuda.runtime.deviceSynchronize()
-        seconds = cupy.cuda.get_elapsed_time(self._begin, self._end) / 1e3
-        before, after = (out.get().reshape(-1, CLOCK_RECORD).tolist() for out in self._clocks)
-        clock = mean_clock_mhz(before, after, self._device.sensors.max_clock_mhz)
-        return Reading(seconds, clock, sensors.clock_mhz, braked=sensors.throttled)
+        """Stop the watch and read it."""
+        reading = self._watch.stop()
+        self._is_short = self._is_short or reading.seconds < REPLAYED_BELOW_S * self._queued
+        return reading
 
     def verify(self) -> float:
         """Launch once into poisoned outputs of the next set in turn and compare them with the reference."""
@@ -166,6 +232,7 @@ class CupyWorkload:
             self.inputs,
             lambda name, start, stop: arrays[name][start:stop].get(),
             result=DTYPES[self.inputs.dtype.accumulator] if kernel.is_reduction else None,
+            repeats=lambda name, period: self._device.repeats(arrays[name], period),
         )
         if kernel.check.scalars:
             self._reset_outputs(arrays)
@@ -173,7 +240,8 @@ class CupyWorkload:
 
     def close(self) -> None:
         """Release the arrays."""
-        self._timed, self._sets, self._clocks, self._workspace = [], [], [], None
+        self._watch.close()
+        self._timed, self._sets, self._workspace, self._graph = [], [], None, None
         self._device.release()
 
     def _bind(self, arrays: _ByName, scalars: Any) -> list[tuple[Any, Any, Any, Any]]:

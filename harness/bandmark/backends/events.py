@@ -21,6 +21,10 @@ _MAX_DELAY_S = 20e-3
 _NOMINAL_CLOCK_HZ = 2.0e9
 """Clock that turns a delay into cycles; devices run at 1.4 to 2.6 GHz, and the delay has a margin of two."""
 
+REPLAYED_BELOW_S = 200e-6
+"""Launches shorter than this replay from a graph: the time between two launches, 2.5 us from a stream and 1.2 us from a
+graph of an H200 (github.com/te42kyfo/gpu-benches, gpu-small-kernels), is more than 1 % of theirs."""
+
 CLOCK_RECORD = 3
 """Numbers that the clock probe writes per block: multiprocessor, cycles, nanoseconds."""
 

@@ -48,6 +48,7 @@ class OnOneCpu:
 
     variant: str | None = None
     copies = 1
+    note = None
     pages: str | None = None
     has_all = True
 
@@ -75,6 +76,8 @@ class OnOneCpu:
 
 class Chase(OnOneCpu):
     """A ring of addresses through a block of memory; a launch follows so many of them."""
+
+    patterns = chase.PATTERNS
 
     def __init__(self, backend: TeamBackend, *, size: int, pattern: str, hops: int, seed: int) -> None:
         """Link the ring; raises NotImplementedError where huge pages are the pattern's and the system gives none."""
@@ -191,6 +194,9 @@ class LoadedChase(Chase):
 
 class Passes(OnOneCpu):
     """Passes over arrays of one block; a launch makes so many of them."""
+
+    kernels = tuple(passes.PASSES)
+    granule = 8
 
     def __init__(self, backend: TeamBackend, *, kernel: str, n: int, count: int, seed: int) -> None:
         """Place arrays of n elements and bind the passes to them."""

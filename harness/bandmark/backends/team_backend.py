@@ -67,6 +67,8 @@ class TeamWorkload:
 
     has_all = True
 
+    note = None
+
     def __init__(
         self,
         backend: TeamBackend,

@@ -26,6 +26,8 @@ from bandmark_kernels.core.kernel import Inputs
 
 _OUT_OF_MEMORY = 2  # the error_code of torch.AcceleratorError that is cudaErrorMemoryAllocation
 
+_COMPARED_ELEMENTS = 1 << 26  # elements that are compared on the device at once: torch makes a byte for each
+
 _CUBLAS_NO_ROOM = "CUBLAS_STATUS_ALLOC_FAILED"
 """What torch's error says where cuBLAS, which has a handle made at its first product, finds no room for it."""
 
@@ -106,6 +108,7 @@ class _Workload:
     """An op bound to its tensors, or to several sets of them in turn."""
 
     variant: str | None = None
+    note = None
 
     def __init__(self, backend: TorchBackend, inputs: Inputs, copies: int = 1) -> None:
         kernel = inputs.kernel
@@ -151,6 +154,7 @@ class _Workload:
             self.inputs,
             lambda name, start, stop: _to_storage(tensors[name].reshape(-1)[start:stop]),
             workers=self._backend.threads or 1,
+            repeats=None if self._backend.memory else lambda name, period: _repeats(tensors[name], period),
         )
         if kernel.check.scalars:
             self._reset_outputs(index)
@@ -204,6 +208,13 @@ def _to_storage(tensor: torch.Tensor) -> Any:
     """Return a tensor's elements as a NumPy array, as they are stored."""
     host = tensor.cpu()
     return (host.view(torch.uint16) if host.dtype == torch.bfloat16 else host).numpy()
+
+
+def _repeats(tensor: torch.Tensor, period: int) -> bool:
+    """Return whether the bits of each element are those of the element a period before, compared on the device."""
+    bits = tensor.reshape(-1).view(getattr(torch, f"int{8 * tensor.dtype.itemsize}"))
+    later, earlier, step = bits[period:], bits[:-period], _COMPARED_ELEMENTS
+    return all(torch.equal(later[k : k + step], earlier[k : k + step]) for k in range(0, len(later), step))
 
 
 def _sensors(address: torch.device) -> Sensors:

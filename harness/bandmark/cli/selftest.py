@@ -21,7 +21,7 @@ from bandmark.session.session import new_run_id
 from bandmark.show.console import info
 from bandmark.suites.selection import pick, pick_kernels
 from bandmark.units import parse_bytes
-from bandmark_kernels import DTYPES, DType, Kernel
+from bandmark_kernels import DTYPES, MATRIX_FORMATS, DType, Kernel
 
 if TYPE_CHECKING:
     from bandmark.backends.cupy_backend import CupyBackend
@@ -38,7 +38,7 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Check the device, print the page, write the file, and return 1 if a check failed."""
-    kernels = pick_kernels(arguments.kernel or ("all",))
+    kernels = _with_formats(pick_kernels(arguments.kernel or ("all",)))
     dtypes = pick("dtype", arguments.dtype, DTYPES)
     size = parse_bytes(arguments.size) if arguments.size else None
     file = Path(arguments.output or f"bandmark-selftest-{new_run_id(utc_now())}.txt")
@@ -63,6 +63,12 @@ def execute(arguments: argparse.Namespace) -> int:
     _write(file, [*lines, *map(clean, details(checks))])
     info(f"wrote {file}: attach it to a bug report; it names no person and no machine")
     return EXIT_FAILED if any(check.passed is False for check in checks) else EXIT_OK
+
+
+def _with_formats(kernels: Sequence[Kernel]) -> list[Kernel]:
+    """Return kernels, each followed by those of its formats of weights or of a cache."""
+    named = {k.label: k for kernel in kernels for k in (kernel, *MATRIX_FORMATS.get(kernel.name, {}).values())}
+    return list(named.values())
 
 
 def _checks(

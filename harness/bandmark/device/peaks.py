@@ -76,6 +76,13 @@ class Peak:
     explanation: str
     """One or two sentences: the basis of the peak, or why there is none and what to do."""
 
+    @property
+    def other_gbs(self) -> float | None:
+        """The derived peak where it is not the peak that percentages divide by: they differ by more than 1 %."""
+        if self.gbs is None or self.derived_gbs is None or abs(self.derived_gbs / self.gbs - 1) <= _MAX_DISAGREEMENT:
+            return None
+        return self.derived_gbs
+
 
 @cache
 def load_catalog() -> tuple[CatalogRow, ...]:

@@ -59,7 +59,9 @@ class StopRule:
     """Half-width of the median's 95 % confidence interval, over the median, at which sampling ends."""
     window_s: float = 0.005
     """A window lasts at least this long: device event clocks tick in steps of up to 2 us, host clocks jitter."""
-    max_launches: int = 1024
+    max_launches: int = 900
+    """CUDA queues about 1000 launches; one more blocks the host until the device has worked some off
+    (forums.developer.nvidia.com/t/68937)."""
     warmup_s: float = 0.3
     """Least time of warm-up: clocks need this long to leave idle."""
     max_warmup_s: float = 3.0

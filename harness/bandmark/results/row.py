@@ -150,6 +150,9 @@ class Row:
     read_fraction: float | None = _column("share of the bytes that are read, 0 to 1", "1", identity=True)
     preempted_samples: int | None = _column("samples during which the system took a processor away")
     preempted_time_frac: float | None = _column("share of the sampling time that these samples took", "1")
+    percent_of_derived_peak: float | None = _column(
+        "bandwidth over derived_peak_gbs, where that is more than 1 % off peak_gbs; verified dram rows only", "%"
+    )
 
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Values of the columns that `add_columns` appended."""

@@ -128,12 +128,17 @@ def _awkward_shapes(program: Program, sm_count: int) -> list[Shape]:
     """Return the sizes at which a compiled kernel is verified.
 
     Vectors: around nothing, a warp and a tile (what one block takes at once), a prime, and more than the device holds
-    at once. Matrices: few rows and many, odd lengths and whole packs. Caches: few tokens and more than the splits need.
+    at once. Matrices: few rows and many, odd lengths and whole packs. Quantized ones: rows around what a block takes,
+    and columns around a tile, with splits and without. Caches: few tokens and more than the splits need.
     """
     if program.kernel.columns is not None:
         return [Shape(program.kernel.columns, m=m) for m in (1, 2, 15, 16, 17, 1009, 40_009)]
     layout = program.layout
     tile = layout.threads * layout.unroll * program.lanes
+    if (step := program.kernel.column_multiple) > 1:
+        tile, rows = 32 * layout.unroll * program.lanes, layout.rows * layout.threads // 32
+        few = ((1, step), (rows - 1, 3 * step), (rows, tile - step), (rows + 1, tile), (2053, tile + step))
+        return [Shape(n, m=m) for m, n in (*few, (3, 4 * tile + step), (1, 16 * tile), (2053, 64 * step + step))]
     if program.kernel.is_matrix:
         pairs = ((1, 1), (31, 33), (33, 31), (7, tile - 1), (5, tile + 1), (3, tile), (5003, 37), (2053, 64))
         return [Shape(n, m=m) for m, n in pairs]

@@ -34,6 +34,9 @@ _LAUNCHES = 160  # launches without work that are queued behind one delay
 
 _LAUNCHES_TOLERANCE = 0.02  # relative error of twice the time, for twice the launches
 _BYTES_TOLERANCE = 0.03  # the same for twice the bytes
+_SUMS_TOLERANCE = (
+    0.01  # the same for twice the bytes of a sum, whose second launch takes as long for any number of them
+)
 
 _MAX_EMPTY_LAUNCH_S = 0.005 * MIN_TRAFFIC_S
 """Limit of a launch without work: 0.5 % of the shortest launch that a run of the default size measures."""
@@ -64,20 +67,27 @@ class Timing:
         yield self.variants(kernels)
 
     def _small_launches(self) -> list[Check]:
-        with self._warm(KERNELS["write"], [Shape(1)]) as ([workload], _):
-            return [self._empty(workload), self._queueing(workload), self._delay(workload), self._step(workload)]
+        with self._warm(KERNELS["write"], [Shape(1)], replay=False) as ([workload], _):
+            found = [self._empty(workload), self._queueing(workload), self._delay(workload), self._step(workload)]
+            workload.can_replay = True
+            return [*found, self._graph(workload)]
 
-    def _growth(self) -> list[Check]:
-        kernel = KERNELS["copy"]
+    def _growth(self) -> Iterator[Check]:
+        launches, moved = self._doubled(KERNELS["copy"], "bytes", _BYTES_TOLERANCE)
+        yield from (launches, moved, self._doubled(KERNELS["read"], "bytes read", _SUMS_TOLERANCE)[1])
+
+    def _doubled(self, kernel: Kernel, unit: str, tolerance: float) -> tuple[Check, Check]:
+        """Return the checks of twice the launches and of twice the bytes of a kernel."""
         small = shape_for(kernel, _DTYPE, self._array_bytes(kernel, 3))
         with self._warm(kernel, [small, Shape(2 * small.n)]) as ([one, two], [once, twice]):
             first, doubled, larger = self._rounds([(one, once), (one, 2 * once), (two, twice)])
-        what = f"copy, arrays of {format_bytes(small.n * _DTYPE.itemsize)} and twice that{self._cached(kernel, small)}"
+        size = format_bytes(small.n * _DTYPE.itemsize)
+        what = f"{kernel.name}, arrays of {size} and twice that{self._cached(kernel, small)}"
         launches = f"{once} and {2 * once} launches of {what}"
-        return [
+        return (
             _linear("launches", doubled, first, _LAUNCHES_TOLERANCE, launches),
-            _linear("bytes", larger / twice, first / once, _BYTES_TOLERANCE, what),
-        ]
+            _linear(unit, larger / twice, first / once, tolerance, what),
+        )
 
     def _sm_clock(self) -> Check:
         highest = self.backend.telemetry().max_clock_mhz
@@ -117,6 +127,16 @@ class Timing:
             0 < seconds <= _MAX_EMPTY_LAUNCH_S,
             f"{_us(seconds)} us on the device",
             f"a launch without work takes at most {1e6 * _MAX_EMPTY_LAUNCH_S:g} us: 0.5 % of the shortest measured",
+        )
+
+    def _graph(self, workload: Any) -> Check:
+        self._take(workload, _LAUNCHES)
+        seconds = median(self._take(workload, _LAUNCHES) for _ in range(_ROUNDS)) / _LAUNCHES
+        return Check(
+            "graph",
+            0 < seconds <= _MAX_EMPTY_LAUNCH_S,
+            f"{_us(seconds)} us on the device",
+            "a launch without work that replays from a graph takes no longer than one from a stream may",
         )
 
     def _queueing(self, workload: Any) -> Check:
@@ -190,7 +210,12 @@ class Timing:
 
     @contextmanager
     def _warm(
-        self, kernel: Kernel, shapes: Sequence[Shape], variants: Sequence[str | None] | None = None
+        self,
+        kernel: Kernel,
+        shapes: Sequence[Shape],
+        variants: Sequence[str | None] | None = None,
+        *,
+        replay: bool = True,
     ) -> Iterator[tuple[list[Any], list[int]]]:
         """Prepare and warm up a workload per shape; give them and how many launches of each fill a window."""
         (dtype,) = kernel.dtypes_among([_DTYPE])
@@ -198,6 +223,7 @@ class Timing:
             workloads = []
             for shape, variant in zip(shapes, variants or [None] * len(shapes), strict=True):
                 workload = self.backend.prepare(make_inputs(kernel, dtype, shape, seed=1), variant, copies=1)
+                workload.can_replay = replay
                 stack.callback(workload.close)
                 workloads.append(workload)
             estimates = warm_up(workloads, self.clock, self.rule, self.clock() + 4 * self.rule.max_warmup_s)

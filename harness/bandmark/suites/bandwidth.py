@@ -33,7 +33,14 @@ from bandmark.suites.sizing import (
     rotation_sets,
     shape_for,
 )
-from bandmark.suites.table import BEST_LEGEND, LEGEND, STORES_LEGEND, WEIGHTS_LEGEND, bandwidth_columns
+from bandmark.suites.table import (
+    BEST_LEGEND,
+    DERIVED_LEGEND,
+    LEGEND,
+    STORES_LEGEND,
+    WEIGHTS_LEGEND,
+    bandwidth_columns,
+)
 from bandmark_kernels import DTYPES, KERNELS, MATRIX_FORMATS, DType, Kernel, Shape, find_kernel
 from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.core.compiled import MODES
@@ -178,7 +185,8 @@ class Bandwidth(Suite):
     ) -> KernelGroup:
         cases = planned_cases(kernel, dtype, backends, variants)
         shape = shape_for(kernel, dtype, array_bytes(kernel, sizing, buffer_sets(kernel, cases)))
-        if judge.regime(kernel.working_set(shape, dtype), sizing.llc_bytes) in ("cache", "mixed"):
+        regime = judge.regime(kernel.working_set(shape, dtype), sizing.llc_bytes)
+        if backends[0].threads is not None and regime in ("cache", "mixed"):
             cases = for_memory_alone(kernel, cases)
         return KernelGroup(
             suite=self,
@@ -233,8 +241,9 @@ class Bandwidth(Suite):
         """Return what the headings mean."""
         titles = {column.title for column in self.table_columns(rows)}
         optional = {"Gw/s": WEIGHTS_LEGEND, "best": BEST_LEGEND}
+        both = [DERIVED_LEGEND] if any(row.percent_of_derived_peak for row in rows) else []
         stores = [STORES_LEGEND] if any(row.variant in MODES[1:] for row in rows) else []
-        return " ".join([*(text for title, text in optional.items() if title in titles), *stores, LEGEND])
+        return " ".join([*(text for title, text in optional.items() if title in titles), *stores, *both, LEGEND])
 
 
 def kernel_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:
@@ -280,6 +289,7 @@ def _percentages(gbs: float, kernel: str, facts: RunFacts) -> Values:
     of_peak = judge.percent(gbs, facts.peak.gbs)
     return {
         "percent_of_peak": of_peak,
+        "percent_of_derived_peak": judge.percent(gbs, facts.peak.other_gbs),
         "verdict": verdict(of_peak, facts.peak.memory_type, facts.device.integrated, kernel),
         **{r.column: judge.percent(gbs, r.published_gbs) for r in REFERENCES},
     }

@@ -32,6 +32,13 @@ _RULE = StopRule(min_time_s=0.02, window_s=1e-4, warmup_s=0.004, max_warmup_s=0.
 _QUICK_RULE = StopRule(min_time_s=0.004, window_s=1e-4, warmup_s=0.002, max_warmup_s=0.01)
 """Samples of a tenth of a millisecond: few of them are hit by another program."""
 
+_DEVICE_RULE = StopRule(min_time_s=0.1, window_s=2e-3, warmup_s=0.02, max_warmup_s=0.1)
+"""On a GPU: windows in which the start of a launch, some 3 us, and the step of the event clock are nothing."""
+
+_GPU_L1_BYTES = 256 * 2**10
+"""The largest first-level cache of a multiprocessor (H100 and B200: 256 KiB, CUDA C++ Programming Guide, compute
+capabilities 9.0 and 10.0): what a GPU's plateaus are told apart by, since none reports its own."""
+
 _POINT_S = 0.12
 _QUICK_POINT_S = 0.06
 """Seconds of sampling for each point, and for those in memory so many laps at the speed of a crowded machine."""
@@ -124,7 +131,7 @@ class PointSuite(Suite):
             label=f"{self.name} {format_bytes(first['working_set_bytes'])}",
             cases=tuple(cases),
             min_time_s=len(cases) * (_QUICK_POINT_S if options.quick else _POINT_S) + _LAPS * moved / _SLOW_GBS / 1e9,
-            rule=_QUICK_RULE if options.quick else _RULE,
+            rule=_DEVICE_RULE if cases[0].backend.threads is None else _QUICK_RULE if options.quick else _RULE,
             routine=self.routine,
         )
 
@@ -148,13 +155,17 @@ class Ladder(PointSuite):
 
     def fill_across(self, drafts: Sequence[Draft], facts: RunFacts) -> None:
         """Name the level of each point on a plateau, with the size that the system reports of it."""
+        reported, caches = facts.caches, facts.caches
+        if facts.device.kind == "gpu":
+            reported = {"L2": facts.device.llc_bytes} if facts.device.llc_bytes else {}
+            caches = {"L1": _GPU_L1_BYTES, **reported}
         of = {Row.of(draft.values | {"status": "ok"}): draft for draft in drafts}
         for rows in self._curves(of):
             plateaus = self._plateaus(rows)
-            names = name_levels([row.working_set_bytes or 0 for row in rows], plateaus, facts.caches)
+            names = name_levels([row.working_set_bytes or 0 for row in rows], plateaus, caches)
             for plateau, name in zip(plateaus, names, strict=True):
                 for row in rows[plateau.first : plateau.last + 1]:
-                    of[row].values |= {"level": name, "level_bytes": facts.caches.get(name)}
+                    of[row].values |= {"level": name, "level_bytes": reported.get(name)}
 
     def _curves(self, rows: Iterable[Row]) -> list[list[Row]]:
         """Return the points of each curve that have a figure, in order of size."""

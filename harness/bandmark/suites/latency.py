@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bandmark.results.row import Row
 from bandmark.suites.base import Draft, Group, Metric, RunFacts, TableColumn, Values
-from bandmark.suites.ladder import Ladder, first_cpu, ladder, without_size
+from bandmark.suites.ladder import Ladder, backends_with, first_cpu, ladder, without_size
 from bandmark.suites.table import SPREAD, figure
 from bandmark.units import format_bytes
 from bandmark_kernels.memory.chase import LINE_BYTES, PATTERNS, WINDOW_BYTES
@@ -54,7 +54,11 @@ class Latency(Ladder):
         sizes = ladder(largest, 1 if options.quick else 4)
         # Beyond the caches the curve is flat, and building a ring takes longer than measuring it.
         kept = [size for size in sizes if size <= 2 * llc or size.bit_count() == 1]
-        points = [chase_columns(p, size) for size in kept for p in PATTERNS if p != "window" or size > WINDOW_BYTES]
+        able = backends_with(self.routine, target.backends)
+        patterns = able[0].routines[self.routine].patterns if able else PATTERNS
+        threads = 1 if target.on_cpu else None
+        wanted = [(p, size) for size in kept for p in patterns if p != "window" or size > WINDOW_BYTES]
+        points = [chase_columns(p, size, threads) for p, size in wanted]
         return self.groups(options, target, points, 12)
 
     def parameters(self, columns: Mapping[str, Any]) -> Values:
@@ -70,7 +74,7 @@ class Latency(Ladder):
         """Return the columns of a stored row's case."""
         if row.pattern not in PATTERNS or row.kernel not in self.kernel_names:
             return None
-        columns = chase_columns(row.pattern, (row.n or 0) * _WORD) | {"backend": row.backend}
+        columns = chase_columns(row.pattern, (row.n or 0) * _WORD, row.threads) | {"backend": row.backend}
         return columns if row.n else without_size(columns)
 
     def fill(self, draft: Draft, facts: RunFacts) -> None:
@@ -116,8 +120,8 @@ def too_fast(row: Row) -> Iterator[tuple[str, float, str]]:
         yield "latency_ns", row.latency_ns, f"at least {_MIN_NS} ns: no first-level cache answers sooner"
 
 
-def chase_columns(pattern: str, size: int) -> Values:
-    """Return what is known of a chase before it is measured."""
+def chase_columns(pattern: str, size: int, threads: int | None = 1) -> Values:
+    """Return what is known of a chase before it is measured; on a GPU no thread of the host works."""
     size -= size % LINE_BYTES
     return {
         "suite": "latency",
@@ -127,7 +131,7 @@ def chase_columns(pattern: str, size: int) -> Values:
         "n": size // _WORD,
         "n_elements": size // _WORD,
         "working_set_bytes": size,
-        "threads": 1,
+        "threads": threads,
     }
 
 

@@ -29,6 +29,11 @@ MiB (M1 Ultra), Ampere's Altra has 32 MiB, and a virtual machine may hide its ho
 MIN_TRAFFIC_S = 1e-3
 """A launch moves at least what the peak moves in this time, so that its fixed cost stays under 0.5 %."""
 
+_MIN_REDUCTION_TRAFFIC_S = 3e-3
+"""The same for reductions: adding up the blocks' sums is a launch of its own, which then costs under 0.2 %.
+Launches of an H200 are 2.5 us apart (github.com/te42kyfo/gpu-benches, gpu-small-kernels/h200.txt), and that one reads
+what fits a few memory latencies."""
+
 _SAMPLING_SHARE = 0.6
 """Share of a group's time in which all its samples should fit, by the speed of a plain copy: the rest is for warm-up
 and for libraries that are slower."""
@@ -77,7 +82,8 @@ def array_bytes(kernel: Kernel, sizing: Sizing, sets: int = 1) -> int:
         _check_fits(kernel, sizing.size_bytes, sets, sizing.budget)
         return sizing.size_bytes
     llc = sizing.llc_bytes or 0
-    traffic = MIN_TRAFFIC_S * (sizing.peak_gbs or 0) * 1e9 / kernel.traffic
+    seconds = _MIN_REDUCTION_TRAFFIC_S if kernel.is_reduction else MIN_TRAFFIC_S
+    traffic = seconds * (sizing.peak_gbs or 0) * 1e9 / kernel.traffic
     cache = max(llc, sizing.hidden_llc_bytes)
     smallest = max(DRAM_FROM * _QUICK_MARGIN * cache / kernel.footprint, _QUICK_MIN_BYTES, traffic)
     wanted = max(_MIN_CACHES * llc, _MIN_BYTES, traffic)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bandmark.results.row import Row
 from bandmark.suites.base import Draft, Group, Metric, RunFacts, TableColumn, Values
-from bandmark.suites.ladder import Ladder, first_cpu, ladder, without_size
+from bandmark.suites.ladder import Ladder, backends_with, first_cpu, ladder, without_size
 from bandmark.suites.latency import working_set
 from bandmark.suites.table import SPREAD, figure
 from bandmark_kernels.memory.passes import PASSES
@@ -50,7 +50,11 @@ class Sweep(Ladder):
         sizes = ladder(largest, 2 if options.quick else 4)
         if options.quick:
             sizes = [size for size in sizes if size <= _QUICK_DENSE_BYTES or size.bit_count() == 1]
-        return self.groups(options, target, [pass_columns(k, size) for size in sizes for k in PASSES], 12)
+        able = [backend.routines[self.routine] for backend in backends_with(self.routine, target.backends)]
+        kernels, granule = (able[0].kernels, able[0].granule) if able else (tuple(PASSES), 8)
+        sizes = [*dict.fromkeys(size - size % granule for size in sizes if size >= granule)]
+        threads = 1 if target.on_cpu else None
+        return self.groups(options, target, [pass_columns(k, size, threads) for size in sizes for k in kernels], 12)
 
     def parameters(self, columns: Mapping[str, Any]) -> Values:
         """Return what the passes take."""
@@ -61,7 +65,8 @@ class Sweep(Ladder):
         """Return the columns of a stored row's case."""
         if row.kernel not in PASSES or row.pattern != "sweep":
             return None
-        columns = pass_columns(row.kernel, (row.n or 0) * 8 * PASSES[row.kernel].arrays) | {"backend": row.backend}
+        size = (row.n or 0) * 8 * PASSES[row.kernel].arrays
+        columns = pass_columns(row.kernel, size, row.threads) | {"backend": row.backend}
         return columns if row.n else without_size(columns)
 
     def fill(self, draft: Draft, facts: RunFacts) -> None:
@@ -75,7 +80,7 @@ class Sweep(Ladder):
 
     def impossible(self, row: Row) -> Iterator[tuple[str, float, str]]:
         """Yield a bandwidth above what a core can move."""
-        if row.bandwidth_gbs is not None and row.bandwidth_gbs > _MAX_CORE_GBS:
+        if row.threads and row.bandwidth_gbs is not None and row.bandwidth_gbs > _MAX_CORE_GBS:
             yield "bandwidth_gbs", row.bandwidth_gbs, f"at most {_MAX_CORE_GBS:g} GB/s, more than any core moves"
 
     def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
@@ -93,7 +98,8 @@ class Sweep(Ladder):
     def legend(self, rows: Sequence[Row]) -> str:
         """Return what the headings mean."""
         return (
-            "GB/s: bytes / median time, of one processor in float64; a working set is all arrays of the kernel. "
+            "GB/s: bytes / median time, of one processor in float64, on a GPU of all its multiprocessors; a working "
+            "set is all arrays of the kernel. "
             "Stores that fill a line from memory first read it, which is not counted. "
             "Whole octaves are shown; the CSV has every working set."
         )
@@ -104,7 +110,7 @@ def passes(working_set_bytes: int) -> int:
     return max(1, -(-_LAUNCH_BYTES // working_set_bytes)) if working_set_bytes else 1
 
 
-def pass_columns(kernel: str, size: int) -> Values:
+def pass_columns(kernel: str, size: int, threads: int | None = 1) -> Values:
     """Return what is known of a point before it is measured; its arrays have a multiple of 8 elements."""
     kind = PASSES[kernel]
     n = size // (8 * kind.arrays) // 8 * 8
@@ -119,5 +125,5 @@ def pass_columns(kernel: str, size: int) -> Values:
         "working_set_bytes": kind.arrays * n * 8,
         "bytes_read": kind.reads * n * 8 * count,
         "bytes_written": kind.writes * n * 8 * count,
-        "threads": 1,
+        "threads": threads,
     }

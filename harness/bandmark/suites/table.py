@@ -14,6 +14,8 @@ _SHORT_SYSTEMS = ("%Spark", "%5000", "%Stn")
 
 WEIGHTS_LEGEND = "Gw/s: 10^9 weights per second; the dtype column names the format of quantized weights."
 
+DERIVED_LEGEND = "%peak: of the published peak / of memory clock x bus width, which is more than 1 % off it here."
+
 BEST_LEGEND = "best: bytes / shortest time."
 
 STORES_LEGEND = (
@@ -89,9 +91,14 @@ def bandwidth_columns(*, weights: bool, matrices: bool = False) -> tuple[TableCo
         TableColumn(title="GB/s", text=lambda row: figure(row.bandwidth_gbs)),
         second,
         SPREAD,
-        TableColumn(title="%peak", text=lambda row: percentage(row.percent_of_peak)),
+        TableColumn(title="%peak", text=_percent_of_peak),
         *map(_percent_of, _SHORT_SYSTEMS, (reference.column for reference in REFERENCES)),
     )
+
+
+def _percent_of_peak(row: Row) -> str:
+    both = (row.percent_of_peak, row.percent_of_derived_peak)
+    return "/".join(percentage(percent) for percent in both if percent is not None) or "-"
 
 
 def _percent_of(title: str, column: str) -> TableColumn:

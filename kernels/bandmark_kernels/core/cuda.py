@@ -15,9 +15,9 @@ from bandmark_kernels.core.kernel import Implementation, Kernel
 from bandmark_kernels.core.launch import Arg, GridLaunch, Launches, source
 from bandmark_kernels.core.operand import Operand, Shape
 
-VARIANTS = ("v16", "v32", "v16-stream", "v16-gridstride")
-"""v16: 16 bytes a load, a tile a block. v32: 32 bytes a load. stream: with cache hints for data that is used once.
-gridstride: as many blocks as are resident at once, each of which walks over tiles."""
+VARIANTS = ("v16", "v32", "v16-stream", "v32-stream", "v16-gridstride")
+"""v16: 16 bytes a load, a tile a block. v32: 32 bytes a load. v8: 8 bytes a store. stream: with cache hints for data
+that is used once. gridstride: as many blocks as are resident at once, each of which walks over tiles."""
 
 _FP4 = "-fp4"
 """What the name of a variant ends in that converts e2m1 codes by the device's own instruction."""
@@ -28,9 +28,22 @@ MIN_CAPABILITY: _Capability = (8, 0)
 _WIDE_CAPABILITY: _Capability = (10, 0)
 """The first compute capability with 32-byte loads (PTX ISA, ld: .v8.b32 needs sm_100)."""
 
-_FP4_TARGETS: dict[_Capability, str] = {(10, 0): "sm_100a", (10, 3): "sm_103a", (12, 0): "sm_120a", (12, 1): "sm_121a"}
+WIDE_PTX_NVRTC = (12, 9)
+"""The first compiler that takes .v8.b32 in inline PTX (PTX ISA 8.8)."""
+
+_WIDE_TOO: tuple[_Capability, ...] = ((10, 0), (10, 3))
+"""Where 32 bytes a load are measured beside the default: kernels gain 2 to 12 % from them on a GB200
+(github.com/triton-lang/triton, pull requests 9868 and 9671)."""
+
+_FP4_TARGETS: dict[_Capability, str] = {
+    (10, 0): "sm_100a",
+    (10, 3): "sm_103a",
+    (11, 0): "sm_110a",
+    (12, 0): "sm_120a",
+    (12, 1): "sm_121a",
+}
 """What to compile for where there is an instruction that converts e2m1 (PTX ISA, cvt: .e2m1x2 needs a target of one
-architecture alone). Compilers before CUDA 13 refuse it beside the -arch that CuPy adds: `fp4_probe` tells."""
+architecture alone). Compilers before CUDA 12.9 refuse it beside the -arch that CuPy adds: `fp4_probe` tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +69,9 @@ class Cuda(Implementation):
     helpers: tuple[str, ...] = ()  # further .cu files that the source needs in front of it
     parts: tuple[str, ...] = ()
     """Further entry points, such as "finish", which adds up what the blocks left in the workspace."""
-    loads: tuple[str, ...] = VARIANTS[:3]
+    loads: tuple[str, ...] = VARIANTS[:4]
     """The variants that there are, the default first: "gridstride" only where a block takes a tile."""
+    wide_ptx: bool = False  # whether v32 is inline PTX, as v32-stream always is
     element: str | None = None  # the type of the elements that a lane takes, where it is not the case's dtype
     macros: Mapping[str, object] = field(default_factory=dict)  # macros beside those that all kernels have
     converts_fp4: bool = False  # whether there are e2m1 codes to convert
@@ -96,7 +110,7 @@ class Program:
     @property
     def pack_bytes(self) -> int:
         """Bytes of one load, and the alignment that every operand's first element must have."""
-        return 32 if self.variant.startswith("v32") else 16
+        return {"v8": 8, "v32": 32}.get(self.variant.split("-")[0], 16)
 
     @property
     def native_fp4(self) -> bool:
@@ -146,15 +160,29 @@ def _cuda_of(kernel: Kernel) -> Cuda:
     return implementation
 
 
-def variants(kernel: Kernel, capability: _Capability, *, fp4: bool = True) -> tuple[str, ...]:
-    """Return the variants that differ for a kernel on a device, the default first; `fp4`: whether `fp4_probe` compiles.
+def variants(kernel: Kernel, capability: _Capability, *, fp4: bool = True, wide_ptx: bool = True) -> tuple[str, ...]:
+    """Return the variants that differ for a kernel on a device, the default first.
 
     The default is always published: 16 bytes a load everywhere, so that figures compare, with FP4 where there is one.
+
+    Args:
+        kernel: the kernel.
+        capability: the device's compute capability.
+        fp4: whether `fp4_probe` compiles.
+        wide_ptx: whether the compiler is as new as `WIDE_PTX_NVRTC`.
     """
     cuda = _cuda_of(kernel)
-    names = tuple(name for name in cuda.loads if name != "v32" or capability >= _WIDE_CAPABILITY)
+    wide = {"v32": capability >= _WIDE_CAPABILITY and (wide_ptx or not cuda.wide_ptx)}
+    wide["v32-stream"] = wide["v32"] and wide_ptx
+    names = tuple(name for name in cuda.loads if wide.get(name, True))
     native = fp4 and cuda.converts_fp4 and capability in _FP4_TARGETS
     return (*(name + _FP4 for name in names), *names) if native else names
+
+
+def variants_beside(offered: tuple[str, ...], capability: _Capability) -> tuple[str, ...]:
+    """Return which of the variants of a kernel are always measured beside the default."""
+    wide = offered[0].replace("v16", "v32")
+    return tuple(name for name in offered[1:] if name == wide and capability in _WIDE_TOO)
 
 
 def fp4_probe(capability: _Capability) -> tuple[str, tuple[str, ...], str] | None:
@@ -196,7 +224,7 @@ def _macros(program: Program) -> dict[str, object]:
         "ROWS": layout.rows,
         "GROUPS": layout.groups,
         "GRID_STRIDE": int(program.variant == "v16-gridstride"),
-        "STREAMING": int(program.variant.startswith("v16-stream")),
+        "STREAMING": int("-stream" in program.variant),
         "NATIVE_FP4": int(program.native_fp4),
         **cuda.macros,
     }

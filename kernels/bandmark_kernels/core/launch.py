@@ -75,6 +75,18 @@ def clock_probe(sm_count: int) -> tuple[str, GridLaunch]:
     return source("clock"), GridLaunch("bandmark_clock", (sm_count, 1, 1), (32, 1, 1), (out,))
 
 
+def repeats(dtype: str, blocks: int, period: int, elements: int) -> tuple[str, tuple[str, ...], GridLaunch]:
+    """Return source, options and launch of a kernel that compares the elements of an array with those a period before.
+
+    Its array "differs", uint64 of shape (blocks,), gets how many of each block's elements have other bits.
+    """
+    args = (Arg("a", dtype, is_array=True), Arg("differs", "uint64", is_array=True))
+    step = GridLaunch(
+        "bandmark_repeats", (blocks, 1, 1), (256, 1, 1), (*args, count("period", period), count("n", elements))
+    )
+    return source("repeats"), (f"-DITEM_BYTES={np.dtype(dtype).itemsize}",), step
+
+
 @cache
 def source(*names: str) -> str:
     """Return the text of .cu files, with #line so that compiler messages name the right file."""

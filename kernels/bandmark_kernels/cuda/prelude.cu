@@ -2,14 +2,15 @@
 // and sums in a fixed order. Python puts this text in front of each kernel and sets the macros (cuda.py):
 //
 //   ELEMENT      float64, float32, float16 or bfloat16: the type of every operand
-//   PACK_BYTES   16 or 32: bytes of one load or store
+//   PACK_BYTES   8, 16 or 32: bytes of one load or store
 //   UNROLL       packs per thread and tile, all loaded before the first is used
 //   THREADS      threads of a block
 //   BLOCKS_PER_SM  blocks that must fit a multiprocessor: it bounds the registers, and without it the compiler spreads
 //                the loads out to save registers
 //   ROWS, GROUPS  see gemv.cu and gemv_t.cu
 //   GRID_STRIDE  1: a block takes every gridDim.x-th tile; 0: one tile a block
-//   STREAMING    1: loads leave no copy in L1 and stores are marked as read by nobody soon; 0: no cache hint
+//   STREAMING    1: loads leave no copy in L1 and stores are marked as read by nobody soon, and of 32 bytes both are the
+//                first that L2 gives up; 0: no cache hint
 //   NATIVE_FP4   1: e2m1 codes are converted by the device's instruction
 //
 // Inline PTX stands only where __CUDA_ARCH__ is defined, with plain C++ beside it that computes the same.
@@ -93,15 +94,27 @@ union alignas(PACK_BYTES) Pack {
 #define UNROLLED _Pragma("unroll")
 #define ROLLED _Pragma("unroll 1")  // one round of loads fills the registers; two would spill
 
+#if STREAMING && defined(__CUDA_ARCH__)
+// Loads a pack that is used once: the one with .nc takes the read-only path, the other stays in its place.
+#if PACK_BYTES == 32
+#define LOAD_ONCE(P, FROM, PATH, VOLATILE, ...) \
+    asm VOLATILE("ld.global" PATH ".L1::no_allocate.L2::evict_first.v8.b32 {%0, %1, %2, %3, %4, %5, %6, %7}, [%8];" \
+        : "=r"(P.word[0]), "=r"(P.word[1]), "=r"(P.word[2]), "=r"(P.word[3]), \
+          "=r"(P.word[4]), "=r"(P.word[5]), "=r"(P.word[6]), "=r"(P.word[7]) : "l"(FROM) __VA_ARGS__)
+#else
+#define LOAD_ONCE(P, FROM, PATH, VOLATILE, ...) \
+    asm VOLATILE("ld.global" PATH ".L1::no_allocate.v4.b32 {%0, %1, %2, %3}, [%4];" \
+        : "=r"(P.word[0]), "=r"(P.word[1]), "=r"(P.word[2]), "=r"(P.word[3]) : "l"(FROM) __VA_ARGS__)
+#endif
+#endif
+
 // Loads pack v of an array that no thread writes.
 __device__ __forceinline__ Pack load(const element* array, u64 v)
 {
     const Pack* from = reinterpret_cast<const Pack*>(array) + v;
 #if STREAMING && defined(__CUDA_ARCH__)
     Pack p;
-    UNROLLED for (int w = 0; w < PACK_BYTES / 4; w += 4)
-        asm("ld.global.nc.L1::no_allocate.v4.b32 {%0, %1, %2, %3}, [%4];"
-            : "=r"(p.word[w]), "=r"(p.word[w + 1]), "=r"(p.word[w + 2]), "=r"(p.word[w + 3]) : "l"(from->word + w));
+    LOAD_ONCE(p, from, ".nc", , );
     return p;
 #else
     return *from;
@@ -120,9 +133,7 @@ __device__ __forceinline__ Pack load_own(element* array, u64 v)
     Pack* from = reinterpret_cast<Pack*>(array) + v;
 #if STREAMING && defined(__CUDA_ARCH__)
     Pack p;
-    UNROLLED for (int w = 0; w < PACK_BYTES / 4; w += 4)
-        asm volatile("ld.global.L1::no_allocate.v4.b32 {%0, %1, %2, %3}, [%4];"
-            : "=r"(p.word[w]), "=r"(p.word[w + 1]), "=r"(p.word[w + 2]), "=r"(p.word[w + 3]) : "l"(from->word + w) : "memory");
+    LOAD_ONCE(p, from, "", volatile, : "memory");
     return p;
 #else
     return *from;
@@ -132,10 +143,13 @@ __device__ __forceinline__ Pack load_own(element* array, u64 v)
 __device__ __forceinline__ void store(element* array, u64 v, Pack p)
 {
     Pack* to = reinterpret_cast<Pack*>(array) + v;
-#if STREAMING && defined(__CUDA_ARCH__)
-    UNROLLED for (int w = 0; w < PACK_BYTES / 4; w += 4)
-        asm volatile("st.global.cs.v4.b32 [%4], {%0, %1, %2, %3};"
-            :: "r"(p.word[w]), "r"(p.word[w + 1]), "r"(p.word[w + 2]), "r"(p.word[w + 3]), "l"(to->word + w) : "memory");
+#if STREAMING && defined(__CUDA_ARCH__) && PACK_BYTES == 32
+    asm volatile("st.global.L1::no_allocate.L2::evict_first.v8.b32 [%8], {%0, %1, %2, %3, %4, %5, %6, %7};"
+        :: "r"(p.word[0]), "r"(p.word[1]), "r"(p.word[2]), "r"(p.word[3]),
+           "r"(p.word[4]), "r"(p.word[5]), "r"(p.word[6]), "r"(p.word[7]), "l"(to) : "memory");
+#elif STREAMING && defined(__CUDA_ARCH__)
+    asm volatile("st.global.cs.v4.b32 [%4], {%0, %1, %2, %3};"
+        :: "r"(p.word[0]), "r"(p.word[1]), "r"(p.word[2]), "r"(p.word[3]), "l"(to) : "memory");
 #else
     *to = p;
 #endif

@@ -28,8 +28,10 @@ struct alignas(16) Chunk {
 // while those of the read-only path are moved to where they are needed, and then fewer are under way at once.
 #if STREAMING
 #define CACHING ".L1::no_allocate"
+#define FIRST_OUT ".L2::evict_first"
 #else
 #define CACHING ""
+#define FIRST_OUT ""
 #endif
 
 __device__ __forceinline__ Pack load_early(const Pack* from)
@@ -37,7 +39,7 @@ __device__ __forceinline__ Pack load_early(const Pack* from)
 #ifdef __CUDA_ARCH__
     Pack p;
 #if PACK_BYTES == 32
-    asm volatile("ld.global" CACHING ".v8.b32 {%0, %1, %2, %3, %4, %5, %6, %7}, [%8];"
+    asm volatile("ld.global" CACHING FIRST_OUT ".v8.b32 {%0, %1, %2, %3, %4, %5, %6, %7}, [%8];"
         : "=r"(p.word[0]), "=r"(p.word[1]), "=r"(p.word[2]), "=r"(p.word[3]),
           "=r"(p.word[4]), "=r"(p.word[5]), "=r"(p.word[6]), "=r"(p.word[7]) : "l"(from) : "memory");
 #else

@@ -258,6 +258,7 @@ def _kernel(weight_format: WeightFormat) -> Kernel:
         launches=_launches,
         macros={"WEIGHTS": weight_format.name},
         converts_fp4=code == "e2m1",
+        wide_ptx=True,
     )
     return Kernel(
         name="gemv",

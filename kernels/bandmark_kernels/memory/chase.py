@@ -36,16 +36,19 @@ def order(lines: int, pattern: str, seed: int) -> NDArray[np.int64]:
     return np.concatenate([start + rng.permutation(min(window, lines - start)) for start in starts])
 
 
-def link(words: NDArray[np.uint64], ring: NDArray[np.int64]) -> None:
-    """Write into the first word of each line the address of the line that follows in the ring."""
-    words[_first_words(words, ring)] = _followers(words, ring)
+def link(words: NDArray[np.uint64], ring: NDArray[np.int64], address: int | None = None) -> None:
+    """Write into the first word of each line the address of the line that follows in the ring.
+
+    `address` is where the words will be, if not where they are.
+    """
+    words[_first_words(words, ring)] = _followers(words, ring, address)
 
 
-def is_ring(words: NDArray[np.uint64], ring: NDArray[np.int64]) -> bool:
+def is_ring(words: NDArray[np.uint64], ring: NDArray[np.int64], address: int | None = None) -> bool:
     """Return whether the addresses in memory are one cycle that visits every line exactly once, in this order."""
     lines = words.nbytes // LINE_BYTES
     visits = np.bincount(ring, minlength=lines)
-    linked = np.array_equal(words[_first_words(words, ring)], _followers(words, ring))
+    linked = np.array_equal(words[_first_words(words, ring)], _followers(words, ring, address))
     return linked and len(visits) == lines and bool(np.all(visits == 1))
 
 
@@ -53,5 +56,6 @@ def _first_words(words: NDArray[np.uint64], ring: NDArray[np.int64]) -> NDArray[
     return ring * (LINE_BYTES // words.itemsize)
 
 
-def _followers(words: NDArray[np.uint64], ring: NDArray[np.int64]) -> NDArray[np.uint64]:
-    return np.roll(words.ctypes.data + LINE_BYTES * ring.astype(np.uint64), -1)
+def _followers(words: NDArray[np.uint64], ring: NDArray[np.int64], address: int | None) -> NDArray[np.uint64]:
+    start = words.ctypes.data if address is None else address
+    return np.roll(np.uint64(start) + np.uint64(LINE_BYTES) * ring.astype(np.uint64), -1)

@@ -19,13 +19,15 @@ _BLOCK_BYTES = 512 * 1024
 lasts long enough that Python's own cost, and its global lock, stay small."""
 
 
-def elementwise(name: str, *, blocks_per_sm: int = 3, bytes_per_thread: int = 64, **options: Any) -> Cuda:
+def elementwise(
+    name: str, *, blocks_per_sm: int = 3, bytes_per_thread: int = 64, loads: tuple[str, ...] = VARIANTS, **options: Any
+) -> Cuda:
     """Return the CUDA implementation of an element-wise kernel, whose blocks take a tile each.
 
     `blocks_per_sm` blocks must fit a multiprocessor; a thread has `bytes_per_thread` of each array in flight.
     """
     layout = partial(_layout, blocks_per_sm, bytes_per_thread)
-    return Cuda(name=name, layout=layout, launches=_launch_tiles, loads=VARIANTS, **options)
+    return Cuda(name=name, layout=layout, launches=_launch_tiles, loads=loads, **options)
 
 
 def reduction(name: str, *, blocks_per_sm: int = 3, bytes_per_thread: int = 64) -> Cuda:

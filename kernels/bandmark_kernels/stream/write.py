@@ -8,6 +8,7 @@ from typing import Any
 from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import Elementwise
 from bandmark_kernels.core.compiled import mapped
+from bandmark_kernels.core.cuda import VARIANTS
 from bandmark_kernels.core.kernel import Implementation, Kernel, Launch
 from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import elementwise
@@ -50,6 +51,6 @@ KERNEL = Kernel(
         "numpy": Implementation(_numpy),
         "numba": mapped(_element, "a", "s"),
         "torch": Implementation(lambda a, s: partial(a.fill_, s)),
-        "cupy": elementwise("write", blocks_per_sm=6),
+        "cupy": elementwise("write", blocks_per_sm=6, loads=(*VARIANTS, "v8")),
     },
 )

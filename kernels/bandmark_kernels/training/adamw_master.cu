@@ -12,9 +12,14 @@ __device__ __forceinline__ Half load_half(const bfloat16* array, u64 v)
     const Half* from = reinterpret_cast<const Half*>(array) + v;
 #if STREAMING && defined(__CUDA_ARCH__)
     Half h;
+#if PACK_BYTES == 32
+    asm("ld.global.nc.L1::no_allocate.v4.b32 {%0, %1, %2, %3}, [%4];"
+        : "=r"(h.word[0]), "=r"(h.word[1]), "=r"(h.word[2]), "=r"(h.word[3]) : "l"(from));
+#else
     UNROLLED for (int w = 0; w < PACK_BYTES / 8; w += 2)
         asm("ld.global.nc.L1::no_allocate.v2.b32 {%0, %1}, [%2];"
             : "=r"(h.word[w]), "=r"(h.word[w + 1]) : "l"(from->word + w));
+#endif
     return h;
 #else
     return *from;
@@ -24,7 +29,10 @@ __device__ __forceinline__ Half load_half(const bfloat16* array, u64 v)
 __device__ __forceinline__ void store_half(bfloat16* array, u64 v, Half h)
 {
     Half* to = reinterpret_cast<Half*>(array) + v;
-#if STREAMING && defined(__CUDA_ARCH__)
+#if STREAMING && defined(__CUDA_ARCH__) && PACK_BYTES == 32
+    asm volatile("st.global.cs.v4.b32 [%4], {%0, %1, %2, %3};"
+        :: "r"(h.word[0]), "r"(h.word[1]), "r"(h.word[2]), "r"(h.word[3]), "l"(to) : "memory");
+#elif STREAMING && defined(__CUDA_ARCH__)
     UNROLLED for (int w = 0; w < PACK_BYTES / 8; w += 2)
         asm volatile("st.global.cs.v2.b32 [%2], {%0, %1};" :: "r"(h.word[w]), "r"(h.word[w + 1]), "l"(to->word + w) : "memory");
 #else

@@ -147,12 +147,30 @@ def test_variants_are_rows_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None
 def test_variants_follow_from_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """32-byte loads are offered from compute capability 10 on; what is not offered is refused with what is."""
     new = open_backend(monkeypatch, StandIn())
-    assert new.variants(KERNELS["triad"]) == ("v16", "v32", "v16-stream", "v16-gridstride")
-    assert new.variants(KERNELS["dot"]) == ("v16", "v32", "v16-stream")
+    assert new.variants(KERNELS["triad"]) == ("v16", "v32", "v16-stream", "v32-stream", "v16-gridstride")
+    assert new.variants(KERNELS["dot"]) == ("v16", "v32", "v16-stream", "v32-stream")
     old = open_backend(monkeypatch, StandIn(Gpu(name="NVIDIA H100 80GB HBM3", capability=(9, 0))))
     assert old.variants(KERNELS["triad"]) == ("v16", "v16-stream", "v16-gridstride")
     with pytest.raises(UsageError, match="triad has no variant 'v32' on this device; choose from v16, v16-stream"):
         old.prepare(inputs_of("triad"), "v32")
+
+
+def test_wide_loads_are_measured_beside_the_default_where_they_may_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a B200 and a B300 every kernel that has v32 runs it beside the default; elsewhere on request alone."""
+    for capability, beside in (((10, 0), ("v32",)), ((10, 3), ("v32",)), ((12, 0), ()), ((9, 0), ())):
+        backend = open_backend(monkeypatch, StandIn(Gpu(capability=capability)))
+        assert backend.default_variants(KERNELS["triad"])[1:] == beside
+        assert backend.default_variants(KERNELS["kv"])[1:] == ()
+        assert backend.default_variants(QUANTIZED["nvfp4"])[1:] == tuple(f"{name}-fp4" for name in beside)
+
+
+def test_old_compilers_have_no_wide_inline_ptx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVRTC 12.8 refuses .v8.b32, so variants that are written with it are not offered, and others are."""
+    cupy = StandIn(Gpu(capability=(10, 0)))
+    cupy.nvrtc = (12, 8)
+    backend = open_backend(monkeypatch, cupy)
+    assert backend.variants(KERNELS["copy"]) == ("v16", "v32", "v16-stream", "v16-gridstride")
+    assert not any("v32" in name for name in backend.variants(QUANTIZED["int8"]))
 
 
 def test_modules_are_compiled_once_per_device(monkeypatch: pytest.MonkeyPatch) -> None:

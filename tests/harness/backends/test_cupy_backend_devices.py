@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from bandmark_kernels import DTYPES, KERNELS, Shape
+from bandmark_kernels.attention.kv import kv_kernel
+from bandmark_kernels.core.checks import make_inputs
 from cupy_errors import CUDARuntimeError
-from cupy_gpu import Gpu
+from cupy_gpu import GIB, Gpu
 from cupy_sensors import Sensors
-from cupy_standin import StandIn, install
+from cupy_standin import StandIn, install, open_backend
 
 
 def devices(monkeypatch: pytest.MonkeyPatch, cupy: Any, sensors: Sensors | None = None) -> Any:
@@ -101,3 +104,54 @@ def test_the_place_on_the_bus(monkeypatch: pytest.MonkeyPatch) -> None:
 
     module.cuda.runtime.deviceGetPCIBusId = refuse
     assert found.bus_id(0) is None
+
+
+SPARK: dict[str, Any] = {
+    "name": "NVIDIA GB10",
+    "capability": (12, 1),
+    "sms": 48,
+    "integrated": 1,
+    "bus_bits": 0,
+    "memory_khz": 8533000,
+}
+BIG: dict[str, Any] = {
+    "name": "NVIDIA B200",
+    "capability": (10, 0),
+    "sms": 148,
+    "bus_bits": 7680,
+    "memory_khz": 3996000,
+}
+
+
+def test_two_unlike_devices_keep_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each backend has its own device's facts, variants, geometry, sensors and free memory, whichever is used."""
+    cupy = StandIn(Gpu(**SPARK), Gpu(**BIG, memory_bytes=8 * GIB))
+    cupy.gpus[1].live = 2 * GIB  # in use by somebody else
+    second = open_backend(monkeypatch, cupy, Sensors(nvmlDeviceGetClockInfo=1965), index=1)
+    assert (second.device.name, second.device.sm_count, second.device.memory_clock_mhz) == ("NVIDIA B200", 148, 3996)
+    assert second.device.integrated is False and second.capability == (10, 0)
+    assert second.budget().limit_bytes <= 6 * GIB < 8 * GIB
+    assert second.default_variants(KERNELS["copy"])[1:] == ("v32",)
+    workload = second.prepare(make_inputs(KERNELS["read"], DTYPES["float32"], Shape(1 << 22), seed=1))
+    assert workload._plan.steps[0].grid[0] == min(148 * 3, -(-(1 << 22) // (256 * 8 * 4)))
+    assert workload.verify() <= 1 and {index for index, *_ in cupy.compiled} == {1}
+
+
+def test_sensors_are_those_of_the_device_on_the_bus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVML is asked for the device by its own place on the bus, not by a number."""
+    asked: list[bytes] = []
+    sensors = Sensors(nvmlDeviceGetClockInfo=1965, nvmlDeviceGetHandleByPciBusId=asked.append)
+    cupy = StandIn(Gpu(**SPARK), Gpu(**BIG))
+    open_backend(monkeypatch, cupy, sensors, index=1)
+    assert asked[-1] == b"0000:02:00.0"
+
+
+def test_programs_of_another_geometry_are_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attention of other heads, or another format, is another program; the same again is not compiled twice."""
+    cupy = StandIn()
+    backend = open_backend(monkeypatch, cupy)
+    before = len(cupy.compiled)
+    for heads in ((8, 2, 128), (8, 4, 128), (8, 2, 64), (8, 2, 128)):
+        backend.gpu.compiled(kv_kernel(*heads), DTYPES["float16"], "v16")
+    backend.gpu.compiled(kv_kernel(8, 2, 128, "fp8"), DTYPES["float16"], "v16")
+    assert len(cupy.compiled) - before == 4

@@ -12,6 +12,7 @@ from bandmark_kernels import DTYPES, KERNELS, Shape
 from bandmark_kernels.core.checks import make_inputs
 from cupy_errors import CUDARuntimeError
 from cupy_gpu import MIB, Gpu
+from cupy_launch import Launched
 from cupy_sensors import Sensors
 from cupy_standin import StandIn, open_backend
 from kernel_cases import cases, shape_of
@@ -57,10 +58,41 @@ def test_the_delay_hides_what_launching_costs_the_host(
     """Launches of 1 us that take the host 10 us each run back to back; without the delay the host would be timed."""
     cupy = StandIn(Gpu(lambda launch: 1e-6), host_launch_s=10e-6)
     workload = prepare(monkeypatch, cupy, name)
+    workload.can_replay = False
     steps = len(workload._functions)
     assert take(workload, launches).seconds == pytest.approx(launches * steps * 1e-6, rel=1e-6)
     cupy.gpu.delay_factor = 0
     assert take(workload, launches).seconds > 5 * launches * steps * 1e-6
+
+
+@pytest.mark.parametrize("name", ["copy", "dot"])
+def test_short_launches_replay_from_a_graph(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """From the second window on one call queues all launches of a window, on each set in turn, and the row says so."""
+    cupy = StandIn(Gpu(lambda launch: 1e-6), host_launch_s=10e-6)
+    workload = open_backend(monkeypatch, cupy).prepare(inputs_of(name), copies=3)
+    steps = len(workload._functions)
+    assert (take(workload, 1).seconds, workload.note) == (pytest.approx(steps * 1e-6, rel=1e-6), None)
+    for launches in (1000, 1000, 7):
+        cupy.log.clear()
+        assert take(workload, launches).seconds == pytest.approx(launches * steps * 1e-6, rel=1e-6)
+        start, stop = (i for i, entry in enumerate(cupy.log) if entry == "event")
+        assert (cupy.log[start + 1], stop - start - 2) == ("graph", launches * steps)
+    assert cupy.log[:start] == ["upload", "synchronize", "bandmark_delay", "bandmark_clock"]
+    assert workload.note == "launches replay from a CUDA graph"
+    cupy.recording = True
+    take(workload, 6)
+    read = [id(arguments[0]) for arguments in cupy.arguments[::steps]]
+    assert len(set(read)) == 3 and read[:3] == read[3:]
+    assert workload.verify() <= 1
+
+
+def test_long_launches_are_queued_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Launches of 200 us and more do not replay from a graph."""
+    cupy = StandIn(Gpu(lambda launch: 200e-6))
+    workload = prepare(monkeypatch, cupy, "copy")
+    for _ in range(3):
+        take(workload, 5)
+    assert "graph" not in cupy.log and workload.note is None
 
 
 @pytest.mark.parametrize(("name", "dtype"), cases())
@@ -189,6 +221,24 @@ def test_each_copy_is_verified_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     cupy.arguments.clear()
     assert workload.verify() <= 1
     assert cupy.arguments[0][1] is workload._sets[1]["b"]
+
+
+def test_one_period_of_an_output_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The device compares the other periods: an element that differs anywhere is found, and little is copied."""
+    cupy = StandIn()
+    workload = open_backend(monkeypatch, cupy).prepare(make_inputs(KERNELS["copy"], F32, Shape(3_000_000), seed=1))
+    cupy.log.clear()
+    assert workload.verify() == 0
+    assert cupy.log.count("get") == 2  # how many elements differ, and the first period
+    for wrong in (0, 1_048_573, 2_999_999):
+        cupy.gpu.wrong_if = lambda launch, wrong=wrong: _spoil(launch, wrong)  # type: ignore[misc]
+        assert workload.verify() > 1
+
+
+def _spoil(launch: Launched, index: int) -> bool:
+    launch.values["b"].host[:] = launch.values["a"].host
+    launch.values["b"].host[index] = 2
+    return True
 
 
 def test_the_clock_of_a_window(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -452,3 +452,16 @@ def test_what_the_record_says(cpu: TorchBackend) -> None:
     facts = cpu.facts()
     assert set(facts) == {"cuda", "git", "threads", "thread_pools"}
     assert "/" not in str(facts)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_periods_are_compared_on_the_device(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
+    """An element that has other bits than the one a period before is found wherever it is; NaN equals NaN."""
+    monkeypatch.setattr(torch_backend, "_COMPARED_ELEMENTS", 100)
+    tensor = torch.arange(37, dtype=dtype).repeat(10)
+    tensor[5::37] = float("nan")
+    assert torch_backend._repeats(tensor, 37)
+    for index in (0, 36, 37, 136, 137, 369):
+        changed = tensor.clone()
+        changed[index] = 99
+        assert not torch_backend._repeats(changed, 37)

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from bandmark.device.memory import MemoryBudget
+from bandmark.device.peaks import Peak
 from bandmark.errors import UsageError
 from bandmark.options import RunOptions
 from bandmark.session.rows import Outcome, build_rows
 from bandmark.suites import SUITES
-from bandmark.suites.bandwidth import KernelGroup, _kernel_of
+from bandmark.suites.bandwidth import KernelGroup, _kernel_of, _percentages
+from bandmark.suites.table import bandwidth_columns
 from bandmark_kernels import CACHES, DTYPES, KERNELS, QUANTIZED, Shape
 from fakes import FAKE_GPU, PLENTY, FakeBackend, group_of, make_facts, make_group, make_peak, make_result, make_target
 
@@ -97,6 +99,25 @@ def test_variants_are_cases_of_their_own() -> None:
         ("one", "wide"),
         ("two", None),
     ]
+
+
+def test_variants_that_are_always_measured() -> None:
+    """A variant beside the default is a case even if nobody asks for it, and one case if somebody does."""
+    one = host(forms=("plain", "wide"), modes=(None, "wide"))
+    for variants, expected in (((), [None, "wide"]), (("wide",), [None, "wide"]), (("all",), [None, "wide", "plain"])):
+        (group,) = plan([one], kernels=("copy",), dtypes=("float64",), variants=variants)
+        assert [case.variant for case in group.cases] == expected
+
+
+def test_both_percentages_are_shown_where_the_peaks_differ() -> None:
+    """On a B200 clock x bus is 4 % below the published peak: rows have both percentages, elsewhere one."""
+    for derived, cell in ((7672.0, "91/94"), (7990.0, "91"), (None, "91")):
+        facts = replace(make_facts(), peak=Peak(gbs=8000.0, derived_gbs=derived, explanation=""))
+        values = _percentages(7245.0, "read", facts)
+        row = make_result(**{k: v for k, v in values.items() if k.startswith("percent")})
+        (column,) = (c for c in bandwidth_columns(weights=False) if c.title == "%peak")
+        assert column.text(row) == cell
+        assert ("clock x bus width" in BANDWIDTH.legend([row])) == ("/" in cell)
 
 
 def test_an_unknown_variant_is_refused() -> None:

@@ -38,7 +38,7 @@ def pretend_rows(**changes: Any) -> list[Any]:
         seconds = [true_ns(size) * 1e-9 * hops(size) * (1 + k / 1000) for k in range(20)]
         measurement = Measurement(seconds_per_launch=seconds, launches_per_sample=1, max_error=0.0, **changes)
         outcomes.append(Outcome(suite=suite, columns=columns, measurement=measurement))
-    return build_rows(outcomes, make_facts())
+    return build_rows(outcomes, make_facts(device=CPU))
 
 
 def test_levels_and_plateaus_are_those_of_the_machine() -> None:
@@ -69,7 +69,7 @@ def test_working_sets_are_different() -> None:
 
 def test_cases_grow_up_to_the_largest_working_set() -> None:
     """Each pattern at 4 points an octave, one with --quick; --size is the largest; a window is larger than itself."""
-    backend = FakeBackend(device=CPU, routines={"chase": type("Routine", (), {"has_all": True})})
+    backend = FakeBackend(device=CPU, routines={"chase": type("Routine", (), {"has_all": True, "patterns": PATTERNS})})
     for quick, expected in ((False, 4 * 8 + 1), (True, 9)):
         groups = Latency().plan(RunOptions(size_bytes=2**20, quick=quick), make_target([backend], address="cpu"))
         cases = [case for group in groups for case in group.cases]
@@ -77,6 +77,29 @@ def test_cases_grow_up_to_the_largest_working_set() -> None:
         assert len(sizes["random-4k"]) == len(sizes["random-2m"]) == expected
         assert min(sizes["window"]) > 2**18 and max(sizes["random-4k"]) == 2**20
         assert not any(group.in_turns for group in groups)
+
+
+def test_a_device_chases_in_its_own_orders() -> None:
+    """On a GPU there are the patterns of its routine alone, no thread of the host, and windows of 2 ms."""
+    routine = type("Routine", (), {"has_all": True, "patterns": ("random-2m",)})
+    groups = Latency().plan(RunOptions(size_bytes=2**20), make_target([FakeBackend(routines={"chase": routine})]))
+    found = {(case.columns["pattern"], case.columns["threads"]) for group in groups for case in group.cases}
+    assert found == {("random-2m", None)}
+    assert {group.rule.window_s for group in groups if group.rule} == {2e-3}
+
+
+def test_levels_of_a_device_are_told_by_its_l2() -> None:
+    """The caches of the host's processor name no level of a GPU; of its first level no size is reported."""
+    outcomes = []
+    for size in ladder(2**28, 4):
+        columns = chase_columns("random-2m", size, None) | {"backend": "fake"}
+        ns = 20 if size <= 2**17 else 130 if size <= 2**24 else 500
+        seconds = [ns * 1e-9 * hops(size) * (1 + k / 1000) for k in range(20)]
+        measurement = Measurement(seconds_per_launch=seconds, launches_per_sample=1, max_error=0.0)
+        outcomes.append(Outcome(suite=SUITES["latency"], columns=columns, measurement=measurement))
+    rows = build_rows(outcomes, make_facts(device=replace(FAKE_GPU, llc_bytes=2**24)))
+    levels = {(row.level, row.level_bytes) for row in rows if row.level}
+    assert levels == {("L1", None), ("L2", 2**24), ("dram", None)}
 
 
 def test_without_a_library_that_chases_there_is_a_row_for_each_pattern() -> None:

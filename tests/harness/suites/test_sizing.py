@@ -87,6 +87,13 @@ def test_sizes_of_triad(name: str, triad: int, quick: int) -> None:
     assert array_bytes(KERNELS["triad"], replace(sizing, quick=True)) == quick
 
 
+def test_reductions_move_what_three_milliseconds_do() -> None:
+    """A reduction has a second launch, so it moves three times as much as the 1 ms of others, where that is more."""
+    sizing = Sizing(llc_bytes=50 * MIB, peak_gbs=3350.0, budget=device_budget(80 * GIB))
+    copy, read, dot = (KERNELS[name].traffic * array_bytes(KERNELS[name], sizing) for name in ("copy", "read", "dot"))
+    assert (copy, read, dot) == tuple(pytest.approx(ms * 3.35e9, rel=1e-6) for ms in (1, 3, 3))
+
+
 def test_quick_cases_stay_just_in_the_dram_regime() -> None:
     """A quick case on a large cache has the smallest working set that still counts as memory, with 5 % to spare."""
     sizing = Sizing(llc_bytes=480 * MIB, peak_gbs=None, budget=host_budget(32 * GIB), quick=True)

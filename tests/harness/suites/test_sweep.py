@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from bandmark.suites import SUITES
 from bandmark.suites.ladder import ladder
 from bandmark.suites.sweep import Sweep, pass_columns
 from bandmark_kernels.memory.passes import PASSES
-from fakes import FakeBackend, make_facts, make_result, make_target
+from fakes import FAKE_GPU, FakeBackend, make_facts, make_result, make_target
 
 
 @pytest.mark.parametrize("kernel", PASSES)
@@ -26,7 +27,7 @@ def test_a_launch_moves_enough_to_be_timed(kernel: str, size: int) -> None:
     moved = columns["bytes_read"] + columns["bytes_written"]
     assert moved >= 2**24 and moved % columns["working_set_bytes"] == 0
     assert columns["n"] % 8 == 0 and size - 64 * 3 < columns["working_set_bytes"] <= size
-    row = make_result(suite="sweep", kernel=kernel, n=columns["n"], pattern="sweep", backend="numba")
+    row = make_result(suite="sweep", kernel=kernel, n=columns["n"], pattern="sweep", backend="numba", threads=1)
     assert Sweep().case_columns(row) == columns | {"backend": "numba"}
 
 
@@ -39,7 +40,7 @@ def test_levels_of_a_pretend_machine() -> None:
         seconds = [columns["bytes_read"] / gbs / 1e9 * (1 + k / 1000) for k in range(20)]
         measurement = Measurement(seconds_per_launch=seconds, launches_per_sample=1, max_error=0.0)
         outcomes.append(Outcome(suite=SUITES["sweep"], columns=columns, measurement=measurement))
-    rows = build_rows(outcomes, make_facts())
+    rows = build_rows(outcomes, make_facts(device=replace(FAKE_GPU, kind="cpu")))
     assert [len([row for row in rows if row.level == level]) for level in ("L1", "L2", "L3", "dram")] == [5, 12, 20, 12]
     headline = SUITES["sweep"].headline(rows)
     assert headline is not None and "L1 198.1 GB/s" in headline and headline.endswith("dram 17.83 GB/s")
@@ -47,7 +48,9 @@ def test_levels_of_a_pretend_machine() -> None:
 
 def test_a_library_that_can_do_a_part_stands_in() -> None:
     """It is measured where none can do all, and only there."""
-    part, whole = (type("Routine", (), {"has_all": has_all}) for has_all in (False, True))
+    part, whole = (
+        type("Routine", (), {"has_all": has_all, "kernels": (*PASSES,), "granule": 8}) for has_all in (False, True)
+    )
     numpy, numba = FakeBackend(name="numpy", routines={"passes": part}), FakeBackend(routines={"passes": whole})
     for backends, names in (([numpy], {"numpy"}), ([numpy, numba], {"fake"})):
         groups = Sweep().plan(RunOptions(size_bytes=2**14), make_target(backends, address="cpu"))
@@ -56,8 +59,9 @@ def test_a_library_that_can_do_a_part_stands_in() -> None:
 
 def test_no_core_moves_so_much() -> None:
     """A bandwidth beyond every core's loads and stores is a fault of the file."""
-    assert list(Sweep().impossible(make_result(suite="sweep", bandwidth_gbs=2500.0)))
-    assert not list(Sweep().impossible(make_result(suite="sweep", bandwidth_gbs=300.0)))
+    assert list(Sweep().impossible(make_result(suite="sweep", bandwidth_gbs=2500.0, threads=1)))
+    assert not list(Sweep().impossible(make_result(suite="sweep", bandwidth_gbs=300.0, threads=1)))
+    assert not list(Sweep().impossible(make_result(suite="sweep", bandwidth_gbs=5000.0)))
 
 
 @pytest.mark.parametrize("backend", ["numba", "numpy"])

@@ -1,0 +1,160 @@
+"""Work on a CUDA device beside the kernel table: a chase by one thread, and passes over a working set by all.
+
+Each is timed as the kernels are, but for one thing: a window is a single launch that does the work of all of its
+launches, since work in a cache is short beside the time between two.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import cupy
+import numpy as np
+
+from bandmark.backends.base import place
+from bandmark.backends.cupy_workload import Watch
+from bandmark.measure.sampling import Reading
+from bandmark_kernels.core.launch import GridLaunch
+from bandmark_kernels.memory import chase, device, passes
+
+_WARM_HOPS = 2**19
+"""Hops before a chase is timed, at most: a lap of any ring that a cache holds."""
+
+
+class _Routine:
+    """Work that one launch does, for all launches of a window."""
+
+    variant: str | None = None
+    copies = 1
+    note: str | None = None
+    pages: str | None = None
+    has_all = True
+
+    def __init__(self, backend: Any) -> None:
+        """Use the device of the CuPy backend, and forget what its sensors said before."""
+        backend.gpu.sensors.reset()
+        self._gpu, self._watch = backend.gpu, Watch(backend.gpu)
+        self._launches, self._queued = 0, 0
+
+    @abstractmethod
+    def step(self, launches: int) -> tuple[str, GridLaunch]:
+        """Return source and launch of the work of so many launches."""
+
+    @abstractmethod
+    def values(self) -> dict[str, Any]:
+        """Return the arrays of the launch by name."""
+
+    def start(self, launches: int) -> None:
+        """Start the watch; what will be launched is compiled before."""
+        self._run, self._launches, self._queued = self._bound(launches), launches, 0
+        self._watch.start(1)
+
+    def launch(self) -> None:
+        """Queue the work of the whole window at its first launch."""
+        self._queued += 1
+        if self._queued == 1:
+            self._run()
+
+    def stop(self) -> Reading:
+        """Stop the watch and read it."""
+        return self._watch.stop()
+
+    def close(self) -> None:
+        """Release the records of the clocks, and what else is pooled."""
+        self._watch.close()
+        self._gpu.release()
+
+    def _bound(self, launches: int) -> Callable[[], None]:
+        text, step = self.step(launches)
+        function = self._gpu.compile(text, (), (step.entry,))[step.entry]
+        arguments = step.arguments(self.values())
+        return lambda: function(step.grid, step.block, arguments)
+
+
+class Chase(_Routine):
+    """A ring of addresses in the device's memory; a launch follows so many of them, on one multiprocessor."""
+
+    patterns = ("random-2m", "window")
+    """CUDA maps memory in pages of 2 MiB."""
+
+    def __init__(self, backend: Any, *, size: int, pattern: str, hops: int, seed: int) -> None:
+        """Link the ring on the host and copy it."""
+        super().__init__(backend)
+        self._hops, self._done = hops, 0
+        self._ring = chase.order(size // chase.LINE_BYTES, pattern, seed)
+        self._words = place(lambda: cupy.empty(size // 8, np.uint64), backend.lacks_memory, backend.gpu.release)
+        self._state = cupy.empty(3, np.uint64)
+        self._address = int(self._words.data.ptr)
+        words = np.zeros(size // 8, np.uint64)
+        chase.link(words, self._ring, self._address)
+        self._words.set(words)
+        self._state.set(np.array([self._place(0), 0, 0], np.uint64))
+        warm = min(len(self._ring), _WARM_HOPS) // chase.UNROLLED * chase.UNROLLED
+        self._follow(max(1, warm // hops))
+
+    def step(self, launches: int) -> tuple[str, GridLaunch]:
+        """Return a chase of the hops of all launches."""
+        return device.chase(self._hops * launches)
+
+    def values(self) -> dict[str, Any]:
+        """Return the state."""
+        return {"state": self._state}
+
+    def stop(self) -> Reading:
+        """Read the watch; the clock is that of the one multiprocessor, by its own cycles and nanoseconds."""
+        reading = super().stop()
+        self._done += self._hops * self._launches
+        _, cycles, nanoseconds = self._state.get().tolist()
+        return replace(reading, clock_mhz=1e3 * cycles / nanoseconds) if cycles and nanoseconds else reading
+
+    def verify(self) -> float:
+        """Return 0 if the chase is where so many hops lead, and the ring is one cycle through every line; else inf."""
+        arrived = int(self._state.get()[0]) == self._place(self._done)
+        return 0.0 if arrived and chase.is_ring(self._words.get(), self._ring, self._address) else float("inf")
+
+    def _place(self, hops: int) -> int:
+        return self._address + chase.LINE_BYTES * int(self._ring[hops % len(self._ring)])
+
+    def _follow(self, launches: int) -> None:
+        self._bound(launches)()
+        self._done += self._hops * launches
+
+
+class Passes(_Routine):
+    """Reads of an array by all multiprocessors, over and over; a launch makes so many passes."""
+
+    kernels = ("read",)
+    """Passes that write would write the same elements from several blocks at once."""
+    granule = 8 * device.TILE
+    """Bytes of which a working set is a multiple."""
+
+    def __init__(self, backend: Any, *, kernel: str, n: int, count: int, seed: int) -> None:
+        """Fill the array; raises NotImplementedError for passes that write."""
+        super().__init__(backend)
+        if kernel not in self.kernels or n % device.TILE:
+            raise NotImplementedError(f"a CUDA device makes passes that read multiples of {self.granule} bytes")
+        self._tiles, self._count = n // device.TILE, count
+        self._partials = cupy.empty(device.blocks(self._gpu.sm_count), np.float64)
+        self._array = place(lambda: cupy.empty(n, np.float64), backend.lacks_memory, backend.gpu.release)
+        (host,) = passes.block(passes.PASSES[kernel], n, np.zeros(n * 8, np.uint8), seed)
+        self._array.set(host)
+        self._sums = host.reshape(self._tiles, -1).sum(axis=1)
+
+    def step(self, launches: int) -> tuple[str, GridLaunch]:
+        """Return the passes of all launches."""
+        return device.passes(self._tiles, self._count * launches, self._gpu.sm_count)
+
+    def values(self) -> dict[str, Any]:
+        """Return the arrays."""
+        return {"a": self._array, "partials": self._partials}
+
+    def verify(self) -> float:
+        """Return the error of one launch's sum, in units of what rounding explains."""
+        self._partials.data.memset(0xFF, self._partials.nbytes)
+        self._bound(1)()
+        expected = device.expected_sum(self._sums, self._count, self._gpu.sm_count)
+        error = abs(float(self._partials.get().sum()) - expected) / (passes.TOLERANCE * abs(expected))
+        return float(np.nan_to_num(error, nan=np.inf))
