@@ -106,7 +106,7 @@ def decode(
         model: a known model, or a config.json, as `bandmark decode` takes it.
         weights: the format of the weights, as in "q4_k_m".
         results: result CSVs of the systems; None for a quick run here.
-        system: this system alone, as in "dgx-spark".
+        system: these systems alone, as in "dgx-spark" or "dgx-spark,here".
         context: tokens before.
         batch: sequences at once.
 
@@ -124,7 +124,7 @@ def decode(
     pair = find_or_read(model), find_format(weights)
     step_of(*pair, context=context, batch=batch)  # refuses bad options before measuring
     kernels = tuple(chain(*KERNELS_FOR["weights"], *KERNELS_FOR["cache"]))
-    measured, named = find_systems(results, system, kernels, [name for name in (pair[1].kernel_format,) if name])
+    measured, named = find_systems(results, system.split(",") if system else (), kernels, [name for name in (pair[1].kernel_format,) if name])
     systems = (*(measured_system(m, pair[1], pair[0].name) for m in measured), *named)
     return pd.DataFrame([predict(s, *pair, context=context, batch=batch).as_json() for s in systems])
 

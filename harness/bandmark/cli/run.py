@@ -96,8 +96,6 @@ def _run_once(arguments: argparse.Namespace, options: RunOptions, output: str | 
     from bandmark.session.session import run_session
     from bandmark.show.console import LiveProgress, info
 
-    if is_rank() and arguments.rank_file is None:
-        return _supervise(arguments)
     if arguments.rank_file is not None and arguments.device is None:
         use_own_gpu(read_ticket())
     by_rank = {"name_file": rank_file(Path(arguments.rank_file), read_ticket())} if arguments.rank_file else {}

@@ -97,7 +97,7 @@ def planned_cases(kernel: Kernel, dtype: DType, backends: Sequence[Backend], var
 def for_memory_alone(kernel: Kernel, cases: Sequence[Case]) -> list[Case]:
     """Return the cases of arrays that fit a cache: those whose variants are meant for memory say so and do not run."""
     return [
-        replace(case, skip_reason=f"{case.variant} stores go past the cache, and these arrays fit it")
+        replace(case, skip_reason=f"{case.variant} is for memory, and these arrays fit a cache")
         if case.skip_reason is None and case.variant in case.backend.default_variants(kernel)[1:]
         else case
         for case in cases
