@@ -33,7 +33,7 @@ def test_no_package_in_the_tests() -> None:
 
 
 ELSEWHERE: dict[str, str] = {
-    "harness/bandmark/cli/merge.py": "harness/results/test_merge.py",
+    "harness/bandmark/cli/merge.py": "harness/results/test_files_merge.py",
     "harness/bandmark/cli/publish.py": "harness/publishing/test_publish.py",
     "harness/bandmark/cli/selftest.py": "harness/selftest/test_checks.py",
     "harness/bandmark/device/system.py": "harness/device/test_machine.py",

@@ -157,16 +157,17 @@ def _usual_fields(values: Mapping[str, Any], file: str, assume_dense: bool) -> _
     """Return the fields of the language model under their usual names, whatever its family calls them."""
     outer, inner = values.get("model_type"), values.get("text_config")
     if isinstance(inner, dict):
-        values = {**{k: values[k] for k in ("tie_word_embeddings", "model_type") if k in values}, **inner}
+        tie = {key: value for key, value in values.items() if key == "tie_word_embeddings" and value is not None}
+        values = {"model_type": outer, **inner, **tie}
     if assume_dense:
         return _Fields(file, {**values, "layer_types": None}, load_architectures()[_ASSUMED])
     _architecture(outer, file)  # of a model of images and text both are known
     architecture = _architecture(values.get("model_type"), file)
-    values = {k: v for k, v in values.items() if v is not None}
     names = dict(pair.split("=") for pair in architecture.names)
     defaults = {name: json.loads(value) for name, value in (pair.split("=") for pair in architecture.defaults)}
-    renamed = {usual: values.get(theirs) for usual, theirs in names.items()}
-    return _Fields(file, {**defaults, **values, **{k: v for k, v in renamed.items() if v is not None}}, architecture)
+    renamed = {usual: values[theirs] for usual, theirs in names.items() if values.get(theirs) is not None}
+    given = {name: value for name, value in {**values, **renamed}.items() if value is not None}
+    return _Fields(file, {**defaults, **given}, architecture)
 
 
 def _architecture(model_type: object, file: str) -> Architecture:
@@ -185,8 +186,7 @@ def _shape(fields: _Fields) -> _Sizes:
     kv_heads = fields.size("num_key_value_heads", default=heads)
     if heads % kv_heads:
         raise fields.error(f"field 'num_key_value_heads' is {kv_heads}, which does not divide the {heads} heads.")
-    latent = fields.values.get("kv_lora_rank") is not None
-    if fields.values.get("head_dim") is None and hidden % heads and not latent:
+    if fields.values.get("head_dim") is None and hidden % heads and fields.values.get("kv_lora_rank") is None:
         raise fields.error(f"field 'num_attention_heads' is {heads}, which does not divide 'hidden_size' {hidden}.")
     # A mixture of experts may have no dense layer, and then no width of one; a block without gate is 4 times as wide.
     default = 1 if fields.values.get("moe_intermediate_size") else None if fields.architecture.gated else 4 * hidden
@@ -203,19 +203,19 @@ def _shape(fields: _Fields) -> _Sizes:
 
 def _experts(fields: _Fields) -> _Sizes:
     experts = fields.size(*_EXPERTS, default=0, minimum=0)
-    if experts < 2:
+    shared = fields.size(*_SHARED_EXPERTS, default=0, minimum=0)
+    if experts == 0 or experts + shared < 2:
         # Granite 4 without experts has its "shared" block alone.
         return {"intermediate": fields.size(*_SHARED_WIDTHS)} if fields.values.get("shared_intermediate_size") else {}
     chosen = fields.size(*_CHOSEN)
     if chosen > experts:
         raise fields.error(f"field 'num_experts_per_tok' is {chosen}, but there are {experts} experts.")
     width = fields.size("moe_intermediate_size", "intermediate_size")
-    shared = fields.size(*_SHARED_EXPERTS, default=0, minimum=0) * width
     return {
         "experts": experts,
         "experts_per_token": chosen,
         "expert_intermediate": width,
-        "shared_intermediate": fields.size(*_SHARED_WIDTHS, default=shared, minimum=0),
+        "shared_intermediate": fields.size(*_SHARED_WIDTHS, default=shared * width, minimum=0),
         "dense_layers": _dense_layers(fields),
     }
 

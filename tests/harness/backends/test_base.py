@@ -9,7 +9,7 @@ import pytest
 
 from bandmark.backends.base import Backend, Workload
 from bandmark.backends.numpy_backend import NumpyBackend
-from bandmark.backends.team_backend import _Workload as _NumpyWorkload
+from bandmark.backends.team_backend import TeamWorkload
 from bandmark.backends.torch_backend import TorchBackend
 from bandmark.backends.torch_backend import _Workload as _TorchWorkload
 from fakes import FakeBackend, FakeWorkload
@@ -28,7 +28,7 @@ def test_backends_have_the_methods(backend: type) -> None:
         assert list(inspect.signature(getattr(backend, name)).parameters) == wanted, name
 
 
-@pytest.mark.parametrize("workload", [_NumpyWorkload, _TorchWorkload, FakeWorkload])
+@pytest.mark.parametrize("workload", [TeamWorkload, _TorchWorkload, FakeWorkload])
 def test_workloads_have_the_methods(workload: type) -> None:
     """A workload can be started, launched, stopped, verified and closed (launch may be bound when it is made)."""
     assert set(methods(Workload)) == {"start", "launch", "stop", "verify", "close"}

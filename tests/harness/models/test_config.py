@@ -337,3 +337,18 @@ def test_a_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytes
     monkeypatch.undo()
     file.write_text(json.dumps({**LLAMA, "num_hidden_layers": 16}))
     assert find_or_read(str(file)).layers == 16
+
+
+def test_the_whole_models_word_on_its_output_matrix_counts() -> None:
+    """Where a model of images and its language model differ on the output matrix, the outer one is what is built."""
+    inner = {"text_config": {**LLAMA, "model_type": "qwen3_vl_moe_text", "tie_word_embeddings": True}}
+    assert model_from({"model_type": "qwen3_vl_moe", "tie_word_embeddings": False, **inner}).tied is False
+    assert model_from({"model_type": "qwen3_vl_moe", **inner}).tied is True
+
+
+def test_one_expert_beside_a_shared_one() -> None:
+    """A single routed expert counts where a shared one stands beside it, as in Hunyuan's default."""
+    sizes = {"num_experts": 1, "moe_topk": 1, "intermediate_size": 14336}
+    alone = model_from(LLAMA)
+    beside = model_from({**LLAMA, "model_type": "hunyuan_v1_moe", **sizes})
+    assert beside.parameters == alone.parameters + 32 * (3 * 4096 * 14336 + 4096)
