@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from bandmark.backends import discovery
 from bandmark.backends.discovery import discover, is_installed
 from bandmark.device.device import Device
 from installation import Installation
@@ -34,3 +37,17 @@ def test_what_is_installed_is_found_without_importing_it() -> None:
     """A name that no package has is not installed."""
     assert is_installed("numpy")
     assert not is_installed("no_such_library")
+
+
+@pytest.mark.parametrize("policy", [None, "active"])
+def test_openmp_waits_shortly(monkeypatch: pytest.MonkeyPatch, policy: str | None) -> None:
+    """A library is imported with short waits, unless the user chose a policy; the environment is as before."""
+    for name in ("OMP_WAIT_POLICY", *discovery.OPENMP_WAITS):
+        monkeypatch.delenv(name, raising=False)
+    if policy:
+        monkeypatch.setenv("OMP_WAIT_POLICY", policy)
+    before = dict(os.environ)
+    with discovery._short_waits():
+        waits = {name: os.environ.get(name) for name in discovery.OPENMP_WAITS}
+        assert waits == (dict.fromkeys(waits) if policy else discovery.OPENMP_WAITS)
+    assert dict(os.environ) == before

@@ -272,3 +272,22 @@ def test_a_system_without_room_for_threads(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(UsageError, match=r"only 2 of 4 threads could be started.*ulimit -u.*--threads 2"):
         Team([usable_cpus()[0]] * 4)
     assert threading.active_count() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no affinity")
+def test_threads_are_confined_and_released() -> None:
+    """Every thread of the process stays on the processors given; afterwards all are where they were."""
+    code = (
+        "import os, threading\n"
+        "from bandmark.backends.team import confine\n"
+        "usual, go, masks = os.sched_getaffinity(0), threading.Event(), []\n"
+        "first = min(usual)\n"
+        "thread = threading.Thread(target=lambda: (go.wait(), masks.append(os.sched_getaffinity(0))), daemon=True)\n"
+        "thread.start()\n"
+        "release = confine([first])\n"
+        "assert os.sched_getaffinity(0) == {first}\n"
+        "go.set(); thread.join(); assert masks == [{first}]\n"
+        "release()\n"
+        "assert os.sched_getaffinity(0) == usual\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

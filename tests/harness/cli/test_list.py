@@ -6,6 +6,7 @@ import json
 import sys
 from types import SimpleNamespace
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -43,7 +44,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     triad = listed["kernels"][list(KERNELS).index("triad")]
     assert (triad["words_read"], triad["words_written"], triad["flops"]) == (2, 1, 2)
     assert (triad["suite"], triad["dtypes"]) == ("stream", list(DTYPES))
-    assert set(listed["backends"]) == {"numpy", "torch", "cupy"}
+    assert set(listed["backends"]) == {"numpy", "numba", "torch", "cupy"}
     assert listed["backends"]["numpy"] == {"state": "installed"}
 
 
@@ -82,6 +83,7 @@ def test_probe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     found = Discovery(problems={"cupy": "CuPy 14.1 finds no CUDA device"}, modules=dict.fromkeys(BACKENDS))
     assert probed(monkeypatch, capsys, found) == {
         "numpy": f"{np.__version__} on the CPU",
+        "numba": f"{numba.__version__} on the CPU",
         "torch": f"{torch.__version__} on the CPU",
         "cupy": "CuPy 14.1 finds no CUDA device",
     }

@@ -6,7 +6,14 @@ import pytest
 
 from bandmark.errors import UsageError
 from bandmark.options import RunOptions
-from bandmark.suites.selection import buffer_sets, check_variants, pick_kernels, planned_cases, selected_kernels
+from bandmark.suites.selection import (
+    buffer_sets,
+    check_variants,
+    for_memory_alone,
+    pick_kernels,
+    planned_cases,
+    selected_kernels,
+)
 from bandmark_kernels import CACHES, DEFAULT_KERNELS, DTYPES, KERNELS
 from fakes import FakeBackend
 
@@ -50,3 +57,12 @@ def test_backends_of_one_memory_share_a_set() -> None:
     """Two backends of the host's memory need one set of arrays, two variants on a device need two."""
     host = [FakeBackend(name=name, memory_name="host") for name in ("one", "two")]
     assert buffer_sets(KERNELS["copy"], planned_cases(KERNELS["copy"], DTYPES["float32"], host, ())) == 1
+
+
+def test_stores_past_the_cache_are_for_memory() -> None:
+    """Of the variants that run unasked those after the first say on arrays in a cache why they do not run."""
+    backend = FakeBackend(modes=("normal", "nt"), forms=("normal", "nt"))
+    cases = planned_cases(KERNELS["copy"], DTYPES["float64"], [backend], ())
+    assert [(case.variant, case.skip_reason) for case in cases] == [("normal", None), ("nt", None)]
+    normal, nt = for_memory_alone(KERNELS["copy"], cases)
+    assert normal.skip_reason is None and "these arrays fit it" in str(nt.skip_reason)

@@ -8,7 +8,9 @@ from bandmark.suites import SUITES
 from bandmark.suites.table import (
     BEST_LEGEND,
     LEGEND,
+    STORES_LEGEND,
     WEIGHTS_LEGEND,
+    backend,
     bandwidth_columns,
     dtype,
     figure,
@@ -81,6 +83,14 @@ def test_a_models_matrices_are_named_in_the_first_column() -> None:
     assert (columns[0].title, columns[0].text(row)) == ("matrix", "expert+shared gate_up")
     assert "Gw/s" in [c.title for c in columns] and "best" not in [c.title for c in columns]
     assert suite.legend([row]) == f"{WEIGHTS_LEGEND} {LEGEND}"
+
+
+def test_stores_past_the_cache_are_named() -> None:
+    """A row with them says so beside its library, and the legend what write-allocate is; other variants do neither."""
+    rows = [make_result(backend="numba", variant=variant) for variant in ("normal", "nt", "v16")]
+    assert [backend(row) for row in rows] == ["numba", "numba nt", "numba"]
+    suite = SUITES["bandwidth"]
+    assert STORES_LEGEND in suite.legend(rows) and STORES_LEGEND not in suite.legend(rows[:1])
 
 
 def test_the_legend_says_what_the_figures_are() -> None:
