@@ -122,7 +122,7 @@ def test_windows_and_recurrent_layers(tmp_path: Path) -> None:
     listed = {**keys, "gemma3.attention.sliding_window_pattern": [True, False] * 3}
     model = read(tmp_path / "listed.gguf", gguf(listed, dense(6)))
     assert model.kv_bytes(1000) == 2 * 128 * 3 * (100 + 1000)
-    tensors = dense(1) | {"blk.1.ssm_in.weight": ((256, 1024), Q4_K), "blk.1.ssm_a": ((1, 8), F32)}
+    tensors = dense(1) | {"blk.1.attn_qkv.weight": ((256, 1024), Q4_K), "blk.1.ssm_a": ((1, 8), F32)}
     state = {**KEYS, "llama.ssm.inner_size": 512, "llama.ssm.state_size": 128}
     model = read(tmp_path / "state.gguf", gguf(state, tensors))
     assert (model.linear_layers, model.state_bytes()) == (1, 2 * 4 * 512 * 128)

@@ -231,3 +231,17 @@ def test_an_unknown_model() -> None:
 def test_names_are_plain(text: str, name: str) -> None:
     """Whatever a folder is called, a cell has no space in the model's name and begins no formula."""
     assert plain_name(text) == name
+
+
+@pytest.mark.parametrize("name", ["llama-3.1-8b", "qwen3-30b-a3b", "glm-4.5-air"])
+def test_blocks_without_a_gate(name: str) -> None:
+    """Without a gate every feed-forward block and expert has two matrices of three, in all and for a token."""
+    model = find_model(name)
+    plain = replace(model, gated=False)
+    blocks = (model.layers - model.moe_layers) * model.intermediate + model.moe_layers * model.shared_intermediate
+    routed = model.moe_layers * model.expert_intermediate
+    assert model.parameters - plain.parameters == model.hidden * (blocks + routed * model.experts)
+    assert model.active_parameters - plain.active_parameters == model.hidden * (
+        blocks + routed * model.experts_per_token
+    )
+    assert not any("gate" in matrix.name for matrix in plain.matrices())
