@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,12 @@ from bandmark.check.check import DeviceCheck, check_devices, judge
 from bandmark.device.sensors import SensorReading
 from bandmark.errors import BackendUnavailable, UsageError
 from bandmark.judge.expectations import Expectation, Hardware
+from bandmark.options import RunOptions
+from bandmark.session.ranks import read_members
 from checked import CASES, session
+from cupy_gpu import Gpu
+from cupy_sensors import Sensors
+from cupy_standin import StandIn, install
 from fakes import FAKE_GPU
 from fleets import figure
 
@@ -218,3 +224,20 @@ def test_the_history_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch, tmp_
         list(check_devices("cuda", None, tmp_path, 20.0))
         assert len(read) == expected
     assert len({name.split("-")[0] for name in read}) == 2
+
+
+@pytest.mark.slow
+def test_gpus_end_to_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On two pretend GPUs each has figures and counters, and results under an id of its own without its UUID."""
+    gpus = [Gpu(name=name, law=lambda launch: 0.002) for name in ("Fake GPU 1", "Fake GPU 2")]
+    answers = {"nvmlDeviceGetUUID": lambda handle: f"GPU-{handle!r}", "nvmlDeviceGetRemappedRows": (0, 0, 0, 1)}
+    install(monkeypatch, StandIn(*gpus), Sensors(**answers))
+    monkeypatch.setattr(check, "RunOptions", partial(RunOptions, size_bytes=64 * 1024))
+    checks = list(check_devices("cuda", None, tmp_path, 60.0))
+    assert [(c.address, c.device, c.exit_code) for c in checks] == [
+        ("cuda:0", "Fake GPU 1", 1),
+        ("cuda:1", "Fake GPU 2", 1),
+    ]
+    assert all(len(c.figures) == 3 and c.reasons[0].text == "row remapping failed" for c in checks)
+    assert len({member.ticket.device_id for member in read_members(tmp_path)}) == 2
+    assert not any(b"GPU-b" in file.read_bytes() for file in tmp_path.iterdir())

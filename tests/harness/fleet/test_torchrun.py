@@ -112,12 +112,14 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torchrun.signal, "signal", lambda number, handler: None)
 
 
-def supervise(store: MemoryStore, folder: Path, codes: dict[int, str], world: int) -> dict[int, list[Member] | None]:
+def supervise(
+    store: MemoryStore, folder: Path, codes: dict[int, str], world: int, deadline_s: float = 1.0
+) -> dict[int, list[Member] | None]:
     """Run a supervisor in a thread for each rank that has code, and return what each gathered."""
     gathered: dict[int, list[Member] | None] = {}
 
     def run(rank: int) -> None:
-        supervisor = Supervisor(Ticket(node="here", rank=rank, world=world), store, deadline_s=1.0)
+        supervisor = Supervisor(Ticket(node="here", rank=rank, world=world), store, deadline_s)
         gathered[rank] = supervisor.run([sys.executable, "-c", codes[rank]], folder / f"F.rank{rank}.csv")
 
     threads = [threading.Thread(target=run, args=[rank]) for rank in codes]
@@ -139,7 +141,9 @@ def results(folder: Path, *ranks: int) -> None:
 def test_one_rank_gathers_all(tmp_path: Path) -> None:
     """The rank that ends last has the members of all, in order, and the others nothing; failures have reasons."""
     results(tmp_path, 0, 1)
-    gathered = supervise(MemoryStore(), tmp_path, {0: "", 1: "", 2: "import sys; sys.exit('no luck')"}, 3)
+    begin = time.monotonic()
+    gathered = supervise(MemoryStore(), tmp_path, {0: "", 1: "", 2: "import sys; sys.exit('no luck')"}, 3, 60.0)
+    assert time.monotonic() - begin < 50, "nobody waits for the deadline"
     (members,) = [members for members in gathered.values() if members is not None]
     assert [m.ticket.rank for m in members] == [0, 1, 2]
     assert [m.problem for m in members] == [None, None, "ended with 1: no luck"]
