@@ -63,8 +63,8 @@ def read_history(paths: Sequence[str | Path]) -> list[Run]:
     """Return the runs of bandmark among some files and folders, which are searched to any depth, each run once.
 
     Raises:
-        FileError: a file is missing or damaged.
-        UsageError: paths are named and hold no run.
+        FileError: a file is damaged.
+        UsageError: a path does not exist, or none holds a run.
     """
     files = result_files(map(Path, paths))
     runs = {run.name: run for file in files for run in _read_runs(file) if run.tool == "bandmark"}
