@@ -101,6 +101,8 @@ def test_all_options_at_once() -> None:
         ({"kernels": "copy,triad"}, RunOptions(kernels=("copy", "triad"))),
         ({"kernels": ["copy", "triad"]}, RunOptions(kernels=("copy", "triad"))),
         ({"kernels": None, "peak": None}, RunOptions()),
+        ({"dtypes": ["f64", "bf16", "float32"]}, RunOptions(dtypes=("float64", "bfloat16", "float32"))),
+        ({"dtypes": "all"}, RunOptions(dtypes=("all",))),
         ({"size_bytes": 1e8}, RunOptions(size_bytes=100_000_000)),
         ({"size_bytes": "64 MiB"}, RunOptions(size_bytes=64 * 2**20)),
         ({"time_limit_s": 5}, RunOptions(time_limit_s=5)),

@@ -87,7 +87,7 @@ def _answer(suite: Suite, rows: Sequence[Row]) -> list[str]:
         return [f"{suite.title}: no figure to quote: no row is ok{' and from memory' * has_peak(rows[0])}"]
     figures = ", ".join(f"{name} {figure(metric.value(row))}" for name, row in best.items())
     lines = [f"best {metric.name} of each kernel, {metric.unit}: {figures}"]
-    if not has_peak(rows[0]):
+    if not has_peak(rows[0]) or not suite.headline_kernels:
         return lines
     chosen = headline_rows(rows)
     lines += map(headline, chosen)

@@ -349,6 +349,9 @@ def test_a_cpus_peak_comes_from_the_firmware_or_not_at_all() -> None:
         memory_type="DDR5",
         explanation="What the firmware says.",
     )
+    assert (
+        find_peak(cpu, override="2x5600").memory_type == "DDR" and find_peak(cpu, override="76.8").memory_type is None
+    )
     unread = find_peak(cpu, firmware=reading(None))
     assert (unread.gbs, unread.source, unread.explanation) == (None, "", "What the firmware says.")
     assert find_peak(cpu).gbs is None and _SET_PEAK in find_peak(cpu).explanation

@@ -86,6 +86,17 @@ def test_equal_notes_are_one_footnote() -> None:
     assert built.footnotes == ("suspect: drift", "the working set fits the last-level cache: no percentages")
 
 
+def test_notes_that_differ_in_numbers_are_one_footnote() -> None:
+    """One footnote has the range, and the marks of a row stand in ascending order, whatever order its notes have."""
+    rows = [
+        make_result(regime="cache"),
+        *(make_result(kernel="copy", status="suspect", reason=f"used {n} %", regime="cache") for n in (51, 77)),
+    ]
+    built = table(rows)
+    assert built.footnotes == ("the working set fits the last-level cache: no percentages", "suspect: used 51-77 %")
+    assert [row.cells[-1] for row in built.rows] == ["1", "1,2", "1,2"]
+
+
 @pytest.mark.parametrize(
     ("regime", "words"),
     [
