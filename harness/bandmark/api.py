@@ -124,7 +124,8 @@ def decode(
     pair = find_or_read(model), find_format(weights)
     step_of(*pair, context=context, batch=batch)  # refuses bad options before measuring
     kernels = tuple(chain(*KERNELS_FOR["weights"], *KERNELS_FOR["cache"]))
-    measured, named = find_systems(results, system.split(",") if system else (), kernels, [name for name in (pair[1].kernel_format,) if name])
+    formats = [name for name in (pair[1].kernel_format,) if name]
+    measured, named = find_systems(results, system.split(",") if system else (), kernels, formats)
     systems = (*(measured_system(m, pair[1], pair[0].name) for m in measured), *named)
     return pd.DataFrame([predict(s, *pair, context=context, batch=batch).as_json() for s in systems])
 

@@ -32,7 +32,7 @@ class _Library:
 
 LIBRARIES = {
     "numpy": _Library(on_cpu=True, accelerators=False),
-    "numba": _Library(on_cpu=True, accelerators=False, install="`pip install 'bandmark[cpu]'`"),
+    "numba": _Library(on_cpu=True, accelerators=False, install="`pip install numba`"),
     "torch": _Library(
         on_cpu=True,
         accelerators=True,

@@ -4,5 +4,5 @@
 `device` launches it on a CUDA device.
 """
 
-NEEDED = "needs numba (pip install 'bandmark[cpu]') on a CPU, or CuPy on an NVIDIA GPU"
+NEEDED = "needs numba (pip install numba) on a CPU, or CuPy on an NVIDIA GPU"
 """What runs the bodies."""

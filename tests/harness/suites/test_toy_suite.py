@@ -55,7 +55,7 @@ def run(out: Text, suite: Chase) -> None:
     printed = out()
     assert ["backend", "stride", "ns", "notes"] in [line.split() for line in printed.splitlines()]
     assert "memory latency: 100 ns" in printed and "best latency of each kernel, ns: chase 10" in printed
-    assert main(["explain", "ns"]) == 0
+    assert main(["explain", "dependent"]) == 0
     assert "ns: median time of a dependent access." in out()
     assert "GB/s" not in printed.replace("peak: 0.02 GB/s", "")
     cells = list(csv.DictReader(io.StringIO(Path("a.csv").read_text())))
