@@ -63,7 +63,7 @@ def measure_groups(
 
 
 def _has_own_time(group: Group, options: RunOptions) -> bool:
-    """Return whether a group may take its seconds though others took longer than theirs: unless --time-limit is given."""
+    """Return whether a group may take its seconds whatever others took: unless --time-limit is given."""
     return group.min_time_s is not None and options.time_limit_s is None
 
 
