@@ -63,7 +63,7 @@ def measure_groups(
 
 
 def _has_own_time(group: Group, options: RunOptions) -> bool:
-    """Return whether a group may take its seconds though others took longer than theirs: without --time-limit."""
+    """Return whether a group may take its seconds whatever others took: unless --time-limit is given."""
     return group.min_time_s is not None and options.time_limit_s is None
 
 
@@ -256,7 +256,7 @@ class GroupRun:
             variant=workload.variant,
             copies=workload.copies,
             warnings=[*reading.warnings, *warnings],
-            note="; ".join(filter(None, (*notes, workload.note, self._halving_note()))) or None,
+            note="; ".join(filter(None, (*notes, self._halving_note()))) or None,
             **shared,
         )
         return Outcome(suite=self.group.suite, columns=case.columns, measurement=measurement)
