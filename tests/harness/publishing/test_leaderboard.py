@@ -162,7 +162,7 @@ def test_ranking_needs_no_headline(tmp_path: Path) -> None:
     """A system is ranked by the figure of any kernel where it has none of a headline."""
     add(tmp_path, kernels=("nstream",))
     ((_, [entry]),) = _rank(read_entries(tmp_path))
-    assert entry.place[1] < 0 and list(entry.best) == ["nstream"]
+    assert entry.place[1] < 0 and list(entry.run.best) == ["nstream"]
 
 
 def test_links_are_refused(tmp_path: Path) -> None:

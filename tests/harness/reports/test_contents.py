@@ -43,8 +43,9 @@ def test_the_named_systems_are_always_there() -> None:
 
 def test_the_opening_sentence() -> None:
     """Device, the best read, percent of the peak, verdict, and the place; a system has one sentence."""
-    fast = rows(peak_gbs=30.0, percent_of_peak=66.7, verdict="normal for DDR (61-86 %)")
-    (sentence,) = sentences([ReportRun(tuple(fast)), ReportRun(tuple(rows(run_id="20261124T101500Z-3f2a")))])
+    known = {"peak_gbs": 30.0, "percent_of_peak": 66.7, "verdict": "normal for DDR (61-86 %)"}
+    newest = rows(**known, run_id="20261124T101500Z-3f2a")
+    (sentence,) = sentences([ReportRun(tuple(newest)), ReportRun(tuple(rows()))])
     assert sentence == (
         "Fake GPU: read 24.00 GB/s (cupy f64), 67 % of the peak of 30 GB/s: normal for DDR, where 18.3-25.8 GB/s is "
         "normal; below the DGX Spark (273 GB/s): 8.8 % of its published peak."
