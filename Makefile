@@ -75,6 +75,7 @@ lint: $(VENV)/.dev
 
 yardstick: $(VENV)/.test
 	$(BIN)/python tests/yardstick/run.py $(ARGS)
+	$(BIN)/python tests/yardstick/hierarchy.py
 
 sass: $(VENV)/.test
 	$(BIN)/python tests/cuda/sass.py --all $(ARGS)

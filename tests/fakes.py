@@ -190,8 +190,8 @@ class FakeBackend:
     unsupported: Mapping[str, str] = field(default_factory=dict)
     forms: tuple[str, ...] = ()
     """Variants of every kernel; the first is the default."""
-    forms_beside: tuple[str, ...] = ()
-    """Those that are always measured."""
+    modes: tuple[str | None, ...] = (None,)
+    """Those that a run measures unasked."""
     room_bytes: int = GIB
     """A larger working set raises MemoryError."""
     noise: float = 0.0
@@ -211,10 +211,6 @@ class FakeBackend:
     """Kernel and elements of each case that was prepared."""
     closed: bool = False
 
-    def default_variants(self, kernel: Kernel) -> tuple[str | None, ...]:
-        """Return that the backend chooses, and what the test says."""
-        return (None, *self.forms_beside)
-
     def unsupported_reason(self, kernel: Kernel, dtype: DType) -> str | None:
         """Return what a test says of a kernel."""
         return self.unsupported.get(kernel.name)
@@ -222,6 +218,10 @@ class FakeBackend:
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
         """Return what the test says, for every kernel."""
         return self.forms
+
+    def default_variants(self, kernel: Kernel) -> tuple[str | None, ...]:
+        """Return what the test says, for every kernel."""
+        return self.modes
 
     def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> FakeWorkload:
         """Return a workload, if there is room for it."""

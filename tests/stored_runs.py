@@ -40,6 +40,7 @@ def stored_run(
         device=DEVICE,
         peak=peak,
         data="random",
+        caches={},
         libraries=libraries,
     )
     outcomes = [_outcome(name, gbs, samples, rng) for name in kernels]

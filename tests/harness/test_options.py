@@ -30,6 +30,7 @@ EXAMPLES: dict[str, tuple[list[str], Any]] = {
     "quick": (["--quick"], True),
     "time_limit_s": (["--time-limit", "5"], 5.0),
     "threads": (["--threads", "2"], 2),
+    "cpus": (["--cpus", "0-2,9"], (0, 1, 2, 9)),
     "seed": (["--seed", "7"], 7),
     "data": (["--data", "zeros"], "zeros"),
     "peak": (["--peak", "2x5600"], "2x5600"),

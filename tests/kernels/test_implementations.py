@@ -33,7 +33,7 @@ def test_torch_agrees_with_the_reference(kernel: str, dtype: str) -> None:
 def test_what_is_not_run_has_a_reason(kernel: str) -> None:
     """An implementation that leaves dtypes out says why, in one clause without a full stop, since rows join several."""
     found = KERNELS[kernel]
-    assert list(found.implementations) == ["numpy", "torch", "cupy"]
+    assert list(found.implementations) == ["numpy", "numba", "torch", "cupy"]
     for backend, dtype, on_cpu in product(found.implementations, found.dtypes, (True, False)):
         reason = found.unsupported_reason(backend, DTYPES[dtype], on_cpu=on_cpu)
         assert reason is None or (reason and reason.strip() == reason and not re.search(r"\n|\.$", reason))

@@ -70,11 +70,12 @@ class Entries:
             self._known.setdefault(tuple(entry[name] for name in _REQUIRED), []).append(entry)
 
     def of(self, row: Row) -> list[JsonObject]:
-        """Return the entries that name the most of what the row is, and nothing else: one, unless files are damaged."""
-        case = CaseId.of(row)
-        found = [e for e in self._known.get(tuple(row.get(name) for name in _REQUIRED), []) if case.matches(e)]
-        named = [sum(name in entry for name, _ in case.values) for entry in found]
-        return [entry for entry, count in zip(found, named, strict=True) if count == max(named)]
+        """Return the entries that name nothing else than what the row is: one, unless the files are damaged.
+
+        The pattern tells rows of one kernel and size apart, so it is never left out.
+        """
+        case, known = CaseId.of(row), self._known.get(tuple(row.get(name) for name in _REQUIRED), [])
+        return [e for e in known if case.matches(e) and ("pattern" in e) == (row.pattern is not None)]
 
     def seconds(self, row: Row) -> tuple[float, ...]:
         """Return the seconds per launch of each sample of a row; empty where they are not known for sure."""

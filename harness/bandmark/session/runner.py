@@ -54,7 +54,7 @@ def measure_groups(
     """Measure every group in turn and yield its outcomes, a list for each group."""
     schedule.weights = group_seconds(groups, schedule.limit_s)
     for group in groups:
-        if schedule.is_over:
+        if schedule.is_over and not _has_own_time(group, options):
             reason = f"the time limit of {schedule.limit_s:g} s had passed; --time-limit S gives more"
             yield skipped(group, reason)
         else:
@@ -62,8 +62,13 @@ def measure_groups(
         schedule.groups_left -= 1
 
 
+def _has_own_time(group: Group, options: RunOptions) -> bool:
+    """Return whether a group may take its seconds whatever others took: unless --time-limit is given."""
+    return group.min_time_s is not None and options.time_limit_s is None
+
+
 def group_seconds(groups: Sequence[Group], limit_s: float) -> list[float]:
-    """Return the seconds that each group asks for; those that ask for none share the rest, or their number's part."""
+    """Return the seconds that each group asks for; those that ask for none share the rest."""
     own_s = sum(group.min_time_s or 0.0 for group in groups)
     sharing = sum(group.min_time_s is None for group in groups)
     each_s = max((limit_s - own_s) / max(1, sharing), limit_s / max(1, len(groups)))
@@ -127,7 +132,8 @@ class GroupRun:
         """Measure the group at its present size; raises MemoryError if an operand does not fit."""
         if not self.group.runnable:
             return
-        share_s = self.schedule.share()
+        own_s = self.group.min_time_s if _has_own_time(self.group, self.options) else None
+        share_s = max(self.schedule.share(), own_s or 0.0)
         inputs, copies = self.group.inputs(self.options), self.group.copies()
         cases = self._cases()
         for batch in [cases] if self.group.in_turns else [[case] for case in cases]:

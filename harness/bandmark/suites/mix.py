@@ -48,9 +48,11 @@ class VariedBandwidth(Bandwidth):
     def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
         """Return a group for each kernel, with the suite's own columns."""
         groups = super().plan(replace(options, kernels=None, dtypes=("float64",), variants=()), target)
+        seconds = self.time_limit_s(options) / max(1, len(groups))
         return [
             replace(
                 group,
+                min_time_s=seconds,
                 cases=tuple(replace(c, columns={**c.columns, **self.own_columns(c.columns)}) for c in group.cases),
             )
             for group in groups

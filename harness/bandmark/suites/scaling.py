@@ -60,7 +60,13 @@ class Scaling(VariedBandwidth):
         counts = sorted({-(-threads * k // _EVERY_COUNT) for k in range(1, _EVERY_COUNT + 1)})
         cases = tuple(replace(case, columns={**case.columns, **_columns(count)}) for count in counts)
         return _ThreadsGroup(
-            suite=self, label=group.label, cases=cases, kernel=group.kernel, dtype=group.dtype, shape=group.shape
+            suite=self,
+            label=group.label,
+            cases=cases,
+            min_time_s=group.min_time_s,
+            kernel=group.kernel,
+            dtype=group.dtype,
+            shape=group.shape,
         )
 
     def own_columns(self, columns: Mapping[str, Any]) -> Values:

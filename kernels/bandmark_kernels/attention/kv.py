@@ -175,7 +175,8 @@ def _implementations(geometry: Geometry) -> dict[str, Implementation]:
     )
     if geometry.cache_format:
         on_torch = unsupported("torch's attention takes no cache of float8 codes")
-    return {"numpy": on_numpy, "torch": on_torch, "cupy": _cuda(geometry)}
+    on_numba = unsupported("attention has no compiled loop yet")
+    return {"numpy": on_numpy, "numba": on_numba, "torch": on_torch, "cupy": _cuda(geometry)}
 
 
 KERNEL = kv_kernel()

@@ -1,7 +1,8 @@
 """How compiled bodies read and write elements, whatever their format: half precision is float32 while it is a number.
 
-Numba has no numbers of half precision: arrays hold float16 as int16 and bfloat16 as uint16, bit by bit. What the
-functions do is in core/intrinsics.py, for which they are names without importing Numba.
+Numba has no numbers of half precision: arrays hold float16 as int16 and bfloat16 as uint16, bit by bit, and e4m3 as
+uint8; int8 is a number. What the functions do is in core/intrinsics.py, for which they are names without importing
+Numba.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 
 def load(array: Any, index: Any) -> Any:
-    """Return an element as a number: one of half precision, which is passed as its bits, as a float32."""
+    """Return an element as a number: one of less than 32 bits as a float32."""
     raise NotImplementedError
 
 

@@ -10,9 +10,17 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from bandmark_kernels.core.elements import load, store, zero
+
+LINE_BYTES = 64
+"""Bytes that one store past the cache writes: a cache line, or half of the longest in use."""
+
+BLOCK_BYTES = 1024
+"""Bytes that are computed before they are stored past the cache. Below 512 LLVM unrolls the loop over a block and does
+not vectorize it (0.8 of C's speed, LLVM 20)."""
 
 
 @intrinsic
@@ -41,20 +49,46 @@ def compiler_barrier(typing_context: Any) -> Any:
 
 
 @intrinsic
-def stream_line(typing_context: Any, target: Any, source: Any) -> Any:
-    """Copy 64 bytes between addresses that are multiples of 64 by a store that bypasses the cache.
+def new_block(typing_context: Any, array: Any) -> Any:
+    """Return an array of BLOCK_BYTES on the stack, aligned to cache lines, with elements as another array's."""
+    itemsize = array.dtype.bitwidth // 8
+    count = BLOCK_BYTES // itemsize
 
-    LLVM makes it movntps on x86 and stnp on Arm (LLVM Language Reference, store, !nontemporal).
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        room = cgutils.alloca_once(builder, ir.ArrayType(context.get_data_type(array.dtype), count))
+        room.align = LINE_BYTES
+        new = context.make_array(array)(context, builder)
+        new.data = builder.bitcast(room, new.data.type)
+        new.nitems, new.itemsize = (context.get_constant(types.intp, number) for number in (count, itemsize))
+        new.shape, new.strides = (cgutils.pack_array(builder, [n]) for n in (new.nitems, new.itemsize))
+        new.meminfo = context.get_constant_null(types.MemInfoPointer(types.voidptr))
+        new.parent = context.get_constant_null(types.pyobject)
+        return new._getvalue()
+
+    return array(array), code
+
+
+@intrinsic
+def stream_block(typing_context: Any, address: Any, block: Any) -> Any:
+    """Copy a block to an address, a multiple of LINE_BYTES, by stores that bypass the cache.
+
+    LLVM makes them movnt on x86 and stnp on Arm (LLVM Language Reference, store, !nontemporal).
     """
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        line = ir.VectorType(ir.IntType(64), 8).as_pointer()
-        to, start = (builder.inttoptr(address, line) for address in arguments)
-        store = builder.store(builder.load(start, align=64), to, align=64)
-        store.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
+        number = context.get_data_type(block.dtype)
+        line = ir.VectorType(number, LINE_BYTES * 8 // block.dtype.bitwidth).as_pointer()
+        source = builder.bitcast(context.make_array(block)(context, builder, value=arguments[1]).data, line)
+        target = builder.inttoptr(arguments[0], line)
+        mark = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
+        for index in range(BLOCK_BYTES // LINE_BYTES):
+            place = [ir.Constant(ir.IntType(64), index)]
+            value = builder.load(builder.gep(source, place), align=LINE_BYTES)
+            store = builder.store(value, builder.gep(target, place), align=LINE_BYTES)
+            store.set_metadata("nontemporal", mark)
         return context.get_dummy_value()
 
-    return types.void(types.uint64, types.uint64), code
+    return types.void(types.uint64, block), code
 
 
 @intrinsic
@@ -110,6 +144,17 @@ def _load(array: Any, index: Any) -> Any:
         return lambda array, index: _from_half(array[index])
     if array.dtype == types.uint16:
         return lambda array, index: float_of_bits(np.uint32(array[index]) << np.uint32(16))
+    if array.dtype == types.uint8:
+
+        def code(array: Any, index: Any) -> Any:
+            bits = np.uint32(array[index])
+            # as a float32's sign, exponent and fraction they stand for the number times 2 ** -120: biases of 7 and 127
+            shifted = ((bits & np.uint32(128)) << np.uint32(24)) | ((bits & np.uint32(127)) << np.uint32(20))
+            return float_of_bits(shifted) * np.float32(2.0**120)
+
+        return code
+    if array.dtype == types.int8:
+        return lambda array, index: np.float32(array[index])
     return lambda array, index: array[index]
 
 
@@ -141,37 +186,33 @@ def _zero(array: Any) -> Any:
     return lambda array: number(0)
 
 
-def slices(values: Any, start: Any, stop: Any) -> Any:
-    """Return a tuple of the same part of each array, with numbers as they are."""
+def element(i: Any, operands: Any) -> Any:
+    """Stand for the compiled function that takes this name when the loops below are compiled for it."""
     raise NotImplementedError
 
 
-@overload(slices, strict=False)
-def _slices(values: Any, start: Any, stop: Any) -> Any:
-    if not len(values):
-        return lambda values, start, stop: ()
-    if isinstance(values[0], types.Array):
-        return lambda values, start, stop: (values[0][start:stop], *slices(values[1:], start, stop))
-    return lambda values, start, stop: (values[0], *slices(values[1:], start, stop))
+def store_all(out: Any, operands: Any) -> None:
+    """Compute every element of an output, with the stores that any loop has."""
+    for i in range(out.size):
+        store(out, i, element(i, operands))
 
 
-def body(out: Any, *rest: Any) -> None:
-    """Stand for the compiled body that takes this name when `store_in_blocks` is compiled for it."""
-    raise NotImplementedError
+def store_past_cache(out: Any, operands: Any) -> None:
+    """Compute every element of an output, a block at a time, and store the blocks past the cache.
 
-
-def store_in_blocks(out: Any, block: Any, head: Any, rest: Any) -> None:
-    """Compute a block at a time in the cache and store it past the cache; ends that fill no block go the usual way.
-
-    `head` elements come before the first whole cache line of `out`; `block` starts on a line and holds whole lines.
+    The ends, before the first cache line and after the last block, are stored as usual. Indices are unsigned: for
+    signed ones Numba adds a check for negative numbers, and the loop is not vectorized.
     """
-    count = block.size
-    body(out[:head], *slices(rest, 0, head))
-    end = head + (out.size - head) // count * count
-    target, source = np.uint64(out.ctypes.data), np.uint64(block.ctypes.data)
+    block, itemsize = new_block(out), np.uint64(out.itemsize)
+    address, size, count = np.uint64(out.ctypes.data), np.uint64(out.size), np.uint64(block.size)
+    head = min(size, (np.uint64(0) - address) % np.uint64(LINE_BYTES) // itemsize)
+    end = head + (size - head) // count * count
+    for i in range(head):
+        store(out, i, element(i, operands))
     for k in range(head, end, count):
-        body(block, *slices(rest, k, k + count))
-        for offset in range(0, count * out.itemsize, 64):
-            stream_line(target + np.uint64(k * out.itemsize + offset), source + np.uint64(offset))
-    body(out[end:], *slices(rest, end, out.size))
+        for i in range(count):
+            store(block, i, element(k + i, operands))
+        stream_block(address + k * itemsize, block)
+    for i in range(end, size):
+        store(out, i, element(i, operands))
     memory_fence()

@@ -26,8 +26,8 @@ def _grid(program: Program, shape: Shape, sm_count: int) -> tuple[int, int]:
     return blocks, max(1, min(wanted, shape.n * program.dtype.itemsize // _MIN_SPLIT_BYTES, MAX_SPLITS))
 
 
-def _numba(y: Any, A: Any, x: Any) -> None:
-    """Take eight rows at once: an element of x is loaded once for them, and more loads are under way."""
+def product(y: Any, A: Any, x: Any) -> None:
+    """Multiply a matrix by a vector, eight rows at once: x is loaded once for them, and more loads are under way."""
     m, n = A.shape
     whole = m // 8 * 8
     for i in range(0, whole, 8):
@@ -68,7 +68,7 @@ KERNEL = Kernel(
             unsupported=TORCH_HALF_CPU,
             cpu_dtypes=("float64", "float32", "bfloat16"),  # processors with bfloat16 products read it at full speed
         ),
-        "numba": compiled(_numba),
+        "numba": compiled(product),
         "cupy": matrix_cuda(
             "gemv", lambda p: Layout(threads=128, unroll=32 // p.pack_bytes, blocks_per_sm=6, rows=4), _grid
         ),

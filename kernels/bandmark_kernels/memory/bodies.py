@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from bandmark_kernels.core import intrinsics
 from bandmark_kernels.memory.passes import SCALE, TILE
 
@@ -14,8 +16,9 @@ compiler_barrier: Any = intrinsics.compiler_barrier
 load_address: Any = intrinsics.load_address
 
 
-def chase(address: Any, hops: Any) -> Any:
+def chase(start: Any, hops: Any) -> Any:
     """Return where so many loads lead from an address; hops are a multiple of UNROLLED."""
+    address = np.uint64(start)  # of a signed and an unsigned number Numba makes a float, in every turn of the loop
     for _ in range(hops // 16):
         address = load_address(load_address(load_address(load_address(address))))
         address = load_address(load_address(load_address(load_address(address))))

@@ -7,16 +7,16 @@ from typing import Any
 
 from bandmark_kernels.core import np, torch
 from bandmark_kernels.core.checks import Elementwise
-from bandmark_kernels.core.compiled import compiled
-from bandmark_kernels.core.elements import load, store
+from bandmark_kernels.core.compiled import mapped
+from bandmark_kernels.core.elements import load
 from bandmark_kernels.core.kernel import Implementation, Kernel, numpy_arithmetic
 from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import elementwise
 
 
-def _numba(c: Any, a: Any, b: Any) -> None:
-    for i in range(len(c)):
-        store(c, i, load(a, i) + load(b, i))
+def _element(i: Any, operands: Any) -> Any:
+    a, b = operands
+    return load(a, i) + load(b, i)
 
 
 KERNEL = Kernel(
@@ -29,7 +29,7 @@ KERNEL = Kernel(
     implementations={
         "numpy": numpy_arithmetic(lambda a, b, c: partial(np.add, a, b, c)),
         "torch": Implementation(lambda a, b, c: partial(torch.add, a, b, out=c)),
-        "numba": compiled(_numba, streams=True),
+        "numba": mapped(_element, "c", "a", "b"),
         "cupy": elementwise("add"),
     },
 )

@@ -7,15 +7,16 @@ from typing import Any
 
 from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import Elementwise
-from bandmark_kernels.core.compiled import compiled
+from bandmark_kernels.core.compiled import mapped
+from bandmark_kernels.core.elements import load
 from bandmark_kernels.core.kernel import Implementation, Kernel
 from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import elementwise
 
 
-def _numba(b: Any, a: Any) -> None:
-    for i in range(len(b)):
-        b[i] = a[i]
+def _element(i: Any, operands: Any) -> Any:
+    (a,) = operands
+    return load(a, i)
 
 
 KERNEL = Kernel(
@@ -30,7 +31,7 @@ KERNEL = Kernel(
         "numpy": Implementation(lambda a, b: partial(np.copyto, b, a)),
         # on CUDA a device-to-device memcpy
         "torch": Implementation(lambda a, b: partial(b.copy_, a)),
-        "numba": compiled(_numba, streams=True),
+        "numba": mapped(_element, "b", "a"),
         "cupy": elementwise("copy", blocks_per_sm=6),
     },
 )

@@ -7,16 +7,16 @@ from typing import Any
 
 from bandmark_kernels.core import np, torch
 from bandmark_kernels.core.checks import Elementwise
-from bandmark_kernels.core.compiled import compiled
-from bandmark_kernels.core.elements import load, store
+from bandmark_kernels.core.compiled import mapped
+from bandmark_kernels.core.elements import load
 from bandmark_kernels.core.kernel import Implementation, Kernel, numpy_arithmetic
 from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import elementwise
 
 
-def _numba(b: Any, a: Any, s: Any) -> None:
-    for i in range(len(b)):
-        store(b, i, s * load(a, i))
+def _element(i: Any, operands: Any) -> Any:
+    a, s = operands
+    return s * load(a, i)
 
 
 KERNEL = Kernel(
@@ -30,7 +30,7 @@ KERNEL = Kernel(
     implementations={
         "numpy": numpy_arithmetic(lambda a, b, s: partial(np.multiply, a, s, b)),
         "torch": Implementation(lambda a, b, s: partial(torch.mul, a, s, out=b)),
-        "numba": compiled(_numba, streams=True),
+        "numba": mapped(_element, "b", "a", "s"),
         "cupy": elementwise("scale", blocks_per_sm=6),
     },
 )

@@ -7,8 +7,8 @@ from typing import Any
 
 from bandmark_kernels.core import np, torch
 from bandmark_kernels.core.checks import Elementwise
-from bandmark_kernels.core.compiled import compiled
-from bandmark_kernels.core.elements import load, store
+from bandmark_kernels.core.compiled import mapped
+from bandmark_kernels.core.elements import load
 from bandmark_kernels.core.kernel import Implementation, Kernel, Launch, numpy_arithmetic
 from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import cache_blocks, elementwise
@@ -88,9 +88,9 @@ def _bind_matmul(parts: int, a: Any, b: Any, c: Any, s: Any) -> list[Launch] | N
     return [*launches[:-1], last]
 
 
-def _numba(a: Any, b: Any, c: Any, s: Any) -> None:
-    for i in range(len(a)):
-        store(a, i, load(b, i) + s * load(c, i))
+def _element(i: Any, operands: Any) -> Any:
+    b, c, s = operands
+    return load(b, i) + s * load(c, i)
 
 
 KERNEL = Kernel(
@@ -105,7 +105,7 @@ KERNEL = Kernel(
         "numpy": numpy_arithmetic(_numpy, variant="blocked", variants={"matmul": _bind_matmul}),
         # one fused kernel: `b + s * c` would be two passes and a temporary
         "torch": Implementation(lambda a, b, c, s: partial(torch.add, b, c, alpha=s, out=a)),
-        "numba": compiled(_numba, streams=True),
+        "numba": mapped(_element, "a", "b", "c", "s"),
         "cupy": elementwise("triad"),
     },
 )

@@ -7,9 +7,8 @@ from typing import Any
 
 from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import Elementwise
-from bandmark_kernels.core.compiled import compiled
+from bandmark_kernels.core.compiled import mapped
 from bandmark_kernels.core.cuda import VARIANTS
-from bandmark_kernels.core.elements import store
 from bandmark_kernels.core.kernel import Implementation, Kernel, Launch
 from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import elementwise
@@ -35,9 +34,9 @@ def _numpy(a: Any, s: Any) -> Launch:
     return launch
 
 
-def _numba(a: Any, s: Any) -> None:
-    for i in range(len(a)):
-        store(a, i, s)
+def _element(i: Any, operands: Any) -> Any:
+    (s,) = operands
+    return s
 
 
 KERNEL = Kernel(
@@ -51,7 +50,7 @@ KERNEL = Kernel(
     implementations={
         "numpy": Implementation(_numpy),
         "torch": Implementation(lambda a, s: partial(a.fill_, s)),
-        "numba": compiled(_numba, streams=True),
+        "numba": mapped(_element, "a", "s"),
         "cupy": elementwise("write", blocks_per_sm=6, loads=(*VARIANTS, "v8")),
     },
 )

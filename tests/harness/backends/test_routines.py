@@ -47,14 +47,14 @@ def test_a_chase_is_verified_where_it_ends(backend: Any, pattern: str) -> None:
     work.close()
 
 
-def skips_lines(address: Any, hops: Any) -> Any:
+def skips_lines(start: Any, hops: Any) -> Any:
     """Follow half of the ring's addresses."""
-    return _follow(address, hops // 2)
+    return _follow(start, hops // 2)
 
 
-def stands_still(address: Any, hops: Any) -> Any:
+def stands_still(start: Any, hops: Any) -> Any:
     """Follow none."""
-    return address
+    return start
 
 
 _follow: Any = None

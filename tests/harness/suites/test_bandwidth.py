@@ -103,7 +103,7 @@ def test_variants_are_cases_of_their_own() -> None:
 
 def test_variants_that_are_always_measured() -> None:
     """A variant beside the default is a case even if nobody asks for it, and one case if somebody does."""
-    one = host(forms=("plain", "wide"), forms_beside=("wide",))
+    one = host(forms=("plain", "wide"), modes=(None, "wide"))
     for variants, expected in (((), [None, "wide"]), (("wide",), [None, "wide"]), (("all",), [None, "wide", "plain"])):
         (group,) = plan([one], kernels=("copy",), dtypes=("float64",), variants=variants)
         assert [case.variant for case in group.cases] == expected

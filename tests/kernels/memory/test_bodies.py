@@ -17,6 +17,7 @@ def test_a_chase_makes_as_many_hops_as_it_is_told() -> None:
     chase.link(words, ring)
     start = words.ctypes.data + chase.LINE_BYTES * int(ring[0])
     end = compile_body(bodies.chase)(start, 70 * chase.UNROLLED)
+    assert type(end) is int, "an address that became a float is exact up to 2^53 alone, and costs every turn"
     assert end == words.ctypes.data + chase.LINE_BYTES * int(ring[70 * chase.UNROLLED % 1000])
 
 
