@@ -9,7 +9,7 @@ import pytest
 
 from bandmark.backends.base import Backend, Workload
 from bandmark.backends.numpy_backend import NumpyBackend
-from bandmark.backends.numpy_backend import _Workload as _NumpyWorkload
+from bandmark.backends.team_backend import TeamWorkload as _NumpyWorkload
 from bandmark.backends.torch_backend import TorchBackend
 from bandmark.backends.torch_backend import _Workload as _TorchWorkload
 from fakes import FakeBackend, FakeWorkload

@@ -450,7 +450,7 @@ def test_rows_of_torch_alone_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_the_record_says(cpu: TorchBackend) -> None:
     """Torch's version and what it was built for, and no path."""
     facts = cpu.facts()
-    assert set(facts) == {"cuda", "git", "threads"}
+    assert set(facts) == {"cuda", "git", "thread_pools", "threads"}
     assert "/" not in str(facts)
 
 

@@ -163,7 +163,7 @@ def test_names_are_run_in_the_tables_order(here: Here) -> None:
 def test_options_reach_the_choice_of_backends(here: Here) -> None:
     """Backend names, the device, the threads and the peak are passed on as given."""
     open_session(RunOptions(backends=("torch",), device="cuda:1", threads=3))
-    assert here.asked == {"names": ("torch",), "address": "cuda:1", "threads": 3, "peak": None}
+    assert here.asked == {"names": ("torch",), "address": "cuda:1", "threads": 3, "peak": None, "cpus": None}
 
 
 @pytest.mark.parametrize(
