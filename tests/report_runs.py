@@ -16,7 +16,7 @@ from fakes import make_result
 class Latency(Suite):
     """A suite that bandmark does not have: times, of which the lowest is the best, and no published peaks."""
 
-    name = "latency"
+    name = "access-time"
     title = "latency of a pointer chase"
     metric = Metric(name="latency", column="time_median_s", unit="s", higher_is_better=False)
     kernel_names = ("chase", "hop")

@@ -52,6 +52,8 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.rank_file is not None and arguments.output is not None:
         raise UsageError("--rank-file names its files itself: leave --output out.")
     options = [replace(from_arguments(arguments), data=data) for data in names(arguments.data)]
+    for one in options:
+        one.check()
     if arguments.runs < 1:
         raise UsageError(f"--runs {arguments.runs}: give 1 or more.")
     if arguments.dry_run:

@@ -190,7 +190,7 @@ def drawn(entries: list[Entry]) -> ElementTree.Element:
 def test_suites_have_sections_and_their_own_order() -> None:
     """Each suite is a table and a chart; where lower is better, the lowest figure is first."""
     with registered(Latency()):
-        chase = {"suite": "latency", "kernel": "chase", "regime": None}
+        chase = {"suite": "access-time", "kernel": "chase", "regime": None}
         times = [
             Entry(Path("a.csv"), ReportRun((make_result(**chase, system=system, time_median_s=seconds),)))
             for system, seconds in (("slow", 2.0), ("fast", 1.0))

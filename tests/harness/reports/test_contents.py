@@ -211,7 +211,7 @@ def test_the_head_says_what_is_known_and_nothing_else() -> None:
 
 def test_a_metric_without_peaks() -> None:
     """Times are drawn in their unit without published peaks, and the shortest is the best."""
-    chase = {"suite": "latency", "kernel": "chase", "regime": None}
+    chase = {"suite": "access-time", "kernel": "chase", "regime": None}
     with registered(Latency()):
         run = ReportRun((make_result(**chase, time_median_s=3.0), make_result(**chase, time_median_s=2.0, variant="b")))
         chart = bar_chart(run)
@@ -223,8 +223,8 @@ def test_a_metric_without_peaks() -> None:
 
 def test_backends_have_series_by_their_position() -> None:
     """Each backend has a colour of its own, the same in all charts, and stands in the names; others share one."""
-    made = [make_result(backend=name) for name in ("numpy", "torch", "cupy", 'x" onload="')]
+    made = [make_result(backend=name) for name in ("numpy", "numba", "torch", "cupy", 'x" onload="')]
     chart = bar_chart(ReportRun(tuple(made)))
-    assert [mark.series for mark in chart.marks] == [0, 1, 2, SERIES]
+    assert [mark.series for mark in chart.marks] == [0, 1, 2, 3, SERIES]
     assert all(row.backend in mark.name for row, mark in zip(made, chart.marks, strict=True))
-    assert chart.legend() == [(0, "numpy"), (1, "torch"), (2, "cupy"), (SERIES, "other")]
+    assert chart.legend() == [(0, "numpy"), (1, "numba"), (2, "torch"), (3, "cupy"), (SERIES, "other")]

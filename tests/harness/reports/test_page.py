@@ -220,7 +220,7 @@ def test_a_table_tells_words_from_figures() -> None:
 def test_a_suite_without_peaks_has_its_own_section() -> None:
     """Page and Markdown show the figures of another suite in its unit, without peaks and percentages."""
     with registered(Latency()):
-        runs = [ReportRun(tuple(rows())), ReportRun((make_result(suite="latency", kernel="chase", regime=None),))]
+        runs = [ReportRun(tuple(rows())), ReportRun((make_result(suite="access-time", kernel="chase", regime=None),))]
         text, plain = page(runs), markdown.page(runs)
     own = text[text.index('id="run-2"') : text.index('id="reading"')]
     assert "Latency of each case" in own and "0.001000 s" in own and "s, lower is better" in own
