@@ -59,7 +59,7 @@ def test_the_lowest_is_best_where_lower_is_better() -> None:
     """A suite of latencies is ranked by its metric, and has no peaks and no place."""
     with registered(Latency()):
         rows = [
-            make_result(suite="latency", kernel="chase", regime=None, time_median_s=seconds, variant=str(seconds))
+            make_result(suite="access-time", kernel="chase", regime=None, time_median_s=seconds, variant=str(seconds))
             for seconds in (3.0, 2.0)
         ]
         assert [row.time_median_s for row in ranked(rows)] == [2.0, 3.0]
