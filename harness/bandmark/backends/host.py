@@ -57,7 +57,7 @@ class HostWatch:
         """Stop the watch and read it."""
         seconds = perf_counter() - self._begin
         switches = _involuntary_switches()
-        return Reading(seconds, preempted=None if switches is None else switches != self._switches)
+        return Reading(seconds, switches=None if switches is None else switches - (self._switches or 0))
 
 
 def _involuntary_switches() -> int | None:

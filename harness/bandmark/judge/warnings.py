@@ -53,7 +53,7 @@ _CONTENDED_FROM = 0.10
 
 
 _PREEMPTED_FROM = 0.20
-"""Share of the sampling time in samples that lost a processor, above which a CPU row is suspect: the median of short
+"""Share of the sampling time that other programs took, above which a CPU row is suspect: the median of short
 samples still holds at a fifth of them (it moved by under 3 % in caches), and nothing is known of it beyond."""
 
 
@@ -161,7 +161,9 @@ def slow_reads(read_gbs: float, copy_gbs: float, device: str | None) -> str | No
 def _preempted(time_frac: float | None) -> str | None:
     if time_frac is None or time_frac <= _PREEMPTED_FROM:
         return None
-    return f"the system took processors away during {100 * time_frac:.0f} % of the sampling time; close other programs"
+    return (
+        f"the system took processors away for up to {100 * time_frac:.0f} % of the sampling time; close other programs"
+    )
 
 
 def _contended(others_share: float | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -23,6 +24,11 @@ _STORED_ALWAYS = (
     "memory_clock_mhz",
 )
 """What an entry of samples holds even if it is unknown or empty, as version 0.1.0 wrote it."""
+
+
+_SLICE_S = 0.004
+"""What a program takes at most before Linux gives the processor back to one that waits: the base slice is 3 ms
+(kernel/sched/fair.c, sysctl_sched_base_slice, 0.7 ms times at most 4) and ends with a tick of 1 to 4 ms."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +53,8 @@ class Measurement:
     braked_samples: list[int] = field(default_factory=list)
     """Positions of the samples during which the device held its clocks down, the first being 0."""
     preempted: list[int] | None = None
-    """Positions of the samples during which the system took a processor away; None on an accelerator."""
+    """Positions of the samples during which the system took a processor away, once for each time; None on an
+    accelerator."""
     load_gbs: list[float] = field(default_factory=list)
     """What the other threads of the case moved during each sample, in GB/s."""
     pages: str | None = None
@@ -77,11 +84,14 @@ class Measurement:
 
     @property
     def preempted_time_frac(self) -> float | None:
-        """The share of the sampling time that lies in samples during which the process lost a processor."""
+        """The share of the sampling time during which the process lacked a processor, at most.
+
+        Each time that it lost one cost a time slice, or the whole sample where that is shorter.
+        """
         if self.preempted is None:
             return None
-        lost = (s for i, s in enumerate(self.seconds_per_launch) if i in self.preempted)
-        return sum(lost) / sum(self.seconds_per_launch)
+        windows, times = [s * self.launches_per_sample for s in self.seconds_per_launch], Counter(self.preempted)
+        return sum(min(window, times[i] * _SLICE_S) for i, window in enumerate(windows)) / sum(windows)
 
     @property
     def mean_load_gbs(self) -> float | None:

@@ -30,8 +30,8 @@ class Reading:
     """Their clock towards the end of the window, where the device has sensors that tell."""
     braked: bool = False
     """Whether the sensors said that something held the clocks down."""
-    preempted: bool | None = None
-    """Whether the system took a processor away from the process during the window; None on an accelerator."""
+    switches: int | None = None
+    """How often the system took a processor away from the process during the window; None on an accelerator."""
     load_gbs: float | None = None
     """What other threads of the case moved during the window, in GB/s, where a case has such threads."""
 
@@ -81,7 +81,8 @@ class Samples:
     braked: list[int] = field(default_factory=list)
     """Positions of the samples during which the clocks were held down, the first being 0."""
     preempted: list[int] | None = None
-    """Positions of the samples during which the process lost a processor; None where that can't be known."""
+    """Positions of the samples during which the process lost a processor, once for each time; None where that can't be
+    known."""
     load_gbs: list[float] = field(default_factory=list)
     stop_reason: StopReason | None = None
     warmed_up: bool = True
@@ -93,8 +94,8 @@ class Samples:
         """Append one window's reading."""
         if reading.braked:
             self.braked.append(len(self.seconds))
-        if reading.preempted is not None:
-            self.preempted = [*(self.preempted or ()), *[len(self.seconds)] * reading.preempted]
+        if reading.switches is not None:
+            self.preempted = [*(self.preempted or ()), *[len(self.seconds)] * reading.switches]
         if reading.load_gbs is not None:
             self.load_gbs.append(float(f"{reading.load_gbs:.9g}"))
         # Rounded as the run record stores it, so that statistics can be replayed exactly.

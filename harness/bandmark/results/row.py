@@ -149,7 +149,9 @@ class Row:
     load_gbs: float | None = _column("mean bandwidth of the other threads while a latency was measured", "GB/s")
     read_fraction: float | None = _column("share of the bytes that are read, 0 to 1", "1", identity=True)
     preempted_samples: int | None = _column("samples during which the system took a processor away")
-    preempted_time_frac: float | None = _column("share of the sampling time that these samples took", "1")
+    preempted_time_frac: float | None = _column(
+        "share of the sampling time that was lost by it, at most: 4 ms each time", "1"
+    )
     percent_of_derived_peak: float | None = _column(
         "bandwidth over derived_peak_gbs, where that is more than 1 % off peak_gbs; verified dram rows only", "%"
     )

@@ -299,7 +299,20 @@ def test_a_models_matrices_from_end_to_end(own_folder: Path, capsys: pytest.Capt
     }
     config = json.dumps({**shape, "num_hidden_layers": 3, "vocab_size": 500})
     (own_folder / "tiny" / "config.json").write_text(config)
-    run = ("run", "--layer", "tiny", "--backend", "numpy,torch", "--weights", "int8,bf16", "--quick", "--time-limit", "2", "--output", "x.csv")
+    run = (
+        "run",
+        "--layer",
+        "tiny",
+        "--backend",
+        "numpy,torch",
+        "--weights",
+        "int8,bf16",
+        "--quick",
+        "--time-limit",
+        "2",
+        "--output",
+        "x.csv",
+    )
     assert main([*run]) in MEASURED
     out = capsys.readouterr().out
     rows = read_rows(own_folder / "x.csv")

@@ -81,3 +81,24 @@ def test_the_best_clocks_that_are_there() -> None:
     assert measurement(clock_mhz=900.0).all_clocks_mhz == [900.0]
     assert measurement(clock_mhz=900.0, sensor_clocks_mhz=[800.0]).all_clocks_mhz == [800.0]
     assert measurement(sensor_clocks_mhz=[800.0], clocks_mhz=[700.0]).all_clocks_mhz == [700.0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "launches", "preempted", "lost"),
+    [
+        ([0.001, 0.001], 1, [], 0.0),
+        ([0.001, 0.001], 1, [1], 0.5),  # shorter than a slice: the whole sample
+        ([0.001, 0.001], 1, [1, 1, 1], 0.5),
+        ([0.1, 0.1], 1, [0, 1], 0.04),  # two slices of 4 ms in 200 ms
+        ([0.1, 0.1], 1, [0] * 5, 0.1),
+        ([0.01, 0.01], 10, [0] * 5, 0.1),  # a sample is all its launches
+        ([0.1, 0.1], 1, [0] * 1000, 0.5),
+        ([1.0], 1, None, None),
+    ],
+)
+def test_time_lost_to_other_programs(
+    seconds: list[float], launches: int, preempted: list[int] | None, lost: float | None
+) -> None:
+    """Losing a processor costs a time slice each time, and never more than the sample."""
+    measured = Measurement(seconds_per_launch=seconds, launches_per_sample=launches, preempted=preempted)
+    assert measured.preempted_time_frac == (None if lost is None else pytest.approx(lost))

@@ -104,7 +104,9 @@ def test_what_can_not_be_drawn_is_left_out() -> None:
 def test_suites_are_apart(tmp_path: Path) -> None:
     """The rows of each suite are a run of their own, with their own samples."""
     with registered(Latency()):
-        latencies = [make_result(suite="access-time", kernel="chase", regime=None, backend=b) for b in ("numpy", "torch")]
+        latencies = [
+            make_result(suite="access-time", kernel="chase", regime=None, backend=b) for b in ("numpy", "torch")
+        ]
         found, _ = read_report([save(tmp_path / "a.csv", [*rows(), *latencies])])
         assert [{row.kernel for row in run.rows} for run in found] == [{"copy", "read"}, {"chase"}]
         assert [len(run.samples) for run in found] == [6, 2]
