@@ -228,8 +228,12 @@ def _refuse_options_of(suite: Suite, options: RunOptions) -> None:
 
 def _time_limit(suites: Sequence[Suite], groups: Sequence[Group], options: RunOptions) -> float:
     """Return the seconds of sampling where no limit is given: what each suite takes, or its groups together."""
-    own = {suite: sum(group.min_time_s or 0.0 for group in groups if group.suite is suite) for suite in suites}
-    return sum(max(suite.time_limit_s(options), seconds) for suite, seconds in own.items())
+    limit_s = 0.0
+    for suite in suites:
+        own = [group for group in groups if group.suite is suite]
+        cases = sum(len(group.runnable) for group in own if group.min_time_s is None)
+        limit_s += max(suite.time_limit_s(options, cases), sum(group.min_time_s or 0.0 for group in own))
+    return limit_s
 
 
 def new_run_id(now: datetime) -> str:

@@ -158,11 +158,11 @@ class Bandwidth(Suite):
             size_bytes=options.size_bytes,
             quick=options.quick,
             hidden_llc_bytes=HIDDEN_LLC_BYTES if target.on_cpu else 0,
-            max_traffic_bytes=self._max_traffic(options, target, len(pairs)),
+            max_traffic_bytes=self._max_traffic(options, target, pairs),
         )
         return [self._group(kernel, dtype, target.backends, sizing, options.variants) for kernel, dtype in pairs]
 
-    def _max_traffic(self, options: RunOptions, target: Target, groups: int) -> float:
+    def _max_traffic(self, options: RunOptions, target: Target, pairs: Sequence[tuple[Kernel, DType]]) -> float:
         """Return the bytes that a launch may move in the time that a group has.
 
         Only a CPU is asked how fast it copies: a launch of a default size takes a few milliseconds on a GPU.
@@ -171,9 +171,10 @@ class Bandwidth(Suite):
 
         if target.memory is None or options.quick or options.size_bytes is not None:
             return math.inf
-        share_s = (options.time_limit_s or self.time_limit_s(options)) / max(1, groups)
+        cases = [len(planned_cases(*pair, target.backends, options.variants)) for pair in pairs]
+        share_s = (options.time_limit_s or self.time_limit_s(options, sum(cases))) / max(1, len(pairs))
         copy_gbs = target.memory.copy_gbs(target.device.llc_bytes)
-        return max_traffic(copy_gbs, share_s, len(target.backends), StopRule().min_samples)
+        return max_traffic(copy_gbs, share_s, max(cases, default=1), StopRule().min_samples)
 
     def kernels(self, options: RunOptions) -> list[Kernel]:
         """Return the kernels to run; where a model's matrices are measured, gemv runs on those alone."""

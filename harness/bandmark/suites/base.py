@@ -201,9 +201,10 @@ class Suite:
         """Return the groups of a run, in the order in which they are measured."""
         raise NotImplementedError
 
-    def time_limit_s(self, options: RunOptions) -> float:
-        """Return the seconds of sampling that all groups without a time of their own share."""
-        return 12.0 if options.quick else 90.0
+    def time_limit_s(self, options: RunOptions, cases: int) -> float:
+        """Return the seconds of sampling that so many cases, all without a time of their own, share."""
+        least_s, case_s = (12.0, 0.6) if options.quick else (90.0, 2.25)
+        return max(least_s, cases * case_s)
 
     def case_columns(self, row: Row) -> Mapping[str, Any] | None:
         """Return what `Case.columns` was for a stored row, from its identity; None if there is no such case."""

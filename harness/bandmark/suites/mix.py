@@ -48,7 +48,7 @@ class VariedBandwidth(Bandwidth):
     def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
         """Return a group for each kernel, with the suite's own columns."""
         groups = super().plan(replace(options, kernels=None, dtypes=("float64",), variants=()), target)
-        seconds = self.time_limit_s(options) / max(1, len(groups))
+        seconds = self.time_limit_s(options, 0) / max(1, len(groups))
         return [
             replace(
                 group,
@@ -62,7 +62,7 @@ class VariedBandwidth(Bandwidth):
         """Return the columns that make a case of the kernel table one of the suite."""
         raise NotImplementedError
 
-    def time_limit_s(self, options: RunOptions) -> float:
+    def time_limit_s(self, options: RunOptions, cases: int) -> float:
         """Return the seconds of sampling."""
         return _QUICK_SUITE_S if options.quick else _SUITE_S
 

@@ -534,7 +534,7 @@ def test_a_default_run_on_a_large_gpu_measures_every_row(
     target = make_target(backends, peak=make_peak(peak_gbs))
     (suite,) = select_suites(RunOptions())
     groups = suite.plan(RunOptions(), target)
-    limit_s = suite.time_limit_s(RunOptions())
+    limit_s = suite.time_limit_s(RunOptions(), sum(len(group.runnable) for group in groups))
     session = measured(groups, backends, StopRule(), target=target, time_limit_s=limit_s)
     rows = session.rows()
     assert len(rows) == 40 and {row.status for row in rows} == {"ok"}

@@ -275,3 +275,12 @@ def test_dtypes_that_no_kernel_has() -> None:
     with pytest.raises(UsageError, match="unknown dtype 'float46'"):
         BANDWIDTH.check(RunOptions(dtypes=("float46",)))
     assert set(DTYPES) == {"float64", "float32", "float16", "bfloat16"}
+
+
+@pytest.mark.parametrize(
+    ("cases", "quick", "seconds"),
+    [(0, True, 12.0), (20, True, 12.0), (40, True, 24.0), (40, False, 90.0), (80, False, 180.0)],
+)
+def test_more_cases_have_more_time(cases: int, quick: bool, seconds: float) -> None:
+    """The time limit has a least, and grows with the cases beyond those that it is enough for."""
+    assert SUITES["bandwidth"].time_limit_s(RunOptions(quick=quick), cases) == pytest.approx(seconds)
