@@ -38,18 +38,20 @@ def launch(folder: Path, ranks: int, faults: str, *options: str) -> tuple[int, s
 
 
 SCENARIOS = {
-    "nothing": ("", {}),
-    "SIGKILL": ("3:kill", {3: "killed by signal 9 (SIGKILL)"}),
-    "SIGSTOP": ("3:stop", {3: "stopped by a signal: not ready"}),
-    "hang": ("3:hang", {3: "hung: not ready"}),
-    "exception": ("3:exception", {3: "RuntimeError: a fault of the test"}),
-    "exit": ("3:exit", {3: "ended with 7"}),
-    "out of memory": ("3:memory", {3: "out of memory: MemoryError"}),
-    "full disk": ("3:disk", {3: "disk full: "}),
     "straggler": ("3:straggle", {}),
-    "rank 0 lost": ("0:lost", {0: "lost"}),
+    "what ends": (
+        "1:kill 2:exception 3:exit 4:memory 6:disk",
+        {
+            1: "killed by signal 9 (SIGKILL)",
+            2: "RuntimeError: a fault of the test",
+            3: "ended with 7",
+            4: "out of memory: MemoryError",
+            6: "disk full: ",
+        },
+    ),
+    "what waits": ("3:stop 5:hang", {3: "stopped by a signal: not ready", 5: "hung: not ready"}),
     "two lost": ("0:lost 5:lost", {0: "lost", 5: "lost"}),
-    "rank 4 frozen": ("4:frozen", {4: "stopped: no answer"}),
+    "one frozen": ("4:frozen", {4: "stopped: no answer"}),
 }
 """The faults, and what is said of which ranks."""
 
