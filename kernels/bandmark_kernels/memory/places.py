@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MULTIPLIER, INCREMENT = 6364136223846793005, 1442695040888963407
 """The generator of MMIX (Knuth, The Art of Computer Programming 2, 3.3.4), modulo the number of places."""
 
+_RANDOM = ("gather", "scatter")
+
 _MAX_VISITS = 2**20
 """Places that a launch visits, about, at most: some milliseconds, and quick to verify."""
 
@@ -38,7 +40,7 @@ class Pattern:
     @property
     def is_random(self) -> bool:
         """Whether the places are in random order."""
-        return self.kernel != "read"
+        return self.kernel in _RANDOM
 
     @property
     def granule(self) -> int:

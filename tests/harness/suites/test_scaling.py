@@ -65,7 +65,7 @@ def test_kinds_have_rows_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "on" not in [column.title for column in Scaling().table_columns(rows[1:])]
 
 
-@pytest.mark.parametrize("backend", ["numba", "numpy"])
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.slow)])
 def test_a_real_run_of_kinds_is_valid(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of kinds are verified, name their processors and are replayed, and their threads have ended."""
     monkeypatch.chdir(tmp_path)
