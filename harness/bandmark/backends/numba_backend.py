@@ -13,6 +13,7 @@ import numba
 from llvmlite import binding
 
 from bandmark.backends.host import HostMemory
+from bandmark.backends.patterns import Accesses, forget_arrays
 from bandmark.backends.routines import Chase, LoadedChase, Passes, forget_ring
 from bandmark.backends.team_backend import TeamBackend, TeamWorkload
 from bandmark.device.device import Device
@@ -28,12 +29,14 @@ class NumbaBackend(TeamBackend):
         "passes": Passes,
         "loaded-chase": LoadedChase,
         "scaling": TeamWorkload,
+        "patterns": Accesses,
     }
 
     def close(self) -> None:
-        """Release the arena, and the ring of a chase."""
+        """Release the arena, the ring of a chase, and the arrays of patterns."""
         super().close()
         forget_ring()
+        forget_arrays()
 
     def facts(self) -> Mapping[str, object]:
         """Return the compiler, and the processor that it compiles for."""

@@ -26,15 +26,15 @@ class Team:
     spin take turns at Python's global lock.
     """
 
-    def __init__(self, cpus: Sequence[int]) -> None:
+    def __init__(self, cpus: Sequence[int], *, min_started: int = 2) -> None:
         """Start a thread per CPU given, pinned to it where the OS can; UsageError if the system starts fewer.
 
-        A team of one starts no thread: its call runs in the caller, wherever that is.
+        A team of one starts no thread, unless it is told to: its call runs in the caller, wherever that is.
         """
         self.cpus = tuple(cpus)
         self._closed = False
         self._workers: list[_Worker] = []
-        for cpu in cpus if len(cpus) > 1 else ():
+        for cpu in cpus if len(cpus) >= min_started else ():
             try:
                 self._workers.append(_Worker(cpu))
             except RuntimeError as error:

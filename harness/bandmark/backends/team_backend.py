@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from copy import copy
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ import numpy as np
 
 from bandmark.backends.base import Backend
 from bandmark.backends.host import HostMemory, HostWatch, bounds, part_slices
+from bandmark.backends.team import Team
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget
 from bandmark.measure.sampling import Reading
@@ -57,6 +60,13 @@ class TeamBackend(Backend):
         """Return the budget of the system's memory."""
         return self.memory.budget()
 
+    def on(self, cpus: Sequence[int]) -> TeamBackend:
+        """Return the backend on these processors alone, with a team and memory of its own, which they touch first."""
+        own = copy(self)
+        own.memory = HostMemory(Team(cpus, min_started=1))
+        own.threads = len(cpus)
+        return own
+
     def close(self) -> None:
         """Release the arena; the team belongs to the caller."""
         self.memory.close()
@@ -75,10 +85,15 @@ class TeamWorkload:
         inputs: Inputs,
         variant: str | None = None,
         copies: int = 1,
+        *,
         threads: int | None = None,
+        cpus: Sequence[int] | None = None,
     ) -> None:
-        """Bind a kernel to the first so many threads of the team, or to all."""
-        kernel = inputs.kernel
+        """Bind a kernel to the first so many threads of the team, or to all, or to a team of its own on some CPUs."""
+        kernel, self._own_team = inputs.kernel, None
+        if cpus is not None:
+            backend = backend.on(cpus)
+            self._own_team = backend.memory.team
         self._threads = threads or len(backend.memory.team)
         self.inputs = inputs
         self.copies = copies
@@ -140,6 +155,9 @@ class TeamWorkload:
     def close(self) -> None:
         """Release the operands."""
         self._timed, self._sets = [], []
+        if self._own_team is not None:
+            self._own_team.close()
+            self._backend.memory.close()
 
     @property
     def _parts(self) -> int:

@@ -23,6 +23,8 @@ class Processor:
     """Higher for faster kinds of cores; comparable on one machine."""
     place: tuple[int, str] = (0, "")
     """Its NUMA node, and the processors of its cluster, which share a cache."""
+    kind: str = ""
+    """What kind of core it is: P, E or LP-E of Intel, the capacity on Arm."""
 
 
 def read_processors(cpus: Sequence[int], root: Path = Path("/")) -> list[Processor]:
@@ -44,11 +46,23 @@ def read_processors(cpus: Sequence[int], root: Path = Path("/")) -> list[Process
         siblings = parse_cpu_list(
             read_text(folder / "topology/core_cpus_list") or read_text(folder / "topology/thread_siblings_list")
         )
-        kind = next((rank for rank, members in enumerate(kinds) if cpu in members), 0)
+        rank = next((rank for rank, members in enumerate(kinds) if cpu in members), None)
         cluster = read_text(folder / "topology/cluster_cpus_list") or ""
-        speed = read_number(folder / "cpu_capacity") or kind
-        processors.append(Processor(cpu, min(siblings, default=cpu), speed, (nodes.get(cpu, 0), cluster)))
+        capacity = read_number(folder / "cpu_capacity")
+        kind = str(capacity or "") if rank is None else [*INTEL_CORES.values()][::-1][rank]
+        place = (nodes.get(cpu, 0), cluster)
+        processors.append(Processor(cpu, min(siblings, default=cpu), capacity or rank or 0, place, kind))
     return processors
+
+
+def by_kind(processors: Sequence[Processor]) -> dict[str, list[int]]:
+    """Return the processors of each kind of core (cores-P), and of each NUMA node (node-0), where there are several."""
+    groups: dict[str, list[int]] = {}
+    for names in ([f"cores-{p.kind or 'other'}" for p in processors], [f"node-{p.place[0]}" for p in processors]):
+        if len({*names}) > 1:
+            for name, processor in zip(names, processors, strict=True):
+                groups.setdefault(name, []).append(processor.cpu)
+    return groups
 
 
 def choose(processors: Sequence[Processor], threads: int | None = None) -> list[int]:

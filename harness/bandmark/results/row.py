@@ -155,6 +155,9 @@ class Row:
     percent_of_derived_peak: float | None = _column(
         "bandwidth over derived_peak_gbs, where that is more than 1 % off peak_gbs; verified dram rows only", "%"
     )
+    line_utilization: float | None = _column(
+        "share of each 64-byte cache line that the accesses of a pattern use, 0 to 1", "1"
+    )
 
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Values of the columns that `add_columns` appended."""

@@ -12,11 +12,16 @@ from bandmark.suites.latency import Latency
 from bandmark.suites.loaded import LoadedLatency
 from bandmark.suites.mix import Mix
 from bandmark.suites.model_layers import ModelLayers
+from bandmark.suites.patterns import Patterns
 from bandmark.suites.scaling import Scaling
 from bandmark.suites.sweep import Sweep
 
 SUITES: dict[str, Suite] = {
-    suite.name: suite for suite in (Bandwidth(), ModelLayers(), Latency(), Sweep(), LoadedLatency(), Scaling(), Mix())
+    suite.name: suite
+    for suite in (
+        *(Bandwidth(), ModelLayers(), Latency(), Sweep(), LoadedLatency(), Scaling(), Mix()),
+        Patterns(),
+    )
 }
 """All suites by name, in the order in which they run."""
 

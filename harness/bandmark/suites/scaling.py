@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from bandmark.device.placement import by_kind, read_processors
+from bandmark.device.system import format_cpu_list, parse_cpu_list
 from bandmark.results.row import MEASURED, Row
 from bandmark.suites.bandwidth import KernelGroup
 from bandmark.suites.base import Case, Curve, Draft, Group, RunFacts, TableColumn, Values
@@ -26,20 +28,30 @@ _EVERY_COUNT = 16
 _SATURATES = 0.95
 """Share of the highest bandwidth from which a number of processors saturates the memory."""
 
+_KINDS = ("cores-", "node-")
+"""How the patterns of rows begin that are of one kind of core, or of one NUMA node (placement.by_kind)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ThreadsGroup(KernelGroup):
     """A kernel on every number of threads, over the same arrays."""
 
     def prepare(self, case: Case, inputs: Inputs, copies: int) -> Workload:
-        """Bind the kernel to the first threads of the team."""
-        threads = case.columns["threads"]
-        workload: Workload = case.backend.routines["scaling"](case.backend, inputs, case.variant, copies, threads)
+        """Bind the kernel to the first threads of the team, or to processors of one kind."""
+        cpus = case.columns.get("cpus")
+        workload: Workload = case.backend.routines["scaling"](
+            case.backend,
+            inputs,
+            case.variant,
+            copies,
+            threads=case.columns["threads"],
+            cpus=cpus and parse_cpu_list(cpus.removeprefix("cpu ")),
+        )
         return workload
 
 
 class Scaling(VariedBandwidth):
-    """read and triad on one processor, on each added one, and on all."""
+    """read and triad on one processor, on each added one, and on all; on each kind of core and NUMA node alone."""
 
     name = "scaling"
     row_suites = ("scaling",)
@@ -50,24 +62,40 @@ class Scaling(VariedBandwidth):
         """Return a group for each kernel."""
         able = backends_with("scaling", target.backends)
         groups = super().plan(options, replace(target, backends=able[:1] or target.backends[:1]))
-        return [self._by_threads(group) for group in groups if isinstance(group, KernelGroup)]
+        kinds = by_kind(read_processors(target.team.cpus)) if target.team else {}
+        return [part for group in groups if isinstance(group, KernelGroup) for part in self._parts(group, kinds)]
 
-    def _by_threads(self, group: KernelGroup) -> Group:
+    def _parts(self, group: KernelGroup, kinds: Mapping[str, Sequence[int]]) -> Iterator[Group]:
+        """Yield the numbers of threads, and the kinds: those one by one, since each has arrays of its own."""
         case = group.cases[0]
         threads = case.backend.threads
         if threads is None or "scaling" not in case.backend.routines:
-            return replace(group, cases=(replace(case, skip_reason=NEEDED),))
+            yield replace(group, cases=(replace(case, skip_reason=NEEDED),))
+            return
         counts = sorted({-(-threads * k // _EVERY_COUNT) for k in range(1, _EVERY_COUNT + 1)})
-        cases = tuple(replace(case, columns={**case.columns, **_columns(count)}) for count in counts)
-        return _ThreadsGroup(
-            suite=self,
-            label=group.label,
-            cases=cases,
-            min_time_s=group.min_time_s,
-            kernel=group.kernel,
-            dtype=group.dtype,
-            shape=group.shape,
-        )
+        alone = [
+            {"pattern": name, "threads": len(cpus), "cpus": f"cpu {format_cpu_list(cpus)}"}
+            for name, cpus in kinds.items()
+        ]
+        for points, in_turns in ((list(map(_columns, counts)), True), (alone, False)):
+            if points:
+                yield _ThreadsGroup(
+                    suite=self,
+                    label=group.label,
+                    cases=tuple(replace(case, columns={**case.columns, **point}) for point in points),
+                    min_time_s=group.min_time_s,
+                    in_turns=in_turns,
+                    kernel=group.kernel,
+                    dtype=group.dtype,
+                    shape=group.shape,
+                )
+
+    def case_columns(self, row: Row) -> Mapping[str, Any] | None:
+        """Return the columns of a stored row's case, of a kind with the processors that are of it."""
+        columns = super().case_columns(row)
+        if columns is None or not _is_kind(row):
+            return columns
+        return {**columns, "pattern": row.pattern, "threads": row.threads, "cpus": row.cpus}
 
     def own_columns(self, columns: Mapping[str, Any]) -> Values:
         """Return the number of threads that the pattern names, where it names one."""
@@ -76,8 +104,10 @@ class Scaling(VariedBandwidth):
 
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill the bandwidth; percentages of the peak are for all processors together."""
-        if draft.values.get("threads") != facts.libraries.get(draft.values["backend"], {}).get("threads"):
-            draft.values["cpus"] = None
+        values = draft.values
+        all_threads = facts.libraries.get(values["backend"], {}).get("threads")
+        if values.get("threads") != all_threads and not str(values.get("pattern")).startswith(_KINDS):
+            values["cpus"] = None
         super().fill(draft, facts)
 
     def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
@@ -86,6 +116,7 @@ class Scaling(VariedBandwidth):
             TableColumn(title="kernel", text=lambda row: row.kernel, left=True),
             TableColumn(title="backend", text=lambda row: row.backend, left=True),
             TableColumn(title="threads", text=lambda row: str(row.threads or "-")),
+            *([TableColumn(title="on", text=_kind, left=True)] if any(map(_is_kind, rows)) else []),
             TableColumn(title="GB/s", text=lambda row: figure(row.bandwidth_gbs)),
             TableColumn(
                 title="each", text=lambda row: figure(row.bandwidth_gbs and row.bandwidth_gbs / (row.threads or 1))
@@ -94,26 +125,31 @@ class Scaling(VariedBandwidth):
         )
 
     def shown(self, rows: Sequence[Row]) -> list[Row]:
-        """Return the rows by the number of threads."""
-        return sorted(rows, key=lambda row: (row.kernel, row.backend, row.threads or 0))
+        """Return the rows by the number of threads, and then those of each kind."""
+        return sorted(rows, key=lambda row: (row.kernel, row.backend, _kind(row), row.threads or 0))
 
     def legend(self, rows: Sequence[Row]) -> str:
         """Return what the headings mean."""
         return "each: bandwidth of one of the threads, which are on a core each as far as there are cores."
 
     def headline(self, rows: Sequence[Row]) -> str | None:
-        """Return the number of threads that saturates the memory, by kernel."""
+        """Return the number of threads that saturates the memory, by kernel, and what each kind reaches alone."""
         lines = []
         for name, points in self._points(rows).items():
             highest = max(gbs for _, gbs in points)
             count = next(count for count, gbs in points if gbs >= _SATURATES * highest)
             lines.append(f"{name}: {count:g} of {points[-1][0]:g} threads reach 95 % of {figure(highest)} GB/s")
+        lines += [
+            f"{row.backend} {row.kernel}: {row.pattern} alone reaches {figure(row.bandwidth_gbs)} GB/s"
+            for row in self.shown(rows)
+            if _is_kind(row) and row.status in MEASURED and row.bandwidth_gbs
+        ]
         return "\n".join(lines) or None
 
     def _points(self, rows: Sequence[Row]) -> dict[str, list[tuple[float, float]]]:
         points: dict[str, list[tuple[float, float]]] = {}
         for row in self.shown(rows):
-            if row.status in MEASURED and row.bandwidth_gbs and row.threads:
+            if row.status in MEASURED and row.bandwidth_gbs and row.threads and not _is_kind(row):
                 points.setdefault(f"{row.backend} {row.kernel}", []).append((float(row.threads), row.bandwidth_gbs))
         return points
 
@@ -126,3 +162,11 @@ class Scaling(VariedBandwidth):
 
 def _columns(count: int) -> Values:
     return {"pattern": f"threads-{count}", "threads": count}
+
+
+def _is_kind(row: Row) -> bool:
+    return (row.pattern or "").startswith(_KINDS)
+
+
+def _kind(row: Row) -> str:
+    return str(row.pattern) if _is_kind(row) else ""

@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 
 from bandmark_kernels.core import intrinsics
+from bandmark_kernels.core.compiled import compile_body
+from bandmark_kernels.memory import places
 from bandmark_kernels.memory.passes import SCALE, TILE
+from bandmark_kernels.memory.places import INCREMENT, MULTIPLIER
 
 compiler_barrier: Any = intrinsics.compiler_barrier
 load_address: Any = intrinsics.load_address
+first_of_stride: Any = compile_body(places.first_of_stride)
 
 
 def chase(start: Any, hops: Any) -> Any:
@@ -90,3 +94,39 @@ def triad(a: Any, b: Any, c: Any, passes: Any) -> Any:
         compiler_barrier()
         total += a[last]
     return total
+
+
+def strided(words: Any, progress: Any, step: Any) -> None:
+    """Read every step-th element, from another first one in each launch (places.first_of_stride)."""
+    first, total = np.uint64(first_of_stride(np.int64(progress[0]), step)), np.uint64(0)
+    for k in range(words.size // step):
+        total += words[first + np.uint64(k) * np.uint64(step)]
+    progress[0] += np.uint64(1)
+    progress[1] += total
+
+
+def gather(words: Any, progress: Any, visits: Any, shift: Any, width: Any) -> None:
+    """Read granules of len(width) elements at so many places, in the order of places.follow."""
+    state, total, size = progress[0], np.uint64(0), np.uint64(len(width))
+    mask = np.uint64(words.size) // size - np.uint64(1)
+    for _ in range(visits):
+        state = (state * np.uint64(MULTIPLIER) + np.uint64(INCREMENT)) & mask
+        start = (state ^ (state >> shift)) * size
+        for j in range(len(width)):
+            total += np.uint64(words[start + np.uint64(j)])
+    progress[0] = state
+    progress[1] += total
+
+
+def scatter(words: Any, progress: Any, visits: Any, shift: Any, width: Any) -> None:
+    """Store the number of the visit in each element of the granules at so many places, in the same order."""
+    state, number, size = progress[0], progress[1], np.uint64(len(width))
+    mask = np.uint64(words.size) // size - np.uint64(1)
+    for _ in range(visits):
+        state = (state * np.uint64(MULTIPLIER) + np.uint64(INCREMENT)) & mask
+        start = (state ^ (state >> shift)) * size
+        number += np.uint64(1)
+        for j in range(len(width)):
+            words[start + np.uint64(j)] = number
+    progress[0] = state
+    progress[1] = number

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandmark.device.placement import Processor, choose, place_threads, read_processors
+from bandmark.device.placement import Processor, by_kind, choose, place_threads, read_processors
 from bandmark.errors import UsageError
 from system_files import write
 
@@ -56,6 +56,21 @@ def test_numa_nodes_take_turns(tmp_path: Path) -> None:
     """Few threads are spread over the nodes, since each node has memory channels of its own."""
     root = write(tmp_path, {f"sys/devices/system/node/node{n}/cpulist": f"{4 * n}-{4 * n + 3}" for n in (0, 1)})
     assert [place_threads(range(8), threads=n, root=root) for n in (2, 3)] == [[0, 4], [0, 1, 4]]
+
+
+def test_kinds_of_cores_and_nodes_are_told_apart(tmp_path: Path) -> None:
+    """By Intel's lists, Arm's capacities and the nodes; where all are alike there is nothing to tell apart."""
+    intel = {f"sys/devices/{name}/cpus": cpus for name, cpus in {"cpu_core": "0-1", "cpu_atom": "2-3"}.items()}
+    assert by_kind(read_processors(range(4), write(tmp_path / "intel", intel))) == {
+        "cores-P": [0, 1],
+        "cores-E": [2, 3],
+    }
+    assert by_kind(read_processors(range(5), tmp_path / "intel"))["cores-other"] == [4]
+    arm = {f"sys/devices/system/cpu/cpu{cpu}/cpu_capacity": str(718 + 306 * (cpu % 2)) for cpu in range(4)}
+    nodes = {f"sys/devices/system/node/node{node}/cpulist": f"{2 * node}-{2 * node + 1}" for node in (0, 1)}
+    kinds = by_kind(read_processors(range(4), write(tmp_path / "arm", arm | nodes)))
+    assert kinds == {"cores-718": [0, 2], "cores-1024": [1, 3], "node-0": [0, 1], "node-1": [2, 3]}
+    assert by_kind(read_processors([0, 1], write(tmp_path / "one", {TOPOLOGY.format(0, "core_cpus_list"): "0"}))) == {}
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "4-1", "-1"])

@@ -1,0 +1,148 @@
+"""The suite patterns: what remains of the bandwidth where a part of each cache line is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bandmark.results.row import MEASURED, Row
+from bandmark.suites.base import Curve, Draft, Group, Metric, RunFacts, TableColumn, Values
+from bandmark.suites.ladder import PointSuite, without_size
+from bandmark.suites.table import SPREAD, figure
+from bandmark_kernels.memory.places import Pattern
+
+if TYPE_CHECKING:
+    from bandmark.backends.select import Target
+    from bandmark.options import RunOptions
+
+_PATTERNS = (
+    *(Pattern("read", stride) for stride in (1, 2, 4, 8, 16, 32, 64)),
+    *(Pattern(kernel, granule) for kernel in ("gather", "scatter") for granule in (4, 8, 16, 32, 64, 128)),
+)
+_BY_NAME = {(pattern.kernel, pattern.name): pattern for pattern in _PATTERNS}
+_SEQUENTIAL = _PATTERNS[0]
+
+_CACHES = 4
+"""Bytes of all threads' arrays in last-level caches, at most; at least half of it, since each is a power of two."""
+
+_MIN_PART_BYTES = 2**14
+"""The smallest array of a thread: several granules of each size."""
+
+
+class Patterns(PointSuite):
+    """Useful bandwidth of reads in strides, and of granules at random places."""
+
+    name = "patterns"
+    title = "useful bandwidth of memory by stride, and of gather and scatter by granule"
+    metric = Metric(
+        name="bandwidth", column="bandwidth_gbs", unit="GB/s", higher_is_better=True, best_column="bandwidth_best_gbs"
+    )
+    kernel_names = ("read", "gather", "scatter")
+    dtype_names = ("uint32", "uint64")
+    routine = "patterns"
+
+    def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
+        """Return a group for each kernel."""
+        caches, llc = 2 if options.quick else _CACHES, target.device.llc_bytes or 2**25
+        size = options.size_bytes or min(caches * llc, target.backends[0].budget().default_bytes)
+        threads = target.backends[0].threads
+        part = 2 ** (max(_MIN_PART_BYTES, size // (threads or 1)).bit_length() - 1)
+        return self.groups(options, target, [_columns(p, part, threads) for p in _PATTERNS], len(_PATTERNS))
+
+    def _label(self, point: Values) -> str:
+        return str(point["kernel"])
+
+    def parameters(self, columns: Mapping[str, Any]) -> Values:
+        """Return what the patterns take."""
+        pattern = _BY_NAME[columns["kernel"], columns["pattern"]]
+        return {"pattern": pattern, "size": columns["working_set_bytes"]}
+
+    def case_columns(self, row: Row) -> Mapping[str, Any] | None:
+        """Return the columns of a stored row's case."""
+        pattern = _BY_NAME.get((row.kernel, row.pattern or ""))
+        if pattern is None:
+            return None
+        part = (row.n or 0) * pattern.itemsize // (row.threads or 1)
+        columns = _columns(pattern, part, row.threads) | {"backend": row.backend}
+        return columns if row.n else without_size(columns)
+
+    def fill(self, draft: Draft, facts: RunFacts) -> None:
+        """Fill the useful bandwidth."""
+        values, measurement = draft.values, draft.measurement
+        if measurement is not None and values.get("verified") is not False:
+            moved = values["bytes_read"] + values["bytes_written"]
+            values["bandwidth_gbs"] = moved / measurement.summary.median_s / 1e9
+            values["bandwidth_best_gbs"] = moved / measurement.summary.min_s / 1e9
+
+    def shown(self, rows: Sequence[Row]) -> list[Row]:
+        """Return the rows by kernel, and by stride or granule."""
+        order = list(_BY_NAME)
+        return sorted(rows, key=lambda row: (order.index((row.kernel, row.pattern or "")), row.backend))
+
+    def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
+        """Return the columns of the table."""
+        return (
+            TableColumn(title="kernel", text=lambda row: row.kernel, left=True),
+            TableColumn(title="backend", text=lambda row: row.backend, left=True),
+            TableColumn(title="pattern", text=lambda row: row.pattern, left=True),
+            TableColumn(title="GB/s", text=lambda row: figure(row.bandwidth_gbs)),
+            TableColumn(title="line use", text=lambda row: f"{100 * (row.line_utilization or 0):.3g}%"),
+            SPREAD,
+        )
+
+    def legend(self, rows: Sequence[Row]) -> str:
+        """Return what the headings mean."""
+        return (
+            "GB/s: bytes that the program uses / median time, all threads together; line use: share of each 64-byte "
+            "cache line that it uses. stride-8 reads every eighth element of 8 bytes; granule-64 reads or writes 64 "
+            "bytes at random places. Stores first read the line that they write, which is not counted."
+        )
+
+    def headline(self, rows: Sequence[Row]) -> str | None:
+        """Return the granule from which random access reaches half of the sequential bandwidth, by kernel."""
+        sequential = next((gbs for row, gbs in _measured(rows) if row.pattern == _SEQUENTIAL.name), None)
+        if sequential is None:
+            return None
+        lines = []
+        for name, points in self._points(rows).items():
+            reached = [granule for granule, gbs in points if gbs >= sequential / 2]
+            least = f"from {reached[0]:.0f} bytes on" if reached else f"not up to {points[-1][0]:.0f} bytes"
+            lines.append(f"{name}: half of the sequential {figure(sequential)} GB/s {least}")
+        return "\n".join(lines) or None
+
+    def _points(self, rows: Sequence[Row]) -> dict[str, list[tuple[float, float]]]:
+        """Return granule and bandwidth of the measured random accesses, by backend and kernel."""
+        points: dict[str, list[tuple[float, float]]] = {}
+        for row, gbs in _measured(self.shown(rows)):
+            pattern = _BY_NAME[row.kernel, row.pattern or ""]
+            if pattern.is_random:
+                points.setdefault(self.series(row), []).append((float(pattern.granule), gbs))
+        return points
+
+    def curve(self, rows: Sequence[Row]) -> Curve | None:
+        """Return bandwidth over the granule."""
+        points = self._points(rows)
+        return Curve("useful bandwidth by granule", "GB/s", "bytes of a granule", points) if points else None
+
+
+def _columns(pattern: Pattern, part: int, threads: int | None) -> Values:
+    """Return what is known of a point before it is measured, from the bytes of each thread's array."""
+    size, moved = part * (threads or 1), pattern.accesses(part) * pattern.granule * (threads or 1)
+    writes = pattern.kernel == "scatter"
+    return {
+        "suite": "patterns",
+        "kernel": pattern.kernel,
+        "dtype": f"uint{8 * pattern.itemsize}",
+        "pattern": pattern.name,
+        "n": size // pattern.itemsize,
+        "n_elements": size // pattern.itemsize,
+        "working_set_bytes": size,
+        "bytes_read": 0 if writes else moved,
+        "bytes_written": moved if writes else 0,
+        "line_utilization": pattern.line_utilization,
+        "threads": threads,
+    }
+
+
+def _measured(rows: Sequence[Row]) -> list[tuple[Row, float]]:
+    return [(row, row.bandwidth_gbs) for row in rows if row.status in MEASURED and row.bandwidth_gbs]
