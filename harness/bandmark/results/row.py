@@ -153,6 +153,18 @@ class Row:
     percent_of_derived_peak: float | None = _column(
         "bandwidth over derived_peak_gbs, where that is more than 1 % off peak_gbs; verified dram rows only", "%"
     )
+    direction: str | None = _column(
+        "way of a transfer: h2d (host to device), d2h, or both at once", values=("h2d", "d2h", "both")
+    )
+    host_memory: str | None = _column(
+        "host memory of a transfer: pageable, pinned, registered, write-combined, managed or managed-prefetch"
+    )
+    copy_engine: str | None = _column(
+        "what moves the bytes of a transfer: ce (copy engines, or the driver) or sm (multiprocessors)",
+        values=("ce", "sm"),
+    )
+    link: str | None = _column('link to the host as trained at work and, if less, of what: "PCIe 4 x8 of PCIe 5 x16"')
+    link_peak_gbs: float | None = _column("one way over that link; half the peak where both ends are one DRAM", "GB/s")
 
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Values of the columns that `add_columns` appended."""

@@ -14,9 +14,11 @@ from bandmark.suites.mix import Mix
 from bandmark.suites.model_layers import ModelLayers
 from bandmark.suites.scaling import Scaling
 from bandmark.suites.sweep import Sweep
+from bandmark.suites.transfer import Transfer
 
 SUITES: dict[str, Suite] = {
-    suite.name: suite for suite in (Bandwidth(), ModelLayers(), Latency(), Sweep(), LoadedLatency(), Scaling(), Mix())
+    suite.name: suite
+    for suite in (Bandwidth(), ModelLayers(), Latency(), Sweep(), LoadedLatency(), Scaling(), Mix(), Transfer())
 }
 """All suites by name, in the order in which they run."""
 
