@@ -29,6 +29,14 @@ class Gpu:
     memory_khz: int = 14001000
     clock_khz: int = 2400000
     integrated: int = 0
+    attributes: dict[int, int] = field(default_factory=lambda: {89: 1})
+    """What cudaDeviceGetAttribute answers: 89 is concurrent managed access."""
+    link_gbs: float = 50.0
+    """One way over the link to the host."""
+    link_noise: Callable[[], float] = lambda: 1.0
+    """Factor on the time of the next copy over the link."""
+    lost_copies: bool = False
+    """Whether copies over the link move nothing."""
     wrong: set[str] = field(default_factory=set)
     """Entry points that do nothing; "bandmark_triad" also stands for its _ragged and _finish."""
     wrong_if: Callable[[Launched], bool] = lambda launch: False

@@ -132,7 +132,7 @@ class Function:
     def _run(self, launch: Launched, arguments: Any) -> None:
         """Let the device compute what the launch computes."""
         gpu = self.device.gpu
-        gpu.free_at += gpu.law(launch)
+        self.device.line().free_at += gpu.law(launch)
         self.device.entries.add(self.entry)
         if self.device.recording:
             self.device.arguments.append(arguments)

@@ -23,6 +23,7 @@ from cupy_errors import CompileException, CUDADriverError, CUDARuntimeError, Out
 from cupy_gpu import Gpu
 from cupy_launch import Module
 from cupy_sensors import Sensors
+from cupy_transfers import bytes_at, transfers
 
 
 class StandIn:
@@ -42,6 +43,13 @@ class StandIn:
         self.arguments: list[tuple[Any, ...]] = []
         self.nvrtc = (13, 2)
         self.memory_asked = 0
+        self.current: Stream | None = None
+        """The stream that launches go to; None for the default one."""
+        self.streams: list[Stream] = []
+        self.held: dict[int, Any] = {}
+        """Pinned, managed and registered memory of the host, by address."""
+        self.homes: dict[int, int] = {}
+        """Where managed memory is, by address: -1 on the host, else the device."""
         self.captured: list[Callable[[], None]] | None = None
         """What a stream that captures was given; None while none does."""
 
@@ -61,6 +69,8 @@ class StandIn:
             deviceSynchronize=self.synchronize,
             runtimeGetVersion=lambda: 13020,
             driverGetVersion=lambda: 13020,
+            deviceGetAttribute=lambda attribute, index: self._device(index).attributes.get(attribute, 0),
+            **transfers(self),
         )
         cuda = SimpleNamespace(
             runtime=runtime,
@@ -69,8 +79,10 @@ class StandIn:
             memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
             nvrtc=SimpleNamespace(getVersion=lambda: self.nvrtc),
             Device=lambda index: SimpleNamespace(use=lambda: self._use(index)),
-            Event=lambda: Event(self),
-            Stream=lambda non_blocking: Stream(self),
+            Event=lambda disable_timing=False: Event(self),
+            Stream=self._stream_class(),
+            UnownedMemory=lambda address, size, owner, device_id: (address, size),
+            MemoryPointer=lambda memory, offset: (memory[0] + offset, memory[1]),
             get_elapsed_time=elapsed_ms,
         )
         made: Any = types.ModuleType("cupy")
@@ -79,26 +91,45 @@ class StandIn:
         made.cuda = cuda
         made.empty = lambda count, dtype: Array.new(self, count * np.dtype(dtype).itemsize, dtype)
         made.asarray = lambda host: Array.new(self, host.nbytes, host.dtype, host)
+        made.ndarray = lambda count, dtype, memptr: Array(self, bytes_at(memptr[0], memptr[1]), dtype)
         made.RawModule = lambda code, options=(): Module(self, code, options)
         made.get_default_memory_pool = lambda: SimpleNamespace(free_all_blocks=self._free)
         return made
 
-    def queue(self, what: str, seconds: float) -> float:
+    def queue(self, what: str, seconds: float, stream: Stream | None = None) -> float:
         """Queue work and return when it begins."""
         if self.gpu.lost:
             raise CUDARuntimeError(719)
         self.log.append(what)
         self.now += self.host_launch_s
-        begin = max(self.gpu.free_at, self.now)
-        self.gpu.free_at = begin + seconds
+        line = self.line(stream)
+        begin = max(line.free_at, self.now)
+        line.free_at = begin + seconds
         return begin
+
+    def line(self, stream: Stream | None = None) -> Any:
+        """Return what keeps the time until which a stream, or the current one, is busy."""
+        return stream or self.current or self.gpu
+
+    def _stream_class(self) -> Any:
+        """Return what stands for the class Stream, whose `null` is the default stream."""
+
+        def make(non_blocking: bool) -> Stream:
+            return Stream(self)
+
+        make.null = SimpleNamespace(wait_event=lambda event: self._wait(self.gpu, event))  # type: ignore[attr-defined]
+        return make
+
+    def _wait(self, line: Any, event: Event) -> None:
+        assert event.at is not None
+        line.free_at = max(line.free_at, event.at)
 
     def synchronize(self) -> None:
         """Wait for the device."""
         if self.gpu.lost:
             raise CUDARuntimeError(719)
         self.log.append("synchronize")
-        self.now = max(self.now, self.gpu.free_at)
+        self.now = max(self.now, self.gpu.free_at, *(stream.free_at for stream in self.streams))
 
     def _count(self) -> int:
         if self.device_count_error is not None:
@@ -213,21 +244,29 @@ class Event:
         self.device = device
         self.at: float | None = None
 
-    def record(self) -> None:
+    def record(self, stream: Stream | None = None) -> None:
         """Queue the event."""
-        self.at = self.device.queue("event", 0.0)
+        self.at = self.device.queue("event", 0.0, stream)
 
 
 class Stream:
-    """A stream that is not the default one: it captures graphs."""
+    """A stream that is not the default one: it has a queue of its own, or captures graphs."""
 
     def __init__(self, device: StandIn) -> None:
-        self.device = device
+        self.device, self.free_at = device, 0.0
+        device.streams.append(self)
+        self.ptr = len(device.streams)
+
+    def wait_event(self, event: Event) -> None:
+        """Begin nothing before an event has happened."""
+        self.device._wait(self, event)
 
     def __enter__(self) -> Stream:
+        self.device.current = self
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.device.current = None
         assert self.device.captured is None, "the capture was not ended"
 
     def begin_capture(self) -> None:
@@ -274,7 +313,7 @@ def install(monkeypatch: pytest.MonkeyPatch, cupy: StandIn | types.ModuleType, s
     module = cupy.module() if isinstance(cupy, StandIn) else cupy
     monkeypatch.setitem(sys.modules, "cupy", module)
     monkeypatch.setitem(sys.modules, "pynvml", sensors)
-    for name in (f"bandmark.backends.cupy_{part}" for part in ("backend", "workload", "routines")):
+    for name in (f"bandmark.backends.cupy_{part}" for part in ("backend", "workload", "routines", "transfer")):
         monkeypatch.setitem(sys.modules, name, module)  # so that the undo takes out what the test imports
         del sys.modules[name]
 

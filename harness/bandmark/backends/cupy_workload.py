@@ -132,14 +132,14 @@ class Watch:
         """Make the events and the records of the clocks."""
         self._device = device
         self._clocks = [cupy.empty(device.sm_count * CLOCK_RECORD, np.uint64) for _ in range(2)]
-        self._begin, self._end = cupy.cuda.Event(), cupy.cuda.Event()
+        self.begin, self._end = cupy.cuda.Event(), cupy.cuda.Event()
 
     def start(self, launches: int) -> None:
         """Queue a delay, behind which all launches are queued, and then the start event."""
         cupy.cuda.runtime.deviceSynchronize()
         self._device.delay(launches)
         self._device.probe_clocks(self._clocks[0])
-        self._begin.record()
+        self.begin.record()
 
     def stop(self) -> Reading:
         """Queue the stop event, read the sensors while the device is busy, wait, and read the elapsed time."""
@@ -147,7 +147,7 @@ class Watch:
         self._device.probe_clocks(self._clocks[1])
         sensors = self._device.sensors.read_clock()
         cupy.cuda.runtime.deviceSynchronize()
-        seconds = cupy.cuda.get_elapsed_time(self._begin, self._end) / 1e3
+        seconds = cupy.cuda.get_elapsed_time(self.begin, self._end) / 1e3
         before, after = (out.get().reshape(-1, CLOCK_RECORD).tolist() for out in self._clocks)
         clock = mean_clock_mhz(before, after, self._device.sensors.max_clock_mhz)
         return Reading(seconds, clock, sensors.clock_mhz, braked=sensors.throttled)

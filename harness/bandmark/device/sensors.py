@@ -101,6 +101,7 @@ class Sensors:
         self._last_s = -_READ_EVERY_S
         self._warnings: dict[str, None] = {}
         self._throttle_reasons: dict[str, None] = {}
+        self._pcie_generation: int | None = None
 
     def reset(self) -> None:
         """Forget the warnings and throttle reasons so far, which do not concern the next case."""
@@ -151,6 +152,8 @@ class Sensors:
             "default_power_limit_w": self._watts("nvmlDeviceGetPowerManagementDefaultLimit"),
             "pcie_width": self._ask("nvmlDeviceGetCurrPcieLinkWidth"),
             "max_pcie_width": self._ask("nvmlDeviceGetMaxPcieLinkWidth"),
+            "pcie_generation": self._pcie_generation,
+            "max_pcie_generation": self._ask("nvmlDeviceGetMaxPcieLinkGeneration"),
             "pcie_replays": self._ask("nvmlDeviceGetPcieReplayCounter"),
             "ecc_uncorrected": self._ask("nvmlDeviceGetTotalEccErrors", *_UNCORRECTED_SINCE_BOOT),
             **dict(zip(_REMAPPED_ROWS, self._ask("nvmlDeviceGetRemappedRows") or (None,) * 4, strict=False)),
@@ -162,6 +165,9 @@ class Sensors:
         return milliwatts / 1e3 if milliwatts else None
 
     def _read_all(self, clock_mhz: float | None) -> SensorReading:
+        # An idle link falls back to its first generation: the highest that was seen at work counts.
+        generation = self._ask("nvmlDeviceGetCurrPcieLinkGeneration")
+        self._pcie_generation = max(filter(None, (self._pcie_generation, generation)), default=None)
         power = self._ask("nvmlDeviceGetPowerUsage")
         return SensorReading(
             temperature_c=self._ask("nvmlDeviceGetTemperature", _TEMPERATURE_GPU),

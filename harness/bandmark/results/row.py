@@ -158,6 +158,18 @@ class Row:
     line_utilization: float | None = _column(
         "share of each 64-byte cache line that the accesses of a pattern use, 0 to 1", "1"
     )
+    direction: str | None = _column(
+        "way of a transfer: h2d (host to device), d2h, or both at once", values=("h2d", "d2h", "both")
+    )
+    host_memory: str | None = _column(
+        "host memory of a transfer: pageable, pinned, registered, write-combined, managed or managed-prefetch"
+    )
+    copy_engine: str | None = _column(
+        "what moves the bytes of a transfer: ce (copy engines, or the driver) or sm (multiprocessors)",
+        values=("ce", "sm"),
+    )
+    link: str | None = _column('link to the host as trained at work and, if less, of what: "PCIe 4 x8 of PCIe 5 x16"')
+    link_peak_gbs: float | None = _column("one way over that link; half the peak where both ends are one DRAM", "GB/s")
 
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Values of the columns that `add_columns` appended."""

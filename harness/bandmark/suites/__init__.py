@@ -15,12 +15,13 @@ from bandmark.suites.model_layers import ModelLayers
 from bandmark.suites.patterns import Patterns
 from bandmark.suites.scaling import Scaling
 from bandmark.suites.sweep import Sweep
+from bandmark.suites.transfer import Transfer
 
 SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
-        *(Bandwidth(), ModelLayers(), Latency(), Sweep(), LoadedLatency(), Scaling(), Mix()),
-        Patterns(),
+        *(Bandwidth(), ModelLayers(), Latency(), Sweep(), LoadedLatency(), Scaling(), Mix(), Patterns()),
+        Transfer(),
     )
 }
 """All suites by name, in the order in which they run."""

@@ -34,6 +34,8 @@ EVERYTHING = {
     "nvmlDeviceGetPowerManagementDefaultLimit": 300_000,
     "nvmlDeviceGetCurrPcieLinkWidth": 8,
     "nvmlDeviceGetMaxPcieLinkWidth": 16,
+    "nvmlDeviceGetCurrPcieLinkGeneration": 4,
+    "nvmlDeviceGetMaxPcieLinkGeneration": 5,
     "nvmlDeviceGetPcieReplayCounter": 5,
     "nvmlDeviceGetTotalEccErrors": lambda handle, kind, period: {(1, 0): 7}[kind, period],
     "nvmlDeviceGetRemappedRows": (1, 2, 0, 0),
@@ -88,6 +90,8 @@ def test_everything_is_read(connect: Connect) -> None:
         "default_power_limit_w": 300.0,
         "pcie_width": 8,
         "max_pcie_width": 16,
+        "pcie_generation": 4,
+        "max_pcie_generation": 5,
         "pcie_replays": 5,
         "ecc_uncorrected": 7,
         "rows_remapped_correctable": 1,
@@ -277,3 +281,13 @@ def test_a_library_without_a_driver_is_no_library(monkeypatch: pytest.MonkeyPatc
         assert device.read_clock() == SensorReading()
         assert (device.driver, device.reading()) == (None, SensorReading())
         assert device.facts() == {"device_max_clock_mhz": None}
+
+
+def test_the_link_counts_at_work(connect: Connect, clock: list[float]) -> None:
+    """An idle link falls back to its first generation: the highest that was seen counts."""
+    seen = iter([1, 4, 1])
+    device = connect(nvmlDeviceGetCurrPcieLinkGeneration=lambda handle: next(seen))
+    for _ in range(2):
+        clock[0] += 1.0
+        device.read_clock()
+    assert device.facts()["pcie_generation"] == 4

@@ -1,0 +1,266 @@
+"""The suite transfer: bandwidth between the host's memory and the device's, by direction, kind of memory and engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from bandmark.judge.warnings import PLAUSIBLE
+from bandmark.measure.sampling import StopRule
+from bandmark.results.row import MEASURED, Row
+from bandmark.suites.base import Case, Curve, Draft, Group, Metric, RunFacts, TableColumn, Values
+from bandmark.suites.ladder import PointGroup, PointSuite, without_size
+from bandmark.suites.latency import working_set
+from bandmark.suites.table import SPREAD, figure
+from bandmark.tables import read_table
+
+if TYPE_CHECKING:
+    from bandmark.backends.select import Target
+    from bandmark.options import RunOptions
+
+_KIB, _MIB = 2**10, 2**20
+_SIZES = (64 * _KIB, 256 * _KIB, _MIB, 4 * _MIB, 16 * _MIB, 64 * _MIB, 256 * _MIB, 1024 * _MIB)
+_QUICK_SIZES = (64 * _KIB, 4 * _MIB, 64 * _MIB)
+
+_MANAGED_FROM = _MIB
+"""Of less, a single migration of pages is as short as the step of the event clock is long."""
+
+_NODES = "a machine without a GPU has transfers between NUMA nodes alone, and this one has one node or none known"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A generation of PCIe: what a lane moves one way after the line code, and what x16 is known to reach."""
+
+    link: str
+    generation: int
+    lane_gbs: float
+    low_gbs: float | None
+    high_gbs: float | None
+    fault_below_gbs: float | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A kind of transfer: the kernel and method that make it, and the least size at which it is measured."""
+
+    direction: str
+    host_memory: str
+    copy_engine: str
+    kernel: str = "copy"
+    method: str = ""
+
+    @property
+    def pattern(self) -> str:
+        """The way in one word, such as h2d-pinned-ce."""
+        return f"{self.direction}-{self.host_memory}-{self.copy_engine}"
+
+    @property
+    def is_managed(self) -> bool:
+        """Whether pages migrate."""
+        return self.host_memory.startswith("managed")
+
+
+_BOTH_WAYS = ("h2d", "d2h")
+WAYS = (
+    *(Way(d, m, "ce") for m in ("pageable", "pinned", "registered", "write-combined") for d in _BOTH_WAYS),
+    Way("both", "pinned", "ce"),
+    *(Way(d, "pinned", "sm") for d in (*_BOTH_WAYS, "both")),
+    Way("h2d", "pinned", "sm", kernel="read", method="in-place"),
+    Way("h2d", "managed", "sm"),
+    *(Way(d, "managed-prefetch", "ce", method="prefetch") for d in _BOTH_WAYS),
+)
+"""Pageable memory goes one way at a time, since its copies hold the calling thread; so do pages that fault."""
+
+_DRAWN = ("h2d-pageable-ce", "d2h-pageable-ce", "h2d-pinned-ce", "d2h-pinned-ce")
+
+_BY_CASE = {(way.kernel, way.pattern): way for way in WAYS}
+
+
+class Transfer(PointSuite):
+    """Copies between host and device."""
+
+    name = "transfer"
+    title = "bandwidth between host and device, both ways, by kind of host memory and by engine"
+    metric = Metric(
+        name="bandwidth", column="bandwidth_gbs", unit="GB/s", higher_is_better=True, best_column="bandwidth_best_gbs"
+    )
+    kernel_names = ("copy", "read")
+    routine = "transfer"
+
+    def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
+        """Return a group for each size; one without figures where there is nothing to transfer between."""
+        if target.on_cpu:
+            case = Case(columns=_node_columns(target.backends[0].name), backend=target.backends[0], skip_reason=_NODES)
+            return [PointGroup(suite=self, label=self.name, cases=(case,), routine=self.routine)]
+        # Both ways at once takes two arrays on each side.
+        room = min(options.size_bytes or _SIZES[-1], target.backends[0].budget().default_bytes // 4)
+        sizes = [size for size in (_QUICK_SIZES if options.quick else _SIZES) if size <= room] or [_SIZES[0]]
+        plain = [way for way in WAYS if not way.is_managed]
+        managed = [way for way in WAYS if way.is_managed]
+        return [
+            group
+            for size in sizes
+            for ways in ([plain, managed] if size >= _MANAGED_FROM else [plain])
+            for group in self.groups(options, target, [way_columns(way, size) for way in ways], len(ways))
+        ]
+
+    def _group(self, cases: Sequence[Case], options: RunOptions) -> PointGroup:
+        """Return a group; of managed memory one whose windows are one transfer, since pages are brought back before."""
+        group = super()._group(cases, options)
+        is_managed = _BY_CASE[cases[0].columns["kernel"], cases[0].columns["pattern"]].is_managed
+        return replace(group, rule=replace(group.rule or StopRule(), max_launches=1)) if is_managed else group
+
+    def parameters(self, columns: Mapping[str, Any]) -> Values:
+        """Return what the routine takes."""
+        way = _BY_CASE[columns["kernel"], columns["pattern"]]
+        shared = {"direction": way.direction, "host_memory": way.host_memory, "method": way.method or way.copy_engine}
+        return shared | {"size": columns["n"] * 8}
+
+    def case_columns(self, row: Row) -> Mapping[str, Any] | None:
+        """Return the columns of a stored row's case."""
+        if row.pattern == "nodes":
+            return _node_columns(row.backend)
+        way = _BY_CASE.get((row.kernel, row.pattern or ""))
+        if way is None:
+            return None
+        columns = way_columns(way, (row.n or 0) * 8) | {"backend": row.backend}
+        return columns if row.n else without_size(columns)
+
+    def fill(self, draft: Draft, facts: RunFacts) -> None:
+        """Fill bandwidth and link; note a link below what the card has, doubt a figure above it."""
+        values, measurement = draft.values, draft.measurement
+        values["cpus"] = None
+        values |= link_columns(facts, values["backend"])
+        if measurement is None or values.get("verified") is False:
+            return
+        moved, link = values["bytes_read"] + values["bytes_written"], values["link_peak_gbs"]
+        values["bandwidth_gbs"] = moved / measurement.summary.median_s / 1e9
+        values["bandwidth_best_gbs"] = moved / measurement.summary.min_s / 1e9
+        ways = 2 if values["bytes_read"] and values["bytes_written"] else 1
+        if link and not facts.device.integrated and values["bandwidth_gbs"] > PLAUSIBLE * ways * link:
+            draft.warnings.append(f"{values['bandwidth_gbs']:.4g} GB/s is more than the link of {link:.4g} GB/s moves")
+        if " of " in (values["link"] or ""):
+            draft.notes.append(f"the link runs at {values['link']}")
+
+    def shown(self, rows: Sequence[Row]) -> list[Row]:
+        """Return the largest transfer of each way, and one for each reason to have none; the curve has the others."""
+        kept: dict[tuple[Any, ...], Row] = {}
+        for row in sorted(rows, key=lambda row: -(row.n or 0)):
+            kept.setdefault((row.backend, row.kernel, row.pattern) if row.status in MEASURED else (row.reason,), row)
+        return [*kept.values()]
+
+    def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
+        """Return the columns of the table."""
+        return (
+            TableColumn(title="way", text=lambda row: row.direction or "-", left=True),
+            TableColumn(title="host memory", text=lambda row: row.host_memory or "-", left=True),
+            TableColumn(title="by", text=lambda row: row.copy_engine or "-", left=True),
+            TableColumn(title="kernel", text=lambda row: row.kernel, left=True),
+            TableColumn(title="size", text=working_set),
+            TableColumn(title="GB/s", text=lambda row: figure(row.bandwidth_gbs)),
+            TableColumn(title="best", text=lambda row: figure(row.bandwidth_best_gbs)),
+            SPREAD,
+        )
+
+    def legend(self, rows: Sequence[Row]) -> str:
+        """Return what the headings mean."""
+        return (
+            "GB/s: bytes over the link / median time; each byte counts once, as in nvbandwidth, and both is the sum of "
+            "the two ways, of which nvbandwidth reports one. ce: copy engines, or the driver; sm: multiprocessors. "
+            "read uses host memory in place and leaves no copy. The largest size is shown; the CSV has every size."
+        )
+
+    def headline(self, rows: Sequence[Row]) -> str | None:
+        """Return the best of each way beside the link and what is normal on it."""
+        able = [row for row in rows if row.bandwidth_gbs and row.status in MEASURED and row.direction]
+        in_place = [row for row in able if _BY_CASE[row.kernel, row.pattern or ""].method == "in-place"]
+        best: dict[str, Row] = {}
+        for row in sorted(able, key=lambda row: row.bandwidth_gbs or 0.0):
+            if row not in in_place:
+                best[row.direction or ""] = row
+        parts = [
+            f"{way} {figure(best[way].bandwidth_gbs)} GB/s ({best[way].host_memory})"
+            for way in (*_BOTH_WAYS, "both")
+            if way in best
+        ]
+        if in_place:
+            parts.append(f"read in place {figure(max(row.bandwidth_gbs or 0.0 for row in in_place))} GB/s")
+        link = next((row for row in able if row.link), None)
+        slower = min((best[way].bandwidth_gbs or 0.0 for way in _BOTH_WAYS if way in best), default=None)
+        return "; ".join([", ".join(parts), *([_beside(link, slower)] if link else [])]) or None
+
+    def series(self, row: Row) -> str:
+        """Return kernel and way."""
+        return f"{row.backend} {row.kernel} {row.pattern}"
+
+    def curve(self, rows: Sequence[Row]) -> Curve | None:
+        """Return bandwidth over size: one way, by the copy engines, of pageable and of pinned memory."""
+        points: dict[str, list[tuple[float, float]]] = {}
+        for row in sorted(rows, key=lambda row: row.n or 0):
+            if row.bandwidth_gbs and row.status in MEASURED and row.pattern in _DRAWN:
+                points.setdefault(self.series(row), []).append((float(row.working_set_bytes or 0), row.bandwidth_gbs))
+        return Curve("bandwidth by size", "GB/s", "size", points) if points else None
+
+
+@cache
+def links() -> tuple[Link, ...]:
+    """Return the generations of PCIe."""
+    return read_table("links.csv", Link)
+
+
+def link_columns(facts: RunFacts, backend: str) -> Values:
+    """Return the link as trained at work, and what it moves one way; on unified memory half of the DRAM's peak.
+
+    A copy within one DRAM reads and writes each byte there.
+    """
+    if facts.device.integrated:
+        return {"link": "unified memory", "link_peak_gbs": facts.peak.gbs and facts.peak.gbs / 2}
+    library = facts.libraries.get(backend, {})
+    now, most = ([library.get(f"{p}pcie_{what}") for what in ("generation", "width")] for p in ("", "max_"))
+    known = next((link for link in links() if link.generation == now[0]), None)
+    if known is None or not now[1]:
+        return {"link": None, "link_peak_gbs": None}
+    text = f"{known.link} x{now[1]}"
+    if all(most) and now != most:
+        text += f" of PCIe {most[0]} x{most[1]}"
+    return {"link": text, "link_peak_gbs": known.lane_gbs * now[1]}
+
+
+def _beside(row: Row, slowest: float | None) -> str:
+    """Return the link of a row, with the verdict on its slower way; the published ranges are of x16."""
+    text = f"{row.link}: {figure(row.link_peak_gbs)} GB/s one way"
+    known = next((link for link in links() if (row.link or "").startswith(f"{link.link} ")), None)
+    if known is None or known.low_gbs is None or known.high_gbs is None or slowest is None:
+        return text
+    share = (row.link_peak_gbs or 0.0) / (16 * known.lane_gbs)
+    text += f", normal {known.low_gbs * share:.3g} to {known.high_gbs * share:.3g}"
+    limit = share * (known.fault_below_gbs or 0.0)
+    low = f"a fault: below {limit:.3g}" if slowest < limit else "low" if slowest < share * known.low_gbs else None
+    return f"{text}; {figure(slowest)} is {low}" if low else text
+
+
+def way_columns(way: Way, size: int) -> Values:
+    """Return what is known of a transfer before it is measured; bytes are read and written as the device sees them."""
+    return {
+        "suite": "transfer",
+        "kernel": way.kernel,
+        "dtype": "float64",
+        "pattern": way.pattern,
+        "n": size // 8,
+        "n_elements": size // 8,
+        "working_set_bytes": size,
+        "bytes_read": 0 if way.direction == "d2h" else size,
+        "bytes_written": 0 if way.direction == "h2d" else size,
+        "threads": None,
+        "direction": way.direction,
+        "host_memory": way.host_memory,
+        "copy_engine": way.copy_engine,
+    }
+
+
+def _node_columns(backend: str) -> Values:
+    return {"suite": "transfer", "kernel": "copy", "dtype": "float64", "pattern": "nodes", "backend": backend}
