@@ -27,7 +27,7 @@ _QUICK_SIZES = (64 * _KIB, 4 * _MIB, 64 * _MIB)
 _MANAGED_FROM = _MIB
 """Of less, a single migration of pages is as short as the step of the event clock is long."""
 
-_NODES = "a machine without a GPU has transfers between NUMA nodes alone, and this one has one node or none known"
+_ON_CPU = "transfers go between the host and a GPU, and this run is on the CPU: --device cuda"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,9 @@ class Transfer(PointSuite):
     def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
         """Return a group for each size; one without figures where there is nothing to transfer between."""
         if target.on_cpu:
-            case = Case(columns=_node_columns(target.backends[0].name), backend=target.backends[0], skip_reason=_NODES)
+            case = Case(
+                columns=_columns_without_way(target.backends[0].name), backend=target.backends[0], skip_reason=_ON_CPU
+            )
             return [PointGroup(suite=self, label=self.name, cases=(case,), routine=self.routine)]
         # Both ways at once takes two arrays on each side.
         room = min(options.size_bytes or _SIZES[-1], target.backends[0].budget().default_bytes // 4)
@@ -122,8 +124,8 @@ class Transfer(PointSuite):
 
     def case_columns(self, row: Row) -> Mapping[str, Any] | None:
         """Return the columns of a stored row's case."""
-        if row.pattern == "nodes":
-            return _node_columns(row.backend)
+        if row.pattern == "none":
+            return _columns_without_way(row.backend)
         way = _BY_CASE.get((row.kernel, row.pattern or ""))
         if way is None:
             return None
@@ -262,5 +264,5 @@ def way_columns(way: Way, size: int) -> Values:
     }
 
 
-def _node_columns(backend: str) -> Values:
-    return {"suite": "transfer", "kernel": "copy", "dtype": "float64", "pattern": "nodes", "backend": backend}
+def _columns_without_way(backend: str) -> Values:
+    return {"suite": "transfer", "kernel": "copy", "dtype": "float64", "pattern": "none", "backend": backend}

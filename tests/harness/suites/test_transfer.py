@@ -140,7 +140,7 @@ def test_a_cpu_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     command = ["run", "--suite", "transfer", "--device", "cpu", "--backend", "numpy", "--quick"]
     assert main([*command, "--output", "a.csv"]) == 3
     (row,) = read_rows(Path("a.csv"))
-    assert (row.status, row.pattern) == ("unsupported", "nodes") and "NUMA" in (row.reason or "")
+    assert (row.status, row.pattern) == ("unsupported", "none") and "on the CPU" in (row.reason or "")
     assert main(["validate", "a.csv"]) == 0
 
 
