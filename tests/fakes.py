@@ -23,9 +23,10 @@ from bandmark.results.row import SCHEMA, Row
 from bandmark.session.runner import Schedule, measure_groups
 from bandmark.session.session import Session
 from bandmark.suites import SUITES
-from bandmark.suites.bandwidth import KernelGroup, kernel_columns
+from bandmark.suites.bandwidth import KernelGroup
 from bandmark.suites.base import Case, Group, RunFacts
 from bandmark.suites.model_layers import _MatrixGroup
+from bandmark.suites.selection import kernel_columns
 from bandmark_kernels import DTYPES, KERNELS, DType, Kernel, Shape
 from bandmark_kernels.core.kernel import Inputs
 from kernel_cases import shape_of

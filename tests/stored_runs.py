@@ -19,8 +19,8 @@ from bandmark.results.record import RunRecord
 from bandmark.results.row import SCHEMA, Row
 from bandmark.session.rows import Outcome, build_rows
 from bandmark.suites import SUITES
-from bandmark.suites.bandwidth import kernel_columns
 from bandmark.suites.base import RunFacts
+from bandmark.suites.selection import kernel_columns
 from bandmark_kernels import DTYPES, KERNELS, Shape
 
 DEVICE = Device(kind="cpu", name="Fake CPU", memory_bytes=64 * 2**30, llc_bytes=32 * 2**20)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from statistics import median
@@ -263,8 +263,8 @@ class GroupRun:
 
     def _others_share(self, before: CpuUse | None, after: CpuUse | None) -> float | None:
         """Return the CPU share used by other processes, where the CPU is what is measured."""
-        on_cpu = self.group.runnable[0].backend.threads is not None
         # The system's counters cover all of its processors, not only those that this process may use.
+        on_cpu = self.group.runnable[0].backend.threads is not None
         return others_share(before, after, cpu_count()) if on_cpu else None
 
     def _failure(self, case: Case, problem: BaseException, stage: str = "") -> Outcome:
@@ -294,10 +294,6 @@ class GroupRun:
 def _sameness(case: Case, workload: Workload) -> tuple[Any, ...]:
     """Return what tells the cases of a group apart once each has its variant."""
     return case.backend.name, workload.variant, case.columns.get("pattern")
-
-
-Progress = Callable[[int, int, str], None]
-"""Called before each group: how many are done, how many there are, and the next in words."""
 
 
 def utc_now() -> datetime:

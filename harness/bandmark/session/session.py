@@ -20,11 +20,15 @@ from bandmark.results.files import RunFiles
 from bandmark.results.record import RunRecord
 from bandmark.results.row import SCHEMA, Row
 from bandmark.session.rows import Outcome, build_rows
-from bandmark.session.runner import Progress, Schedule, group_seconds, measure_groups, utc_now
+from bandmark.session.runner import Schedule, group_seconds, measure_groups, utc_now
 from bandmark.suites import SUITES
 from bandmark.suites.base import Group, RunFacts, Suite
 
 _QUICK_RULE = StopRule(min_time_s=0.1, warmup_s=0.05, max_warmup_s=0.3)
+
+
+Progress = Callable[[int, int, str], None]
+"""Called before each group: how many are done, how many there are, and the next in words."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -76,8 +76,8 @@ def _range(numbers: Sequence[str]) -> str:
 
 
 def summary(rows: Sequence[Row]) -> list[str]:
-    """Return the lines that end a run, for each suite that has a figure to quote, and one on what was flagged."""
-    lines = [line for suite, own in by_suite(rows) for line in _answer(suite, own)]
+    """Return the lines that end a run, and one on what was flagged; what curves say stands below their tables."""
+    lines = [line for suite, own in by_suite(rows) if not suite.is_curve for line in _answer(suite, own)]
     return [*lines, _flagged(rows)]
 
 

@@ -17,9 +17,12 @@ from bandmark.suites.selection import (
     check_variants,
     default_dtypes,
     for_memory_alone,
+    kernel_columns,
+    kernel_of,
     planned_cases,
     selected_dtypes,
     selected_kernels,
+    size_columns,
     with_columns,
 )
 from bandmark.suites.sizing import (
@@ -41,7 +44,7 @@ from bandmark.suites.table import (
     WEIGHTS_LEGEND,
     bandwidth_columns,
 )
-from bandmark_kernels import DTYPES, KERNELS, MATRIX_FORMATS, DType, Kernel, Shape, find_kernel
+from bandmark_kernels import DTYPES, KERNELS, DType, Kernel, Shape
 from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.core.compiled import MODES
 from bandmark_kernels.core.kernel import Inputs, Pattern
@@ -102,7 +105,7 @@ class KernelGroup(Group):
         if self.shape.n_elements < 2:
             return None
         shape = halved(self.kernel, self.shape)
-        cases = with_columns(self.cases, _size_columns(self.kernel, self.dtype, shape))
+        cases = with_columns(self.cases, size_columns(self.kernel, self.dtype, shape))
         # As many sets as before: more would take the room that half the elements leave.
         return replace(self, shape=shape, cases=cases, max_sets=self.copies())
 
@@ -200,7 +203,7 @@ class Bandwidth(Suite):
 
     def case_columns(self, row: Row) -> Mapping[str, Any] | None:
         """Return what the kernel table says of a stored row."""
-        kernel = _kernel_of(row)
+        kernel = kernel_of(row)
         if kernel is None or row.n is None or row.dtype not in kernel.dtypes:
             return None
         shape = Shape(row.n, m=row.m)
@@ -245,44 +248,6 @@ class Bandwidth(Suite):
         both = [DERIVED_LEGEND] if any(row.percent_of_derived_peak for row in rows) else []
         stores = [STORES_LEGEND] if any(row.variant in MODES[1:] for row in rows) else []
         return " ".join([*(text for title, text in optional.items() if title in titles), *stores, *both, LEGEND])
-
-
-def kernel_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:
-    """Return what the kernel table says of a case."""
-    return {
-        "suite": kernel.suite,
-        "kernel": kernel.name,
-        "dtype": dtype.name,
-        "weight_format": kernel.weight_format,
-        **kernel.identity,
-        **_size_columns(kernel, dtype, shape),
-    }
-
-
-def _size_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:
-    """Return the columns that depend on the size of a case."""
-    return {
-        "n_elements": shape.n_elements,
-        "m": shape.m,
-        "n": shape.n,
-        "working_set_bytes": kernel.working_set(shape, dtype),
-        "bytes_read": kernel.bytes_read(shape, dtype),
-        "bytes_written": kernel.bytes_written(shape, dtype),
-    }
-
-
-def _kernel_of(row: Row) -> Kernel | None:
-    """Return the kernel of a row's name, format and heads; None if there is no such kernel."""
-    if row.kernel not in KERNELS or row.weight_format not in (None, *MATRIX_FORMATS.get(row.kernel, {})):
-        return None
-    if "heads" not in KERNELS[row.kernel].identity:
-        return find_kernel(row.kernel, row.weight_format)
-    if not row.heads or not row.head_dim or not row.n or row.n % row.head_dim:
-        return None
-    try:
-        return find_kernel(row.kernel, row.weight_format, (row.heads, row.n // row.head_dim, row.head_dim))
-    except ValueError:
-        return None
 
 
 def _percentages(gbs: float, kernel: str, facts: RunFacts) -> Values:

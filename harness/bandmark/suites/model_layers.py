@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from bandmark.errors import UsageError
 from bandmark.results.case import matrix_of, model_of
 from bandmark.results.row import MEASURED, Row
-from bandmark.suites.bandwidth import Bandwidth, KernelGroup, kernel_columns
+from bandmark.suites.bandwidth import Bandwidth, KernelGroup
 from bandmark.suites.base import Group, TableColumn, Values
 from bandmark.suites.selection import (
     GEMV,
     buffer_sets,
     check_variants,
+    kernel_columns,
     planned_cases,
     selected_dtypes,
     selected_kernels,

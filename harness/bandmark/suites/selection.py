@@ -1,4 +1,4 @@
-"""Select kernels, dtypes, formats and variants by the options of a run."""
+"""Select kernels, dtypes, formats and variants by the options of a run, and name what identifies their cases."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from bandmark.errors import UsageError, unknown_name
+from bandmark.results.row import Row
 from bandmark.suites.base import Case, Values
 from bandmark.suites.sizing import repacked_sets
-from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, MATRIX_FORMATS, DType, Kernel, find_kernel
+from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, MATRIX_FORMATS, DType, Kernel, Shape, find_kernel
 
 if TYPE_CHECKING:
     from bandmark.backends.base import Backend
@@ -124,3 +125,41 @@ def buffer_sets(kernel: Kernel, cases: Sequence[Case]) -> int:
     running = [case for case in cases if case.skip_reason is None]
     sets = len({(c.backend.memory_name, None if c.backend.threads else c.variant) for c in running}) or 1
     return sets + repacked_sets(kernel, [case.backend for case in running])
+
+
+def kernel_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:
+    """Return what the kernel table says of a case."""
+    return {
+        "suite": kernel.suite,
+        "kernel": kernel.name,
+        "dtype": dtype.name,
+        "weight_format": kernel.weight_format,
+        **kernel.identity,
+        **size_columns(kernel, dtype, shape),
+    }
+
+
+def size_columns(kernel: Kernel, dtype: DType, shape: Shape) -> Values:
+    """Return the columns that depend on the size of a case."""
+    return {
+        "n_elements": shape.n_elements,
+        "m": shape.m,
+        "n": shape.n,
+        "working_set_bytes": kernel.working_set(shape, dtype),
+        "bytes_read": kernel.bytes_read(shape, dtype),
+        "bytes_written": kernel.bytes_written(shape, dtype),
+    }
+
+
+def kernel_of(row: Row) -> Kernel | None:
+    """Return the kernel of a row's name, format and heads; None if there is no such kernel."""
+    if row.kernel not in KERNELS or row.weight_format not in (None, *MATRIX_FORMATS.get(row.kernel, {})):
+        return None
+    if "heads" not in KERNELS[row.kernel].identity:
+        return find_kernel(row.kernel, row.weight_format)
+    if not row.heads or not row.head_dim or not row.n or row.n % row.head_dim:
+        return None
+    try:
+        return find_kernel(row.kernel, row.weight_format, (row.heads, row.n // row.head_dim, row.head_dim))
+    except ValueError:
+        return None

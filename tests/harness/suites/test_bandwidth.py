@@ -13,7 +13,8 @@ from bandmark.errors import UsageError
 from bandmark.options import RunOptions
 from bandmark.session.rows import Outcome, build_rows
 from bandmark.suites import SUITES
-from bandmark.suites.bandwidth import KernelGroup, _kernel_of, _percentages
+from bandmark.suites.bandwidth import KernelGroup, _percentages
+from bandmark.suites.selection import kernel_of
 from bandmark.suites.table import bandwidth_columns
 from bandmark_kernels import CACHES, DTYPES, KERNELS, QUANTIZED, Shape
 from fakes import FAKE_GPU, PLENTY, FakeBackend, group_of, make_facts, make_group, make_peak, make_result, make_target
@@ -244,9 +245,9 @@ def test_a_row_of_no_known_case(changes: dict[str, Any]) -> None:
 
 def test_the_kernel_of_a_row() -> None:
     """Name, format and heads tell which kernel of the table a row is of."""
-    assert _kernel_of(make_result()) is KERNELS["triad"]
-    assert _kernel_of(make_result(kernel="gemv", weight_format="int8", m=8)) is QUANTIZED["int8"]
-    attention = _kernel_of(make_result(kernel="kv", dtype="float16", n=128, m=8, heads=14, head_dim=64))
+    assert kernel_of(make_result()) is KERNELS["triad"]
+    assert kernel_of(make_result(kernel="gemv", weight_format="int8", m=8)) is QUANTIZED["int8"]
+    attention = kernel_of(make_result(kernel="kv", dtype="float16", n=128, m=8, heads=14, head_dim=64))
     assert attention is not None and (attention.identity, attention.columns) == ({"heads": 14, "head_dim": 64}, 128)
 
 
