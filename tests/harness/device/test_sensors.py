@@ -277,3 +277,10 @@ def test_a_library_without_a_driver_is_no_library(monkeypatch: pytest.MonkeyPatc
         assert device.read_clock() == SensorReading()
         assert (device.driver, device.reading()) == (None, SensorReading())
         assert device.facts() == {"device_max_clock_mhz": None}
+
+
+@pytest.mark.parametrize(("answer", "joules"), [(1_234_567, 1234.567), (0, None), (None, None)])
+def test_the_energy_counter_is_in_joules(connect: Connect, answer: int | None, joules: float | None) -> None:
+    """The library counts mJ; a counter at 0, or one that the device does not have, is unknown."""
+    answers = {} if answer is None else {"nvmlDeviceGetTotalEnergyConsumption": answer}
+    assert connect(**answers).energy_j() == joules
