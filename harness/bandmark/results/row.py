@@ -153,6 +153,9 @@ class Row:
     percent_of_derived_peak: float | None = _column(
         "bandwidth over derived_peak_gbs, where that is more than 1 % off peak_gbs; verified dram rows only", "%"
     )
+    energy_j: float | None = _column("energy of one launch by the device's counter, idle power included", "J")
+    energy_pj_per_byte: float | None = _column("energy_j over bytes_read and bytes_written", "pJ/byte")
+    idle_power_w: float | None = _column("power by the same counter with the arrays in place and nothing running", "W")
 
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Values of the columns that `add_columns` appended."""

@@ -98,6 +98,8 @@ def _measured_columns(measurement: Measurement) -> Values:
         "preempted_time_frac": measurement.preempted_time_frac,
         "load_gbs": measurement.mean_load_gbs,
         "pages": measurement.pages,
+        "energy_j": measurement.energy_per_launch_j,
+        "idle_power_w": measurement.idle_power_w,
         "started_utc": measurement.started_utc,
         "clock_mhz": sorted(clocks)[len(clocks) // 2] if clocks else None,
         "temperature_c": measurement.temperature_c,
