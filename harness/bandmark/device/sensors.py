@@ -130,6 +130,14 @@ class Sensors:
         """The highest memory clock that the device lists."""
         return self._clock("MaxClockInfo", "MEM")
 
+    def energy_j(self) -> float | None:
+        """Return the joules that the device has taken since the driver was loaded (Volta and later), None if unknown.
+
+        The counter is in mJ (nvmlDeviceGetTotalEnergyConsumption, NVML API Reference).
+        """
+        millijoules = self._ask("nvmlDeviceGetTotalEnergyConsumption")
+        return millijoules / 1e3 if millijoules else None
+
     @property
     def uuid(self) -> str | None:
         """The name that no other device has. It is private: what is published never holds it."""

@@ -57,6 +57,10 @@ class Measurement:
     accelerator."""
     load_gbs: list[float] = field(default_factory=list)
     """What the other threads of the case moved during each sample, in GB/s."""
+    energy_j: list[float] = field(default_factory=list)
+    """Joules of each sample, all its launches together, where the case reads the device's energy counter."""
+    idle_power_w: float | None = None
+    """Power of the device with the operands in place and nothing running, by the same counter."""
     pages: str | None = None
     """Size of the pages of memory that the arrays lie in, where the case is about that."""
     clock_mhz: float | None = None
@@ -100,6 +104,13 @@ class Measurement:
             return None
         moved = sum(gbs * s for gbs, s in zip(self.load_gbs, self.seconds_per_launch, strict=False))
         return moved / sum(self.seconds_per_launch)
+
+    @property
+    def energy_per_launch_j(self) -> float | None:
+        """The joules of one launch over all samples: the counter's steps cancel in the sum."""
+        if not self.energy_j:
+            return None
+        return sum(self.energy_j) / (len(self.energy_j) * self.launches_per_sample)
 
     def to_entry(self, identity: Mapping[str, Any]) -> JsonObject:
         """Return the entry of a run record, with the identity of the row first."""

@@ -34,6 +34,8 @@ class Reading:
     """How often the system took a processor away from the process during the window; None on an accelerator."""
     load_gbs: float | None = None
     """What other threads of the case moved during the window, in GB/s, where a case has such threads."""
+    energy_j: float | None = None
+    """What the device took during the window, where the case reads its energy counter."""
 
 
 class Launcher(Protocol):
@@ -84,6 +86,7 @@ class Samples:
     """Positions of the samples during which the process lost a processor, once for each time; None where that can't be
     known."""
     load_gbs: list[float] = field(default_factory=list)
+    energy_j: list[float] = field(default_factory=list)
     stop_reason: StopReason | None = None
     warmed_up: bool = True
     """False where the deadline cut the warm-up short."""
@@ -98,6 +101,8 @@ class Samples:
             self.preempted = [*(self.preempted or ()), *[len(self.seconds)] * reading.switches]
         if reading.load_gbs is not None:
             self.load_gbs.append(float(f"{reading.load_gbs:.9g}"))
+        if reading.energy_j is not None:
+            self.energy_j.append(float(f"{reading.energy_j:.9g}"))
         # Rounded as the run record stores it, so that statistics can be replayed exactly.
         self.seconds.append(float(f"{reading.seconds / self.launches:.9g}"))
         if reading.clock_mhz is not None:

@@ -23,7 +23,7 @@ from bandmark.units import quote
 _REQUIRED = ("backend", "kernel", "dtype")
 """What every entry names of its row."""
 
-_PER_SAMPLE = ("clocks_mhz", "sensor_clocks_mhz", "braked_samples", "load_gbs")
+_PER_SAMPLE = ("clocks_mhz", "sensor_clocks_mhz", "braked_samples", "load_gbs", "energy_j")
 
 _LIMIT = 1e9
 """Above all launches, seconds and megahertz."""

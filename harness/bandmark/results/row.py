@@ -170,6 +170,9 @@ class Row:
     )
     link: str | None = _column('link to the host as trained at work and, if less, of what: "PCIe 4 x8 of PCIe 5 x16"')
     link_peak_gbs: float | None = _column("one way over that link; half the peak where both ends are one DRAM", "GB/s")
+    energy_j: float | None = _column("energy of one launch by the device's counter, idle power included", "J")
+    energy_pj_per_byte: float | None = _column("energy_j over bytes_read and bytes_written", "pJ/byte")
+    idle_power_w: float | None = _column("power by the same counter with the arrays in place and nothing running", "W")
 
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Values of the columns that `add_columns` appended."""

@@ -98,6 +98,8 @@ def _measured_columns(measurement: Measurement) -> Values:
         "preempted_time_frac": measurement.preempted_time_frac,
         "load_gbs": measurement.mean_load_gbs,
         "pages": measurement.pages,
+        "energy_j": measurement.energy_per_launch_j,
+        "idle_power_w": measurement.idle_power_w,
         "started_utc": measurement.started_utc,
         "clock_mhz": sorted(clocks)[len(clocks) // 2] if clocks else None,
         "temperature_c": measurement.temperature_c,
@@ -111,7 +113,7 @@ def _finished(draft: Draft) -> Row:
     if measurement is not None and values["verified"] is False:
         reason = f"the output is wrong by {measurement.max_error:.3g} times the tolerance"
         values |= {"status": "failed_verification", "reason": reason, "clock_mhz": None}
-        values |= {"temperature_c": None, "power_w": None}
+        values |= dict.fromkeys(("temperature_c", "power_w", "energy_j", "idle_power_w"))
     elif measurement is not None:
         values["status"] = "suspect" if draft.warnings else "ok"
         values["reason"] = "; ".join([*draft.warnings, *draft.notes]) or None

@@ -251,6 +251,8 @@ class GroupRun:
             braked_samples=samples.braked,
             preempted=samples.preempted,
             load_gbs=samples.load_gbs,
+            energy_j=samples.energy_j,
+            idle_power_w=getattr(workload, "idle_power_w", None),
             pages=getattr(workload, "pages", None),
             max_error=float(f"{error:.9g}"),
             variant=workload.variant,

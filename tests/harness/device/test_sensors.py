@@ -291,3 +291,10 @@ def test_the_link_counts_at_work(connect: Connect, clock: list[float]) -> None:
         clock[0] += 1.0
         device.read_clock()
     assert device.facts()["pcie_generation"] == 4
+
+
+@pytest.mark.parametrize(("answer", "joules"), [(1_234_567, 1234.567), (0, None), (None, None)])
+def test_the_energy_counter_is_in_joules(connect: Connect, answer: int | None, joules: float | None) -> None:
+    """The library counts mJ; a counter at 0, or one that the device does not have, is unknown."""
+    answers = {} if answer is None else {"nvmlDeviceGetTotalEnergyConsumption": answer}
+    assert connect(**answers).energy_j() == joules

@@ -333,6 +333,8 @@ REPLAYED = st.fixed_dictionaries(
         "others_share": st.none() | st.floats(0, 1),
         "preempted": st.none() | st.lists(st.integers(0, 39), max_size=3),
         "load_gbs": st.lists(st.floats(0, 100), max_size=3),
+        "energy_j": st.lists(st.floats(1e-6, 1e3), max_size=3),
+        "idle_power_w": st.none() | st.floats(1e-3, 1e3),
         "pages": st.sampled_from([None, "4k"]),
         "warnings": st.lists(st.sampled_from(["heat", "another program"]), max_size=2),
         "note": st.none() | st.just("the size was halved once for want of device memory"),
