@@ -7,8 +7,6 @@ from dataclasses import dataclass, fields, replace
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bandmark.device.energy import Rapl
-from bandmark.device.sensors import Sensors
 from bandmark.measure.sampling import Reading, StopRule
 from bandmark.results.row import Row
 from bandmark.suites.bandwidth import KernelGroup
@@ -20,6 +18,7 @@ from bandmark_kernels.core.kernel import Inputs
 if TYPE_CHECKING:
     from bandmark.backends.base import Backend, Workload
     from bandmark.backends.select import Target
+    from bandmark.device.sensors import Sensors
     from bandmark.options import RunOptions
 
 _RULE = StopRule(min_samples=5, min_time_s=2.5, window_s=0.5)
@@ -66,6 +65,8 @@ class NvmlMeter:
 
 def meter_of(backend: Backend) -> Meter:
     """Return the energy counter of the device that a backend computes on."""
+    from bandmark.device.energy import Rapl
+
     return NvmlMeter(backend.sensors) if backend.threads is None else Rapl()
 
 
@@ -122,7 +123,7 @@ class Energy(VariedBandwidth):
         """Return what makes a case of the kernel table one of the suite."""
         return {"suite": self.name, "pattern": "energy"}
 
-    def time_limit_s(self, options: RunOptions) -> float:
+    def time_limit_s(self, options: RunOptions, cases: int) -> float:
         """Return the seconds of sampling."""
         return _QUICK_SUITE_S if options.quick else _SUITE_S
 

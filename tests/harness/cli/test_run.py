@@ -98,7 +98,7 @@ def test_rows_that_could_not_be_saved_are_saved_elsewhere(
     real = store._write_temporary
 
     def full(file: Path, content: Any) -> Path:
-        if file == Path("run.csv") and "copy" in str(content):
+        if file == Path("run.csv") and ",copy," in str(content):
             raise FileError(f"can't write {file}: No space left on device.")
         return real(file, content)
 
