@@ -66,7 +66,9 @@ class Row:
     """One case and what was measured of it: one row."""
 
     schema: int = _column("version of this table's layout", required=True)
-    run_id: str = _column("start of the run in UTC and four random digits; the name of its files", required=True)
+    run_id: str = _column(
+        "start of the run in UTC and eight random digits (four before 0.2.0); the name of its files", required=True
+    )
     system: str = _column("the machine, in lower-case letters, digits and hyphens", required=True)
     device: str = _column("whole name of the device as reported", required=True, identity=True)
     backend: str = _column("library that ran the kernel: numpy, numba, torch or cupy", required=True, identity=True)

@@ -241,8 +241,11 @@ def _time_limit(suites: Sequence[Suite], groups: Sequence[Group], options: RunOp
 
 
 def new_run_id(now: datetime) -> str:
-    """Return a run's name: its start in UTC and four random digits, 20261123T101500Z-3f2a."""
-    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    """Return a run's name: its start in UTC and random digits, 20261123T101500Z-3f2a7c1d.
+
+    Eight of them, since a thousand nodes may start in one second: four gave eight of those the name of another.
+    """
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
 def _system_name(name: str) -> str:

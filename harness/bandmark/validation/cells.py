@@ -30,7 +30,10 @@ _MAX_INT = 2**63
 """Above every whole number that a result can hold."""
 
 TEXT_FORMS = {
-    "run_id": (re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}"), "a start in UTC and four digits: 20261123T101500Z-3f2a"),
+    "run_id": (
+        re.compile(r"\d{8}T\d{6}Z-(?:[0-9a-f]{4}){1,2}"),
+        "a start in UTC and digits: 20261123T101500Z-3f2a7c1d",
+    ),
     "system": (re.compile(r"[a-z0-9]+(-[a-z0-9]+)*"), "lower-case letters, digits and hyphens: dgx-spark"),
     "started_utc": (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "a time in UTC: 2026-11-23T10:15:00Z"),
     "bandmark_version": (re.compile(r"\d+(\.\d+)+[\w.+]*"), "a version: 0.1.0"),

@@ -215,7 +215,7 @@ def test_a_run_without_output_names_its_new_file(own_folder: Path, capsys: pytes
     """The name is the run's: start in UTC and four digits."""
     assert main([*SMALL, "--kernel", "copy"]) in MEASURED
     (file,) = own_folder.glob("*.csv")
-    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{4}", file.stem)
+    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{8}", file.stem)
     assert read_rows(file)[0].run_id == file.stem
     assert f"wrote {file.name} and {file.stem}.json" in capsys.readouterr().err
 

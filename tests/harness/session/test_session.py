@@ -433,11 +433,11 @@ def test_suites_that_are_refused(here: Here, options: dict[str, Any], message: s
 
 
 def test_run_ids() -> None:
-    """A run is named by its start in UTC and four random digits."""
+    """A run is named by its start in UTC and eight random digits."""
     now = datetime(2026, 11, 23, 10, 15, 0, tzinfo=UTC)
     names = {new_run_id(now) for _ in range(50)}
-    assert len(names) > 40
-    assert all(re.fullmatch(r"20261123T101500Z-[0-9a-f]{4}", name) for name in names)
+    assert len(names) == 50
+    assert all(re.fullmatch(r"20261123T101500Z-[0-9a-f]{8}", name) for name in names)
 
 
 def test_packed_weights_take_the_place_of_the_plain_matrix(here: Here) -> None:
