@@ -103,6 +103,7 @@ def test_the_new_kernel_runs_and_its_row_is_valid(recipe: tuple[Path, list[list[
     assert float(row["max_error"]) <= 1
 
 
+@pytest.mark.slow
 def test_its_tests_pass(recipe: tuple[Path, list[list[str]]]) -> None:
     """The test file of the recipe passes, and so do those that take every kernel of the table."""
     files = ("tests/kernels/stream/test_sub.py", "tests/kernels/test_implementations.py")

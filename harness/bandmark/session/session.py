@@ -155,6 +155,8 @@ def _measure(session: Session, files: RunFiles | None, progress: Progress) -> No
                 _save(session, files)
     except KeyboardInterrupt:
         session.interrupted = True
+        if files and session.outcomes:  # it may have come while the last group was being saved
+            _save(session, files)
 
 
 def _save(session: Session, files: RunFiles) -> None:

@@ -340,6 +340,24 @@ def test_an_interrupt_keeps_what_was_measured(here: Here) -> None:
     assert json.loads(Path("run.json").read_text())["complete"] is False
 
 
+@pytest.mark.parametrize("after", [False, True])
+def test_an_interrupt_while_saving_keeps_the_group(here: Here, monkeypatch: pytest.MonkeyPatch, after: bool) -> None:
+    """Ctrl-C before or after the files were written leaves both files with the group, and the run knows of them."""
+    save, calls = store.RunFiles.save, iter([KeyboardInterrupt()])
+
+    def interrupted(files: store.RunFiles, *content: Any) -> None:
+        interrupt = next(calls, None)
+        if interrupt is None or after:
+            save(files, *content)
+        if interrupt is not None:
+            raise interrupt
+
+    monkeypatch.setattr(store.RunFiles, "save", interrupted)
+    session = run_session(COPY_DOT, output=Path("run.csv"), to_files=True)
+    assert session.interrupted and session.csv == Path("run.csv")
+    assert [row.kernel for row in read_rows(Path("run.csv"))] == ["copy"]
+
+
 def test_an_interrupt_before_the_first_group_leaves_no_file(here: Here) -> None:
     """A run that measured nothing writes nothing."""
     here.backend.raises = {("copy", "prepare"): KeyboardInterrupt()}

@@ -23,6 +23,7 @@ def test_the_mixes_go_from_reads_to_writes() -> None:
     assert {case.columns["dtype"] for group in groups for case in group.cases} == {"float64"}
 
 
+@pytest.mark.slow
 def test_a_real_run_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rows are the suite's own beside those of the same kernels, and follow from their identity."""
     monkeypatch.chdir(tmp_path)

@@ -81,6 +81,7 @@ def test_a_real_run_of_kinds_is_valid(backend: str, tmp_path: Path, monkeypatch:
     assert main(["validate", "a.csv"]) == 0
 
 
+@pytest.mark.slow
 def test_a_real_run_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread, and each added one, over the same arrays: verified and replayed."""
     monkeypatch.chdir(tmp_path)
