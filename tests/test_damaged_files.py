@@ -23,10 +23,10 @@ COMMANDS = {
 
 
 PARTS = 6
-"""So many tests share the damages, that each is short."""
+"""So many tests share the damages, that each is short; the first of them runs always."""
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, PARTS))])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_damage_is_a_table_or_a_message(
     name: str, part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -60,7 +60,10 @@ def test_blocks_walk_over_many_tiles(host: Host, kernel: str, dtype: str, varian
     assert call(host, prog, shape, sm_count=1).findings == ()
 
 
-@pytest.mark.parametrize(("kernel", "dtype"), [(k, d) for k, d in CASES if k in SUMS])
+@pytest.mark.parametrize(
+    ("kernel", "dtype"),
+    [pytest.param(k, d, marks=[pytest.mark.slow] * (d == "bfloat16")) for k, d in CASES if k in SUMS],
+)
 def test_sums_have_the_same_bits_whatever_the_order_of_threads(host: Host, kernel: str, dtype: str) -> None:
     """A sum does not depend on which thread comes first, and needs no reset between calls."""
     prog = make_program(TABLE[kernel], DTYPES[dtype])
