@@ -123,7 +123,7 @@ class RunOptions:
         type=_heads,
         metavar="Q,KV,SIZE",
     )
-    quick: bool = _option("--quick", _HOW, "a first look in under 20 seconds", default=False, action="store_true")
+    quick: bool = _option("--quick", _HOW, "a first look in half a minute", default=False, action="store_true")
     time_limit_s: float | None = _option(
         "--time-limit", _HOW, "seconds for all sampling (default: 90, quick 12)", type=float, metavar="S"
     )
