@@ -50,8 +50,7 @@ SCENARIOS = {
         },
     ),
     "what waits": ("3:stop 5:hang", {3: "stopped by a signal: not ready", 5: "hung: not ready"}),
-    "two lost": ("0:lost 5:lost", {0: "lost", 5: "lost"}),
-    "one frozen": ("4:frozen", {4: "stopped: no answer"}),
+    "what is lost": ("0:lost 5:lost 4:frozen", {0: "lost", 5: "lost", 4: "stopped: no answer"}),
 }
 """The faults, and what is said of which ranks."""
 
