@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from bandmark.judge import warnings as judge
 from bandmark.judge.bands import REFERENCES, kernel_class, verdict
 from bandmark.results.row import Row
-from bandmark.suites.base import Case, Draft, Group, Metric, RunFacts, Suite, TableColumn, Values
+from bandmark.suites.base import BANDWIDTH, Case, Draft, Group, RunFacts, Suite, TableColumn, Values
 from bandmark.suites.selection import (
     GEMV,
     buffer_sets,
@@ -59,14 +59,6 @@ _CEILING = KERNELS["read"]
 
 _COPY = KERNELS["copy"]
 _QUICK_NOTE = "--quick takes the smallest arrays that still count as memory, one dtype and few samples: a first look"
-
-_METRIC = Metric(
-    name="bandwidth",
-    column="bandwidth_gbs",
-    unit="GB/s",
-    higher_is_better=True,
-    best_column="bandwidth_best_gbs",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +116,7 @@ class Bandwidth(Suite):
     kernel_names = tuple(KERNELS)
     headline_kernels: tuple[str, ...] = ("read", "copy", "triad", "gemv")
     title = "achieved memory bandwidth of each kernel"
-    metric = _METRIC
+    metric = BANDWIDTH
 
     def is_default(self, options: RunOptions) -> bool:
         """Return whether a run that names no suite includes this one: unless a model's matrices are all it measures."""
@@ -211,18 +203,15 @@ class Bandwidth(Suite):
 
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill bandwidth, regime and percentages, and note what speaks against them."""
-        values, measurement = draft.values, draft.measurement
+        values = draft.values
         values["regime"] = judge.regime(
             values["working_set_bytes"] * (values.get("copies") or 1), facts.device.llc_bytes
         )
-        if measurement is None or values.get("verified") is False:
+        gbs = draft.fill_bandwidth()
+        if gbs is None or draft.measurement is None:
             return
-        moved = values["bytes_read"] + values["bytes_written"]
-        gbs = moved / measurement.summary.median_s / 1e9
-        values["bandwidth_gbs"] = gbs
-        values["bandwidth_best_gbs"] = moved / measurement.summary.min_s / 1e9
         if KERNELS[values["kernel"]].suite == GEMV.suite:
-            values["weights_per_s"] = values["n_elements"] / measurement.summary.median_s
+            values["weights_per_s"] = values["n_elements"] / draft.measurement.summary.median_s
         draft.warnings += judge.bandwidth_warnings(
             gbs, peak_gbs=facts.peak.gbs, regime=values["regime"], data=facts.data
         )

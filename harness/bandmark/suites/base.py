@@ -44,6 +44,12 @@ class Metric:
         return number
 
 
+BANDWIDTH = Metric(
+    name="bandwidth", column="bandwidth_gbs", unit="GB/s", higher_is_better=True, best_column="bandwidth_best_gbs"
+)
+"""Bytes read and written over the time of a launch."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableColumn:
     """A column of the table that people see: its heading, and the text of a row's cell."""
@@ -154,6 +160,17 @@ class Draft:
     """Reasons why the figure may not be this machine's: with any of them the row is suspect."""
     notes: list[str] = field(default_factory=list)
     """What the row says although the figure is sound."""
+
+    def fill_bandwidth(self) -> float | None:
+        """Fill bandwidth by the median and by the shortest time; return the first, None where the output is wrong."""
+        values, measurement = self.values, self.measurement
+        if measurement is None or values.get("verified") is False:
+            return None
+        moved = values["bytes_read"] + values["bytes_written"]
+        gbs: float = moved / measurement.summary.median_s / 1e9
+        values["bandwidth_gbs"] = gbs
+        values["bandwidth_best_gbs"] = moved / measurement.summary.min_s / 1e9
+        return gbs
 
 
 class Suite:

@@ -12,7 +12,7 @@ from bandmark.results.row import Row
 from bandmark.suites.bandwidth import KernelGroup
 from bandmark.suites.base import Case, Curve, Draft, Group, Metric, RunFacts, TableColumn, Values
 from bandmark.suites.mix import VariedBandwidth
-from bandmark.suites.table import SPREAD, figure
+from bandmark.suites.table import GBS, KERNEL, LIBRARY, SPREAD, figure
 from bandmark_kernels.core.kernel import Inputs
 
 if TYPE_CHECKING:
@@ -159,9 +159,9 @@ class Energy(VariedBandwidth):
     def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
         """Return the columns of the table."""
         return (
-            TableColumn(title="kernel", text=lambda row: row.kernel, left=True),
-            TableColumn(title="backend", text=lambda row: row.backend, left=True),
-            TableColumn(title="GB/s", text=lambda row: figure(row.bandwidth_gbs)),
+            KERNEL,
+            LIBRARY,
+            GBS,
             TableColumn(title="J", text=lambda row: figure(row.energy_j)),
             TableColumn(title="pJ/byte", text=lambda row: figure(row.energy_pj_per_byte)),
             TableColumn(title="idle W", text=lambda row: figure(row.idle_power_w)),

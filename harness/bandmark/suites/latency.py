@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bandmark.results.row import Row
 from bandmark.suites.base import Draft, Group, Metric, RunFacts, TableColumn, Values
 from bandmark.suites.ladder import Ladder, backends_with, first_cpu, ladder, without_size
-from bandmark.suites.table import SPREAD, figure
+from bandmark.suites.table import LIBRARY, SPREAD, figure
 from bandmark.units import format_bytes
 from bandmark_kernels.memory.chase import LINE_BYTES, PATTERNS, WINDOW_BYTES
 
@@ -96,7 +96,7 @@ class Latency(Ladder):
         cycles = TableColumn(title="cycles", text=lambda row: figure(row.latency_cycles))
         return (
             TableColumn(title="order", text=lambda row: row.pattern, left=True),
-            TableColumn(title="backend", text=lambda row: row.backend, left=True),
+            LIBRARY,
             TableColumn(title="working set", text=working_set),
             TableColumn(title="ns", text=lambda row: figure(row.latency_ns)),
             *([cycles] if any(row.latency_cycles for row in rows) else []),

@@ -9,7 +9,8 @@ from bandmark.results.row import MEASURED, Row
 from bandmark.suites.base import Curve, Draft, Group, Metric, RunFacts, TableColumn, Values
 from bandmark.suites.ladder import PointSuite, without_size
 from bandmark.suites.latency import chase_columns, hops, too_fast
-from bandmark.suites.table import SPREAD, figure
+from bandmark.suites.table import LIBRARY, SPREAD, figure
+from bandmark_kernels.memory.chase import LINE_BYTES
 
 if TYPE_CHECKING:
     from bandmark.backends.select import Target
@@ -26,8 +27,6 @@ _CACHES = 4
 _SHARES = (0.25, 0.5, 0.75, 0.9)
 _KNEE = 1.5
 """The knee is the least load under which a load takes this many times as long as on an idle memory."""
-
-_LINE = 64
 
 
 class LoadedLatency(PointSuite):
@@ -73,7 +72,7 @@ class LoadedLatency(PointSuite):
         """Return the columns of the table."""
         return (
             TableColumn(title="load", text=lambda row: row.pattern, left=True),
-            TableColumn(title="backend", text=lambda row: row.backend, left=True),
+            LIBRARY,
             TableColumn(title="load GB/s", text=lambda row: figure(row.load_gbs)),
             TableColumn(title="ns", text=lambda row: figure(row.latency_ns)),
             SPREAD,
@@ -130,4 +129,4 @@ def _at(points: Sequence[tuple[float, float]], gbs: float) -> float:
 
 
 def _in_flight(row: Row) -> str:
-    return figure(row.load_gbs * row.latency_ns / _LINE if row.load_gbs and row.latency_ns else None)
+    return figure(row.load_gbs * row.latency_ns / LINE_BYTES if row.load_gbs and row.latency_ns else None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bandmark.results.row import Row
 from bandmark.suites.bandwidth import Bandwidth
 from bandmark.suites.base import Curve, Group, TableColumn, Values
-from bandmark.suites.table import SPREAD, figure
+from bandmark.suites.table import GBS, KERNEL, LIBRARY, SPREAD
 from bandmark_kernels import KERNELS, Kernel
 
 if TYPE_CHECKING:
@@ -92,13 +92,13 @@ class Mix(VariedBandwidth):
     def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
         """Return the columns of the table."""
         return (
-            TableColumn(title="kernel", text=lambda row: row.kernel, left=True),
-            TableColumn(title="backend", text=lambda row: row.backend, left=True),
+            KERNEL,
+            LIBRARY,
             TableColumn(title="stores", text=lambda row: row.variant or "-", left=True),
             TableColumn(
                 title="reads", text=lambda row: f"{row.read_fraction:.2f}" if row.read_fraction is not None else "-"
             ),
-            TableColumn(title="GB/s", text=lambda row: figure(row.bandwidth_gbs)),
+            GBS,
             SPREAD,
         )
 

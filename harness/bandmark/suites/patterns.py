@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bandmark.results.row import MEASURED, Row
-from bandmark.suites.base import Curve, Draft, Group, Metric, RunFacts, TableColumn, Values
+from bandmark.suites.base import BANDWIDTH, Curve, Draft, Group, RunFacts, TableColumn, Values
 from bandmark.suites.ladder import PointSuite, without_size
-from bandmark.suites.table import SPREAD, figure
+from bandmark.suites.table import GBS, KERNEL, LIBRARY, SPREAD, figure
 from bandmark_kernels.memory.places import Pattern
 
 if TYPE_CHECKING:
@@ -34,9 +34,7 @@ class Patterns(PointSuite):
 
     name = "patterns"
     title = "useful bandwidth of memory by stride, and of gather and scatter by granule"
-    metric = Metric(
-        name="bandwidth", column="bandwidth_gbs", unit="GB/s", higher_is_better=True, best_column="bandwidth_best_gbs"
-    )
+    metric = BANDWIDTH
     kernel_names = ("read", "gather", "scatter")
     dtype_names = ("uint32", "uint64")
     routine = "patterns"
@@ -68,11 +66,7 @@ class Patterns(PointSuite):
 
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill the useful bandwidth."""
-        values, measurement = draft.values, draft.measurement
-        if measurement is not None and values.get("verified") is not False:
-            moved = values["bytes_read"] + values["bytes_written"]
-            values["bandwidth_gbs"] = moved / measurement.summary.median_s / 1e9
-            values["bandwidth_best_gbs"] = moved / measurement.summary.min_s / 1e9
+        draft.fill_bandwidth()
 
     def shown(self, rows: Sequence[Row]) -> list[Row]:
         """Return the rows by kernel, and by stride or granule."""
@@ -82,10 +76,10 @@ class Patterns(PointSuite):
     def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
         """Return the columns of the table."""
         return (
-            TableColumn(title="kernel", text=lambda row: row.kernel, left=True),
-            TableColumn(title="backend", text=lambda row: row.backend, left=True),
+            KERNEL,
+            LIBRARY,
             TableColumn(title="pattern", text=lambda row: row.pattern, left=True),
-            TableColumn(title="GB/s", text=lambda row: figure(row.bandwidth_gbs)),
+            GBS,
             TableColumn(title="line use", text=lambda row: f"{100 * (row.line_utilization or 0):.3g}%"),
             SPREAD,
         )
@@ -128,7 +122,6 @@ class Patterns(PointSuite):
 def _columns(pattern: Pattern, part: int, threads: int | None) -> Values:
     """Return what is known of a point before it is measured, from the bytes of each thread's array."""
     size, moved = part * (threads or 1), pattern.accesses(part) * pattern.granule * (threads or 1)
-    writes = pattern.kernel == "scatter"
     return {
         "suite": "patterns",
         "kernel": pattern.kernel,
@@ -137,8 +130,8 @@ def _columns(pattern: Pattern, part: int, threads: int | None) -> Values:
         "n": size // pattern.itemsize,
         "n_elements": size // pattern.itemsize,
         "working_set_bytes": size,
-        "bytes_read": 0 if writes else moved,
-        "bytes_written": moved if writes else 0,
+        "bytes_read": 0 if pattern.writes else moved,
+        "bytes_written": moved if pattern.writes else 0,
         "line_utilization": pattern.line_utilization,
         "threads": threads,
     }

@@ -13,7 +13,7 @@ from bandmark.suites.bandwidth import KernelGroup
 from bandmark.suites.base import Case, Curve, Draft, Group, RunFacts, TableColumn, Values
 from bandmark.suites.ladder import backends_with
 from bandmark.suites.mix import VariedBandwidth
-from bandmark.suites.table import SPREAD, figure
+from bandmark.suites.table import GBS, KERNEL, LIBRARY, SPREAD, figure
 from bandmark_kernels.core.kernel import Inputs
 from bandmark_kernels.memory import NEEDED
 
@@ -113,11 +113,11 @@ class Scaling(VariedBandwidth):
     def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
         """Return the columns of the table."""
         return (
-            TableColumn(title="kernel", text=lambda row: row.kernel, left=True),
-            TableColumn(title="backend", text=lambda row: row.backend, left=True),
+            KERNEL,
+            LIBRARY,
             TableColumn(title="threads", text=lambda row: str(row.threads or "-")),
             *([TableColumn(title="on", text=_kind, left=True)] if any(map(_is_kind, rows)) else []),
-            TableColumn(title="GB/s", text=lambda row: figure(row.bandwidth_gbs)),
+            GBS,
             TableColumn(
                 title="each", text=lambda row: figure(row.bandwidth_gbs and row.bandwidth_gbs / (row.threads or 1))
             ),

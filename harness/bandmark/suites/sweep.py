@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bandmark.results.row import Row
-from bandmark.suites.base import Draft, Group, Metric, RunFacts, TableColumn, Values
+from bandmark.suites.base import BANDWIDTH, Draft, Group, RunFacts, TableColumn, Values
 from bandmark.suites.ladder import Ladder, backends_with, first_cpu, ladder, without_size
 from bandmark.suites.latency import working_set
-from bandmark.suites.table import SPREAD, figure
+from bandmark.suites.table import BEST, GBS, KERNEL, LIBRARY, SPREAD
 from bandmark_kernels.memory.passes import PASSES
 
 if TYPE_CHECKING:
@@ -34,9 +34,7 @@ class Sweep(Ladder):
 
     name = "sweep"
     title = "bandwidth of one processor by working set: each level of the caches, and memory"
-    metric = Metric(
-        name="bandwidth", column="bandwidth_gbs", unit="GB/s", higher_is_better=True, best_column="bandwidth_best_gbs"
-    )
+    metric = BANDWIDTH
     kernel_names = tuple(PASSES)
     routine = "passes"
     min_step = 1.12
@@ -71,12 +69,8 @@ class Sweep(Ladder):
 
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill the bandwidth."""
-        values, measurement = draft.values, draft.measurement
-        values["cpus"] = first_cpu(values.get("cpus"))
-        if measurement is not None and values.get("verified") is not False:
-            moved = values["bytes_read"] + values["bytes_written"]
-            values["bandwidth_gbs"] = moved / measurement.summary.median_s / 1e9
-            values["bandwidth_best_gbs"] = moved / measurement.summary.min_s / 1e9
+        draft.values["cpus"] = first_cpu(draft.values.get("cpus"))
+        draft.fill_bandwidth()
 
     def impossible(self, row: Row) -> Iterator[tuple[str, float, str]]:
         """Yield a bandwidth above what a core can move."""
@@ -86,11 +80,11 @@ class Sweep(Ladder):
     def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
         """Return the columns of the table."""
         return (
-            TableColumn(title="kernel", text=lambda row: row.kernel, left=True),
-            TableColumn(title="backend", text=lambda row: row.backend, left=True),
+            KERNEL,
+            LIBRARY,
             TableColumn(title="working set", text=working_set),
-            TableColumn(title="GB/s", text=lambda row: figure(row.bandwidth_gbs)),
-            TableColumn(title="best", text=lambda row: figure(row.bandwidth_best_gbs)),
+            GBS,
+            BEST,
             SPREAD,
             TableColumn(title="level", text=lambda row: row.level or "-", left=True),
         )

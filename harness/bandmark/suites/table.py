@@ -64,6 +64,10 @@ def backend(row: Row) -> str:
 
 _BACKEND = TableColumn(title="backend", text=backend, left=True)
 _DTYPE = TableColumn(title="dtype", text=dtype, left=True)
+KERNEL = TableColumn(title="kernel", text=lambda row: row.kernel, left=True)
+LIBRARY = TableColumn(title="backend", text=lambda row: row.backend, left=True)
+GBS = TableColumn(title="GB/s", text=lambda row: figure(row.bandwidth_gbs))
+BEST = TableColumn(title="best", text=lambda row: figure(row.bandwidth_best_gbs))
 SPREAD = TableColumn(title="spread", text=spread)
 
 
@@ -82,13 +86,13 @@ def bandwidth_columns(*, weights: bool, matrices: bool = False) -> tuple[TableCo
     second = (
         TableColumn(title="Gw/s", text=lambda row: figure(row.weights_per_s and row.weights_per_s / 1e9))
         if weights
-        else TableColumn(title="best", text=lambda row: figure(row.bandwidth_best_gbs))
+        else BEST
     )
     return (
         first,
         _BACKEND,
         _DTYPE,
-        TableColumn(title="GB/s", text=lambda row: figure(row.bandwidth_gbs)),
+        GBS,
         second,
         SPREAD,
         TableColumn(title="%peak", text=_percent_of_peak),

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from bandmark.judge.warnings import PLAUSIBLE
 from bandmark.measure.sampling import StopRule
 from bandmark.results.row import MEASURED, Row
-from bandmark.suites.base import Case, Curve, Draft, Group, Metric, RunFacts, TableColumn, Values
+from bandmark.suites.base import BANDWIDTH, Case, Curve, Draft, Group, RunFacts, TableColumn, Values
 from bandmark.suites.ladder import PointGroup, PointSuite, without_size
 from bandmark.suites.latency import working_set
-from bandmark.suites.table import SPREAD, figure
+from bandmark.suites.table import BEST, GBS, KERNEL, SPREAD, figure
 from bandmark.tables import read_table
 
 if TYPE_CHECKING:
@@ -85,9 +85,7 @@ class Transfer(PointSuite):
 
     name = "transfer"
     title = "bandwidth between host and device, both ways, by kind of host memory and by engine"
-    metric = Metric(
-        name="bandwidth", column="bandwidth_gbs", unit="GB/s", higher_is_better=True, best_column="bandwidth_best_gbs"
-    )
+    metric = BANDWIDTH
     kernel_names = ("copy", "read")
     routine = "transfer"
 
@@ -134,17 +132,15 @@ class Transfer(PointSuite):
 
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill bandwidth and link; note a link below what the card has, doubt a figure above it."""
-        values, measurement = draft.values, draft.measurement
+        values = draft.values
         values["cpus"] = None
         values |= link_columns(facts, values["backend"])
-        if measurement is None or values.get("verified") is False:
+        gbs, link = draft.fill_bandwidth(), values["link_peak_gbs"]
+        if gbs is None:
             return
-        moved, link = values["bytes_read"] + values["bytes_written"], values["link_peak_gbs"]
-        values["bandwidth_gbs"] = moved / measurement.summary.median_s / 1e9
-        values["bandwidth_best_gbs"] = moved / measurement.summary.min_s / 1e9
         ways = 2 if values["bytes_read"] and values["bytes_written"] else 1
-        if link and not facts.device.integrated and values["bandwidth_gbs"] > PLAUSIBLE * ways * link:
-            draft.warnings.append(f"{values['bandwidth_gbs']:.4g} GB/s is more than the link of {link:.4g} GB/s moves")
+        if link and not facts.device.integrated and gbs > PLAUSIBLE * ways * link:
+            draft.warnings.append(f"{gbs:.4g} GB/s is more than the link of {link:.4g} GB/s moves")
         if " of " in (values["link"] or ""):
             draft.notes.append(f"the link runs at {values['link']}")
 
@@ -161,10 +157,10 @@ class Transfer(PointSuite):
             TableColumn(title="way", text=lambda row: row.direction or "-", left=True),
             TableColumn(title="host memory", text=lambda row: row.host_memory or "-", left=True),
             TableColumn(title="by", text=lambda row: row.copy_engine or "-", left=True),
-            TableColumn(title="kernel", text=lambda row: row.kernel, left=True),
+            KERNEL,
             TableColumn(title="size", text=working_set),
-            TableColumn(title="GB/s", text=lambda row: figure(row.bandwidth_gbs)),
-            TableColumn(title="best", text=lambda row: figure(row.bandwidth_best_gbs)),
+            GBS,
+            BEST,
             SPREAD,
         )
 

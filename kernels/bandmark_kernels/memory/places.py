@@ -43,6 +43,11 @@ class Pattern:
         return self.kernel in _RANDOM
 
     @property
+    def writes(self) -> bool:
+        """Whether the accesses are stores."""
+        return self.kernel == "scatter"
+
+    @property
     def granule(self) -> int:
         """Bytes of an access, all of them used."""
         return self.step if self.is_random else 8
@@ -81,7 +86,7 @@ def is_right(pattern: Pattern, words: NDArray[Any], before: NDArray[np.uint64], 
     granules = words.reshape(-1, pattern.granule // pattern.itemsize)
     places, state = follow(int(before[0]), pattern.accesses(words.nbytes), len(granules))
     visited = granules[places]
-    if pattern.kernel == "gather":
+    if not pattern.writes:
         return bool(after[0] == state) and np.array_equal(after[1:], before[1:] + visited.sum(dtype=np.uint64))
     numbers = before[1] + np.arange(1, len(places) + 1, dtype=np.uint64)
     stored = bool(np.all(visited == numbers.astype(words.dtype)[:, None]))
