@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import perf_counter
@@ -32,6 +33,13 @@ _PROBE_BYTES = 128 * 2**20  # least bytes that are copied to find out how fast t
 
 _PROBE_COPIES = 2
 
+_SLICE_S = 0.004
+"""What a program takes at most before Linux gives the processor back to one that waits: the base slice is 3 ms
+(kernel/sched/fair.c, sysctl_sched_base_slice, 0.7 ms times at most 4) and ends with a tick of 1 to 4 ms."""
+
+_WORKED_FROM = 0.05
+"""Share of a window for which a thread must have run to count as one that worked."""
+
 _SPARE = 2  # addresses of an arena over the bytes that it is allocated for
 
 
@@ -42,14 +50,16 @@ def bounds(length: int, parts: int) -> list[tuple[int, int]]:
 
 
 class HostWatch:
-    """The watch of CPU cases: the host's clock, and whether this process lost a processor meanwhile.
+    """The watch of CPU cases: the host's clock, and how long a working thread lacked a processor meanwhile.
 
     Threads that wait give their processor up; an involuntary context switch takes it from one that works (getrusage(2),
-    ru_nivcsw, of all threads of the process).
+    ru_nivcsw, of all threads of the process). Most are over in microseconds: Linux tells how long each thread waited
+    for a processor, and elsewhere a switch is taken to cost a time slice.
     """
 
     def start(self) -> None:
         """Start the watch."""
+        self._threads = _thread_times()
         self._switches = _involuntary_switches()
         self._begin = perf_counter()
 
@@ -57,11 +67,46 @@ class HostWatch:
         """Stop the watch and read it."""
         seconds = perf_counter() - self._begin
         switches = _involuntary_switches()
-        return Reading(seconds, switches=None if switches is None else switches - (self._switches or 0))
+        if switches is None or self._switches is None:
+            return Reading(seconds)
+        if switches == self._switches:
+            return Reading(seconds, preempted_s=0.0)
+        threads = _thread_times()
+        lost_s = _longest_wait_s(self._threads, threads, seconds) if threads else (switches - self._switches) * _SLICE_S
+        return Reading(seconds, preempted_s=min(seconds, lost_s))
 
 
 def _involuntary_switches() -> int | None:
     return None if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+_ThreadTimes = dict[str, tuple[float, float]]
+"""Seconds that each thread ran, and that it was ready to run and had no processor."""
+
+
+def _thread_times() -> _ThreadTimes:
+    """Return the first two numbers of /proc/self/task/*/schedstat (kernel.org: Scheduler Statistics), if it has any."""
+    times: _ThreadTimes = {}
+    with contextlib.suppress(OSError, ValueError):
+        for thread in os.listdir("/proc/self/task"):
+            with contextlib.suppress(ProcessLookupError), open(f"/proc/self/task/{thread}/schedstat", "rb") as file:
+                ran, waited, _ = map(int, file.read().split())
+                times[thread] = ran * 1e-9, waited * 1e-9
+    return times
+
+
+def _longest_wait_s(before: _ThreadTimes, after: _ThreadTimes, window_s: float) -> float:
+    """Return how long the thread waited for a processor that waited longest, of those that ran in the window at all.
+
+    The thread that started the others and waits for them runs for some microseconds; that it gets its processor back
+    late costs nothing while the others work.
+    """
+    longest = 0.0
+    for thread, (ran, waited) in after.items():
+        ran_before, waited_before = before.get(thread, (0.0, 0.0))
+        if ran - ran_before >= _WORKED_FROM * window_s:
+            longest = max(longest, waited - waited_before)
+    return longest
 
 
 class HostMemory:

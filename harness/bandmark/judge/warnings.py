@@ -161,9 +161,7 @@ def slow_reads(read_gbs: float, copy_gbs: float, device: str | None) -> str | No
 def _preempted(time_frac: float | None) -> str | None:
     if time_frac is None or time_frac <= _PREEMPTED_FROM:
         return None
-    return (
-        f"the system took processors away for up to {100 * time_frac:.0f} % of the sampling time; close other programs"
-    )
+    return f"the system took processors away for {100 * time_frac:.0f} % of the sampling time; close other programs"
 
 
 def _contended(others_share: float | None) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -24,11 +23,6 @@ _STORED_ALWAYS = (
     "memory_clock_mhz",
 )
 """What an entry of samples holds even if it is unknown or empty, as version 0.1.0 wrote it."""
-
-
-_SLICE_S = 0.004
-"""What a program takes at most before Linux gives the processor back to one that waits: the base slice is 3 ms
-(kernel/sched/fair.c, sysctl_sched_base_slice, 0.7 ms times at most 4) and ends with a tick of 1 to 4 ms."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +46,9 @@ class Measurement:
     """SM clock towards the end of each sample, by the device's sensors."""
     braked_samples: list[int] = field(default_factory=list)
     """Positions of the samples during which the device held its clocks down, the first being 0."""
-    preempted: list[int] | None = None
-    """Positions of the samples during which the system took a processor away, once for each time; None on an
-    accelerator."""
+    preempted_s: list[float] | None = None
+    """Seconds of each sample, all its launches together, during which a thread that worked lacked a processor; None
+    on an accelerator."""
     load_gbs: list[float] = field(default_factory=list)
     """What the other threads of the case moved during each sample, in GB/s."""
     energy_j: list[float] = field(default_factory=list)
@@ -87,15 +81,20 @@ class Measurement:
         return self.clocks_mhz or self.sensor_clocks_mhz or [c for c in [self.clock_mhz] if c]
 
     @property
-    def preempted_time_frac(self) -> float | None:
-        """The share of the sampling time during which the process lacked a processor, at most.
-
-        Each time that it lost one cost a time slice, or the whole sample where that is shorter.
-        """
-        if self.preempted is None:
+    def preempted_samples(self) -> int | None:
+        """How many samples lacked a processor for over 1 % of their time."""
+        if self.preempted_s is None:
             return None
-        windows, times = [s * self.launches_per_sample for s in self.seconds_per_launch], Counter(self.preempted)
-        return sum(min(window, times[i] * _SLICE_S) for i, window in enumerate(windows)) / sum(windows)
+        return sum(lost > 0.01 * s for lost, s in zip(self.preempted_s, self._sample_s, strict=False))
+
+    @property
+    def preempted_time_frac(self) -> float | None:
+        """The share of the sampling time during which a thread that worked lacked a processor."""
+        return None if self.preempted_s is None else sum(self.preempted_s) / sum(self._sample_s)
+
+    @property
+    def _sample_s(self) -> list[float]:
+        return [s * self.launches_per_sample for s in self.seconds_per_launch]
 
     @property
     def mean_load_gbs(self) -> float | None:
@@ -121,7 +120,7 @@ class Measurement:
         return named | {
             n: v
             for n, v in values.items()
-            if n in _STORED_ALWAYS or not (v is None or v is True or (v == [] and n != "preempted"))
+            if n in _STORED_ALWAYS or not (v is None or v is True or (v == [] and n != "preempted_s"))
         }
 
     @classmethod

@@ -30,8 +30,8 @@ class Reading:
     """Their clock towards the end of the window, where the device has sensors that tell."""
     braked: bool = False
     """Whether the sensors said that something held the clocks down."""
-    switches: int | None = None
-    """How often the system took a processor away from the process during the window; None on an accelerator."""
+    preempted_s: float | None = None
+    """How long a thread that worked lacked a processor during the window; None on an accelerator."""
     load_gbs: float | None = None
     """What other threads of the case moved during the window, in GB/s, where a case has such threads."""
     energy_j: float | None = None
@@ -82,9 +82,8 @@ class Samples:
     sensor_clocks_mhz: list[float] = field(default_factory=list)
     braked: list[int] = field(default_factory=list)
     """Positions of the samples during which the clocks were held down, the first being 0."""
-    preempted: list[int] | None = None
-    """Positions of the samples during which the process lost a processor, once for each time; None where that can't be
-    known."""
+    preempted_s: list[float] | None = None
+    """Seconds of each sample during which a thread that worked lacked a processor; None where that can't be known."""
     load_gbs: list[float] = field(default_factory=list)
     energy_j: list[float] = field(default_factory=list)
     stop_reason: StopReason | None = None
@@ -97,8 +96,8 @@ class Samples:
         """Append one window's reading."""
         if reading.braked:
             self.braked.append(len(self.seconds))
-        if reading.switches is not None:
-            self.preempted = [*(self.preempted or ()), *[len(self.seconds)] * reading.switches]
+        if reading.preempted_s is not None:
+            self.preempted_s = [*(self.preempted_s or ()), float(f"{reading.preempted_s:.3g}")]
         if reading.load_gbs is not None:
             self.load_gbs.append(float(f"{reading.load_gbs:.9g}"))
         if reading.energy_j is not None:

@@ -108,7 +108,7 @@ _KEYS = {
     "backends.*.thread_pools": "internal_api num_threads",
     "samples": "launches_per_sample seconds_per_launch stop_reason warmed_up max_error copies started_utc clocks_mhz "
     "sensor_clocks_mhz braked_samples clock_mhz max_clock_mhz memory_clock_mhz temperature_c power_w others_share "
-    "warnings note preempted load_gbs pages energy_j idle_power_w",
+    "warnings note preempted_s load_gbs pages energy_j idle_power_w",
 }
 """Keys of the record that may become public, by the key of the object that holds them; * is the name of a backend."""
 

@@ -150,9 +150,9 @@ class Row:
     pages: str | None = _column("size of the pages of memory that the arrays lie in: 4k, 2m, or mixed")
     load_gbs: float | None = _column("mean bandwidth of the other threads while a latency was measured", "GB/s")
     read_fraction: float | None = _column("share of the bytes that are read, 0 to 1", "1", identity=True)
-    preempted_samples: int | None = _column("samples during which the system took a processor away")
+    preempted_samples: int | None = _column("samples that lacked a processor for over 1 % of their time")
     preempted_time_frac: float | None = _column(
-        "share of the sampling time that was lost by it, at most: 4 ms each time", "1"
+        "share of the sampling time during which a working thread lacked a processor", "1"
     )
     percent_of_derived_peak: float | None = _column(
         "bandwidth over derived_peak_gbs, where that is more than 1 % off peak_gbs; verified dram rows only", "%"

@@ -94,7 +94,7 @@ def _measured_columns(measurement: Measurement) -> Values:
         "max_error": measurement.max_error,
         "variant": measurement.variant,
         "copies": measurement.copies,
-        "preempted_samples": None if measurement.preempted is None else len(set(measurement.preempted)),
+        "preempted_samples": measurement.preempted_samples,
         "preempted_time_frac": measurement.preempted_time_frac,
         "load_gbs": measurement.mean_load_gbs,
         "pages": measurement.pages,

@@ -249,7 +249,7 @@ class GroupRun:
             clocks_mhz=samples.clocks_mhz,
             sensor_clocks_mhz=samples.sensor_clocks_mhz,
             braked_samples=samples.braked,
-            preempted=samples.preempted,
+            preempted_s=samples.preempted_s,
             load_gbs=samples.load_gbs,
             energy_j=samples.energy_j,
             idle_power_w=getattr(workload, "idle_power_w", None),

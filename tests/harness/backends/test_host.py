@@ -6,6 +6,8 @@ import errno
 import mmap
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -205,3 +207,42 @@ def test_closing_lets_the_arena_go(memory: HostMemory) -> None:
     first = memory.sets(made)[0]
     memory.close()
     assert memory.sets(made)[0]["a"] is not first["a"]
+
+
+@pytest.mark.parametrize(
+    ("switches", "before", "after", "lost"),
+    [
+        (0, {"1": (0.0, 0.0)}, {"1": (0.5, 0.5)}, 0.0),  # it waited, and gave the processor up itself
+        (1, {"1": (3.0, 1.0), "2": (0.0, 0.0)}, {"1": (3.9, 1.1), "2": (0.75, 0.25)}, 0.25),  # the longest counts
+        (1, {"1": (0.0, 0.0)}, {"1": (0.01, 0.9), "2": (1.0, 0.0)}, 0.0),  # the one that waits for the others
+        (1, {}, {"2": (0.5, 0.5)}, 0.5),  # a thread that started meanwhile
+        (9, {"1": (0.0, 0.0)}, {"1": (4.0, 4.0)}, 1.0),  # never more than the window
+        (3, {}, {}, 0.012),  # no such files: a slice of 4 ms each time
+        (None, {}, {}, None),  # no getrusage
+    ],
+)
+def test_how_long_a_working_thread_lacked_a_processor(
+    switches: int | None, before: Any, after: Any, lost: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the longest wait of a thread that ran, and zero while no processor was taken away."""
+    for name, values in [
+        ("perf_counter", [10.0, 11.0]),
+        ("_involuntary_switches", [None, None] if switches is None else [7, 7 + switches]),
+        ("_thread_times", [before, after]),
+    ]:
+        monkeypatch.setattr(host, name, lambda values=values: values.pop(0))
+    watch = host.HostWatch()
+    watch.start()
+    reading = watch.stop()
+    assert reading.seconds == 1.0
+    assert reading.preempted_s == (None if lost is None else pytest.approx(lost))
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="this system has no scheduler statistics")
+def test_the_times_of_this_process() -> None:
+    """A thread that has run has a time, and nothing runs backwards."""
+    before = host._thread_times()
+    sum(range(10**6))
+    after = host._thread_times()
+    assert before and all(ran <= after[thread][0] for thread, (ran, _) in before.items() if thread in after)
+    assert any(after[thread][0] > ran for thread, (ran, _) in before.items() if thread in after)

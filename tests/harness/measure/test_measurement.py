@@ -84,21 +84,19 @@ def test_the_best_clocks_that_are_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "launches", "preempted", "lost"),
+    ("seconds", "launches", "preempted_s", "samples", "frac"),
     [
-        ([0.001, 0.001], 1, [], 0.0),
-        ([0.001, 0.001], 1, [1], 0.5),  # shorter than a slice: the whole sample
-        ([0.001, 0.001], 1, [1, 1, 1], 0.5),
-        ([0.1, 0.1], 1, [0, 1], 0.04),  # two slices of 4 ms in 200 ms
-        ([0.1, 0.1], 1, [0] * 5, 0.1),
-        ([0.01, 0.01], 10, [0] * 5, 0.1),  # a sample is all its launches
-        ([0.1, 0.1], 1, [0] * 1000, 0.5),
-        ([1.0], 1, None, None),
+        ([0.001, 0.001], 1, [0.0, 0.0], 0, 0.0),
+        ([0.001, 0.001], 1, [0.0, 0.001], 1, 0.5),
+        ([0.1, 0.1], 1, [0.0005, 0.02], 1, 0.1025),  # half a percent is lost time, but not a lost sample
+        ([0.01, 0.01], 10, [0.02, 0.02], 2, 0.2),  # a sample is all its launches
+        ([1.0], 1, None, None, None),
     ],
 )
 def test_time_lost_to_other_programs(
-    seconds: list[float], launches: int, preempted: list[int] | None, lost: float | None
+    seconds: list[float], launches: int, preempted_s: list[float] | None, samples: int | None, frac: float | None
 ) -> None:
-    """Losing a processor costs a time slice each time, and never more than the sample."""
-    measured = Measurement(seconds_per_launch=seconds, launches_per_sample=launches, preempted=preempted)
-    assert measured.preempted_time_frac == (None if lost is None else pytest.approx(lost))
+    """Lost time is a share of the sampling time, and a sample counts from 1 % of its own."""
+    measured = Measurement(seconds_per_launch=seconds, launches_per_sample=launches, preempted_s=preempted_s)
+    assert measured.preempted_samples == samples
+    assert measured.preempted_time_frac == (None if frac is None else pytest.approx(frac))

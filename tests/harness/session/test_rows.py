@@ -331,7 +331,7 @@ REPLAYED = st.fixed_dictionaries(
         "temperature_c": st.none() | st.floats(0, 100),
         "power_w": st.none() | st.floats(0, 1000),
         "others_share": st.none() | st.floats(0, 1),
-        "preempted": st.none() | st.lists(st.integers(0, 39), max_size=3),
+        "preempted_s": st.none() | st.lists(st.floats(0, 1), max_size=3),
         "load_gbs": st.lists(st.floats(0, 100), max_size=3),
         "energy_j": st.lists(st.floats(1e-6, 1e3), max_size=3),
         "idle_power_w": st.none() | st.floats(1e-3, 1e3),
