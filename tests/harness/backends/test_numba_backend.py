@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bandmark.backends.host import HostMemory
@@ -15,7 +16,7 @@ from bandmark.measure.sampling import take
 from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Kernel, Shape
 from bandmark_kernels.core import intrinsics
 from bandmark_kernels.core.checks import make_inputs
-from bandmark_kernels.core.compiled import bind, compiled
+from bandmark_kernels.core.compiled import bind, compile_body, compiled
 from bandmark_kernels.core.kernel import Implementation
 from fakes import make_machine
 from kernel_cases import shape_of
@@ -81,16 +82,19 @@ def test_a_loop_that_stops_early_is_found(backend: NumbaBackend, name: str, body
     assert not error(backend, broken(name, body)) <= 1
 
 
+_same = compile_body(lambda i, a: a[i])
+_stream_line = intrinsics.LINE_STORES["nt"]
+
+
 def _past_cache_without_tail(b: Any, a: Any) -> None:
-    block, size, count = intrinsics.new_block(b), b.size, intrinsics.BLOCK_BYTES // 8
-    for k in range(0, size - count + 1, count):
-        for i in range(count):
-            block[i] = a[k + i]
-        intrinsics.stream_block(b[k:].ctypes.data + (-b[k:].ctypes.data % intrinsics.LINE_BYTES), block)
+    count = np.uint64(8)
+    head = np.uint64(-b.ctypes.data % 64 // 8)
+    for k in range(head, head + (np.uint64(b.size) - head) // count * count, count):
+        _stream_line(_same, b, k, a)
 
 
 def test_a_store_past_the_cache_that_misses_the_tail_is_found(backend: NumbaBackend) -> None:
-    """Elements that fill no block stay poisoned, and verification sees them."""
+    """Elements that fill no line stay poisoned, and verification sees them."""
     wrong = Implementation(lambda **operands: bind(_past_cache_without_tail, **operands))
     kernel = replace(KERNELS["copy"], implementations={"numba": wrong})
     assert not error(backend, kernel) <= 1

@@ -14,7 +14,7 @@ from bandmark_kernels import KERNELS
 from bandmark_kernels.core import compiled
 from bandmark_kernels.core.compiled import MODES, compile_body, mapped
 from bandmark_kernels.core.elements import load
-from bandmark_kernels.core.intrinsics import BLOCK_BYTES, LINE_BYTES
+from bandmark_kernels.core.intrinsics import LINE_BYTES
 
 
 def _add(i: Any, operands: Any) -> Any:
@@ -28,8 +28,7 @@ def test_every_length_at_every_alignment(mode: str, dtype: str) -> None:
     """An output is written to its last element, and nothing beside it, wherever it starts and ends in a cache line."""
     element, bind = np.dtype(dtype), mapped(_add, "y", "x", "s").modes[mode]
     around = LINE_BYTES // element.itemsize
-    block = BLOCK_BYTES // element.itemsize
-    sizes = [0, 1, around - 1, block - 1, block, block + around + 1, 3 * block + 5]
+    sizes = [0, 1, around - 1, around, 2 * around - 1, 2 * around + 1, 9 * around + 5]
     for size in sizes:
         for offset in range(0, around, 3):
             room = np.full(size + 3 * around, -1, element)
