@@ -101,7 +101,7 @@ def chase_line(backend: Any, c: Any, size: int, rounds: int) -> str:
     work = backend.routines["chase"](backend, size=size, pattern="random-4k", hops=hops(size), seed=1)
     c.chase.restype, c.chase.argtypes = ctypes.c_uint64, [ctypes.c_uint64, ctypes.c_int64]
     # Half a lap away: on the same lines the second of a round would find them in a nearer cache.
-    places = [work._words.ctypes.data + 64 * int(work._ring[len(work._ring) // 2])]
+    places = [work._words.ctypes.data + 64 * int(work._ring[(work._done + len(work._ring) // 2) % len(work._ring)])]
 
     def follow() -> None:
         places[0] = c.chase(places[0], hops(size))
