@@ -95,7 +95,8 @@ def heading(rows: Sequence[Row]) -> str:
     """Return the lines above the table: what was measured, on what, against which peak."""
     first = rows[0]
     versions = sorted({f"{r.backend} {r.backend_version}" for r in rows if r.backend_version})
-    threads = f", {first.threads} threads" if first.threads else ""
+    most = max((row.threads or 0 for row in rows), default=0)
+    threads = f", {most} thread{'s' * (most > 1)}" if most else ""
     driver = f", driver {first.driver}" if first.driver else ""
     return "\n".join(
         [
