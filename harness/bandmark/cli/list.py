@@ -37,7 +37,8 @@ def _lines(kernels: list[JsonObject], suites: dict[str, str], backends: dict[str
         yield f"{entry['name']:14}{entry['formula']:34}{words:14}{entry['flops']:<7}{entry['besides']}".rstrip()
     others = [name for name in KERNELS if name not in DEFAULT_KERNELS]
     yield f"\nrun by name only (--kernel): {', '.join(others)}\n"
-    yield from (f"suite {name:14}{title}" for name, title in suites.items())
+    width = max(map(len, suites)) + 1
+    yield from (f"suite {name:{width}}{title}" for name, title in suites.items())
     yield f"\ndtypes: {', '.join(f'{d.name} ({d.itemsize} bytes)' for d in DTYPES.values())}\n"
     yield from (f"{name:7}{entry['state']}" for name, entry in backends.items())
 
