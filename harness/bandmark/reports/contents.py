@@ -19,6 +19,7 @@ from bandmark.reports.charts import SERIES, Axis, Chart, Mark, log_axis
 from bandmark.results.case import CaseId
 from bandmark.results.row import Row
 from bandmark.show.summary import headline, headline_rows, positive
+from bandmark.suites import suite_of
 
 NAMED = (
     *((f"{r.label}, announced" if r.key == "dgx_station" else r.label, r.published_gbs) for r in REFERENCES),
@@ -217,7 +218,7 @@ def percent_table(run: ReportRun) -> tuple[str, list[str], list[list[str]]]:
 
 
 def overview(runs: Sequence[ReportRun]) -> tuple[Sequence[str], list[list[str]]]:
-    """Return a header and a row per run: its best figure, and of what it is."""
+    """Return a header and a row per run and suite: its best figure, and of what it is."""
     return ("run", "best", "of peak", "by", "device", "rows"), [_overview_row(run) for run in runs]
 
 
@@ -226,7 +227,14 @@ def _overview_row(run: ReportRun) -> list[str]:
     for row in headline_rows(run.rows)[:1]:
         figure, case = f"{figures(run.value(row), 4)} {run.metric.unit}", CaseId.of(row).label
         share = share if row.percent_of_peak is None else f"{row.percent_of_peak:.0f} %"
-    return [f"{run.first.system} {run.first.run_id}", figure, share, case, run.first.device, _counts(run)]
+    return [
+        f"{run.first.system} {run.first.run_id}, {suite_of(run.first).name}",
+        figure,
+        share,
+        case,
+        run.first.device,
+        _counts(run),
+    ]
 
 
 def facts(run: ReportRun) -> list[tuple[str, str]]:
