@@ -206,11 +206,10 @@ def warm_up(launchers: Sequence[Launcher], clock: Clock, rule: StopRule, deadlin
     limit = begin + min(rule.max_warmup_s, max(0.0, deadline - begin) / 4)
     first = [_take_of(launchers, index, 1).seconds for index in range(len(launchers))]
     windows = [[t] for t in first]
-    counts = [1] * len(launchers)
     while clock() < limit and not (clock() - begin >= rule.warmup_s and all(map(_agree, windows))):
-        for i in range(len(launchers)):
-            counts[i] = launches_for(windows[i][-1], rule)
-            windows[i].append(_take_of(launchers, i, counts[i]).seconds / counts[i])
+        for i, seen in enumerate(windows):
+            count = launches_for(seen[-1], rule)
+            seen.append(_take_of(launchers, i, count).seconds / count)
     return [seen[-1] for seen in windows]
 
 

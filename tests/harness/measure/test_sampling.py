@@ -440,3 +440,15 @@ def test_windows_agree_within_a_hundredth(spread: float, agree: bool) -> None:
     """The last five windows agree if slowest and fastest are within 1 %, whatever came before them."""
     assert _agree([9.0, 1.0, 1.0, 1.0 + spread, 1.0, 1.0]) is agree
     assert not _agree([1.0] * 4)
+
+
+def test_what_else_a_window_showed_is_kept_sample_by_sample() -> None:
+    """Lost time, load and energy are lists beside the seconds, rounded like them; what is unknown adds nothing."""
+    samples = Samples(launches=2)
+    samples.add(Reading(1.0))
+    assert samples.preempted_s is None and not samples.load_gbs and not samples.energy_j
+    for number in (1, 2):
+        samples.add(Reading(1.0, preempted_s=0.123456 * number, load_gbs=1 / 3 * number, energy_j=2 / 3 * number))
+    assert samples.preempted_s == [0.123, 0.247]
+    assert samples.load_gbs == [0.333333333, 0.666666667]
+    assert samples.energy_j == [0.666666667, 1.33333333]
