@@ -162,15 +162,17 @@ class LoadedChase(Chase):
             self._sums[index] = load(self._arrays[index], self._control, self._progress[index], pause)
 
     def start(self, launches: int) -> None:
-        """Start the watch, and note how far the loaders are."""
-        self._before = int(self._progress[:, 0].sum())
+        """Start the watch, and note how far the loaders are, and when: pinning the thread takes a while."""
         super().start(launches)
+        self._before = self._tiles_and_time()
 
     def stop(self) -> Reading:
         """Read the watch, and what the loaders have moved meanwhile."""
-        reading = super().stop()
-        moved = (int(self._progress[:, 0].sum()) - self._before) * passes.TILE * 8
-        return replace(reading, load_gbs=moved / reading.seconds / 1e9)
+        (tiles, end), (tiles_before, begin) = self._tiles_and_time(), self._before
+        return replace(super().stop(), load_gbs=(tiles - tiles_before) * passes.TILE * 8 / (end - begin) / 1e9)
+
+    def _tiles_and_time(self) -> tuple[int, float]:
+        return int(self._progress[:, 0].sum()), perf_counter()
 
     def verify(self) -> float:
         """Return the error of the chase, or of the loaders' sums, which tell that every tile was read."""

@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bandmark.backends import routines
 from bandmark.backends.host import HostMemory
-from bandmark.backends.routines import Chase, NumpyPasses, Passes, new_block
+from bandmark.backends.routines import Chase, LoadedChase, NumpyPasses, Passes, new_block
 from bandmark.backends.team import Team
 from bandmark.device.cpu import usable_cpus
-from bandmark.measure.sampling import take
+from bandmark.measure.sampling import Reading, take
 from bandmark_kernels.core.compiled import compile_body
 from bandmark_kernels.memory import bodies
+from bandmark_kernels.memory.passes import TILE
 
 
 @pytest.fixture
@@ -136,3 +138,20 @@ def test_a_block_starts_at_a_huge_page() -> None:
     for size in (64, 5_000_000):
         block = new_block(size, huge=True)
         assert len(block) == size and block.ctypes.data % 2**21 == 0 and not block.any()
+
+
+def test_tiles_that_were_read_while_the_thread_was_pinned_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The load of a window is what was read between two looks at the clock, beside which the tiles are counted."""
+    work = object.__new__(LoadedChase)
+    work._progress = np.zeros((2, 16), np.int64)
+
+    def read_on(_: Any, *arguments: Any) -> Reading:
+        work._progress[:, 0] += 1000  # what the loaders do while this thread moves to its processor and back
+        return Reading(3.0)
+
+    monkeypatch.setattr(Chase, "start", read_on)
+    monkeypatch.setattr(Chase, "stop", read_on)
+    monkeypatch.setattr(routines, "perf_counter", iter([10.0, 12.0]).__next__)
+    work.start(1)
+    work._progress[:, 0] += [3, 4]
+    assert work.stop().load_gbs == 7 * TILE * 8 / 2.0 / 1e9
