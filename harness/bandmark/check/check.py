@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from bandmark.judge.expectations import MIN_DEVICES, Expectation, Hardware, Spre
 from bandmark.options import RunOptions
 from bandmark.session.ranks import Figure, backend_facts, figures_of, hardware_of, rank_file, read_member, read_ticket
 from bandmark.session.session import Session, run_session
+from bandmark.suites.transfer import JUDGED
 
 _KERNELS = ("read", "copy", "gemv")
 """A slow state of a DGX Spark shows in gemv while copy is as fast as ever. `run --quick` has the same cases, so that
-limits follow from its results."""
+limits follow from its results. Beside them pinned memory is copied both ways over the link of a GPU."""
 
 _MAX_SAMPLING_S = 6.0
 _SAMPLING_SHARE = 0.4
@@ -122,7 +123,10 @@ def _check(
 ) -> DeviceCheck:
     """Measure one device for so many seconds and judge it."""
     limit_s = max(0.5, min(_MAX_SAMPLING_S, _SAMPLING_SHARE * share_s))
-    options = RunOptions(device=address, backends=(backend,), kernels=_KERNELS, quick=True, time_limit_s=limit_s)
+    suites = ("bandwidth",) if address == "cpu" else ("bandwidth", "transfer")
+    options = RunOptions(
+        device=address, backends=(backend,), suites=suites, kernels=_KERNELS, quick=True, time_limit_s=limit_s
+    )
     end, began = time.monotonic() + share_s, time.monotonic()
     earlier: list[Mapping[str, Figure]] = []
     stopped = False
@@ -141,12 +145,29 @@ def _check(
         earlier.extend(read_member(file).figures for file in sorted(history.glob(f"*{device}*.csv")))
         return csv
 
-    session = run_session(options, to_files=history is not None, name_file=name_file, progress=stop_in_time)
+    session = run_session(
+        options,
+        to_files=history is not None,
+        name_file=name_file,
+        on_start=_keep_judged_transfers,
+        progress=stop_in_time,
+    )
     if session.save_error is not None:
         raise session.save_error
     if session.interrupted and not stopped:
         raise KeyboardInterrupt
     return judge(session, expectations, earlier)
+
+
+def _keep_judged_transfers(session: Session) -> None:
+    """Leave out the transfers that there are no published measurements of, and all sizes but the largest."""
+    plain = [group for group in session.groups if not any(case.columns.get("direction") for case in group.cases)]
+    judged = [
+        replace(group, cases=cases)
+        for group in session.groups
+        if (cases := tuple(case for case in group.cases if case.columns.get("pattern") in JUDGED))
+    ]
+    session.groups = [*plain, *judged[-1:]]
 
 
 def judge(
@@ -156,7 +177,8 @@ def judge(
 
     An expectation decides alone. Without one the published band and the history both apply.
     """
-    record, figures = session.record().to_json(), figures_of(session.rows())
+    record, rows = session.record().to_json(), session.rows()
+    figures, memory = figures_of(rows), figures_of([row for row in rows if row.direction is None])
     hardware, facts = hardware_of(record), backend_facts(record)
     limits = _history_limits(figures, earlier) if expectations is None else find_limits(expectations, hardware)
     signs = clauses(facts, session.target.peak.source)
@@ -166,7 +188,7 @@ def judge(
     reasons += [reason for reason in judged if reason is not None]
     unmeasured = [group.label for group in session.groups[session.measured_groups :]]
     reasons += [Reason(exit_code=EXIT_UNJUDGED, text=f"no time was left for {label}") for label in unmeasured]
-    reasons += [Reason(exit_code=EXIT_UNJUDGED, text=text) for text in _lacks(figures, limits, expectations, hardware)]
+    reasons += [Reason(exit_code=EXIT_UNJUDGED, text=text) for text in _lacks(memory, limits, expectations, hardware)]
     faults = known_faults([*(figure.reason for figure in figures.values()), *signs, *(r.text for r in reasons)])
     address, device = session.target.address, session.target.device.name
     return DeviceCheck(

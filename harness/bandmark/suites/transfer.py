@@ -27,6 +27,9 @@ _QUICK_SIZES = (64 * _KIB, 4 * _MIB, 64 * _MIB)
 _MANAGED_FROM = _MIB
 """Of less, a single migration of pages is as short as the step of the event clock is long."""
 
+_JUDGED_FROM = 16 * _MIB
+"""Of less, the time before the first byte counts; published ranges are of 64 MiB and more."""
+
 _ON_CPU = "transfers go between the host and a GPU, and this run is on the CPU: --device cuda"
 
 
@@ -74,6 +77,9 @@ WAYS = (
     *(Way(d, "managed-prefetch", "ce", method="prefetch") for d in _BOTH_WAYS),
 )
 """Pageable memory goes one way at a time, since its copies hold the calling thread; so do pages that fault."""
+
+JUDGED = tuple(Way(direction, "pinned", "ce").pattern for direction in _BOTH_WAYS)
+"""What published measurements of links are of."""
 
 _DRAWN = ("h2d-pageable-ce", "d2h-pageable-ce", "h2d-pinned-ce", "d2h-pinned-ce")
 
@@ -131,13 +137,15 @@ class Transfer(PointSuite):
         return columns if row.n else without_size(columns)
 
     def fill(self, draft: Draft, facts: RunFacts) -> None:
-        """Fill bandwidth and link; note a link below what the card has, doubt a figure above it."""
+        """Fill bandwidth, link and verdict; note a link below what the card has, doubt a figure above it."""
         values = draft.values
         values["cpus"] = None
         values |= link_columns(facts, values["backend"])
         gbs, link = draft.fill_bandwidth(), values["link_peak_gbs"]
         if gbs is None:
             return
+        if values["pattern"] in JUDGED and values["working_set_bytes"] >= _JUDGED_FROM:
+            values["verdict"] = _verdict(gbs, values["link"], link)
         ways = 2 if values["bytes_read"] and values["bytes_written"] else 1
         if link and not facts.device.integrated and gbs > PLAUSIBLE * ways * link:
             draft.warnings.append(f"{gbs:.4g} GB/s is more than the link of {link:.4g} GB/s moves")
@@ -187,9 +195,12 @@ class Transfer(PointSuite):
         ]
         if in_place:
             parts.append(f"read in place {figure(max(row.bandwidth_gbs or 0.0 for row in in_place))} GB/s")
-        link = next((row for row in able if row.link), None)
-        slower = min((best[way].bandwidth_gbs or 0.0 for way in _BOTH_WAYS if way in best), default=None)
-        return "; ".join([", ".join(parts), *([_beside(link, slower)] if link else [])]) or None
+        links_of = [f"{row.link}: {figure(row.link_peak_gbs)} GB/s one way" for row in able if row.link][:1]
+        judged = [row for row in able if row.verdict]
+        slower = [
+            f"{row.direction} {row.verdict}" for row in sorted(judged, key=lambda row: row.bandwidth_gbs or 0)[:1]
+        ]
+        return "; ".join([", ".join(parts), *links_of, *slower]) or None
 
     def series(self, row: Row) -> str:
         """Return kernel and way."""
@@ -228,17 +239,16 @@ def link_columns(facts: RunFacts, backend: str) -> Values:
     return {"link": text, "link_peak_gbs": known.lane_gbs * now[1]}
 
 
-def _beside(row: Row, slowest: float | None) -> str:
-    """Return the link of a row, with the verdict on its slower way; the published ranges are of x16."""
-    text = f"{row.link}: {figure(row.link_peak_gbs)} GB/s one way"
-    known = next((link for link in links() if (row.link or "").startswith(f"{link.link} ")), None)
-    if known is None or known.low_gbs is None or known.high_gbs is None or slowest is None:
-        return text
-    share = (row.link_peak_gbs or 0.0) / (16 * known.lane_gbs)
-    text += f", normal {known.low_gbs * share:.3g} to {known.high_gbs * share:.3g}"
-    limit = share * (known.fault_below_gbs or 0.0)
-    low = f"a fault: below {limit:.3g}" if slowest < limit else "low" if slowest < share * known.low_gbs else None
-    return f"{text}; {figure(slowest)} is {low}" if low else text
+def _verdict(gbs: float, text: str | None, link_gbs: float | None) -> str | None:
+    """Return whether a link moves what is normal on it; the published ranges are of x16, and less lanes have less."""
+    known = next((link for link in links() if (text or "").startswith(f"{link.link} ")), None)
+    if known is None or known.low_gbs is None or known.high_gbs is None or not link_gbs:
+        return None
+    share = link_gbs / (16 * known.lane_gbs)
+    low, high, fault = (share * (value or 0.0) for value in (known.low_gbs, known.high_gbs, known.fault_below_gbs))
+    words = "low for" if gbs < low else "above" if gbs > high else "normal for"
+    limit = f"; a fault below {fault:.3g}" if gbs < fault else ""
+    return f"{words} {(text or '').partition(' of ')[0]} ({low:.3g}-{high:.3g} GB/s{limit})"
 
 
 def way_columns(way: Way, size: int) -> Values:

@@ -18,6 +18,7 @@ from bandmark.errors import BackendUnavailable, UsageError
 from bandmark.judge.expectations import Expectation, Hardware
 from bandmark.options import RunOptions
 from bandmark.session.ranks import read_members
+from bandmark.suites import transfer
 from checked import CASES, session
 from cupy_gpu import Gpu
 from cupy_sensors import Sensors
@@ -228,16 +229,20 @@ def test_the_history_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.mark.slow
 def test_gpus_end_to_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """On two pretend GPUs each has figures and counters, and results under an id of its own without its UUID."""
-    gpus = [Gpu(name=name, law=lambda launch: 0.002) for name in ("Fake GPU 1", "Fake GPU 2")]
+    """On two pretend GPUs each has figures, its link's too, and counters, and results under an id without its UUID."""
+    gpus = [Gpu(name=name, law=lambda launch: 0.002, link_gbs=30) for name in ("Fake GPU 1", "Fake GPU 2")]
+    link = dict.fromkeys(("nvmlDeviceGetCurrPcieLinkGeneration", "nvmlDeviceGetMaxPcieLinkGeneration"), 5)
+    link |= dict.fromkeys(("nvmlDeviceGetCurrPcieLinkWidth", "nvmlDeviceGetMaxPcieLinkWidth"), 16)
     answers = {"nvmlDeviceGetUUID": lambda handle: f"GPU-{handle!r}", "nvmlDeviceGetRemappedRows": (0, 0, 0, 1)}
-    install(monkeypatch, StandIn(*gpus), Sensors(**answers))
+    install(monkeypatch, StandIn(*gpus), Sensors(**link, **answers))
     monkeypatch.setattr(check, "RunOptions", partial(RunOptions, size_bytes=64 * 1024))
+    monkeypatch.setattr(transfer, "_JUDGED_FROM", 0)
     checks = list(check_devices("cuda", None, tmp_path, 60.0))
     assert [(c.address, c.device, c.exit_code) for c in checks] == [
         ("cuda:0", "Fake GPU 1", 1),
         ("cuda:1", "Fake GPU 2", 1),
     ]
-    assert all(len(c.figures) == 3 and c.reasons[0].text == "row remapping failed" for c in checks)
+    assert all(len(c.figures) == 5 and c.reasons[0].text == "row remapping failed" for c in checks)
+    assert all(sum("low for PCIe 5 x16" in text for text in texts(c)) == 2 for c in checks)
     assert len({member.ticket.device_id for member in read_members(tmp_path)}) == 2
     assert not any(b"GPU-b" in file.read_bytes() for file in tmp_path.iterdir())

@@ -15,7 +15,7 @@ from bandmark.options import RunOptions
 from bandmark.results.files import read_rows
 from bandmark.results.row import Row
 from bandmark.suites import suite_of
-from bandmark.suites.transfer import WAYS, Transfer, Way, link_columns, links, way_columns
+from bandmark.suites.transfer import WAYS, Transfer, Way, _verdict, link_columns, links, way_columns
 from cupy_gpu import Gpu
 from cupy_launch import Launched
 from cupy_sensors import Sensors
@@ -65,21 +65,25 @@ PINNED = [way for way in WAYS if way.pattern in ("h2d-pinned-ce", "d2h-pinned-ce
 
 
 @pytest.mark.parametrize(
-    ("generation", "width", "gbs", "words"),
+    ("generation", "width", "gbs", "verdict"),
     [
-        (5, 16, 56.0, "PCIe 5 x16: 63.02 GB/s one way, normal 55 to 58"),
-        (5, 16, 50.0, "50.00 is a fault: below 52"),
-        (5, 4, 13.9, "PCIe 5 x4 of PCIe 5 x16: 15.75 GB/s one way, normal 13.8 to 14.5"),
-        (3, 16, 12.5, "PCIe 3 x16 of PCIe 5 x16: 15.75 GB/s one way"),
-        (4, 16, 20.0, "20.00 is low"),
+        (5, 16, 56.0, "normal for PCIe 5 x16 (55-58 GB/s)"),
+        (5, 16, 53.0, "low for PCIe 5 x16 (55-58 GB/s)"),
+        (5, 16, 50.0, "low for PCIe 5 x16 (55-58 GB/s; a fault below 52)"),
+        (5, 16, 59.0, "above PCIe 5 x16 (55-58 GB/s)"),
+        (5, 4, 13.9, "normal for PCIe 5 x4 (13.8-14.5 GB/s)"),
+        (4, 16, 20.0, "low for PCIe 4 x16 (24-27 GB/s)"),
+        (3, 16, 12.5, None),
     ],
 )
-def test_the_link_is_named(generation: int, width: int, gbs: float, words: str) -> None:
-    """The answer holds the link as trained, what it could be, its rate, and what is normal on it."""
+def test_a_link_is_judged(generation: int, width: int, gbs: float, verdict: str | None) -> None:
+    """A link is judged by what is published of its generation, in proportion to its lanes; the answer holds both."""
     trained = {"pcie_generation": generation, "pcie_width": width, "max_pcie_generation": 5, "max_pcie_width": 16}
     link = link_columns(facts(**trained), "cupy")
-    text = Transfer().headline([row(way, gbs, link) for way in PINNED]) or ""
-    assert text.startswith(f"h2d {gbs:.2f} GB/s (pinned), d2h {gbs:.2f} GB/s (pinned); ") and text.endswith(words)
+    assert _verdict(gbs, link["link"], link["link_peak_gbs"]) == verdict
+    text = Transfer().headline([row(way, gbs, link | {"verdict": verdict}) for way in PINNED]) or ""
+    assert text.startswith(f"h2d {gbs:.2f} GB/s (pinned), d2h {gbs:.2f} GB/s (pinned); {link['link']}: ")
+    assert text.endswith(f" GB/s one way; h2d {verdict}" if verdict else " GB/s one way")
 
 
 def test_an_unknown_link_has_no_rate() -> None:
