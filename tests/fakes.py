@@ -17,10 +17,10 @@ from bandmark.device.machine import Machine
 from bandmark.device.memory import MemoryBudget
 from bandmark.device.peaks import Peak
 from bandmark.device.sensors import SensorReading
-from bandmark.measure.sampling import Reading, StopRule
+from bandmark.measure.sampling import Reading, Schedule, StopRule
 from bandmark.options import RunOptions
 from bandmark.results.row import SCHEMA, Row
-from bandmark.session.runner import Schedule, measure_groups
+from bandmark.session.runner import measure_groups
 from bandmark.session.session import Session
 from bandmark.suites import SUITES
 from bandmark.suites.bandwidth import KernelGroup
@@ -179,6 +179,7 @@ class FakeBackend:
     device: Device = FAKE_GPU
     threads: int | None = None
     memory_name: str = "fake"
+    sensors: Any = None
     verifies_first: bool = False
     gbs: float = 0.01
     clock: VirtualClock = field(default_factory=VirtualClock)

@@ -16,7 +16,7 @@ from typing import Any
 
 from bandmark.device.system import parse_cpu_list
 from bandmark.errors import UsageError, unknown_name
-from bandmark.units import parse_bytes
+from bandmark.units import parse_bytes, parse_duration
 from bandmark_kernels.core.checks import PATTERNS
 from bandmark_kernels.core.dtypes import SHORT_DTYPES
 
@@ -127,6 +127,9 @@ class RunOptions:
     time_limit_s: float | None = _option(
         "--time-limit", _HOW, "seconds for all sampling (default: 90, quick 12)", type=float, metavar="S"
     )
+    duration_s: float | None = _option(
+        "--duration", _HOW, "time for soak: 90s, 10m, 2h, 3d (default: 10m)", type=parse_duration, metavar="TIME"
+    )
     threads: int | None = _option("--threads", _HOW, "threads on a CPU (default: one per core)", type=int, metavar="N")
     cpus: tuple[int, ...] | None = _option(
         "--cpus", _HOW, "processors to use on a CPU: 0-9,12 (default: all usable)", type=_cpus, metavar="LIST"
@@ -197,6 +200,7 @@ _ACCEPTED: Mapping[Any, tuple[tuple[type, ...], str]] = {
     _heads: ((str, list, tuple), "three whole numbers"),
     _cpus: ((str, list, tuple, int), "processors, such as '0-9,12'"),
     parse_bytes: ((str, int, float), "a number of bytes, or a size such as '64MiB'"),
+    parse_duration: ((str, int, float), "a number of seconds, or a time such as '10m'"),
     float: ((str, int, float), "a number"),
     int: ((str, int), "a whole number"),
     bool: ((bool,), "True or False"),

@@ -12,6 +12,9 @@ from bandmark.errors import UsageError
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 _SIZE = re.compile(r"(\d+(?:\.\d*)?(?:e\d+)?|\.\d+)\s*(k|m|g|ki|mi|gi)?b?", re.IGNORECASE)
 
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([smhd])?")
+
 _MAX_QUOTED = 60
 """Characters of a value that a message quotes."""
 
@@ -26,6 +29,15 @@ def parse_bytes(text: str) -> int:
             "with a unit if you like: 64MiB (2^20), 100MB (10^6), 1e8."
         )
     return int(size)
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that a time such as 90s, 10m, 2h, 3d or 90 stands for; raises UsageError."""
+    match = _DURATION.fullmatch(text.strip())
+    seconds = float(match[1]) * _UNITS_S[match[2] or "s"] if match else 0.0
+    if not 1 <= seconds < math.inf:
+        raise UsageError(f"--duration {text!r} is not a time of 1 s or more: give it as in 90s, 10m, 2h or 3d.")
+    return seconds
 
 
 def format_bytes(size: float) -> str:
@@ -49,6 +61,14 @@ def format_seconds(seconds: float) -> str:
 def json_text(value: object) -> str:
     """Write a value as JSON, in files and on stdout alike; raises ValueError for numbers that JSON has not."""
     return json.dumps(value, indent=1, allow_nan=False)
+
+
+def format_duration(seconds: float) -> str:
+    """Write a long time in the largest unit of which it has two: 90 -> '90 s', 5400 -> '90 min', 9000 -> '2.5 h'."""
+    for name, unit in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.3g} {name}"
+    return f"{seconds:.3g} s"
 
 
 def count_of(count: int, noun: str) -> str:

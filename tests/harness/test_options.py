@@ -29,6 +29,7 @@ EXAMPLES: dict[str, tuple[list[str], Any]] = {
     "heads": (["--heads", "14,2,64"], (14, 2, 64)),
     "quick": (["--quick"], True),
     "time_limit_s": (["--time-limit", "5"], 5.0),
+    "duration_s": (["--duration", "2h"], 7200.0),
     "threads": (["--threads", "2"], 2),
     "cpus": (["--cpus", "0-2,9"], (0, 1, 2, 9)),
     "seed": (["--seed", "7"], 7),

@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandmark.errors import UsageError
-from bandmark.units import _MAX_QUOTED, count_of, format_bytes, format_seconds, json_text, parse_bytes, printable, quote
+from bandmark.units import (
+    _MAX_QUOTED,
+    count_of,
+    format_bytes,
+    format_duration,
+    format_seconds,
+    json_text,
+    parse_bytes,
+    parse_duration,
+    printable,
+    quote,
+)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +74,27 @@ def test_what_is_no_size_is_refused(text: str) -> None:
         parse_bytes(text)
     assert repr(text) in str(refused.value)
     assert "64MiB" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("10m", 600), ("2h", 7200), ("3d", 259200), ("1.5 h", 5400), ("90", 90)]
+)
+def test_times_are_read(text: str, seconds: float) -> None:
+    """Seconds, minutes, hours and days; a number alone is seconds."""
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "0.5s", "-1m", "10x", "m", "1h30m", "inf"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    """Times below a second and unparsable ones are refused, with examples of what is accepted."""
+    with pytest.raises(UsageError, match="10m"):
+        parse_duration(text)
+
+
+def test_long_times_are_written_in_a_large_unit() -> None:
+    """The largest of which there are two."""
+    texts = [format_duration(seconds) for seconds in (4.5, 90, 150, 5400, 9000, 259200)]
+    assert texts == ["4.5 s", "90 s", "2.5 min", "90 min", "2.5 h", "3 d"]
 
 
 def test_json_is_strict() -> None:

@@ -75,7 +75,6 @@ class CupyBackend(Backend):
 
     def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> CupyWorkload:
         """Place the operands and the workspace and compile the kernel."""
-        self.gpu.sensors.reset()
         chosen = self._select_variant(inputs.kernel, variant)
         return place(lambda: CupyWorkload(self.gpu, inputs, chosen, copies), self.lacks_memory, self.gpu.release)
 

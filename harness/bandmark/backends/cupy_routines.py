@@ -34,8 +34,7 @@ class _Routine:
     has_all = True
 
     def __init__(self, backend: Any) -> None:
-        """Use the device of the CuPy backend, and forget what its sensors said before."""
-        backend.gpu.sensors.reset()
+        """Use the device of the CuPy backend."""
         self._gpu, self._watch = backend.gpu, Watch(backend.gpu)
         self._launches, self._queued = 0, 0
 

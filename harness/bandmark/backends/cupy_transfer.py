@@ -59,7 +59,6 @@ class Transfer:
 
     def __init__(self, backend: Any, *, size: int, direction: str, host_memory: str, method: str, seed: int) -> None:
         """Place the arrays; raises NotImplementedError where the driver migrates no managed memory on demand."""
-        backend.gpu.sensors.reset()
         self._gpu, self._index, self._size = backend.gpu, backend.device.index, size
         self._watch, self._cleanup = Watch(self._gpu), contextlib.ExitStack()
         self._on_host_clock, self._is_managed = host_memory == "pageable", host_memory.startswith("managed")

@@ -60,8 +60,6 @@ class TorchBackend(Backend):
 
     def prepare(self, inputs: Inputs, variant: str | None = None, copies: int = 1) -> _Workload:
         """Place the operands and bind the op to them."""
-        if self.sensors:
-            self.sensors.reset()
         return place(lambda: _Workload(self, inputs, copies), self.lacks_memory, self.close)
 
     def lacks_memory(self, problem: BaseException) -> bool:

@@ -23,7 +23,7 @@ memory. Cyclic reads of 1.5 to 1.7 times a GPU's L2 already run at the speed of 
 PLAUSIBLE = 1.02
 """Bandwidth over peak above which a figure can't be true: 1 for the physics, 2 % for rounded datasheets."""
 
-_DRIFTS_FROM = 0.05  # change from the first to the last third of the samples that is called drift
+DRIFTS_FROM = 0.05  # change from the first to the last third of the samples that is called drift
 
 NOISY_FROM = 0.10
 """Distance of the quartiles over the median from which a case is called noisy, as in torch.utils.benchmark."""
@@ -107,7 +107,7 @@ def stability_warnings(seconds: Sequence[float]) -> list[str]:
     if states := two_states(seconds):
         warnings.append(f"the samples fall into two speeds, {100 * (states[1] / states[0] - 1):.0f} % apart")
     change = drift(seconds)
-    if abs(change) >= _DRIFTS_FROM:
+    if abs(change) >= DRIFTS_FROM:
         direction = "slower" if change > 0 else "faster"
         warnings.append(f"launches became {100 * abs(change):.0f} % {direction} while sampling")
     return warnings
@@ -149,6 +149,18 @@ def _slow_state(clocks_mhz: Sequence[float], device: str | None) -> str | None:
     if not clocks_mhz or device != _GB10 or median(clocks_mhz) >= _SLOW_STATE_BELOW_MHZ:
         return None
     return f"{median(clocks_mhz):.0f} MHz is {_SLOW_STATE}"
+
+
+def slow_spell(slow_gbs: float, fast_gbs: float, clock_mhz: float | None, device: str | None) -> str | None:
+    """Return the name of the slow state in which a device with such states read for a while, if it did.
+
+    Elsewhere reads are judged beside copies; a device that read as fast as it copies a while ago is judged beside that.
+    """
+    if device != _GB10:
+        return None
+    if clock_mhz is not None and clock_mhz < _SLOW_STATE_BELOW_MHZ:
+        return _SLOW_STATE
+    return _SLOW_READ_STATE if slow_gbs < _SLOW_READS_BELOW * fast_gbs else None
 
 
 def slow_reads(read_gbs: float, copy_gbs: float, device: str | None) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Protocol
 
 from bandmark.measure.stats import relative_stdev, summarize
@@ -109,6 +110,32 @@ class Samples:
         if reading.sensor_clock_mhz is not None:
             self.sensor_clocks_mhz.append(reading.sensor_clock_mhz)
         self.noise.append(relative_stdev(self.seconds))
+
+
+_MAX_OVERTIME = 1.25
+"""How far past the time limit a group may still begin; later ones are skipped, and their rows say so."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Schedule:
+    """The sampling time of a run. Preparing and verifying are not part of it."""
+
+    limit_s: float
+    groups_left: int
+    clock: Clock = perf_counter
+    sampled_s: float = 0.0
+    weights: Sequence[float] = ()
+    """What the groups take of the time, by weight; none where all take the same."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no further group may begin."""
+        return self.sampled_s > _MAX_OVERTIME * self.limit_s
+
+    def share(self) -> float:
+        """Return the seconds of sampling that the next group may take."""
+        left_s, weights = max(0.0, self.limit_s - self.sampled_s), self.weights[-max(1, self.groups_left) :]
+        return left_s * weights[0] / sum(weights) if weights else left_s / max(1, self.groups_left)
 
 
 class CaseFailedError(Exception):

@@ -91,7 +91,7 @@ _KEYS = {
     "": "schema run_id bandmark_version started_utc finished_utc system complete settings machine device backends peak "
     "notes samples rows",
     "settings": "suites kernels backends dtypes variants weights size_bytes device layer heads quick time_limit_s "
-    "threads cpus seed data peak system",
+    "duration_s threads cpus seed data peak system",
     "machine.environment": "OMP_NUM_THREADS OMP_PROC_BIND OMP_PLACES OMP_SCHEDULE OMP_DYNAMIC OMP_WAIT_POLICY "
     "OMP_THREAD_LIMIT OMP_STACKSIZE OMP_MAX_ACTIVE_LEVELS OMP_NESTED GOMP_CPU_AFFINITY GOMP_SPINCOUNT KMP_AFFINITY "
     "KMP_BLOCKTIME KMP_HW_SUBSET KMP_SETTINGS MKL_NUM_THREADS MKL_DYNAMIC MKL_DEBUG_CPU_TYPE MKL_ENABLE_INSTRUCTIONS "

@@ -33,7 +33,6 @@ MEASURED: tuple[Status, ...] = ("ok", "suspect")
 Regime = Literal["dram", "mixed", "cache"]
 _REGIMES: tuple[Regime, ...] = get_args(Regime)
 
-
 LEVELS = ("L1", "L2", "L3", "dram")
 
 StopReason = Literal["converged", "noise_settled", "time_limit"]
@@ -175,6 +174,7 @@ class Row:
     energy_j: float | None = _column("energy of one launch by the device's counter, idle power included", "J")
     energy_pj_per_byte: float | None = _column("energy_j over bytes_read and bytes_written", "pJ/byte")
     idle_power_w: float | None = _column("power by the same counter with the arrays in place and nothing running", "W")
+    elapsed_s: float | None = _column("planned end of an interval of a soak, in sampling time", "s", identity=True)
 
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Values of the columns that `add_columns` appended."""

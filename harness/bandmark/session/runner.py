@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from statistics import median
-from time import perf_counter
 from typing import Any
 
 from bandmark.backends.base import Workload
@@ -14,38 +13,13 @@ from bandmark.device.cpu import CpuUse, cpu_count, others_share, read_cpu_use
 from bandmark.device.sensors import SensorReading, throttling
 from bandmark.errors import describe, first_of
 from bandmark.measure.measurement import Measurement
-from bandmark.measure.sampling import CaseFailedError, Clock, Samples, StopRule, measure_group, take
+from bandmark.measure.sampling import CaseFailedError, Samples, Schedule, StopRule, measure_group, take
 from bandmark.options import RunOptions
 from bandmark.session.rows import Outcome
-from bandmark.suites.base import Case, Group
-
-_MAX_OVERTIME = 1.25
-"""How far past the time limit a group may still begin; later ones are skipped, and their rows say so."""
+from bandmark.suites.base import Case, Group, group_seconds
 
 _MAX_HALVINGS = 8
 """How often a size is halved when a device has no room for it after all."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Schedule:
-    """The sampling time of a run. Preparing and verifying are not part of it."""
-
-    limit_s: float
-    groups_left: int
-    clock: Clock = perf_counter
-    sampled_s: float = 0.0
-    weights: Sequence[float] = ()
-    """What the groups take of the time, by weight; none where all take the same."""
-
-    @property
-    def is_over(self) -> bool:
-        """Whether no further group may begin."""
-        return self.sampled_s > _MAX_OVERTIME * self.limit_s
-
-    def share(self) -> float:
-        """Return the seconds of sampling that the next group may take."""
-        left_s, weights = max(0.0, self.limit_s - self.sampled_s), self.weights[-max(1, self.groups_left) :]
-        return left_s * weights[0] / sum(weights) if weights else left_s / max(1, self.groups_left)
 
 
 def measure_groups(
@@ -53,26 +27,22 @@ def measure_groups(
 ) -> Iterator[list[Outcome]]:
     """Measure every group in turn and yield its outcomes, a list for each group."""
     schedule.weights = group_seconds(groups, schedule.limit_s)
-    for group in groups:
-        if schedule.is_over and not _has_own_time(group, options):
-            reason = f"the time limit of {schedule.limit_s:g} s had passed; --time-limit S gives more"
-            yield skipped(group, reason)
-        else:
-            yield GroupRun(group, options, group.rule or rule, schedule).run()
-        schedule.groups_left -= 1
+    opened = _Opened()
+    try:
+        for group in groups:
+            if schedule.is_over and not _has_own_time(group, options):
+                reason = f"the time limit of {schedule.limit_s:g} s had passed; --time-limit S gives more"
+                yield skipped(group, reason)
+            else:
+                yield GroupRun(group, options, group.rule or rule, schedule, opened).run()
+            schedule.groups_left -= 1
+    finally:
+        opened.close()
 
 
 def _has_own_time(group: Group, options: RunOptions) -> bool:
     """Return whether a group may take its seconds whatever others took: unless --time-limit is given."""
     return group.min_time_s is not None and options.time_limit_s is None
-
-
-def group_seconds(groups: Sequence[Group], limit_s: float) -> list[float]:
-    """Return the seconds that each group asks for; those that ask for none share the rest."""
-    own_s = sum(group.min_time_s or 0.0 for group in groups)
-    sharing = sum(group.min_time_s is None for group in groups)
-    each_s = max((limit_s - own_s) / max(1, sharing), limit_s / max(1, len(groups)))
-    return [group.min_time_s or each_s for group in groups]
 
 
 def skipped(group: Group, reason: str) -> list[Outcome]:
@@ -92,6 +62,21 @@ def _without(group: Group, case: Case, status: str, reason: str, **more: Any) ->
 
 
 @dataclass(slots=True)
+class _Opened:
+    """The workloads that are open, by position of the case in the group; those of an interval outlive it."""
+
+    workloads: dict[int, Workload] = field(default_factory=dict)
+    errors: dict[int, float] = field(default_factory=dict)
+    """What their last verification yielded."""
+
+    def close(self) -> None:
+        """Close them all."""
+        self.errors.clear()
+        while self.workloads:
+            self.workloads.popitem()[1].close()
+
+
+@dataclass(slots=True)
 class GroupRun:
     """One group on its way from operands to outcomes."""
 
@@ -99,6 +84,7 @@ class GroupRun:
     options: RunOptions
     rule: StopRule
     schedule: Schedule
+    opened: _Opened = field(default_factory=_Opened)
     halvings: int = 0
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     """By position of the case in the group."""
@@ -132,19 +118,22 @@ class GroupRun:
         """Measure the group at its present size; raises MemoryError if an operand does not fit."""
         if not self.group.runnable:
             return
-        own_s = self.group.min_time_s if _has_own_time(self.group, self.options) else None
-        share_s = max(self.schedule.share(), own_s or 0.0)
-        inputs, copies = self.group.inputs(self.options), self.group.copies()
+        own_s = (self.group.min_time_s or 0.0) if _has_own_time(self.group, self.options) else 0.0
+        share_s = own_s if self.group.interval else max(self.schedule.share(), own_s)
+        inputs, copies = None if self.opened.workloads else self.group.inputs(self.options), self.group.copies()
         cases = self._cases()
         for batch in [cases] if self.group.in_turns else [[case] for case in cases]:
             self._measure_cases(batch, inputs, copies, share_s * len(batch) / len(cases))
 
     def _measure_cases(self, cases: Sequence[tuple[int, Case]], inputs: Any, copies: int, share_s: float) -> None:
         """Prepare some cases, and measure them in turns."""
-        workloads: dict[int, Workload] = {}
+        workloads = self.opened.workloads
+        for sensors in filter(None, (case.backend.sensors for case in self.group.runnable)):
+            sensors.reset()
         try:
             for i, case in cases:
-                if case.skip_reason is None and (workload := self._prepare(i, case, inputs, copies)):
+                wanted = case.skip_reason is None and i not in workloads
+                if wanted and (workload := self._prepare(i, case, inputs, copies)):
                     if _sameness(case, workload) in [_sameness(self.group.cases[j], w) for j, w in workloads.items()]:
                         self.repeated.add(i)
                         workload.close()
@@ -153,8 +142,14 @@ class GroupRun:
             if workloads:
                 self._measure(workloads, share_s)
         finally:
-            for workload in workloads.values():
-                workload.close()
+            if not self._goes_on():
+                self.opened.close()
+
+    def _goes_on(self) -> bool:
+        """Return whether the next group takes the workloads over: those of its size that have done their work."""
+        interval, outcomes = self.group.interval, self.outcomes
+        measured = all(i in outcomes and outcomes[i].measurement for i in self.opened.workloads)
+        return interval is not None and not interval.is_last and measured and not self.halvings
 
     def _prepare(self, index: int, case: Case, inputs: Any, copies: int) -> Workload | None:
         """Return a case's workload after a trial launch, or None with its outcome stored."""
@@ -237,7 +232,9 @@ class GroupRun:
         """Return the outcome of a measured case."""
         case = self.group.cases[index]
         try:
-            error = workload.verify()
+            if index not in self.opened.errors or (self.group.interval and self.group.interval.is_verified):
+                self.opened.errors[index] = workload.verify()
+            error = self.opened.errors[index]
         except Exception as problem:  # as in _prepare; without verification there is no figure
             return self._failure(case, problem, "verification failed to run: ")
         warnings, notes = throttling(reading, len(samples.braked), len(samples.seconds))

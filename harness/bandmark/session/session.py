@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,16 +13,16 @@ from bandmark import __version__
 from bandmark.backends.select import Target, open_target
 from bandmark.device.machine import preflight, read_machine
 from bandmark.errors import FileError, UsageError, unknown_name
-from bandmark.measure.sampling import StopRule
+from bandmark.measure.sampling import Schedule, StopRule
 from bandmark.models.config import find_matrices
 from bandmark.options import RunOptions
 from bandmark.results.files import RunFiles
 from bandmark.results.record import RunRecord
 from bandmark.results.row import SCHEMA, Row
 from bandmark.session.rows import Outcome, build_rows
-from bandmark.session.runner import Schedule, group_seconds, measure_groups, utc_now
+from bandmark.session.runner import measure_groups, utc_now
 from bandmark.suites import SUITES
-from bandmark.suites.base import Group, RunFacts, Suite
+from bandmark.suites.base import Group, RunFacts, Suite, group_seconds
 
 _QUICK_RULE = StopRule(min_time_s=0.1, warmup_s=0.05, max_warmup_s=0.3)
 
@@ -215,21 +215,21 @@ def select_suites(options: RunOptions) -> list[Suite]:
     Raises:
         UsageError: there is no suite of some name, or an option goes with a suite that does not run.
     """
-    if options.suites is None:
-        return [suite for suite in SUITES.values() if suite.is_default(options)]
-    for name in options.suites:
+    names = options.suites or tuple(suite.name for suite in SUITES.values() if suite.is_default(options))
+    for name in names:
         if name not in (*SUITES, "all"):
             raise unknown_name("suite", name, (*SUITES, "all"))
     for suite in SUITES.values():
-        if suite.name not in options.suites:
+        if suite.name not in names:
             _refuse_options_of(suite, options)
-    return [s for s in SUITES.values() if s.name in options.suites or (s.in_all and "all" in options.suites)]
+    return [s for s in SUITES.values() if s.name in names or (s.in_all and "all" in names)]
 
 
 def _refuse_options_of(suite: Suite, options: RunOptions) -> None:
-    for name in suite.own_options:
-        if getattr(options, name) is not None:
-            raise UsageError(f"--{name} goes with --suite {suite.name}: add that, or leave --{name} out.")
+    for option in (option for option in fields(options) if option.name in suite.own_options):
+        if getattr(options, option.name) is not None:
+            flag = option.metadata["flag"]
+            raise UsageError(f"{flag} goes with --suite {suite.name}: add that, or leave {flag} out.")
 
 
 def _time_limit(suites: Sequence[Suite], groups: Sequence[Group], options: RunOptions) -> float:

@@ -89,6 +89,15 @@ class Case:
     skip_status: SkipStatus = "unsupported"
 
 
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A part of a longer measurement: a group that goes on with the open workloads of the one before."""
+
+    is_verified: bool
+    """Whether the outputs are verified after it; else the last verification counts for it."""
+    is_last: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """The cases that are compared with each other, and therefore sampled in turns."""
@@ -105,6 +114,8 @@ class Group:
     """When a case is measured well enough; None for the rule of the run."""
     halved_what: str = "the size"
     """What `halved` halves, in words."""
+    interval: Interval | None = None
+    """Which part of a longer measurement it is; then its own time is all that it takes. None for a whole one."""
 
     @property
     def runnable(self) -> tuple[Case, ...]:
@@ -131,6 +142,14 @@ class Group:
     def halved(self) -> Group | None:
         """Return the group with half the elements, None if there is nothing to halve."""
         return None
+
+
+def group_seconds(groups: Sequence[Group], limit_s: float) -> list[float]:
+    """Return the seconds that each group asks for; those that ask for none share the rest."""
+    own_s = sum(group.min_time_s or 0.0 for group in groups)
+    sharing = sum(group.min_time_s is None for group in groups)
+    each_s = max((limit_s - own_s) / max(1, sharing), limit_s / max(1, len(groups)))
+    return [group.min_time_s or each_s for group in groups]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,9 @@ class Plateau:
     None for the last."""
 
 
-def find_plateaus(sizes: Sequence[int], values: Sequence[float], min_step: float) -> list[Plateau]:
+def find_plateaus(
+    sizes: Sequence[float], values: Sequence[float], min_step: float, min_octaves: float = _MIN_OCTAVES
+) -> list[Plateau]:
     """Return the plateaus of a curve, in order of size.
 
     The curve is cut where the absolute deviations of the values' logarithms from the medians of the pieces are least in
@@ -45,11 +47,12 @@ def find_plateaus(sizes: Sequence[int], values: Sequence[float], min_step: float
         sizes: working sets in bytes, ascending.
         values: what was measured of each, above 0.
         min_step: ratio of two values from which they are of different levels.
+        min_octaves: width of a plateau, from its first to its last point; 0 where sizes are moments.
     """
     logs = [math.log(value) for value in values]
     noise = median(abs(b - a) for a, b in pairwise(logs)) if len(logs) > 1 else 0.0
     step = max(math.log(min_step), _NOISE_STEPS * noise)
-    pieces = [p for p in _cut(logs, step / 2) if _is_wide(sizes, *p)]
+    pieces = [p for p in _cut(logs, step / 2) if _is_wide(sizes, *p, min_octaves)]
     merged: list[list[int]] = []
     for first, last in pieces:
         if merged and abs(median(logs[first : last + 1]) - median(_points(logs, merged[-1]))) < step:
@@ -65,8 +68,8 @@ def _points(logs: Sequence[float], places: Sequence[int]) -> list[float]:
     return [logs[place] for place in places]
 
 
-def _is_wide(sizes: Sequence[int], first: int, last: int) -> bool:
-    return last - first + 1 >= _MIN_POINTS and sizes[last] >= 2**_MIN_OCTAVES * 0.99 * sizes[first]
+def _is_wide(sizes: Sequence[float], first: int, last: int, octaves: float) -> bool:
+    return last - first + 1 >= _MIN_POINTS and sizes[last] >= 2**octaves * 0.99 * sizes[first]
 
 
 def _cut(logs: Sequence[float], price: float) -> list[tuple[int, int]]:
@@ -90,7 +93,7 @@ def _deviation(logs: Sequence[float]) -> float:
     return sum(abs(value - middle) for value in logs)
 
 
-def _crossing(sizes: Sequence[int], logs: Sequence[float], one: Plateau, other: Plateau) -> float:
+def _crossing(sizes: Sequence[float], logs: Sequence[float], one: Plateau, other: Plateau) -> float:
     """Return the working set at which the curve crosses the geometric mean of two plateaus, on logarithmic axes."""
     middle = (math.log(one.value) + math.log(other.value)) / 2
     rises = other.value > one.value

@@ -15,11 +15,11 @@ from bandmark.backends.select import Target
 from bandmark.cli import run
 from bandmark.cli.app import build_parser, main
 from bandmark.errors import FileError, UsageError
+from bandmark.measure.sampling import Schedule
 from bandmark.options import RunOptions
 from bandmark.results import files as store
 from bandmark.results.files import read_rows
 from bandmark.session import session as session_module
-from bandmark.session.runner import Schedule
 from fakes import FakeBackend, VirtualClock, make_machine, make_peak, make_result, make_target
 
 COPY_TRIAD = ("run", "--kernel", "triad,copy", "--dtype", "float32", "--size", "12000")

@@ -13,11 +13,11 @@ from bandmark.device.cpu import CpuUse
 from bandmark.device.device import Device
 from bandmark.device.memory import device_budget
 from bandmark.device.sensors import POWER_CAP, SensorReading
-from bandmark.measure.sampling import StopRule
+from bandmark.measure.sampling import Schedule, StopRule
 from bandmark.options import RunOptions
 from bandmark.results.row import Row
 from bandmark.session import runner
-from bandmark.session.runner import GroupRun, Schedule, measure_groups
+from bandmark.session.runner import GroupRun, measure_groups
 from bandmark.session.session import Session, select_suites
 from bandmark.suites.base import Group
 from bandmark_kernels import QUANTIZED, Shape

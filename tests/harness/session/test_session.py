@@ -19,12 +19,12 @@ from bandmark.backends.select import Target
 from bandmark.device.memory import MemoryBudget
 from bandmark.device.peaks import find_peak
 from bandmark.errors import FileError, UsageError
+from bandmark.measure.sampling import Schedule
 from bandmark.options import RunOptions
 from bandmark.results import files as store
 from bandmark.results.files import read_rows
 from bandmark.results.row import SCHEMA
 from bandmark.session import session as session_module
-from bandmark.session.runner import Schedule
 from bandmark.session.session import (
     _QUICK_RULE,
     Session,

@@ -16,11 +16,11 @@ import pytest
 import bandmark
 from bandmark.backends.select import Target
 from bandmark.cli.app import main
+from bandmark.measure.sampling import Schedule
 from bandmark.results.case import CaseId
 from bandmark.results.files import read_rows, to_csv
 from bandmark.results.row import columns
 from bandmark.session import session as session_module
-from bandmark.session.runner import Schedule
 from bandmark.suites import SUITES, by_suite, metric_of, registered, suite_of
 from fakes import FakeBackend, VirtualClock, make_machine, make_result, make_target
 from toy_suite import Chase
