@@ -58,6 +58,8 @@ class Target:
     """The arrays of a CPU's backends."""
     release: Callable[[], None] = lambda: None
     """Lets the threads of this process run on all processors again."""
+    beside: Target | None = None
+    """The CPU, where an accelerator is measured and a suite needs both."""
 
     @property
     def on_cpu(self) -> bool:
@@ -67,13 +69,27 @@ class Target:
     def libraries(self) -> dict[str, dict[str, object]]:
         """Return version, driver, threads and build of each backend, by name, for the run record."""
         cpus = {"cpus": f"cpu {format_cpu_list(self.team.cpus)}"} if self.team else {}
-        return {
+        beside = self.beside.libraries() if self.beside else {}
+        return beside | {
             b.name: {"version": b.version, "driver": b.driver, "threads": b.threads, **cpus, **b.facts()}
             for b in self.backends
         }
 
+    def open_beside(self, threads: int | None, cpus: Sequence[int] | None) -> Target:
+        """Return the CPU beside an accelerator, with the libraries that reach no accelerator; it is opened once.
+
+        Raises:
+            UsageError: the processors asked for are not there.
+        """
+        if self.beside is None:
+            names = [n for n, lib in LIBRARIES.items() if lib.on_cpu and not lib.accelerators and is_installed(n)]
+            self.beside = open_target(self.machine, names=names, address="cpu", threads=threads, cpus=cpus)
+        return self.beside
+
     def close(self) -> None:
         """Close all backends and end the threads."""
+        if self.beside is not None:
+            self.beside.close()
         for backend in self.backends:
             backend.close()
         if self.team is not None:

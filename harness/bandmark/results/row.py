@@ -147,7 +147,7 @@ class Row:
         identity=True,
     )
     pages: str | None = _column("size of the pages of memory that the arrays lie in: 4k, 2m, or mixed")
-    load_gbs: float | None = _column("mean bandwidth of the other threads while a latency was measured", "GB/s")
+    load_gbs: float | None = _column("mean bandwidth of what was at work beside it: other threads, or the GPU", "GB/s")
     read_fraction: float | None = _column("share of the bytes that are read, 0 to 1", "1", identity=True)
     preempted_samples: int | None = _column("samples that lacked a processor for over 1 % of their time")
     preempted_time_frac: float | None = _column(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from bandmark.results.row import Row, add_columns, remove_columns
 from bandmark.suites.bandwidth import Bandwidth
 from bandmark.suites.base import Metric, Suite
+from bandmark.suites.contention import Contention
 from bandmark.suites.energy import Energy
 from bandmark.suites.latency import Latency
 from bandmark.suites.loaded import LoadedLatency
@@ -23,7 +24,7 @@ SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
         *(Bandwidth(), ModelLayers(), Latency(), Sweep(), LoadedLatency(), Scaling(), Mix(), Patterns()),
-        *(Transfer(), Energy(), Soak()),
+        *(Transfer(), Contention(), Energy(), Soak()),
     )
 }
 """All suites by name, in the order in which they run."""

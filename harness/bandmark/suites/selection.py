@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bandmark.errors import UsageError, unknown_name
+from bandmark.measure.sampling import take
 from bandmark.results.row import Row
-from bandmark.suites.base import Case, Values
+from bandmark.suites.base import Case, Group, Values
 from bandmark.suites.sizing import repacked_sets
 from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, MATRIX_FORMATS, DType, Kernel, Shape, find_kernel
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from bandmark.options import RunOptions
 
 GEMV = KERNELS["gemv"]
+
+_TRIALS = 3  # launches of each backend, after one to warm up, of which the fastest counts
 
 T = TypeVar("T")
 
@@ -93,6 +97,26 @@ def planned_cases(kernel: Kernel, dtype: DType, backends: Sequence[Backend], var
         chosen += [name for name in names if name not in chosen and (name in variants or "all" in variants)]
         cases += [Case(columns={}, backend=backend, variant=name, skip_reason=reason) for name in chosen]
     return cases
+
+
+def fastest(group: Group, options: RunOptions) -> Case:
+    """Return the case whose launches are the shortest; one that does not run only where none does."""
+    if len(group.runnable) < 2:
+        return (*group.runnable, *group.cases)[0]
+    inputs, copies = group.inputs(options), group.copies()
+    return min(group.runnable, key=lambda case: _trial_s(group, case, inputs, copies))
+
+
+def _trial_s(group: Group, case: Case, inputs: Any, copies: int) -> float:
+    """Return the shortest time of a few launches; infinite where the case does not run."""
+    try:
+        workload = group.prepare(case, inputs, copies)
+        try:
+            return min([take(workload, 1).seconds for _ in range(1 + _TRIALS)][1:])
+        finally:
+            workload.close()
+    except Exception:  # a library may raise anything; if none runs, the rows say why
+        return math.inf
 
 
 def for_memory_alone(kernel: Kernel, cases: Sequence[Case]) -> list[Case]:

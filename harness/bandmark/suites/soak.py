@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from bandmark.errors import UsageError
 from bandmark.judge.bands import kernel_class
 from bandmark.judge.warnings import DRIFTS_FROM, slow_spell
-from bandmark.measure.sampling import StopRule, take
+from bandmark.measure.sampling import StopRule
 from bandmark.measure.stats import two_states
 from bandmark.results.row import MEASURED, Row
 from bandmark.suites.bandwidth import Bandwidth, KernelGroup
 from bandmark.suites.base import Case, Group, Interval, TableColumn, Values
 from bandmark.suites.mix import VariedBandwidth
 from bandmark.suites.plateaus import Plateau, find_plateaus
-from bandmark.suites.selection import default_dtypes, pick_kernels
+from bandmark.suites.selection import default_dtypes, fastest, pick_kernels
 from bandmark.suites.table import GBS, KERNEL, LIBRARY, SPREAD, figure
 from bandmark.units import format_duration
 from bandmark_kernels import Kernel
@@ -28,7 +28,6 @@ from bandmark_kernels import Kernel
 if TYPE_CHECKING:
     from bandmark.backends.select import Target
     from bandmark.options import RunOptions
-    from bandmark_kernels.core.kernel import Inputs
 
 _DURATION_S = 600.0
 _INTERVALS = 200
@@ -41,7 +40,6 @@ _MAX_LAUNCHES = 10_000
 """Launches of a window: where they replay from a CUDA graph, it holds them all."""
 
 _VERIFY_EVERY = 10  # intervals from one verification to the next
-_TRIALS = 3  # launches of each backend, after one to warm up, of which the fastest counts
 
 _SHOWN = 20  # lines of the table
 
@@ -80,7 +78,7 @@ class Soak(VariedBandwidth):
         sized = replace(options, dtypes=dtypes, time_limit_s=one_s)
         group = Bandwidth.plan(self, sized, target)[0]
         assert isinstance(group, KernelGroup)
-        case = _fastest(group, options)
+        case = fastest(group, options)
         return [self._interval(group, case, k, count, one_s) for k in range(count)]
 
     def _interval(self, group: KernelGroup, case: Case, k: int, count: int, one_s: float) -> KernelGroup:
@@ -146,26 +144,6 @@ def _rule(interval_s: float, *, is_first: bool) -> StopRule:
     """Return a rule that never ends before the interval does; the device is warm after the first."""
     rule = StopRule(min_samples=sys.maxsize, window_s=interval_s / _WINDOWS, max_launches=_MAX_LAUNCHES)
     return rule if is_first else replace(rule, warmup_s=0.0, max_warmup_s=0.0)
-
-
-def _fastest(group: KernelGroup, options: RunOptions) -> Case:
-    """Return the case whose launches are the shortest; one that does not run only where none does."""
-    if len(group.runnable) < 2:
-        return (*group.runnable, *group.cases)[0]
-    inputs, copies = group.inputs(options), group.copies()
-    return min(group.runnable, key=lambda case: _trial_s(group, case, inputs, copies))
-
-
-def _trial_s(group: KernelGroup, case: Case, inputs: Inputs, copies: int) -> float:
-    """Return the shortest time of a few launches; infinite where the case does not run."""
-    try:
-        workload = group.prepare(case, inputs, copies)
-        try:
-            return min([take(workload, 1).seconds for _ in range(1 + _TRIALS)][1:])
-        finally:
-            workload.close()
-    except Exception:  # a library may raise anything; if none runs, the rows say why
-        return math.inf
 
 
 def _runs(rows: Sequence[Row]) -> list[list[Row]]:

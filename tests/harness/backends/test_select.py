@@ -281,6 +281,19 @@ def test_whether_the_cpu_itself_is_measured(here: Installation) -> None:
     assert not on_gpu.on_cpu and on_gpu.memory is None
 
 
+def test_the_cpu_beside_a_gpu_is_opened_once_and_closed_with_it(here: Installation) -> None:
+    """It has the libraries that reach no accelerator, which the record names too, and the threads asked for."""
+    here.add("cupy", [("cuda:0", SPARK)])
+    target = open_target(make_machine())
+    beside = target.open_beside(1, None)
+    assert used(beside) == ["numpy"] and beside.backends[0].threads == 1 and beside.on_cpu
+    assert target.open_beside(1, None) is beside and set(target.libraries()) == {"cupy", "numpy"}
+    target.close()
+    assert all(backend.closed for backend in (*target.backends, *beside.backends) if isinstance(backend, FakeBackend))
+    with pytest.raises(RuntimeError, match="closed"):
+        beside.team.run([print])  # type: ignore[union-attr]
+
+
 def test_what_the_record_says_of_libraries() -> None:
     """Version, driver, threads and what the backend adds, by name."""
     one, two = FakeBackend(name="one"), FakeBackend(name="two", threads=2, driver=None)
