@@ -145,7 +145,7 @@ def _supervise(arguments: argparse.Namespace) -> int:
     if arguments.device is None:
         use_own_gpu(ticket)
     usual_s = 12 if arguments.quick else 90
-    deadline_s = arguments.deadline or 2 * (arguments.time_limit_s or usual_s) + 60
+    deadline_s = arguments.deadline or 2 * (arguments.time_limit_s or arguments.duration_s or usual_s) + 60
     members = Supervisor(ticket, connect(ticket), deadline_s).run(child_command(sys.argv[1:], csv), csv)
     if members is None:
         return EXIT_OK

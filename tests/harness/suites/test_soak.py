@@ -23,7 +23,19 @@ from bandmark.suites.soak import Soak
 from cupy_gpu import Gpu
 from cupy_sensors import Sensors
 from cupy_standin import StandIn, install
-from fakes import FAKE_GPU, FakeBackend, Law, VirtualClock, alternating, make_target, measured, noisy, steady, throttled
+from fakes import (
+    FAKE_GPU,
+    FakeBackend,
+    Law,
+    VirtualClock,
+    alternating,
+    make_group,
+    make_target,
+    measured,
+    noisy,
+    steady,
+    throttled,
+)
 
 SUITE = SUITES["soak"]
 GB10 = replace(FAKE_GPU, name="NVIDIA GB10")
@@ -55,7 +67,7 @@ def test_each_interval_is_a_row_and_what_is_kept_does_not_grow() -> None:
     kept = []
     for duration_s in (3600, 86400):
         clock = VirtualClock()
-        session = soaked(duration_s, [FakeBackend(clock=clock, laws={"read": steady(0.01)})])
+        session = soaked(duration_s, [FakeBackend(clock=clock, laws={"read": steady(duration_s / 2e5)})])
         rows = session.rows()
         assert [row.elapsed_s for row in rows] == pytest.approx([(k + 1) * duration_s / 200 for k in range(200)])
         assert clock.now == pytest.approx(duration_s, rel=0.05) and {row.status for row in rows} == {"ok"}
@@ -91,6 +103,14 @@ def test_an_interval_that_fails_is_followed_by_fresh_ones() -> None:
     rows = soaked(20, [backend]).rows()
     assert [row.status for row in rows].count("error") == 1 and rows[-1].status == "ok"
     assert (len(backend.sizes), backend.open_now) == (2, 0)
+
+
+def test_the_next_suite_has_workloads_of_its_own() -> None:
+    """What follows the last interval does not go on with its workloads."""
+    backend = FakeBackend(laws={"read": steady(0.01)})
+    groups = SUITE.plan(RunOptions(duration_s=4, size_bytes=80_000), make_target([backend]))
+    measured([*groups, make_group("copy", [backend])], [backend], StopRule())
+    assert backend.sizes == [("read", 20_000), ("copy", 3000)] and (backend.open_now, backend.most_open) == (0, 1)
 
 
 def test_an_interrupted_soak_keeps_its_intervals_and_closes() -> None:
@@ -200,11 +220,13 @@ def test_the_suite_is_named_or_not_run() -> None:
         select_suites(RunOptions(duration_s=10.0))
 
 
-def test_a_real_soak_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("backend", ["numpy", "numba", "torch"])
+def test_a_real_soak_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
     """The rows of a run on this CPU replay, and every command takes them."""
+    pytest.importorskip(backend)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(soak, "_MIN_INTERVAL_S", 0.4)
-    command = ["run", "--suite", "soak", "--duration", "1.5s", "--device", "cpu", "--backend", "numpy"]
+    command = ["run", "--suite", "soak", "--duration", "1.5s", "--device", "cpu", "--backend", backend]
     assert main([*command, "--size", "4MiB", "--kernel", "copy", "--output", "a.csv"]) in (0, 3)
     rows = read_rows(Path("a.csv"))
     assert [(row.suite, row.kernel, row.elapsed_s) for row in rows] == [("soak", "copy", s) for s in (0.5, 1.0, 1.5)]
