@@ -27,6 +27,7 @@ MODULES = {
     "memory": ("bandmark/device/memory.py", ["tests/harness/device/test_memory.py"]),
     "peaks": ("bandmark/device/peaks.py", ["tests/harness/device"]),
     "statistics": ("bandmark/comparison/statistics.py", ["tests/harness/comparison"]),
+    "compare": ("bandmark/comparison/compare.py", ["tests/harness/comparison"]),
 }
 
 

@@ -112,6 +112,7 @@ def _run_once(arguments: argparse.Namespace, options: RunOptions, output: str | 
             force=arguments.force,
             on_start=partial(_begin, arguments, progress),
             progress=progress,
+            watcher=progress.look,
             **by_rank,
         )
     rows = session.rows()

@@ -8,10 +8,10 @@ nothing but the launches happens.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 from bandmark.measure.stats import relative_stdev, summarize
 from bandmark.results.row import StopReason
@@ -93,6 +93,21 @@ class Samples:
     noise: list[float] = field(default_factory=list)
     """Relative standard deviation of all samples so far, after each sample: does more sampling still change it?"""
 
+    def as_measured(self) -> Mapping[str, Any]:
+        """Return what a Measurement holds of them, by its names."""
+        return {
+            "seconds_per_launch": self.seconds,
+            "launches_per_sample": self.launches,
+            "stop_reason": self.stop_reason,
+            "warmed_up": self.warmed_up,
+            "clocks_mhz": self.clocks_mhz,
+            "sensor_clocks_mhz": self.sensor_clocks_mhz,
+            "braked_samples": self.braked,
+            "preempted_s": self.preempted_s,
+            "load_gbs": self.load_gbs,
+            "energy_j": self.energy_j,
+        }
+
     def add(self, reading: Reading) -> None:
         """Append one window's reading."""
         if reading.braked:
@@ -124,6 +139,8 @@ class Schedule:
     groups_left: int
     clock: Clock = perf_counter
     sampled_s: float = 0.0
+    watcher: Callable[[Callable[[], Any]], None] = lambda outcomes: None
+    """Called after each round of samples, with a function that returns the outcomes so far, should it want them."""
     weights: Sequence[float] = ()
     """What the groups take of the time, by weight; none where all take the same."""
 
@@ -165,7 +182,13 @@ def _take_of(launchers: Sequence[Launcher], index: int, launches: int) -> Readin
         raise CaseFailedError(index, problem) from problem
 
 
-def measure_group(launchers: Sequence[Launcher], clock: Clock, rule: StopRule, deadline: float) -> list[Samples]:
+def measure_group(
+    launchers: Sequence[Launcher],
+    clock: Clock,
+    rule: StopRule,
+    deadline: float,
+    on_round: Callable[[Sequence[Samples]], None] = lambda measured: None,
+) -> list[Samples]:
     """Measure the cases of one group round by round, so that drift hits alike what will be compared.
 
     Each round begins with another case: what a library leaves in caches and threads hits now one, now another.
@@ -175,6 +198,7 @@ def measure_group(launchers: Sequence[Launcher], clock: Clock, rule: StopRule, d
         clock: the host's clock, for time limits only.
         rule: when a case is done.
         deadline: when the group must end, on that clock; each case still gets rule.few_samples.
+        on_round: called after each round, with what was seen so far.
 
     Raises:
         CaseFailedError: a launch failed; it says of which case.
@@ -191,6 +215,7 @@ def measure_group(launchers: Sequence[Launcher], clock: Clock, rule: StopRule, d
                 samples.add(_take_of(launchers, index, samples.launches))
                 samples.stop_reason = stop_reason(samples, rule, clock() >= deadline)
         first = (first + 1) % len(measured)
+        on_round(measured)
     return measured
 
 

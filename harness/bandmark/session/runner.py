@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from statistics import median
@@ -158,17 +158,15 @@ class GroupRun:
             workload = self.group.prepare(case, inputs, copies)
             error = workload.verify() if case.backend.verifies_first else None
             take(workload, 1)
-        except NotImplementedError as problem:
-            self.outcomes[index] = _without(self.group, case, "skipped", str(problem))
-            return None
-        except KeyboardInterrupt:
+        except BaseException as problem:  # a library may raise anything; the row says what, and the run goes on
             if workload is not None:
                 workload.close()
-            raise
-        except Exception as problem:  # a library may raise anything; the row says what, and the run goes on
-            if workload is not None:
-                workload.close()
-            self.outcomes[index] = self._failure(case, problem)
+            if not isinstance(problem, Exception):
+                raise
+            if isinstance(problem, NotImplementedError):
+                self.outcomes[index] = _without(self.group, case, "skipped", str(problem))
+            else:
+                self.outcomes[index] = self._failure(case, problem)
             return None
         if error is not None and not error <= 1:
             workload.close()
@@ -182,7 +180,8 @@ class GroupRun:
         clock = self.schedule.clock
         started, begin, before = utc_now(), clock(), read_cpu_use(clock())
         try:
-            measured = measure_group(list(workloads.values()), clock, self.rule, begin + share_s)
+            launchers, look = list(workloads.values()), lambda seen: self._look(workloads, seen)
+            measured = measure_group(launchers, clock, self.rule, begin + share_s, look)
         except CaseFailedError as stopped:
             self.schedule.sampled_s += clock() - begin
             failed = list(workloads)[stopped.index]
@@ -195,6 +194,16 @@ class GroupRun:
         shared = self._shared_readings(reading, measured, others, started)
         for (i, workload), samples in zip(workloads.items(), measured, strict=True):
             self.outcomes[i] = self._verified(i, workload, samples, reading, shared)
+
+    def _look(self, workloads: Iterable[int], measured: Sequence[Samples]) -> None:
+        """Let who watches the run see the cases that are being sampled."""
+        suite, cases = self.group.suite, self.group.cases
+        self.schedule.watcher(
+            lambda: [
+                Outcome(suite=suite, columns=cases[i].columns, measurement=Measurement(**samples.as_measured()))
+                for i, samples in zip(workloads, measured, strict=True)
+            ]
+        )
 
     def _sensor_reading(self) -> SensorReading:
         """Return the first library's reading of the device, with the warnings and throttle reasons of all."""
@@ -239,16 +248,7 @@ class GroupRun:
             return self._failure(case, problem, "verification failed to run: ")
         warnings, notes = throttling(reading, len(samples.braked), len(samples.seconds))
         measurement = Measurement(
-            seconds_per_launch=samples.seconds,
-            launches_per_sample=samples.launches,
-            stop_reason=samples.stop_reason,
-            warmed_up=samples.warmed_up,
-            clocks_mhz=samples.clocks_mhz,
-            sensor_clocks_mhz=samples.sensor_clocks_mhz,
-            braked_samples=samples.braked,
-            preempted_s=samples.preempted_s,
-            load_gbs=samples.load_gbs,
-            energy_j=samples.energy_j,
+            **samples.as_measured(),
             idle_power_w=getattr(workload, "idle_power_w", None),
             pages=getattr(workload, "pages", None),
             max_error=float(f"{error:.9g}"),

@@ -28,6 +28,7 @@ _QUICK_RULE = StopRule(min_time_s=0.1, warmup_s=0.05, max_warmup_s=0.3)
 
 
 Progress = Callable[[int, int, str], None]
+Watcher = Callable[[Callable[[], list[Outcome]]], None]
 """Called before each group: how many are done, how many there are, and the next in words."""
 
 
@@ -109,6 +110,7 @@ def run_session(
     name_file: Callable[[Session], Path] = lambda session: Path(f"{session.run_id}.csv"),
     on_start: Callable[[Session], None] = lambda session: None,
     progress: Progress = lambda done, total, label: None,
+    watcher: Watcher = lambda outcomes: None,
 ) -> Session:
     """Measure, and write the files as the run goes.
 
@@ -122,6 +124,7 @@ def run_session(
         name_file: returns the CSV of an open session; by default a new file named after the run.
         on_start: called with the session before anything is measured.
         progress: called before each group.
+        watcher: called after each round of samples, with a function that returns the outcomes so far, unverified.
 
     Raises:
         UsageError: an option is not accepted, or does not go with the device.
@@ -134,17 +137,17 @@ def run_session(
         if to_files and files is None:
             files = RunFiles(name_file(session))
         on_start(session)
-        _measure(session, files, progress)
+        _measure(session, files, progress, watcher)
     finally:
         session.target.close()
     return session
 
 
-def _measure(session: Session, files: RunFiles | None, progress: Progress) -> None:
+def _measure(session: Session, files: RunFiles | None, progress: Progress, watcher: Watcher) -> None:
     """Measure all groups, saving after each."""
     rule = _QUICK_RULE if session.options.quick else StopRule()
     total = len(session.groups)
-    schedule = Schedule(limit_s=session.time_limit_s, groups_left=total)
+    schedule = Schedule(limit_s=session.time_limit_s, groups_left=total, watcher=watcher)
     outcomes = measure_groups(session.groups, session.options, rule, schedule)
     try:
         for done, group in enumerate(session.groups):

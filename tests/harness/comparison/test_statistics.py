@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,8 +18,13 @@ from bandmark.comparison.statistics import (
     Estimate,
     Prior,
     Replicates,
+    _are_unequal,
+    _components,
+    _limit,
+    _limit_in_errors,
     _t_quantile,
     estimate,
+    is_mirrored,
 )
 from simulated_runs import NULLS, POWER, TROUBLED, rates
 
@@ -194,3 +200,67 @@ def test_a_careless_limit_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> N
         "bandmark.comparison.statistics._limit", lambda run, _r, rest, _f, _n: 2 * math.hypot(run, rest)
     )
     assert rates(NULLS["2 % between runs"], COMPARISONS, SEED).any_change > 0.5
+
+
+def single(log_ratio: float) -> Estimate:
+    """What single runs say of a case."""
+    return Estimate(log_ratio=log_ratio, limit=0.1, limit_alone=0.1, spread=0.01, runs=(1, 1), is_assumed=True)
+
+
+@pytest.mark.parametrize(
+    ("log_ratios", "mirrored"),
+    [
+        ([1.0, -1.0], True),
+        ([1.0, 1.0, 1.0, -1.0], True),  # a quarter
+        ([1.0, 1.0, 1.0, 1.0, -1.0], False),
+        ([1.0, -1.25], True),  # of one size up to a quarter
+        ([1.0, -1.26], False),
+        ([0.0, 0.0], False),  # in no direction
+        ([1.0], False),
+    ],
+)
+def test_changes_of_one_size_in_both_directions(log_ratios: list[float], mirrored: bool) -> None:
+    """A quarter of the changes of a size must go the other way."""
+    cases = [single(log_ratio) for log_ratio in log_ratios]
+    assert is_mirrored(cases[0], cases) is mirrored
+    assert not is_mirrored(replace(cases[0], is_assumed=False), cases)
+
+
+def test_the_spread_of_few_runs() -> None:
+    """Without replicates nothing is known; two runs of two cases leave one degree of freedom for the rest."""
+    nan = np.full((2, 2), np.nan)
+    assert _components([nan]) == (0.0, 0.0, 0.0, 0.0)
+    run, run_freedom, rest, rest_freedom = _components([np.array([[0.1, -0.1], [0.3, -0.3]]), nan])
+    assert (run, run_freedom, rest_freedom) == (pytest.approx(0.08), 1, 0.5)
+    assert rest == pytest.approx(0.1**2 * 4)  # deviations of 0.1 from the effects of 0.2, four of them for one degree
+
+
+@pytest.mark.parametrize(
+    ("variance", "freedom", "typical", "unequal"),
+    [
+        (1.9, 2.0, 1.0, False),
+        (2.1, 2.0, 1.0, True),
+        (2.4, 1.0, 1.0, False),
+        (2.5, 1.0, 1.0, True),
+        (9.0, 2.0, 0.0, False),
+    ],
+)
+def test_cases_of_unequal_spread(variance: float, freedom: float, typical: float, unequal: bool) -> None:
+    """With 25 cases the mean square must be twice what chance has, 1 + 2 / freedom; cases without runs do not count."""
+    variances = np.repeat([variance, 0.0], 25)
+    assert _are_unequal(variances, np.repeat([freedom, 0.0], 25), typical) is unequal
+    assert _are_unequal(variances, np.zeros(50), 1.0) is False
+
+
+@pytest.mark.parametrize("freedom", [0.5, 5.0, 1e9])
+def test_the_limit_without_a_run_effect(freedom: float) -> None:
+    """It is the quantile of Student's t for the family, of which each case may exceed it at both ends."""
+    expected = _t_quantile(ERROR_RATE / 2 / 10, freedom)
+    assert _limit(0.0, 10.0, 1.0, freedom, 10) == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_limit_between_tabulated_shares() -> None:
+    """The table is read linearly between two shares of the rest in the error."""
+    low, high = (_limit_in_errors(6.0, 10, share) for share in (0.5, 0.6))
+    limit = _limit(math.sqrt(1 - 0.525**2), 6.0, 0.525, math.inf, 10)
+    assert limit == pytest.approx(low + 0.25 * (high - low)) and low != pytest.approx(high, rel=1e-3)

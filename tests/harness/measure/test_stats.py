@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandmark.judge.warnings import _DRIFTS_FROM
+from bandmark.judge.warnings import DRIFTS_FROM
 from bandmark.measure.stats import (
     _median_interval,
     _median_ranks,
@@ -208,5 +208,5 @@ def test_stationary_noise_seldom_looks_like_something(n: int, noise: float, drif
     """
     rng = np.random.default_rng(7)
     runs = np.maximum(0.1, rng.normal(1.0, noise, (2000, n))).tolist()
-    assert sum(abs(drift(run)) >= _DRIFTS_FROM for run in runs) <= drifts
+    assert sum(abs(drift(run)) >= DRIFTS_FROM for run in runs) <= drifts
     assert sum(two_states(run) is not None for run in runs) <= states

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from bandmark.measure.sampling import StopRule
 from bandmark.results.row import Row
+from bandmark.session.rows import Outcome
 from bandmark.show.console import LiveProgress, console, escape, info, show_results, warn
 from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS
 from fakes import FakeBackend, make_group, make_result, measured
@@ -233,6 +234,32 @@ def test_what_each_group_yields(monkeypatch: pytest.MonkeyPatch, on_terminal: bo
         assert re.search(f"1/2 {figures}, \\d+ s left", seen)
     else:
         assert re.fullmatch(f"1/2 triad float64: {figures}\n", seen)
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_a_group_is_looked_at_while_it_is_measured(monkeypatch: pytest.MonkeyPatch, on_terminal: bool) -> None:
+    """On a terminal the bar shows the figures so far, twice a second at most; elsewhere nothing is computed."""
+    stream = Terminal() if on_terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    now = [100.0]
+    monkeypatch.setattr("bandmark.show.console.monotonic", lambda: now[0])
+    backend = FakeBackend()
+    session = measured([make_group("triad", [backend])], [backend], StopRule())
+    outcomes, session.outcomes, looks = session.outcomes, [], 0
+
+    def so_far() -> list[Outcome]:
+        nonlocal looks
+        looks += 1
+        return [replace(o, measurement=replace(o.measurement, max_error=None)) for o in outcomes if o.measurement]
+
+    with LiveProgress() as progress:
+        progress.watch(session)
+        progress(0, 2, "triad float64")
+        for _ in range(6):
+            now[0] += 0.2
+            progress.look(so_far)
+    assert looks == (2 if on_terminal else 0)
+    assert bool(re.search(rf"0/2 {re.escape(backend.name)} [\d.]+ GB/s", plain(stream.getvalue()))) == on_terminal
 
 
 @pytest.mark.parametrize("columns", [40, 80])
