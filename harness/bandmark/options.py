@@ -92,7 +92,7 @@ class RunOptions:
         metavar="BYTES",
     )
     device: str | None = _option(
-        "--device", _WHAT, "cpu, cuda, cuda:1 ... (default: the GPU with the highest peak)", metavar="DEVICE"
+        "--device", _WHAT, "cpu, cuda, cuda:1 ..., all GPUs (default: that with the highest peak)", metavar="DEVICE"
     )
     variants: tuple[str, ...] = _option(
         "--variant",

@@ -142,7 +142,7 @@ def _wanted(names: Sequence[str]) -> list[str]:
 
 def _find_accelerator(wanted: Sequence[str], address: str | None) -> tuple[Accelerator | None, Discovery]:
     """Return the accelerator asked for, or the fastest by published peak, None for the CPU; and what was seen."""
-    asked = [name for name in ACCELERATOR_BACKENDS if not wanted or name in wanted]
+    asked = _accelerator_backends(wanted)
     if address == "cpu" or (not asked and address is None):
         return None, Discovery()
     if not asked:
@@ -151,6 +151,22 @@ def _find_accelerator(wanted: Sequence[str], address: str | None) -> tuple[Accel
     if address is not None:
         return _named_accelerator(address, discovery), discovery
     return max(discovery.accelerators, key=lambda a: find_peak(a.device).gbs or 0.0, default=None), discovery
+
+
+def all_accelerators(names: Sequence[str] | None = None) -> list[Accelerator]:
+    """Return the accelerators that the backends asked for reach; raises UsageError where there is none."""
+    asked = _accelerator_backends(_wanted(names or ()))
+    if not asked:
+        raise UsageError(_ON_CPU)
+    discovery = discover(asked)
+    if not discovery.accelerators:
+        why = "; ".join(discovery.problems.values())
+        raise UsageError(f"--device all takes one GPU or more, and there is none; --device cpu is accepted. ({why}.)")
+    return discovery.accelerators
+
+
+def _accelerator_backends(wanted: Sequence[str]) -> list[str]:
+    return [name for name in ACCELERATOR_BACKENDS if not wanted or name in wanted]
 
 
 def _named_accelerator(address: str, discovery: Discovery) -> Accelerator:

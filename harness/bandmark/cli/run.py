@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bandmark.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_UNJUDGED, UsageError
 from bandmark.options import RESULTS, RunOptions, add_arguments, from_arguments, names
 from bandmark.results.case import CaseId
-from bandmark.results.files import RunFiles, refuse_existing, to_csv
+from bandmark.results.files import RunFiles, read_rows, refuse_existing, to_csv
 from bandmark.results.row import Row
 from bandmark.units import format_bytes, format_seconds
 
@@ -47,6 +47,8 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run what the options ask for, as often as they say, and return the gravest exit code."""
     from bandmark.fleet.torchrun import is_rank
 
+    if arguments.device == "all":
+        return _measure_all_devices(arguments)
     if is_rank() and arguments.rank_file is None:
         return _supervise(arguments)
     if arguments.rank_file is not None and arguments.output is not None:
@@ -133,27 +135,76 @@ def _supervise(arguments: argparse.Namespace) -> int:
     """Measure with a child process as a rank of torchrun; the rank that gathers shows the fleet and its exit code."""
     from bandmark.cli.fleet import show
     from bandmark.fleet.summary import judge
-    from bandmark.fleet.torchrun import Supervisor, child_command, connect, rank_path
+    from bandmark.fleet.torchrun import Supervisor, child_command, connect, part_path
     from bandmark.session.ranks import read_ticket, use_own_gpu
 
     ticket = read_ticket()
     if arguments.output is None:
         raise UsageError("under torchrun give --output F.csv: each rank writes its own, F.rank0.csv and so on.")
-    csv = rank_path(Path(arguments.output), ticket.rank)
-    for file in (csv, csv.with_suffix(".json")):
-        refuse_existing(file, force=arguments.force)
-        file.unlink(missing_ok=True)
+    csv = part_path(Path(arguments.output), f"rank{ticket.rank}")
+    _make_room(csv, force=arguments.force)
     if arguments.device is None:
         use_own_gpu(ticket)
     usual_s = 12 if arguments.quick else 90
     deadline_s = arguments.deadline or 2 * (arguments.time_limit_s or arguments.duration_s or usual_s) + 60
-    members = Supervisor(ticket, connect(ticket), deadline_s).run(child_command(sys.argv[1:], csv), csv)
+    supervisor = Supervisor(ticket=ticket, store=connect(ticket), deadline_s=deadline_s)
+    members = supervisor.run(child_command(sys.argv[1:], csv), csv)
     if members is None:
         return EXIT_OK
     fleet = judge(members)
     show(fleet)
     measured = any(section.rows for section in fleet.sections if section.name == "distribution")
     return EXIT_OK if measured and fleet.exit_code == EXIT_UNJUDGED else fleet.exit_code
+
+
+def _measure_all_devices(arguments: argparse.Namespace) -> int:
+    """Measure each GPU alone and all at once, with a child process each; show the fleet and return its exit code."""
+    from bandmark.backends.select import all_accelerators
+    from bandmark.cli.fleet import show
+    from bandmark.fleet.devices import device_path, judge_devices, measure_devices
+    from bandmark.session.runner import utc_now
+    from bandmark.session.session import new_run_id, select_suites
+    from bandmark.show.console import info
+
+    _refuse_beside_all(arguments)
+    options = from_arguments(arguments)
+    options.check()
+    select_suites(options)
+    devices = {a.address: f"{a.address} {a.device.name}" for a in all_accelerators(options.backends)}
+    output = Path(arguments.output or f"{new_run_id(utc_now())}.csv")
+    files = [device_path(output, address, step) for step in ("", "together") for address in devices]
+    for csv in files:
+        _make_room(csv, force=arguments.force)
+    announce = (lambda step: None) if arguments.quiet else info
+    deadline_s = arguments.deadline or math.inf
+    fleet = judge_devices(*measure_devices(devices, sys.argv[1:], output, deadline_s=deadline_s, announce=announce))
+    show(fleet)
+    announce("wrote " + ", ".join(str(csv) for csv in files if csv.exists()))
+    rows = [row for csv in files if csv.exists() for row in read_rows(csv)]
+    return EXIT_FAILED if fleet.exit_code == EXIT_FAILED else exit_code(rows, arguments.fail_below)
+
+
+def _refuse_beside_all(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for what does not go with --device all."""
+    from bandmark.fleet.torchrun import is_rank
+
+    given = {
+        "--runs": arguments.runs != 1,
+        "--dry-run": arguments.dry_run,
+        "--rank-file": arguments.rank_file is not None,
+        "--output -": arguments.output == "-",
+        "several --data": len(names(arguments.data)) > 1,
+        "torchrun": is_rank(),
+    }
+    if refused := [name for name, is_given in given.items() if is_given]:
+        raise UsageError(f"--device all does not go with {', '.join(refused)}: leave that out, or name one device.")
+
+
+def _make_room(csv: Path, *, force: bool) -> None:
+    """Remove the files of an earlier run where they may be replaced; raises FileError where they may not."""
+    for file in (csv, csv.with_suffix(".json")):
+        refuse_existing(file, force=force)
+        file.unlink(missing_ok=True)
 
 
 def _save_elsewhere(session: Session) -> None:

@@ -31,7 +31,8 @@ START_AT = "BANDMARK_START_AT"
 """Variable that tells a child when to begin, in seconds since 1970."""
 
 _CHECK_IN_S = 60.0  # after which those ranks start that are there
-_OPENING_S = 5.0  # from the published start until sampling begins: imports, and the opening of the device
+OPENING_S = 5.0
+"""Seconds from the published start until sampling begins: imports, and the opening of the device."""
 _GATHER_S = 2.0  # after the deadline until a rank gathers without the others
 _LAST_S = (10.0, 15.0, 20.0)
 """Seconds after SIGTERM until a child is asked to keep what it has, until it is killed, and until a rank gathers:
@@ -74,23 +75,78 @@ def connect(ticket: Ticket) -> Store:
     return PrefixStore(f"bandmark/{launch}", store)
 
 
-@dataclass(slots=True)
-class Supervisor:
-    """One rank: it starts the child, waits for it, hands its result over, and may gather all results."""
+@dataclass(slots=True, kw_only=True)
+class Child:
+    """A process that measures and writes its own pair of files, and what ends it."""
 
     ticket: Ticket
-    store: Store
     deadline_s: float
-    """Seconds from the start of sampling after which a child counts as hung."""
+    """Seconds from the start of sampling after which it counts as hung."""
     terminated_s: float = math.inf
-    """When the agent asked for the end, since another rank had died, by the monotonic clock."""
+    """When its end was asked for, by the monotonic clock."""
+
+    def end_soon(self) -> None:
+        """Ask for the end now, without the time that is left to it where another rank died."""
+        self.terminated_s = time.monotonic() - _LAST_S[0]
+
+    def measure(self, command: Sequence[str], csv: Path, start_at: float) -> Member:
+        """Run it until it ends or the deadline, and return what it left and what went wrong.
+
+        Sampling starts at a moment in seconds since 1970, or as soon as the device is open if that has passed.
+
+        Its session is its own, so that a signal for the ranks does not end it.
+        """
+        kills = _oom_kills()
+        with tempfile.TemporaryFile() as errors:
+            environment = {**os.environ, START_AT: f"{start_at:.6f}"}
+            child = subprocess.Popen(
+                command, env=environment, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True
+            )
+            problem = self._wait(child, time.monotonic() + start_at - time.time() + self.deadline_s)
+            errors.seek(0)
+            lines = errors.read().decode(errors="replace").splitlines()
+        member = read_member(csv, self.ticket) if csv.exists() else Member(ticket=self.ticket)
+        crashed = child.returncode not in _ENDED_WELL or not member.figures or "Traceback" in " ".join(lines)
+        if problem is None and crashed:
+            problem = _reason(child.returncode, lines, _oom_kills() > kills)
+        return replace(member, problem=problem or member.problem)
+
+    def _wait(self, child: subprocess.Popen[bytes], deadline: float) -> str | None:
+        """Wait for the child; one that is not ready in time is ended, and the reason returned.
+
+        Where another rank was lost, the child is asked to keep what it has.
+        """
+        asked = False
+        while child.poll() is None:
+            now = time.monotonic()
+            if not asked and now >= self.terminated_s + _LAST_S[0]:
+                child.terminate()
+                asked = True
+            if now >= min(deadline, self.terminated_s + _LAST_S[1]):
+                problem = _hung(child.pid, self.deadline_s)
+                with suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+                return problem
+            time.sleep(_POLL_S)
+        return None
+
+
+@dataclass(slots=True, kw_only=True)
+class Supervisor(Child):
+    """One rank: it starts the child, waits for it, hands its result over, and may gather all results.
+
+    The agent asks for the end where another rank has died.
+    """
+
+    store: Store
 
     def run(self, command: Sequence[str], csv: Path) -> list[Member] | None:
         """Measure with a child process and return all members, None where another rank gathers."""
         with self._sigterm_noted():
             start = self._await_start()
             deadline = start + self.deadline_s
-            member = self._measure(command, csv, time.time() + start - time.monotonic(), deadline)
+            member = self.measure(command, csv, time.time() + start - time.monotonic())
             self.store.set(f"member/{self.ticket.rank}", json.dumps(asdict(member)))
             is_last = self.store.add("ended", 1) == self.ticket.world
             return self._gather() if self._may_gather(is_last, deadline + _GATHER_S) else None
@@ -127,47 +183,7 @@ class Supervisor:
             if time.monotonic() >= min(until, self.terminated_s):
                 self.store.set("start", "published")
             time.sleep(_POLL_S)
-        return time.monotonic() + _OPENING_S
-
-    def _measure(self, command: Sequence[str], csv: Path, start_at: float, deadline: float) -> Member:
-        """Run the child until it ends or the deadline, and return what it left and what went wrong.
-
-        Its session is its own, so that a signal for the ranks does not end it.
-        """
-        kills = _oom_kills()
-        with tempfile.TemporaryFile() as errors:
-            environment = {**os.environ, START_AT: f"{start_at:.6f}"}
-            child = subprocess.Popen(
-                command, env=environment, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True
-            )
-            problem = self._wait(child, deadline)
-            errors.seek(0)
-            lines = errors.read().decode(errors="replace").splitlines()
-        member = read_member(csv, self.ticket) if csv.exists() else Member(ticket=self.ticket)
-        crashed = child.returncode not in _ENDED_WELL or not member.figures or "Traceback" in " ".join(lines)
-        if problem is None and crashed:
-            problem = _reason(child.returncode, lines, _oom_kills() > kills)
-        return replace(member, problem=problem or member.problem)
-
-    def _wait(self, child: subprocess.Popen[bytes], deadline: float) -> str | None:
-        """Wait for the child; one that is not ready in time is ended, and the reason returned.
-
-        Where another rank was lost, the child is asked to keep what it has.
-        """
-        asked = False
-        while child.poll() is None:
-            now = time.monotonic()
-            if not asked and now >= self.terminated_s + _LAST_S[0]:
-                child.terminate()
-                asked = True
-            if now >= min(deadline, self.terminated_s + _LAST_S[1]):
-                problem = _hung(child.pid, self.deadline_s)
-                with suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
-                return problem
-            time.sleep(_POLL_S)
-        return None
+        return time.monotonic() + OPENING_S
 
     def _gather(self) -> list[Member]:
         """Return the members of all ranks; one that handed nothing over is a member with a problem."""
@@ -209,11 +225,11 @@ def _oom_kills() -> int:
     return max((read_pairs(folder / "memory.events", " ").get("oom_kill", 0) for folder in folders), default=0)
 
 
-def rank_path(output: Path, rank: int | None) -> Path:
-    """Return where a rank writes: F.csv becomes F.rank3.csv; raises FileError for another ending."""
+def part_path(output: Path, part: str) -> Path:
+    """Return where a process writes: F.csv becomes F.rank3.csv for "rank3"; raises FileError for another ending."""
     if output.suffix != ".csv":
-        raise FileError(f"--output {output} must end in .csv (each rank gets its own, .rank0.csv and so on).")
-    return output.with_suffix(f".rank{rank}.csv")
+        raise FileError(f"--output {output} must end in .csv (each process gets its own, .{part}.csv and so on).")
+    return output.with_suffix(f".{part}.csv")
 
 
 def child_command(arguments: Sequence[str], csv: Path) -> list[str]:

@@ -14,7 +14,7 @@ import pytest
 
 from bandmark.errors import FileError
 from bandmark.fleet import torchrun
-from bandmark.fleet.torchrun import START_AT, Supervisor, _reason, child_command, is_rank, rank_path
+from bandmark.fleet.torchrun import START_AT, Supervisor, _reason, child_command, is_rank, part_path
 from bandmark.results.files import read_rows
 from bandmark.session.ranks import Member, Ticket
 from rank_faults import install
@@ -107,7 +107,7 @@ class MemoryStore:
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing takes long here, and threads can't handle signals."""
-    waits = {"_CHECK_IN_S": 1.0, "_OPENING_S": 0.0, "_GATHER_S": 0.2, "_LAST_S": (0.2, 0.4, 0.6)}
+    waits = {"_CHECK_IN_S": 1.0, "OPENING_S": 0.0, "_GATHER_S": 0.2, "_LAST_S": (0.2, 0.4, 0.6)}
     for name, seconds in waits.items():
         monkeypatch.setattr(torchrun, name, seconds)
     monkeypatch.setattr(torchrun.signal, "signal", lambda number, handler: None)
@@ -120,7 +120,7 @@ def supervise(
     gathered: dict[int, list[Member] | None] = {}
 
     def run(rank: int) -> None:
-        supervisor = Supervisor(Ticket(node="here", rank=rank, world=world), store, deadline_s)
+        supervisor = Supervisor(ticket=Ticket(node="here", rank=rank, world=world), store=store, deadline_s=deadline_s)
         gathered[rank] = supervisor.run([sys.executable, "-c", codes[rank]], folder / f"F.rank{rank}.csv")
 
     threads = [threading.Thread(target=run, args=[rank]) for rank in codes]
@@ -190,7 +190,9 @@ def test_after_sigterm_the_wait_is_short(tmp_path: Path) -> None:
     """Where the agent asks for the end, a rank waits neither for its child nor for others until the deadline."""
     results(tmp_path, 0)
     begin = time.monotonic()
-    supervisor = Supervisor(Ticket(node="here", rank=0, world=2), MemoryStore(), 60.0, terminated_s=begin)
+    supervisor = Supervisor(
+        ticket=Ticket(node="here", rank=0, world=2), store=MemoryStore(), deadline_s=60.0, terminated_s=begin
+    )
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
     members = supervisor.run([sys.executable, "-c", stubborn], tmp_path / "F.rank0.csv")
     assert members is not None and members[0].figures
@@ -199,9 +201,9 @@ def test_after_sigterm_the_wait_is_short(tmp_path: Path) -> None:
 
 def test_names_and_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each rank has its own file, the child's command repeats the rank's, and a child is no rank itself."""
-    assert rank_path(Path("a b/F.csv"), 3) == Path("a b/F.rank3.csv")
+    assert part_path(Path("a b/F.csv"), "rank3") == Path("a b/F.rank3.csv")
     with pytest.raises(FileError, match=r"must end in \.csv"):
-        rank_path(Path("-"), 0)
+        part_path(Path("-"), "rank0")
     assert child_command(["run", "--output", "F.csv"], Path("G.csv"))[1:] == [
         *("-m", "bandmark", "run", "--output", "F.csv", "--output", "G.csv")
     ]
