@@ -56,6 +56,11 @@ class Gpu:
             self._functions[key] = {entry: module.get_function(entry) for entry in entries}
         return self._functions[key]
 
+    def resident_blocks(self, function: Any, threads: int) -> int:
+        """Return how many blocks of so many threads a multiprocessor holds at once."""
+        occupancy = cupy.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor
+        return int(occupancy(function.kernel.ptr, threads, 0))
+
     def delay(self, launch_count: int) -> None:
         """Queue a delay behind which so many launches can be queued."""
         step = delay(int(delay_seconds(launch_count) * 1e9))[1]
