@@ -40,8 +40,8 @@ class Gpu:
     lost_copies: bool = False
     """Whether copies over the link move nothing."""
     wrong: set[str] = field(default_factory=set)
-    """Entry points that do nothing, or miss an access; "bandmark_triad" also stands for its _ragged and _finish; "tiles"
-    for loads that count tiles that they have not read."""
+    """Entry points that do nothing, or miss an access; "bandmark_triad" also stands for its _ragged and _finish, and
+    "tiles" for a load that counts tiles that it has not read."""
     wrong_if: Callable[[Launched], bool] = lambda launch: False
     """Launches that do nothing."""
     counters: Callable[[float], tuple[int, int]] | None = None

@@ -188,7 +188,8 @@ def follow(launch: Launched, gpu: Any) -> None:
 def add_passes(launch: Launched, gpu: Any) -> None:
     """Add up the tiles that each block comes past."""
     rounds, grid = int(launch.values["rounds"]), launch.grid[0]
-    add_tiles(launch, [len(range(block, rounds, grid)) for block in range(grid if launch.entry not in gpu.wrong else 0)])
+    working = 0 if launch.entry in gpu.wrong else grid
+    add_tiles(launch, [len(range(block, rounds, grid)) for block in range(working)])
 
 
 def add_tiles(launch: Launched, counts: Sequence[int]) -> None:

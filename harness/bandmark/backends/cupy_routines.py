@@ -1,4 +1,4 @@
-"""Work on a CUDA device beside the kernel table: chases by one thread, passes over a working set, and accesses by pattern.
+"""Work on a CUDA device beside the kernel table: chases by one thread, passes over a working set, accesses by pattern.
 
 Each is timed as the kernels are, but for one thing: a window is a single launch that does the work of all of its
 launches, since work in a cache is short beside the time between two.
@@ -138,9 +138,8 @@ class LoadedChase(Chase):
         resident = min(device.BLOCKS_PER_SM, backend.gpu.resident_blocks(kernel, step.block[0]))
         self._grid = 1 if pause is None else resident * backend.gpu.sm_count
         self._array, self._sums = _tiles(backend, self._tiles, seed=0)
-        self._partials, self._counts, self._control = (
-            cupy.empty(size, dtype) for size, dtype in ((self._grid, np.float64), (self._grid, np.uint64), (2, np.uint64))
-        )
+        self._partials, self._counts = (cupy.empty(self._grid, dtype) for dtype in (np.float64, np.uint64))
+        self._control = cupy.empty(2, np.uint64)
         for array in (self._partials, self._counts, self._control):
             array.data.memset(0, array.nbytes)
         super().__init__(backend, **ring)
@@ -200,8 +199,7 @@ class Passes(_Routine):
         """Return the error of one launch's sum, in units of what rounding explains."""
         self._partials.data.memset(0xFF, self._partials.nbytes)
         self._bound(1)()
-        counts = device.turns(self._tiles, self._count, self._gpu.sm_count)
-        expected = device.expected_sums(self._sums, counts).sum()
+        expected = device.expected_sum(self._sums, self._count, self._gpu.sm_count)
         error = abs(float(self._partials.get().sum()) - expected) / (passes.TOLERANCE * abs(expected))
         return float(np.nan_to_num(error, nan=np.inf))
 
@@ -245,7 +243,8 @@ def _random(backend: Any, size: int, dtype: str, seed: int) -> tuple[Any, Any]:
 
     Raises MemoryError if there is no room.
     """
-    array = place(lambda: cupy.empty(size // np.dtype(dtype).itemsize, dtype), backend.lacks_memory, backend.gpu.release)
+    count = size // np.dtype(dtype).itemsize
+    array = place(lambda: cupy.empty(count, dtype), backend.lacks_memory, backend.gpu.release)
     (host,) = passes.block(passes.PASSES["read"], size // 8, np.zeros(size, np.uint8), seed)
     array.set(host.view(dtype))
     return array, host

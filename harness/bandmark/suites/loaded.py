@@ -88,9 +88,9 @@ class LoadedLatency(PointSuite):
     def legend(self, rows: Sequence[Row]) -> str:
         """Return what the headings mean."""
         return (
-            "load GB/s: what the other processors read while the chase ran, on a GPU the other multiprocessors; ns: median "
-            "time of a load in a random ring in memory; in flight: lines of 64 bytes of the load on their way, GB/s x ns "
-            "/ 64 (Little's law)."
+            "load GB/s: what the other processors, on a GPU multiprocessors, read while the chase ran; ns: median time "
+            "of a load in a random ring in memory; in flight: lines of 64 bytes of the load on their way, GB/s x ns / "
+            "64 (Little's law)."
         )
 
     def headline(self, rows: Sequence[Row]) -> str | None:

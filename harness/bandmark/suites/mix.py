@@ -105,8 +105,8 @@ class Mix(VariedBandwidth):
     def legend(self, rows: Sequence[Row]) -> str:
         """Return what the headings mean."""
         return (
-            "reads: share of the bytes that are read. On a CPU, normal stores first read the line that they fill, which "
-            "is not counted; nt stores go past the caches and do not. nstream reads what it writes."
+            "reads: share of the bytes that are read. On a CPU, normal stores first read the line that they fill, "
+            "which is not counted; nt stores go past the caches and do not. nstream reads what it writes."
         )
 
     def curve(self, rows: Sequence[Row]) -> Curve | None:

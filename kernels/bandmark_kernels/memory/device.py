@@ -52,27 +52,27 @@ def passes(tiles: int, passes: int, sm_count: int) -> tuple[str, GridLaunch]:
     return source("sums", "passes"), _launch("passes", grid, {"a": "float64", "partials": "float64"}, numbers)
 
 
-def turns(tiles: int, passes: int, sm_count: int) -> NDArray[np.int64]:
-    """Return how many tiles each block reads in so many passes."""
+def expected_sum(tile_sums: NDArray[np.float64], passes: int, sm_count: int) -> float:
+    """Return what the partial sums of `passes` add up to, from the sum of each tile."""
     grid = blocks(sm_count)
-    return (tiles * passes - np.arange(grid) + grid - 1) // grid
+    return float(expected_sums(tile_sums, (len(tile_sums) * passes - np.arange(grid) + grid - 1) // grid).sum())
 
 
 def expected_sums(tile_sums: NDArray[np.float64], counts: NDArray[Any]) -> NDArray[np.float64]:
     """Return what each block leaves that has read so many tiles, from the sum of each tile of the array."""
     tiles, grid = len(tile_sums), len(counts)
     laps, rest = np.divmod(counts.astype(np.int64), tiles)
-    ways = (tile_sums[(block + np.arange(n) * _step(tiles, grid)) % tiles].sum() for block, n in enumerate(rest))
-    return laps * tile_sums.sum() + np.fromiter(ways, np.float64, grid)
+    ways = [tile_sums[(block + np.arange(n) * _step(tiles, grid)) % tiles].sum() for block, n in enumerate(rest)]
+    return np.asarray(laps * tile_sums.sum() + ways)
 
 
 def accesses(
     pattern: Pattern, size: int, progress: NDArray[np.uint64], launches: int, sm_count: int
 ) -> tuple[str, GridLaunch]:
-    """Return source and launch of the accesses of so many launches to an array "words" of `size` bytes, from a progress
-    on (places.progress_after).
+    """Return source and launch of the accesses of so many launches to an array "words" of `size` bytes.
 
-    Patterns that read leave a part of the sum of all that was read in each element of "partials", uint64, one a block.
+    They go on from a progress (places.progress_after). Patterns that read leave the sum of all that was read in parts,
+    one a block, in "partials", uint64.
     """
     first, number = map(int, progress)
     arrays, end = {"words": f"uint{8 * pattern.itemsize}"}, pattern.accesses(size) * launches

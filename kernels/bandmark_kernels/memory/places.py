@@ -1,4 +1,4 @@
-"""Accesses that use a part of what memory moves at once: reads in strides, and granules at random places (gather, scatter).
+"""Accesses that use a part of what memory moves at once: reads in strides, granules at random places (gather, scatter).
 
 A random order is a lap of a linear congruential generator over a power of two of places, which visits every place once
 (Hull and Dobell, SIAM Review 4, 1962), with the high bits of its state mixed into the low ones. It takes no index from
@@ -126,4 +126,5 @@ def first_of_stride(launch: Any, step: Any) -> Any:
 
 
 def mixing_shift(places: int) -> np.uint64:
+    """Return by how many bits a state is shifted that is mixed into itself."""
     return np.uint64(max(1, places.bit_length() // 2))

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from bandmark_kernels.core.compiled import compile_body
 from bandmark_kernels.memory import bodies
-from bandmark_kernels.memory.places import INCREMENT, MULTIPLIER, Pattern, first_of_stride, follow, is_right, progress_after
+from bandmark_kernels.memory.places import (
+    INCREMENT,
+    MULTIPLIER,
+    Pattern,
+    first_of_stride,
+    follow,
+    is_right,
+    progress_after,
+)
 
 PATTERNS = [Pattern("read", 1), Pattern("read", 64), *(Pattern(k, s) for k in ("gather", "scatter") for s in (4, 128))]
 
