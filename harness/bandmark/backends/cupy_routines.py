@@ -135,8 +135,8 @@ class LoadedChase(Chase):
         self._pause, self._tiles = pause or 0, max(1, load_size // (8 * device.TILE))
         text, step = device.loaded_chase(0, self._tiles, self._pause, 1)
         [kernel] = backend.gpu.compile(text, (), (step.entry,)).values()
-        resident = min(device.BLOCKS_PER_SM, backend.gpu.resident_blocks(kernel, step.block[0]))
-        self._grid = 1 if pause is None else resident * backend.gpu.sm_count
+        resident = backend.gpu.sm_count * backend.gpu.resident_blocks(kernel, step.block[0])
+        self._grid = 1 if pause is None else resident
         self._array, self._sums = _tiles(backend, self._tiles, seed=0)
         self._partials, self._counts = (cupy.empty(self._grid, dtype) for dtype in (np.float64, np.uint64))
         self._control = cupy.empty(2, np.uint64)

@@ -17,8 +17,7 @@ TILE = 2048
 
 _THREADS = 256  # of sums.cu
 
-BLOCKS_PER_SM = 4
-"""Blocks that the launch bounds let reside on a multiprocessor."""
+_BLOCKS_PER_SM = 4  # as many as the launch bounds of sums.cu's users let reside
 
 
 def chase(hops: int) -> tuple[str, GridLaunch]:
@@ -42,7 +41,7 @@ def loaded_chase(hops: int, tiles: int, pause: int, grid: int) -> tuple[str, Gri
 
 def blocks(sm_count: int) -> int:
     """Return how many blocks make the passes."""
-    return BLOCKS_PER_SM * sm_count
+    return _BLOCKS_PER_SM * sm_count
 
 
 def passes(tiles: int, passes: int, sm_count: int) -> tuple[str, GridLaunch]:
