@@ -23,6 +23,8 @@ class Gpu:
     name: str = "NVIDIA RTX PRO 5000 Blackwell"
     capability: tuple[int, int] = (12, 0)
     sms: int = 4
+    resident: int = 3
+    """Blocks of 256 threads that a multiprocessor holds at once."""
     l2_bytes: int = MIB
     memory_bytes: int = 4 * GIB
     bus_bits: int = 384
@@ -38,7 +40,8 @@ class Gpu:
     lost_copies: bool = False
     """Whether copies over the link move nothing."""
     wrong: set[str] = field(default_factory=set)
-    """Entry points that do nothing; "bandmark_triad" also stands for its _ragged and _finish."""
+    """Entry points that do nothing, or miss an access; "bandmark_triad" also stands for its _ragged and _finish, and
+    "tiles" for a load that counts tiles that it has not read."""
     wrong_if: Callable[[Launched], bool] = lambda launch: False
     """Launches that do nothing."""
     counters: Callable[[float], tuple[int, int]] | None = None

@@ -9,12 +9,15 @@ import ctypes
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from bandmark_kernels import DTYPES, KERNELS, QUANTIZED, Kernel, find_kernel
 from bandmark_kernels.core.dtypes import dequantize
+from bandmark_kernels.memory.places import first_of_stride
+from bandmark_kernels.memory.places import follow as places_of
 from cupy_errors import CompileException, CUDADriverError
 
 
@@ -93,6 +96,7 @@ class Function:
         only = KERNELS[name].dtypes if name in KERNELS else ()
         self.dtype = DTYPES[only[0]] if len(only) == 1 else self.element
         self.parameters = [(p[4], p[2], bool(p[3])) for p in parameters]
+        self.kernel = SimpleNamespace(ptr=id(self))
         self.local_size_bytes = module.device.gpu.local_bytes
         self.num_regs = 32
 
@@ -102,9 +106,9 @@ class Function:
             raise CUDADriverError(1)
         launch = Launched(self.entry, tuple(grid), tuple(block), self._values(arguments))
         gpu = self.device.gpu
-        if self.entry in ("bandmark_chase", "bandmark_passes"):
+        if self.entry in ROUTINES:
             self.device.queue(self.entry, gpu.law(launch))
-            (follow if self.entry == "bandmark_chase" else add_passes)(launch, gpu)
+            ROUTINES[self.entry](launch, gpu)
             return
         if self.device.captured is not None:
             self.device.captured.append(lambda: self._replay(launch, arguments))
@@ -183,12 +187,60 @@ def follow(launch: Launched, gpu: Any) -> None:
 
 def add_passes(launch: Launched, gpu: Any) -> None:
     """Add up the tiles that each block comes past."""
-    tiles, step, rounds = (int(launch.values[name]) for name in ("tiles", "step", "rounds"))
+    rounds, grid = int(launch.values["rounds"]), launch.grid[0]
+    working = 0 if launch.entry in gpu.wrong else grid
+    add_tiles(launch, [len(range(block, rounds, grid)) for block in range(working)])
+
+
+def add_tiles(launch: Launched, counts: Sequence[int]) -> None:
+    """Add up so many tiles of each block."""
+    tiles, step = (int(launch.values[name]) for name in ("tiles", "step"))
     sums = launch.values["a"].host.reshape(tiles, -1).sum(axis=1)
-    partials, grid = launch.values["partials"].host, launch.grid[0]
-    for block in range(grid if launch.entry not in gpu.wrong else 0):
-        turns = np.arange(-(-max(0, rounds - block) // grid))
-        partials[block] = sums[(block + turns * step) % tiles].sum()
+    for block, count in enumerate(counts):
+        launch.values["partials"].host[block] = sums[(block + np.arange(count) * step) % tiles].sum()
+
+
+def follow_loaded(launch: Launched, gpu: Any) -> None:
+    """Follow the ring while each block but those on the multiprocessor of the first reads a tile every 16 ns."""
+    values, grid = launch.values, launch.grid[0]
+    assert grid == 1 or grid <= gpu.sms * gpu.resident, "blocks that are not resident together wait for ever"
+    assert not values["control"].host.any(), "the load would end before the chase begins"
+    follow(launch, gpu)
+    values["control"].host[:] = 1
+    read = int(gpu.law(launch) / (16e-9 + int(values["pause"]) * 1e-9))
+    counts = [0 if block % gpu.sms == 0 else read for block in range(grid)]
+    values["counts"].host[:] = counts
+    add_tiles(launch, counts if "tiles" not in gpu.wrong else [count // 2 for count in counts])
+
+
+def visit(launch: Launched, gpu: Any) -> None:
+    """Read or write the places of the accesses that follow, one after the other."""
+    values = {name: v.host if is_device_array(v) else int(v) for name, v in launch.values.items()}
+    words, missed = values["words"], int(launch.entry in gpu.wrong)
+    if "launch" in values:
+        index, step = np.arange(values["end"]), 1 << values["log_step"]
+        launches = values["launch"] + (index >> values["log_count"])
+        elements = (index & (1 << values["log_count"]) - 1) * step + first_of_stride(launches, step)
+        values["partials"][:] = 0
+        values["partials"][0] = words[elements[missed:]].sum(dtype=np.uint64)
+        return
+    granules = words.reshape(values["mask"] + 1, -1)
+    places, _ = places_of(values["state"], values["visits"], len(granules))
+    if "number" in values:
+        numbers = values["number"] + 1 + np.arange(len(places), dtype=np.uint64)
+        granules[places[: len(places) - missed]] = numbers[: len(places) - missed, None].astype(words.dtype)
+        return
+    values["partials"][:] = 0
+    values["partials"][0] = granules[places[missed:]].sum(dtype=np.uint64)
+
+
+ROUTINES: dict[str, Callable[[Launched, Any], None]] = {
+    "bandmark_chase": follow,
+    "bandmark_passes": add_passes,
+    "bandmark_loaded_chase": follow_loaded,
+    **dict.fromkeys(("bandmark_strided", "bandmark_gather", "bandmark_scatter"), visit),
+}
+"""What the entry points beside the kernel table do."""
 
 
 def scalars_behind(kernel: Any, values: Any) -> dict[str, float]:

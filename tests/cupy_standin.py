@@ -74,7 +74,10 @@ class StandIn:
         )
         cuda = SimpleNamespace(
             runtime=runtime,
-            driver=SimpleNamespace(CUDADriverError=CUDADriverError),
+            driver=SimpleNamespace(
+                CUDADriverError=CUDADriverError,
+                occupancyMaxActiveBlocksPerMultiprocessor=lambda function, threads, shared: self.gpu.resident,
+            ),
             compiler=SimpleNamespace(CompileException=CompileException),
             memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
             nvrtc=SimpleNamespace(getVersion=lambda: self.nvrtc),

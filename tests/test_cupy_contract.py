@@ -165,6 +165,13 @@ def test_kernels_tell_their_registers(cp: Any) -> None:
     assert function.local_size_bytes == 0
 
 
+def test_a_multiprocessor_has_room_for_so_many_blocks(cp: Any) -> None:
+    """The driver tells it by the address of the function."""
+    function = bound(cp, "copy", Shape(1000)).steps[0][0]
+    blocks = cp.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor(function.kernel.ptr, 256, 0)
+    assert isinstance(blocks, int) and 1 <= blocks <= 8
+
+
 def test_events(cp: Any) -> None:
     """Events give milliseconds in single precision; one that was never recorded is refused."""
     begin, end = cp.cuda.Event(), cp.cuda.Event()

@@ -77,6 +77,6 @@ def _registers(instruction: str) -> tuple[set[int], set[int]]:
         return set(), set(named if re.match(r"ST|RED|ATOM", operands) else named[1:])
     address = re.search(r"\[R(\d+)", operands)
     filled = re.findall(r"(?<![A-Z\d\[])R(\d+)", operands.split("desc[")[0].split("[")[0])
-    bits = 128 if len(filled) > 1 else next((b for b in (256, 128, 64) if f".{b}" in operands), 32)
+    bits = 128 if len(filled) > 1 else next((b for b in (256, 128, 64) if f".{b}" in operands.split()[0]), 32)
     targets = {int(first) + i for first in filled for i in range(bits // 32)}
     return targets, {int(address[1])} if address else set()

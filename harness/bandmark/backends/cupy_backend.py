@@ -13,7 +13,7 @@ from typing import Any
 import cupy
 
 from bandmark.backends.base import Backend, accelerator_budget, accelerator_facts, gpu_device, place
-from bandmark.backends.cupy_routines import Chase, Passes
+from bandmark.backends.cupy_routines import Accesses, Chase, LoadedChase, Passes
 from bandmark.backends.cupy_transfer import Transfer
 from bandmark.backends.cupy_workload import CupyWorkload, Gpu, bus_id, cuda_errors
 from bandmark.device.device import Device
@@ -33,7 +33,13 @@ class CupyBackend(Backend):
     name = "cupy"
     version = cupy.__version__
     verifies_first = True
-    routines: Mapping[str, Any] = {"chase": Chase, "passes": Passes, "transfer": Transfer}
+    routines: Mapping[str, Any] = {
+        "chase": Chase,
+        "loaded-chase": LoadedChase,
+        "passes": Passes,
+        "patterns": Accesses,
+        "transfer": Transfer,
+    }
 
     def __init__(self, address: str, device: Device) -> None:
         """Open the device; raises BackendUnavailable if it is too old or nothing can be compiled for it."""

@@ -1,4 +1,4 @@
-"""Work on a CUDA device beside the kernel table: a chase by one thread, and passes over a working set by all.
+"""Work on a CUDA device beside the kernel table: chases by one thread, passes over a working set, accesses by pattern.
 
 Each is timed as the kernels are, but for one thing: a window is a single launch that does the work of all of its
 launches, since work in a cache is short beside the time between two.
@@ -19,6 +19,7 @@ from bandmark.backends.cupy_workload import Watch
 from bandmark.measure.sampling import Reading
 from bandmark_kernels.core.launch import GridLaunch
 from bandmark_kernels.memory import chase, device, passes
+from bandmark_kernels.memory.places import Pattern, is_right, progress_after
 
 _WARM_HOPS = 2**19
 """Hops before a chase is timed, at most: a lap of any ring that a cache holds."""
@@ -122,6 +123,53 @@ class Chase(_Routine):
         self._done += self._hops * launches
 
 
+class LoadedChase(Chase):
+    """A chase by one block while those on the other multiprocessors read an array, with pauses, until it ends."""
+
+    def __init__(self, backend: Any, *, pause: int | None, load_size: int, **ring: Any) -> None:
+        """Place the array, of `load_size` bytes or a tile; without a pause nothing reads it.
+
+        The grid has as many blocks as are resident together (cuOccupancyMaxActiveBlocksPerMultiprocessor), since those
+        that read wait for the one that chases.
+        """
+        self._pause, self._tiles = pause or 0, max(1, load_size // (8 * device.TILE))
+        text, step = device.loaded_chase(0, self._tiles, self._pause, 1)
+        [kernel] = backend.gpu.compile(text, (), (step.entry,)).values()
+        resident = backend.gpu.sm_count * backend.gpu.resident_blocks(kernel, step.block[0])
+        self._grid = 1 if pause is None else resident
+        self._array, self._sums = _tiles(backend, self._tiles, seed=0)
+        self._partials, self._counts = (cupy.empty(self._grid, dtype) for dtype in (np.float64, np.uint64))
+        self._control = cupy.empty(2, np.uint64)
+        for array in (self._partials, self._counts, self._control):
+            array.data.memset(0, array.nbytes)
+        super().__init__(backend, **ring)
+
+    def step(self, launches: int) -> tuple[str, GridLaunch]:
+        """Return the chase of the hops of all launches, and the load beside it."""
+        return device.loaded_chase(self._hops * launches, self._tiles, self._pause, self._grid)
+
+    def values(self) -> dict[str, Any]:
+        """Return the arrays."""
+        arrays = {"a": self._array, "partials": self._partials, "counts": self._counts, "control": self._control}
+        return super().values() | arrays
+
+    def start(self, launches: int) -> None:
+        """Reset what ends the load, and start the watch."""
+        self._control.data.memset(0, self._control.nbytes)
+        super().start(launches)
+
+    def stop(self) -> Reading:
+        """Read the watch, and what the load has moved meanwhile."""
+        reading = super().stop()
+        return replace(reading, load_gbs=int(self._counts.get().sum()) * device.TILE * 8 / reading.seconds / 1e9)
+
+    def verify(self) -> float:
+        """Return the error of the chase, or of a block's sum in the last window, which tells that it read its tiles."""
+        expected = device.expected_sums(self._sums, self._counts.get())
+        errors = abs(self._partials.get() - expected) / (passes.TOLERANCE * np.maximum(1, expected))
+        return max(super().verify(), float(np.nan_to_num(errors.max(), nan=np.inf)))
+
+
 class Passes(_Routine):
     """Reads of an array by all multiprocessors, over and over; a launch makes so many passes."""
 
@@ -137,10 +185,7 @@ class Passes(_Routine):
             raise NotImplementedError(f"a CUDA device makes passes that read multiples of {self.granule} bytes")
         self._tiles, self._count = n // device.TILE, count
         self._partials = cupy.empty(device.blocks(self._gpu.sm_count), np.float64)
-        self._array = place(lambda: cupy.empty(n, np.float64), backend.lacks_memory, backend.gpu.release)
-        (host,) = passes.block(passes.PASSES[kernel], n, np.zeros(n * 8, np.uint8), seed)
-        self._array.set(host)
-        self._sums = host.reshape(self._tiles, -1).sum(axis=1)
+        self._array, self._sums = _tiles(backend, self._tiles, seed)
 
     def step(self, launches: int) -> tuple[str, GridLaunch]:
         """Return the passes of all launches."""
@@ -157,3 +202,55 @@ class Passes(_Routine):
         expected = device.expected_sum(self._sums, self._count, self._gpu.sm_count)
         error = abs(float(self._partials.get().sum()) - expected) / (passes.TOLERANCE * abs(expected))
         return float(np.nan_to_num(error, nan=np.inf))
+
+
+class Accesses(_Routine):
+    """A pattern in one array of random contents; a launch goes on where the last one ended."""
+
+    def __init__(self, backend: Any, *, pattern: Pattern, size: int, seed: int) -> None:
+        """Fill an array of so many bytes, a power of two."""
+        super().__init__(backend)
+        self._pattern, self._size, self._progress = pattern, size, np.zeros(2, np.uint64)
+        self._partials = cupy.empty(device.blocks(self._gpu.sm_count), np.uint64)
+        self._words = _random(backend, size, f"u{pattern.itemsize}", seed)[0]
+
+    def step(self, launches: int) -> tuple[str, GridLaunch]:
+        """Return the accesses of all launches."""
+        return device.accesses(self._pattern, self._size, self._progress, launches, self._gpu.sm_count)
+
+    def values(self) -> dict[str, Any]:
+        """Return the arrays."""
+        return {"words": self._words, "partials": self._partials}
+
+    def stop(self) -> Reading:
+        """Read the watch, and note where the window ended."""
+        self._progress = progress_after(self._pattern, self._size, self._progress, self._launches)
+        return super().stop()
+
+    def verify(self) -> float:
+        """Return 0 if one more launch visits the places that are next, each once; else inf."""
+        before = self._progress
+        self._partials.data.memset(0xFF, self._partials.nbytes)
+        self._bound(1)()
+        after = self._progress = progress_after(self._pattern, self._size, before, 1)
+        if not self._pattern.writes:
+            after = after + np.array([0, self._partials.get().sum()], np.uint64)
+        return 0.0 if is_right(self._pattern, self._words.get(), before, after) else float("inf")
+
+
+def _random(backend: Any, size: int, dtype: str, seed: int) -> tuple[Any, Any]:
+    """Return an array on the device with random float64 contents, seen as a dtype, and the same on the host.
+
+    Raises MemoryError if there is no room.
+    """
+    count = size // np.dtype(dtype).itemsize
+    array = place(lambda: cupy.empty(count, dtype), backend.lacks_memory, backend.gpu.release)
+    (host,) = passes.block(passes.PASSES["read"], size // 8, np.zeros(size, np.uint8), seed)
+    array.set(host.view(dtype))
+    return array, host
+
+
+def _tiles(backend: Any, tiles: int, seed: int) -> tuple[Any, Any]:
+    """Return so many tiles of random numbers on the device, and the sum of each."""
+    array, host = _random(backend, tiles * device.TILE * 8, "float64", seed)
+    return array, host.reshape(tiles, -1).sum(axis=1)

@@ -40,7 +40,7 @@ class Gpu:
         cupy.cuda.Device(device.index).use()
         khz = cupy.cuda.runtime.getDeviceProperties(device.index).get("clockRate")
         self.sensors = Sensors(bus_id(device.index), khz / 1e3 if khz else None)
-        self._functions: dict[tuple[str, tuple[str, ...]], _ByName] = {}
+        self._functions: dict[tuple[str, tuple[str, ...], tuple[str, ...]], _ByName] = {}
         self._helpers = _compile_helpers(device.name)
 
     def compiled(self, kernel: Kernel, dtype: DType, variant: str) -> tuple[Program, _ByName]:
@@ -50,11 +50,16 @@ class Gpu:
 
     def compile(self, text: str, options: tuple[str, ...], entries: tuple[str, ...]) -> _ByName:
         """Return the functions of a source by entry point, compiled once per device."""
-        key = (text, options)
+        key = (text, options, entries)  # one source may have the entry points of several workloads
         if key not in self._functions:
             module = cupy.RawModule(code=text, options=options)
             self._functions[key] = {entry: module.get_function(entry) for entry in entries}
         return self._functions[key]
+
+    def resident_blocks(self, function: Any, threads: int) -> int:
+        """Return how many blocks of so many threads a multiprocessor holds at once."""
+        occupancy = cupy.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor
+        return int(occupancy(function.kernel.ptr, threads, 0))
 
     def delay(self, launch_count: int) -> None:
         """Queue a delay behind which so many launches can be queued."""

@@ -157,7 +157,7 @@ class Row:
         "bandwidth over derived_peak_gbs, where that is more than 1 % off peak_gbs; verified dram rows only", "%"
     )
     line_utilization: float | None = _column(
-        "share of each 64-byte cache line that the accesses of a pattern use, 0 to 1", "1"
+        "share of each 64-byte cache line, on a GPU of each 32-byte sector, that a pattern uses, 0 to 1", "1"
     )
     direction: str | None = _column(
         "way of a transfer: h2d (host to device), d2h, or both at once", values=("h2d", "d2h", "both")

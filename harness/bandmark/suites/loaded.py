@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from bandmark.options import RunOptions
 
 _PAUSES = (None, 300_000, 100_000, 30_000, 10_000, 3_000, 1_000, 300, 0)
-"""Turns of an empty loop between two tiles of a loader, from hardly any load to all; None for no loader."""
+"""What a loader waits between two tiles, from hardly any load to all: turns of an empty loop on a CPU, cycles on a GPU.
+
+None is for no loader."""
 
 _PATTERNS = {"idle" if pause is None else f"pause-{pause}": pause for pause in _PAUSES}
 
@@ -86,8 +88,9 @@ class LoadedLatency(PointSuite):
     def legend(self, rows: Sequence[Row]) -> str:
         """Return what the headings mean."""
         return (
-            "load GB/s: what the other processors read while the chase ran; ns: median time of a load in a random ring "
-            "in memory; in flight: cache lines of the load on their way, GB/s x ns / 64 (Little's law)."
+            "load GB/s: what the other processors, on a GPU multiprocessors, read while the chase ran; ns: median time "
+            "of a load in a random ring in memory; in flight: lines of 64 bytes of the load on their way, GB/s x ns / "
+            "64 (Little's law)."
         )
 
     def headline(self, rows: Sequence[Row]) -> str | None:

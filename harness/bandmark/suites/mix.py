@@ -94,7 +94,7 @@ class Mix(VariedBandwidth):
         return (
             KERNEL,
             LIBRARY,
-            TableColumn(title="stores", text=lambda row: row.variant or "-", left=True),
+            TableColumn(title="variant", text=lambda row: row.variant or "-", left=True),
             TableColumn(
                 title="reads", text=lambda row: f"{row.read_fraction:.2f}" if row.read_fraction is not None else "-"
             ),
@@ -105,7 +105,7 @@ class Mix(VariedBandwidth):
     def legend(self, rows: Sequence[Row]) -> str:
         """Return what the headings mean."""
         return (
-            "reads: share of the bytes that are read. Stores of the usual kind first read the line that they fill, "
+            "reads: share of the bytes that are read. On a CPU, normal stores first read the line that they fill, "
             "which is not counted; nt stores go past the caches and do not. nstream reads what it writes."
         )
 

@@ -1,4 +1,4 @@
-"""The suite patterns: what remains of the bandwidth where a part of each cache line is used."""
+"""The suite patterns: what remains of the bandwidth where a part of each line or sector of memory is used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from bandmark.results.row import MEASURED, Row
 from bandmark.suites.base import BANDWIDTH, Curve, Draft, Group, RunFacts, TableColumn, Values
 from bandmark.suites.ladder import PointSuite, without_size
 from bandmark.suites.table import GBS, KERNEL, LIBRARY, SPREAD, figure
-from bandmark_kernels.memory.places import Pattern
+from bandmark_kernels.memory.chase import LINE_BYTES
+from bandmark_kernels.memory.places import SECTOR_BYTES, Pattern
 
 if TYPE_CHECKING:
     from bandmark.backends.select import Target
@@ -80,16 +81,18 @@ class Patterns(PointSuite):
             LIBRARY,
             TableColumn(title="pattern", text=lambda row: row.pattern, left=True),
             GBS,
-            TableColumn(title="line use", text=lambda row: f"{100 * (row.line_utilization or 0):.3g}%"),
+            TableColumn(title="used", text=lambda row: f"{100 * (row.line_utilization or 0):.3g}%"),
+            TableColumn(title="moved", text=_moved),
             SPREAD,
         )
 
     def legend(self, rows: Sequence[Row]) -> str:
         """Return what the headings mean."""
         return (
-            "GB/s: bytes that the program uses / median time, all threads together; line use: share of each 64-byte "
-            "cache line that it uses. stride-8 reads every eighth element of 8 bytes; granule-64 reads or writes 64 "
-            "bytes at random places. Stores first read the line that they write, which is not counted."
+            "GB/s: bytes that the program uses / median time, all threads together; used: their share of each 64-byte "
+            "cache line, on a GPU of each 32-byte sector; moved: GB/s of whole lines or sectors. stride-8 reads every "
+            "eighth element of 8 bytes; granule-64 reads or writes 64 bytes at random places. A CPU's stores first "
+            "read the line that they write, which is not counted."
         )
 
     def headline(self, rows: Sequence[Row]) -> str | None:
@@ -132,9 +135,13 @@ def _columns(pattern: Pattern, part: int, threads: int | None) -> Values:
         "working_set_bytes": size,
         "bytes_read": 0 if pattern.writes else moved,
         "bytes_written": moved if pattern.writes else 0,
-        "line_utilization": pattern.line_utilization,
+        "line_utilization": pattern.utilization(LINE_BYTES if threads else SECTOR_BYTES),
         "threads": threads,
     }
+
+
+def _moved(row: Row) -> str:
+    return figure(row.bandwidth_gbs / row.line_utilization if row.bandwidth_gbs and row.line_utilization else None)
 
 
 def _measured(rows: Sequence[Row]) -> list[tuple[Row, float]]:

@@ -15,7 +15,6 @@ from bandmark.suites.ladder import backends_with
 from bandmark.suites.mix import VariedBandwidth
 from bandmark.suites.table import GBS, KERNEL, LIBRARY, SPREAD, figure
 from bandmark_kernels.core.kernel import Inputs
-from bandmark_kernels.memory import NEEDED
 
 if TYPE_CHECKING:
     from bandmark.backends.base import Workload
@@ -30,6 +29,8 @@ _SATURATES = 0.95
 
 _KINDS = ("cores-", "node-")
 """How the patterns of rows begin that are of one kind of core, or of one NUMA node (placement.by_kind)."""
+
+_NEEDED = "counts threads of a CPU (--device cpu), and needs numba (pip install numba)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class Scaling(VariedBandwidth):
     name = "scaling"
     row_suites = ("scaling",)
     kernel_names = ("read", "triad")
-    title = "bandwidth by the number of processors: which number saturates the memory"
+    title = "bandwidth by the number of a CPU's processors: which number saturates the memory"
 
     def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
         """Return a group for each kernel."""
@@ -70,7 +71,7 @@ class Scaling(VariedBandwidth):
         case = group.cases[0]
         threads = case.backend.threads
         if threads is None or "scaling" not in case.backend.routines:
-            yield replace(group, cases=(replace(case, skip_reason=NEEDED),))
+            yield replace(group, cases=(replace(case, skip_reason=_NEEDED),))
             return
         counts = sorted({-(-threads * k // _EVERY_COUNT) for k in range(1, _EVERY_COUNT + 1)})
         alone = [

@@ -1,4 +1,4 @@
-"""The suite sweep: bandwidth of one processor by working set, from the first level of the caches to memory."""
+"""The suite sweep: bandwidth of one processor or of a GPU by working set, from the first level of caches to memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Sweep(Ladder):
     """Bandwidth of read, copy and triad by working set."""
 
     name = "sweep"
-    title = "bandwidth of one processor by working set: each level of the caches, and memory"
+    title = "bandwidth of one processor, or of a whole GPU, by working set: each level of the caches, and memory"
     metric = BANDWIDTH
     kernel_names = tuple(PASSES)
     routine = "passes"

@@ -84,7 +84,7 @@ def repeats(dtype: str, blocks: int, period: int, elements: int) -> tuple[str, t
     step = GridLaunch(
         "bandmark_repeats", (blocks, 1, 1), (256, 1, 1), (*args, count("period", period), count("n", elements))
     )
-    return source("repeats"), (f"-DITEM_BYTES={np.dtype(dtype).itemsize}",), step
+    return source("sums", "repeats"), (f"-DITEM_BYTES={np.dtype(dtype).itemsize}",), step
 
 
 @cache

@@ -1,5 +1,5 @@
 // repeats: does an array repeat itself? Each block writes to differs[block] how many of its items have other bits than the
-// item `period` before. Where none has, every period has the bits of the first.
+// item `period` before. Where none has, every period has the bits of the first. It stands behind sums.cu.
 //
 //   ITEM_BYTES  2, 4 or 8: bytes of an item
 
@@ -9,17 +9,12 @@ template <> struct Item<4> { typedef unsigned int type; };
 template <> struct Item<8> { typedef unsigned long long type; };
 typedef Item<ITEM_BYTES>::type item;
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(SUM_THREADS)
 bandmark_repeats(const item* __restrict__ a, unsigned long long* __restrict__ differs, unsigned long long period,
                  unsigned long long n)
 {
-    __shared__ unsigned long long counts[256];
     unsigned long long count = 0;
     for (unsigned long long i = period + blockIdx.x * 256ull + threadIdx.x; i < n; i += gridDim.x * 256ull)
         count += a[i] != a[i - period];
-    counts[threadIdx.x] = count;
-    __syncthreads();
-    if (threadIdx.x > 0) return;
-    for (int t = 1; t < 256; ++t) count += counts[t];
-    differs[blockIdx.x] = count;
+    leave_sum(differs, count);
 }

@@ -31,8 +31,7 @@ __device__ __forceinline__ unsigned long long nanoseconds()
     return now;
 }
 
-extern "C" __global__ void __launch_bounds__(32)
-bandmark_chase(unsigned long long* state, unsigned long long hops)
+__device__ __forceinline__ void chase(unsigned long long* state, unsigned long long hops)
 {
     unsigned long long address = state[0];
     const unsigned long long ns = nanoseconds(), from = cycles();
@@ -42,4 +41,10 @@ bandmark_chase(unsigned long long* state, unsigned long long hops)
     state[1] = cycles() - from;
     state[2] = nanoseconds() - ns;
     state[0] = address;
+}
+
+extern "C" __global__ void __launch_bounds__(32)
+bandmark_chase(unsigned long long* state, unsigned long long hops)
+{
+    chase(state, hops);
 }

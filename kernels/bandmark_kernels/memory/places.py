@@ -1,4 +1,4 @@
-"""Accesses that use a part of each cache line: reads in strides, and granules at random places (gather, scatter).
+"""Accesses that use a part of what memory moves at once: reads in strides, granules at random places (gather, scatter).
 
 A random order is a lap of a linear congruential generator over a power of two of places, which visits every place once
 (Hull and Dobell, SIAM Review 4, 1962), with the high bits of its state mixed into the low ones. It takes no index from
@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bandmark_kernels.core import np
-from bandmark_kernels.memory.chase import LINE_BYTES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MULTIPLIER, INCREMENT = 6364136223846793005, 1442695040888963407
 """The generator of MMIX (Knuth, The Art of Computer Programming 2, 3.3.4), modulo the number of places."""
+
+SECTOR_BYTES = 32
+"""What a GPU's memory moves at once (CUDA C++ Best Practices Guide, "Coalesced Access to Global Memory")."""
 
 _RANDOM = ("gather", "scatter")
 
@@ -57,10 +59,12 @@ class Pattern:
         """Bytes of an element: granules of 4 bytes are a uint32, others are of uint64."""
         return min(8, self.granule)
 
-    @property
-    def line_utilization(self) -> float:
-        """Share of each touched line that is used, 0 to 1; granules are aligned to their size."""
-        return self.granule / (max(LINE_BYTES, self.granule) if self.is_random else min(LINE_BYTES, 8 * self.step))
+    def utilization(self, unit: int) -> float:
+        """Return the share that is used, 0 to 1, of the units of so many bytes that memory moves: lines or sectors.
+
+        Granules are aligned to their size.
+        """
+        return self.granule / (max(unit, self.granule) if self.is_random else min(unit, 8 * self.step))
 
     def accesses(self, size: int) -> int:
         """Return how many accesses a launch makes to so many bytes, a power of two; odd numbers of random ones."""
@@ -71,7 +75,7 @@ class Pattern:
     def arguments(self, size: int) -> tuple[Any, ...]:
         """Return what the body takes after the array and its progress; a tuple's length is a constant to Numba."""
         if self.is_random:
-            return self.accesses(size), _shift(size // self.granule), (0,) * (self.granule // self.itemsize)
+            return self.accesses(size), mixing_shift(size // self.granule), (0,) * (self.granule // self.itemsize)
         return (self.step,)
 
 
@@ -101,7 +105,19 @@ def follow(state: int, visits: int, places: int) -> tuple[NDArray[np.uint64], in
         states = np.concatenate([states, states * np.uint64(factor) + np.uint64(term) & mask])
         factor, term = factor * factor % 2**64, (factor + 1) * term % 2**64
     states = states[:visits]
-    return states ^ states >> _shift(places), int(states[-1])
+    return states ^ states >> mixing_shift(places), int(states[-1])
+
+
+def progress_after(pattern: Pattern, size: int, before: NDArray[np.uint64], launches: int) -> NDArray[np.uint64]:
+    """Return the progress after so many launches on `size` bytes; the sum of what was read is left as it is."""
+    if not pattern.is_random:
+        return before + np.array([launches, 0], np.uint64)
+    visits, mask = pattern.accesses(size) * launches, size // pattern.granule - 1
+    state, factor, term, bits = int(before[0]), MULTIPLIER, INCREMENT, visits
+    while bits:
+        state = state * factor + term & mask if bits & 1 else state
+        factor, term, bits = factor * factor % 2**64, (factor + 1) * term % 2**64, bits >> 1
+    return np.array([state, (int(before[1]) + visits * pattern.writes) % 2**64], np.uint64)
 
 
 def first_of_stride(launch: Any, step: Any) -> Any:
@@ -109,5 +125,6 @@ def first_of_stride(launch: Any, step: Any) -> Any:
     return (launch * 8 + launch * 8 // step) % step
 
 
-def _shift(places: int) -> np.uint64:
+def mixing_shift(places: int) -> np.uint64:
+    """Return by how many bits a state is shifted that is mixed into itself."""
     return np.uint64(max(1, places.bit_length() // 2))

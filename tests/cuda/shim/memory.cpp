@@ -97,7 +97,7 @@ Memory& find(uintptr_t address)
     return *nearest;
 }
 
-void access(void* pointer, size_t bytes, bool writes)
+void access(const volatile void* pointer, size_t bytes, bool writes, bool atomic = false)
 {
     const auto address = (uintptr_t)pointer;
     if (!at.inside || (address >= at.stack && address < at.stack_end)) return;
@@ -110,6 +110,7 @@ void access(void* pointer, size_t bytes, bool writes)
     if (bytes <= 16 && address % bytes)
         fail("misaligned: %s of %zu bytes at byte %lld of %s", verb, bytes, offset, name_of(memory));
     if (memory.array) (writes ? memory.array->written : memory.array->read) += bytes;
+    if (atomic) return;  // it is ordered with every other
     for (size_t i = 0; i < bytes; ++i) writes ? write_byte(memory, offset + i) : read_byte(memory, offset + i);
 }
 
@@ -151,6 +152,18 @@ HOOKS(1) HOOKS(2) HOOKS(4) HOOKS(8) HOOKS(16)
 void __tsan_read_range(void* p, size_t bytes) { access(p, bytes, false); }
 void __tsan_write_range(void* p, size_t bytes) { access(p, bytes, true); }
 void __tsan_init() {}
+
+uint64_t __tsan_atomic64_load(const volatile uint64_t* p, int)
+{
+    access(p, sizeof *p, false, true);
+    return *p;
+}
+
+void __tsan_atomic64_store(volatile uint64_t* p, uint64_t value, int)
+{
+    access(p, sizeof *p, true, true);
+    *p = value;
+}
 
 struct SourceLocation {
     const char* file;

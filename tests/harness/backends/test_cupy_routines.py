@@ -1,15 +1,21 @@
-"""Chases and passes on a pretend GPU: what is launched, timed and verified."""
+"""Chases, passes and accesses on a pretend GPU: what is launched, timed and verified."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from bandmark.cli.app import main
 from bandmark.measure.sampling import take
 from bandmark.options import RunOptions
+from bandmark.results.files import read_rows
 from bandmark.session.session import run_session
 from bandmark_kernels.memory.device import TILE
+from bandmark_kernels.memory.places import Pattern
 from cupy_gpu import MIB, Gpu
 from cupy_launch import Launched
 from cupy_standin import StandIn, install, open_backend
@@ -18,12 +24,14 @@ KIB = 1024
 
 
 def law(launch: Launched) -> float:
-    """20 ns a hop; 4 TB/s from what 1 MiB holds, 1 TB/s beyond."""
-    if launch.entry == "bandmark_chase":
+    """20 ns a hop and 1 ns an access; passes at 4 TB/s from what 1 MiB holds, 1 TB/s beyond; 2 ms for other kernels."""
+    if "hops" in launch.values:
         return 20e-9 * int(launch.values["hops"])
     if launch.entry == "bandmark_passes":
         return int(launch.values["rounds"]) * TILE * 8 / (4e12 if launch.values["a"].nbytes <= MIB else 1e12)
-    return 1e-6
+    if "words" in launch.values:
+        return 1e-9 * int(launch.values.get("visits", launch.values.get("end")))
+    return 2e-3
 
 
 def routine(monkeypatch: pytest.MonkeyPatch, cupy: StandIn, name: str, **what: Any) -> Any:
@@ -78,6 +86,80 @@ def test_passes_that_write_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None
     """Several blocks would write the same elements."""
     with pytest.raises(NotImplementedError, match="passes that read multiples of 16384 bytes"):
         routine(monkeypatch, StandIn(), "passes", kernel="copy", n=TILE, count=1)
+
+
+def loaded(monkeypatch: pytest.MonkeyPatch, cupy: StandIn, pause: int | None) -> Any:
+    """Place a chase through 64 KiB beside a load of 256 KiB."""
+    ring = {"size": 64 * KIB, "pattern": "random-2m", "hops": 160}
+    return routine(monkeypatch, cupy, "loaded-chase", pause=pause, load_size=256 * KIB, **ring)
+
+
+@pytest.mark.parametrize("resident", [1, 3, 8])
+def test_a_load_is_counted_in_the_window_of_its_chase(monkeypatch: pytest.MonkeyPatch, resident: int) -> None:
+    """Bytes of the blocks' tiles over the time of the window; no more blocks are launched than reside together."""
+    cupy = StandIn(Gpu(law=law, resident=resident))
+    figures = []
+    for pause in (0, 16, None):
+        chase = loaded(monkeypatch, cupy, pause)
+        reading = take(chase, 3)
+        figures.append(reading.load_gbs)
+        assert reading.seconds == pytest.approx(3 * 160 * 20e-9, rel=1e-3) and chase.verify() <= 1
+        chase.close()
+    readers = resident * 3  # on three of the four multiprocessors
+    full = readers * TILE * 8 / 16  # a tile takes 16 ns
+    assert figures == [pytest.approx(full, rel=1e-2), pytest.approx(full / 2, rel=1e-2), 0.0]
+
+
+@pytest.mark.parametrize("wrong", ["bandmark_loaded_chase", "tiles"])
+def test_a_chase_or_load_that_cheats_is_found(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    """A chase that skips its hops, and blocks that count tiles that they have not read, are wrong."""
+    cupy = StandIn(Gpu(law=law))
+    chase = loaded(monkeypatch, cupy, 0)
+    cupy.gpu.wrong = {wrong}
+    take(chase, 1)
+    assert chase.verify() > 1
+
+
+@pytest.mark.parametrize("pattern", [Pattern("read", 1), Pattern("read", 16), Pattern("gather", 4)], ids=str)
+@pytest.mark.parametrize("launches", [1, 3])
+def test_accesses_go_on_and_are_verified(monkeypatch: pytest.MonkeyPatch, pattern: Pattern, launches: int) -> None:
+    """A window is one launch of all its accesses, and the next begins where it ended; one that is missed is found."""
+    cupy = StandIn(Gpu(law=law))
+    for kind in (pattern, Pattern("scatter", 64)):
+        work = routine(monkeypatch, cupy, "patterns", pattern=kind, size=64 * KIB)
+        entry = f"bandmark_{kind.kernel}".replace("read", "strided")
+        cupy.log.clear()
+        reading = take(work, launches)
+        assert cupy.log.count(entry) == 1
+        assert reading.seconds == pytest.approx(launches * kind.accesses(64 * KIB) * 1e-9, rel=1e-2)
+        assert work.verify() == 0 and work.verify() == 0
+        cupy.gpu.wrong = {entry}
+        assert work.verify() == float("inf")
+        work.close()
+
+
+@pytest.mark.parametrize(("suite", "rows"), [("loaded-latency", 9), ("patterns", 19), ("mix", 5)])
+def test_a_suite_on_a_device_is_valid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, suite: str, rows: int) -> None:
+    """Every case is measured and verified; the file replays, and a share is that of a sector of 32 bytes."""
+    noise = np.random.default_rng(1)
+    install(monkeypatch, StandIn(Gpu(law=lambda launch: law(launch) * noise.uniform(1, 1.01))))
+    file = tmp_path / "a.csv"
+    command = ["run", "--suite", suite, "--device", "cuda:0", "--backend", "cupy", "--quick", "--size", "1MiB"]
+    assert main([*command, "--time-limit", "3", "--output", str(file)]) in (0, 3)
+    found = read_rows(file)
+    assert len(found) == rows and all(row.verified and row.threads is None for row in found)
+    assert {row.line_utilization for row in found if row.pattern in ("granule-4", "stride-2")} <= {0.125, 0.5}
+    assert all(row.load_gbs for row in found if (row.pattern or "").startswith("pause"))
+    assert main(["validate", str(file)]) == 0
+
+
+@pytest.mark.parametrize("data", ["random", "ramp", "zeros"])
+def test_contents_reach_the_device(monkeypatch: pytest.MonkeyPatch, data: str) -> None:
+    """Kernels are verified on inputs of every kind, which the rows name."""
+    install(monkeypatch, StandIn(Gpu(law=law)))
+    options = RunOptions(kernels=("triad",), dtypes=("float32",), backends=("cupy",), quick=True, size_bytes=MIB)
+    rows = run_session(replace(options, data=data)).rows()
+    assert [(row.verified, row.data) for row in rows] == [(True, data)] * len(rows) and rows
 
 
 def test_a_sweep_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from bandmark.cli.app import main
 from bandmark.device.cpu import usable_cpus
 from bandmark.options import RunOptions
 from bandmark.results.files import read_rows
-from bandmark.suites import mix, scaling
+from bandmark.suites import SUITES, mix, scaling
 from bandmark.suites.scaling import Scaling
 from fakes import FAKE_GPU, FakeBackend, make_result, make_target
 
@@ -30,6 +30,14 @@ def test_every_number_of_threads_up_to_sixteen_numbers(threads: int, counts: lis
         for case in group.cases:
             row = make_result(**{**case.columns, "system": "box"})
             assert Scaling().case_columns(row) == case.columns
+
+
+@pytest.mark.parametrize(("suite", "reason"), [("scaling", "--device cpu"), ("patterns", "CuPy on an NVIDIA GPU")])
+def test_the_reason_without_a_backend_names_what_can(suite: str, reason: str) -> None:
+    """On a GPU the suite of threads asks for a CPU, and those that CuPy has for CuPy: once a kernel."""
+    groups = SUITES[suite].plan(RunOptions(size_bytes=80_000), make_target([FakeBackend(name="torch")]))
+    reasons = [case.skip_reason or "" for group in groups for case in group.cases]
+    assert len(reasons) == len(SUITES[suite].kernel_names) and all(reason in text for text in reasons)
 
 
 def test_the_number_that_saturates() -> None:

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from bandmark_kernels.core.compiled import compile_body
 from bandmark_kernels.memory import bodies
-from bandmark_kernels.memory.places import INCREMENT, MULTIPLIER, Pattern, first_of_stride, follow, is_right
+from bandmark_kernels.memory.places import (
+    INCREMENT,
+    MULTIPLIER,
+    Pattern,
+    first_of_stride,
+    follow,
+    is_right,
+    progress_after,
+)
 
 PATTERNS = [Pattern("read", 1), Pattern("read", 64), *(Pattern(k, s) for k in ("gather", "scatter") for s in (4, 128))]
 
@@ -41,15 +49,26 @@ def test_random_places_are_no_sequence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "share"),
+    ("kernel", "step", "of_line", "of_sector"),
     [
-        *((Pattern("read", step), share) for step, share in ((1, 1.0), (2, 0.5), (8, 0.125), (64, 0.125))),
-        *((Pattern("gather", step), share) for step, share in ((4, 0.0625), (32, 0.5), (64, 1.0), (128, 1.0))),
+        *(("read", 1, 1.0, 1.0), ("read", 2, 0.5, 0.5), ("read", 8, 0.125, 0.25), ("read", 64, 0.125, 0.25)),
+        *(("gather", 4, 0.0625, 0.125), ("gather", 32, 0.5, 1.0), ("gather", 64, 1.0, 1.0), ("gather", 128, 1.0, 1.0)),
     ],
 )
-def test_the_share_of_a_line_that_is_used(pattern: Pattern, share: float) -> None:
-    """Elements of 8 bytes in a line of 64, and granules that lie in one line or fill two."""
-    assert pattern.line_utilization == share
+def test_the_share_of_a_line_or_sector_that_is_used(kernel: str, step: int, of_line: float, of_sector: float) -> None:
+    """Elements of 8 bytes in a line of 64 bytes or a sector of 32, and granules that lie in one or fill several."""
+    pattern = Pattern(kernel, step)
+    assert (pattern.utilization(64), pattern.utilization(32)) == (of_line, of_sector)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS, ids=str)
+def test_the_progress_after_many_launches_is_that_of_each(pattern: Pattern) -> None:
+    """Where launches one by one lead, by the compiled bodies, but for the sum of what was read."""
+    words, after = np.zeros(2**14 // pattern.itemsize, f"u{pattern.itemsize}"), np.zeros(2, np.uint64)
+    own = compile_body(bodies.strided if pattern.kernel == "read" else getattr(bodies, pattern.kernel))
+    for launches in range(1, 6):
+        own(words, after, *pattern.arguments(words.nbytes))
+        assert progress_after(pattern, words.nbytes, np.zeros(2, np.uint64), launches).tolist() == after.tolist()
 
 
 @pytest.mark.parametrize("step", [1, 2, 4, 8, 16, 64])
