@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -239,8 +240,7 @@ class LiveProgress:
         self._task = self._bar.add_task("", total=None, last="", remaining="")
         self._session: Session | None = None
         self._begin, self._seen, self._label = monotonic(), 0, ""
-        self._drawn = 0.0
-        self._end: float | None = None
+        self._drawn, self._end = 0.0, math.inf
 
     def watch(self, session: Session) -> None:
         """Show what the groups of a session yield as they end."""
@@ -259,21 +259,18 @@ class LiveProgress:
         """Show the group that is about to be measured; the bar appears with the first."""
         last, self._label = self._last_figures(), f"{done + 1}/{total} {label}"
         now = monotonic()
-        self._end = now + (now - self._begin) / done * (total - done) if done else None
+        self._end = now + (now - self._begin) / done * (total - done) if done else math.inf
         self._bar.start()
         self._draw(description=label, completed=done, total=total, last=last)
 
     def look(self, outcomes: Callable[[], list[Outcome]]) -> None:
-        """Show the figures of the group that is being measured, between two of its rounds.
-
-        A timer's thread would take a processor from the measurement; drawing takes a millisecond, twice a second.
-        """
+        """Show the figures so far, between two rounds: a timer's thread would take a processor from the measurement."""
         if self._session and not self._bar.disable and monotonic() - self._drawn >= _REDRAW_S:
             self._draw(last=_figures(outcomes(), self._session))
 
     def _draw(self, **fields: Any) -> None:
         self._drawn = monotonic()
-        remaining = "" if self._end is None else f", {max(0.0, self._end - self._drawn):.0f} s left"
+        remaining = "" if self._end == math.inf else f", {max(0.0, self._end - self._drawn):.0f} s left"
         self._bar.update(self._task, remaining=remaining, **fields)
         self._bar.refresh()
 

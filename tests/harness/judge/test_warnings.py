@@ -235,3 +235,28 @@ def test_a_figure_above_the_peak_says_what_may_be_wrong() -> None:
     assert judged_gbs(150.0) == [
         "150 GB/s is 150 % of the peak of 100 GB/s: the peak is not this device's, or a cache served part of it"
     ]
+
+
+@pytest.mark.parametrize(
+    ("lost", "warned"), [(None, None), (0.2, None), (0.21, "for 21 % of the sampling time"), (0.5, "for 50 % of the")]
+)
+def test_lost_processors(lost: float | None, warned: str | None) -> None:
+    """Above a fifth of the sampling time the row says what share of it a thread lacked a processor."""
+    found = judged(preempted_s=None if lost is None else [lost * len(STEADY)])
+    assert warned in found[0] if warned else not found, found
+
+
+@pytest.mark.parametrize(
+    ("slow", "fast", "clock", "device", "state"),
+    [
+        (150.0, 230.0, None, "NVIDIA GB10", judge._SLOW_READ_STATE),
+        (220.0, 230.0, None, "NVIDIA GB10", None),
+        (0.5 * judge._SLOW_READS_BELOW, 0.5, 2400.0, "NVIDIA GB10", None),  # at the limit
+        (150.0, 230.0, 800.0, "NVIDIA GB10", judge._SLOW_STATE),
+        (150.0, 230.0, judge._SLOW_STATE_BELOW_MHZ, "NVIDIA GB10", judge._SLOW_READ_STATE),
+        (150.0, 230.0, 800.0, "NVIDIA H100", None),
+    ],
+)
+def test_a_slow_spell_has_a_name(slow: float, fast: float, clock: float | None, device: str, state: str | None) -> None:
+    """On a GB10 a low clock is one state, and reads far below what they were are the other; elsewhere there is none."""
+    assert judge.slow_spell(slow, fast, clock, device) == state
