@@ -17,7 +17,8 @@ from bandmark.device.machine import Machine
 from bandmark.device.memory import MemoryBudget
 from bandmark.device.peaks import Peak
 from bandmark.device.sensors import SensorReading
-from bandmark.measure.sampling import Reading, Schedule, StopRule
+from bandmark.measure.measurement import Reading
+from bandmark.measure.sampling import Schedule, StopRule
 from bandmark.options import RunOptions
 from bandmark.results.row import SCHEMA, Row
 from bandmark.session.runner import measure_groups

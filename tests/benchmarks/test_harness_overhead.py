@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bandmark.measure.sampling import Reading, Samples, StopRule, stop_reason, take
+from bandmark.measure.measurement import Measurement, Reading
+from bandmark.measure.sampling import StopRule, stop_reason, take
 from bandmark.results.privacy import clean_text
 
 SAMPLES = 200
@@ -53,8 +54,8 @@ def test_overhead_per_sample(benchmark: Any) -> None:
     """A case of 200 samples: keeping them, and deciding after each whether to go on, between the windows."""
     rule = StopRule(min_time_s=0.0, precision=0.0)
 
-    def keep() -> Samples:
-        samples = Samples(1)
+    def keep() -> Measurement:
+        samples = Measurement(launches_per_sample=1)
         for number in range(SAMPLES):
             samples.add(Reading(1e-3 * (1 + 0.1 * (number % 7))))
             stop_reason(samples, rule, out_of_time=False)

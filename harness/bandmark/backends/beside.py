@@ -9,7 +9,7 @@ from itertools import pairwise
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING
 
-from bandmark.measure.sampling import Reading
+from bandmark.measure.measurement import Reading
 
 if TYPE_CHECKING:
     from bandmark.backends.base import Workload

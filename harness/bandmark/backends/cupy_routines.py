@@ -16,7 +16,7 @@ import numpy as np
 
 from bandmark.backends.base import place
 from bandmark.backends.cupy_workload import Watch
-from bandmark.measure.sampling import Reading
+from bandmark.measure.measurement import Reading
 from bandmark_kernels.core.launch import GridLaunch
 from bandmark_kernels.memory import chase, device, passes
 from bandmark_kernels.memory.places import Pattern, is_right, progress_after

@@ -18,7 +18,7 @@ import numpy as np
 
 from bandmark.backends.base import place
 from bandmark.backends.cupy_workload import Watch
-from bandmark.measure.sampling import Reading
+from bandmark.measure.measurement import Reading
 from bandmark_kernels import DTYPES, KERNELS, Shape
 from bandmark_kernels.core.cuda import exact_scalars, launches
 from bandmark_kernels.memory import device, passes

@@ -12,7 +12,7 @@ from bandmark.backends.events import CLOCK_RECORD, REPLAYED_BELOW_S, delay_secon
 from bandmark.device.device import Device
 from bandmark.device.sensors import Sensors
 from bandmark.errors import BackendUnavailable, describe
-from bandmark.measure.sampling import Reading
+from bandmark.measure.measurement import Reading
 from bandmark_kernels import DTYPES, DType, Kernel, Operand
 from bandmark_kernels.core.checks import max_error
 from bandmark_kernels.core.cuda import Program, exact_scalars, launches, program

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from bandmark.device.sensors import SensorReading
-from bandmark.measure.sampling import Reading
+from bandmark.measure.measurement import Reading
 
 _DELAY_BASE_S = 100e-6
 DELAY_PER_LAUNCH_S = 12e-6

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from bandmark.backends.team import Team
 from bandmark.device.memory import MemoryBudget, available_bytes, host_budget
-from bandmark.measure.sampling import Reading
+from bandmark.measure.measurement import Reading
 from bandmark_kernels import Operand
 from bandmark_kernels.core.kernel import Inputs
 

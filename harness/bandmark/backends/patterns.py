@@ -11,7 +11,7 @@ from bandmark.backends.host import HostWatch
 from bandmark.backends.routines import new_block
 from bandmark.backends.team import Team
 from bandmark.device.memory import page_size
-from bandmark.measure.sampling import Reading
+from bandmark.measure.measurement import Reading
 from bandmark_kernels.core.compiled import compile_body
 from bandmark_kernels.memory import passes
 from bandmark_kernels.memory.places import Pattern, is_right

@@ -22,7 +22,7 @@ from bandmark.backends.host import PRIVATE, HostWatch
 from bandmark.backends.team import pinned
 from bandmark.device.memory import page_size
 from bandmark.device.system import read_number
-from bandmark.measure.sampling import Reading
+from bandmark.measure.measurement import Reading
 from bandmark_kernels.core.compiled import compile_body
 from bandmark_kernels.memory import NEEDED, chase, passes
 

@@ -15,7 +15,7 @@ from bandmark.backends.host import HostMemory, HostWatch, bounds, part_slices
 from bandmark.backends.team import Team
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget
-from bandmark.measure.sampling import Reading
+from bandmark.measure.measurement import Reading
 from bandmark_kernels import DTYPES, Kernel, Launch, Operand
 from bandmark_kernels.core.checks import max_error
 from bandmark_kernels.core.kernel import Bind, Inputs

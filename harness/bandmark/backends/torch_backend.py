@@ -19,7 +19,7 @@ from bandmark.backends.host import HostMemory, HostWatch
 from bandmark.device.device import Device
 from bandmark.device.memory import MemoryBudget
 from bandmark.device.sensors import SensorReading, Sensors
-from bandmark.measure.sampling import Reading
+from bandmark.measure.measurement import Reading
 from bandmark_kernels import DType, Kernel, Launch, Operand
 from bandmark_kernels.core.checks import max_error
 from bandmark_kernels.core.kernel import Inputs

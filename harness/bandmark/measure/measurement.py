@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
-from bandmark.measure.stats import Summary, summarize
+from bandmark.measure.stats import Summary, relative_stdev, summarize
 from bandmark.results.case import identity_columns
 from bandmark.results.reading import JsonObject
 from bandmark.results.row import StopReason
@@ -25,11 +25,30 @@ _STORED_ALWAYS = (
 """What an entry of samples holds even if it is unknown or empty, as version 0.1.0 wrote it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a device's watch showed for one window."""
+
+    seconds: float
+    clock_mhz: float | None = None
+    """Mean clock of the device's processors during the window, where the device has counters that tell."""
+    sensor_clock_mhz: float | None = None
+    """Their clock towards the end of the window, where the device has sensors that tell."""
+    braked: bool = False
+    """Whether the sensors said that something held the clocks down."""
+    preempted_s: float | None = None
+    """How long a thread that worked lacked a processor during the window; None on an accelerator."""
+    load_gbs: float | None = None
+    """What other threads of the case moved during the window, in GB/s, where a case has such threads."""
+    energy_j: float | None = None
+    """What the device took during the window, where the case reads its energy counter."""
+
+
+@dataclass(kw_only=True)
 class Measurement:
     """What was measured of one case: everything that its row is computed from, as the run record stores it."""
 
-    seconds_per_launch: list[float]
+    seconds_per_launch: list[float] = field(default_factory=list)
     """In the order of sampling."""
     launches_per_sample: int
     stop_reason: StopReason | None = None
@@ -69,6 +88,26 @@ class Measurement:
     """Reasons to doubt the figure that the device reported: other programs on it, throttling."""
     note: str | None = None
     """What the row says although the figure is sound: a halved size."""
+    noise: list[float] = field(default_factory=list, repr=False, compare=False)
+    """Relative standard deviation of all samples so far, after each sample: does more sampling still change it? It is
+    not stored."""
+
+    def add(self, reading: Reading) -> None:
+        """Append a sample: the reading of one window, rounded as the run record stores it, so that rows replay."""
+        if reading.braked:
+            self.braked_samples.append(len(self.seconds_per_launch))
+        if reading.preempted_s is not None:
+            self.preempted_s = [*(self.preempted_s or ()), float(f"{reading.preempted_s:.3g}")]
+        if reading.load_gbs is not None:
+            self.load_gbs.append(_rounded(reading.load_gbs))
+        if reading.energy_j is not None:
+            self.energy_j.append(_rounded(reading.energy_j))
+        self.seconds_per_launch.append(_rounded(reading.seconds / self.launches_per_sample))
+        if reading.clock_mhz is not None:
+            self.clocks_mhz.append(reading.clock_mhz)
+        if reading.sensor_clock_mhz is not None:
+            self.sensor_clocks_mhz.append(reading.sensor_clock_mhz)
+        self.noise.append(relative_stdev(self.seconds_per_launch))
 
     @cached_property
     def summary(self) -> Summary:
@@ -114,7 +153,7 @@ class Measurement:
     def to_entry(self, identity: Mapping[str, Any]) -> JsonObject:
         """Return the entry of a run record, with the identity of the row first."""
         named = {name: identity[name] for name in identity_columns() if identity.get(name) is not None}
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "noise"}
         if self.max_error is not None and not math.isfinite(self.max_error):
             values["max_error"] = str(self.max_error)  # JSON has no number for an error without bound
         return named | {
@@ -130,3 +169,7 @@ class Measurement:
         if isinstance(values.get("max_error"), str):
             values["max_error"] = float(values["max_error"])
         return cls(**values)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.9g}")

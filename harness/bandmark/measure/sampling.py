@@ -8,35 +8,17 @@ nothing but the launches happens.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol
 
+from bandmark.measure.measurement import Measurement, Reading
 from bandmark.measure.stats import relative_stdev, summarize
 from bandmark.results.row import StopReason
 
 Clock = Callable[[], float]
 """Returns seconds of a clock that never goes back; only differences count."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a device's watch showed for one window."""
-
-    seconds: float
-    clock_mhz: float | None = None
-    """Mean clock of the device's processors during the window, where the device has counters that tell."""
-    sensor_clock_mhz: float | None = None
-    """Their clock towards the end of the window, where the device has sensors that tell."""
-    braked: bool = False
-    """Whether the sensors said that something held the clocks down."""
-    preempted_s: float | None = None
-    """How long a thread that worked lacked a processor during the window; None on an accelerator."""
-    load_gbs: float | None = None
-    """What other threads of the case moved during the window, in GB/s, where a case has such threads."""
-    energy_j: float | None = None
-    """What the device took during the window, where the case reads its energy counter."""
 
 
 class Launcher(Protocol):
@@ -70,61 +52,6 @@ class StopRule:
     max_warmup_s: float = 3.0
     few_samples: int = 5
     """Samples taken even when the time limit has passed."""
-
-
-@dataclass(slots=True)
-class Samples:
-    """What was seen of one case: seconds per launch, in the order in which they were taken."""
-
-    launches: int
-    """K: launches per sample."""
-    seconds: list[float] = field(default_factory=list)
-    clocks_mhz: list[float] = field(default_factory=list)
-    sensor_clocks_mhz: list[float] = field(default_factory=list)
-    braked: list[int] = field(default_factory=list)
-    """Positions of the samples during which the clocks were held down, the first being 0."""
-    preempted_s: list[float] | None = None
-    """Seconds of each sample during which a thread that worked lacked a processor; None where that can't be known."""
-    load_gbs: list[float] = field(default_factory=list)
-    energy_j: list[float] = field(default_factory=list)
-    stop_reason: StopReason | None = None
-    warmed_up: bool = True
-    """False where the deadline cut the warm-up short."""
-    noise: list[float] = field(default_factory=list)
-    """Relative standard deviation of all samples so far, after each sample: does more sampling still change it?"""
-
-    def as_measured(self) -> Mapping[str, Any]:
-        """Return what a Measurement holds of them, by its names."""
-        return {
-            "seconds_per_launch": self.seconds,
-            "launches_per_sample": self.launches,
-            "stop_reason": self.stop_reason,
-            "warmed_up": self.warmed_up,
-            "clocks_mhz": self.clocks_mhz,
-            "sensor_clocks_mhz": self.sensor_clocks_mhz,
-            "braked_samples": self.braked,
-            "preempted_s": self.preempted_s,
-            "load_gbs": self.load_gbs,
-            "energy_j": self.energy_j,
-        }
-
-    def add(self, reading: Reading) -> None:
-        """Append one window's reading."""
-        if reading.braked:
-            self.braked.append(len(self.seconds))
-        if reading.preempted_s is not None:
-            self.preempted_s = [*(self.preempted_s or ()), float(f"{reading.preempted_s:.3g}")]
-        if reading.load_gbs is not None:
-            self.load_gbs.append(float(f"{reading.load_gbs:.9g}"))
-        if reading.energy_j is not None:
-            self.energy_j.append(float(f"{reading.energy_j:.9g}"))
-        # Rounded as the run record stores it, so that statistics can be replayed exactly.
-        self.seconds.append(float(f"{reading.seconds / self.launches:.9g}"))
-        if reading.clock_mhz is not None:
-            self.clocks_mhz.append(reading.clock_mhz)
-        if reading.sensor_clock_mhz is not None:
-            self.sensor_clocks_mhz.append(reading.sensor_clock_mhz)
-        self.noise.append(relative_stdev(self.seconds))
 
 
 _MAX_OVERTIME = 1.25
@@ -187,8 +114,8 @@ def measure_group(
     clock: Clock,
     rule: StopRule,
     deadline: float,
-    on_round: Callable[[Sequence[Samples]], None] = lambda measured: None,
-) -> list[Samples]:
+    on_round: Callable[[Sequence[Measurement]], None] = lambda measured: None,
+) -> list[Measurement]:
     """Measure the cases of one group round by round, so that drift hits alike what will be compared.
 
     Each round begins with another case: what a library leaves in caches and threads hits now one, now another.
@@ -206,13 +133,13 @@ def measure_group(
     begin = clock()
     estimates = warm_up(launchers, clock, rule, deadline)
     warmed_up = clock() - begin >= rule.warmup_s
-    measured = [Samples(launches_for(t, rule), warmed_up=warmed_up) for t in estimates]
+    measured = [Measurement(launches_per_sample=launches_for(t, rule), warmed_up=warmed_up) for t in estimates]
     first = 0
     while any(s.stop_reason is None for s in measured):
         for index in (*range(first, len(measured)), *range(first)):
             samples = measured[index]
             if samples.stop_reason is None:
-                samples.add(_take_of(launchers, index, samples.launches))
+                samples.add(_take_of(launchers, index, samples.launches_per_sample))
                 samples.stop_reason = stop_reason(samples, rule, clock() >= deadline)
         first = (first + 1) % len(measured)
         on_round(measured)
@@ -226,11 +153,11 @@ def launches_for(seconds_per_launch: float, rule: StopRule) -> int:
     return min(rule.max_launches, max(1, math.ceil(rule.window_s / seconds_per_launch)))
 
 
-def stop_reason(samples: Samples, rule: StopRule, out_of_time: bool) -> StopReason | None:
+def stop_reason(samples: Measurement, rule: StopRule, out_of_time: bool) -> StopReason | None:
     """Return why a case is done, or None while it is not."""
-    n = len(samples.seconds)
-    if n >= rule.min_samples and sum(samples.seconds) * samples.launches >= rule.min_time_s:
-        interval = summarize(samples.seconds).ci95_rel
+    n = len(samples.seconds_per_launch)
+    if n >= rule.min_samples and sum(samples.seconds_per_launch) * samples.launches_per_sample >= rule.min_time_s:
+        interval = summarize(samples.seconds_per_launch).ci95_rel
         if interval is not None and interval <= rule.precision:
             return "converged"
         if _noise_has_settled(samples.noise):

@@ -13,7 +13,7 @@ from bandmark.device.cpu import CpuUse, cpu_count, others_share, read_cpu_use
 from bandmark.device.sensors import SensorReading, throttling
 from bandmark.errors import describe, first_of
 from bandmark.measure.measurement import Measurement
-from bandmark.measure.sampling import CaseFailedError, Samples, Schedule, StopRule, measure_group, take
+from bandmark.measure.sampling import CaseFailedError, Schedule, StopRule, measure_group, take
 from bandmark.options import RunOptions
 from bandmark.session.rows import Outcome
 from bandmark.suites.base import Case, Group, group_seconds
@@ -195,12 +195,12 @@ class GroupRun:
         for (i, workload), samples in zip(workloads.items(), measured, strict=True):
             self.outcomes[i] = self._verified(i, workload, samples, reading, shared)
 
-    def _look(self, workloads: Iterable[int], measured: Sequence[Samples]) -> None:
+    def _look(self, workloads: Iterable[int], measured: Sequence[Measurement]) -> None:
         """Let who watches the run see the cases that are being sampled."""
         suite, cases = self.group.suite, self.group.cases
         self.schedule.watcher(
             lambda: [
-                Outcome(suite=suite, columns=cases[i].columns, measurement=Measurement(**samples.as_measured()))
+                Outcome(suite=suite, columns=cases[i].columns, measurement=replace(samples))
                 for i, samples in zip(workloads, measured, strict=True)
             ]
         )
@@ -215,7 +215,7 @@ class GroupRun:
         )
 
     def _shared_readings(
-        self, reading: SensorReading, measured: Sequence[Samples], others: float | None, started: datetime
+        self, reading: SensorReading, measured: Sequence[Measurement], others: float | None, started: datetime
     ) -> Mapping[str, Any]:
         """Return what was read of the device: the cases ran in turns, so it holds for all of them."""
         clocks = [mhz for samples in measured for mhz in samples.clocks_mhz]
@@ -236,7 +236,7 @@ class GroupRun:
         return f"{self.group.halved_what} was halved {times} for want of device memory"
 
     def _verified(
-        self, index: int, workload: Workload, samples: Samples, reading: SensorReading, shared: Mapping[str, Any]
+        self, index: int, workload: Workload, samples: Measurement, reading: SensorReading, shared: Mapping[str, Any]
     ) -> Outcome:
         """Return the outcome of a measured case."""
         case = self.group.cases[index]
@@ -246,9 +246,9 @@ class GroupRun:
             error = self.opened.errors[index]
         except Exception as problem:  # as in _prepare; without verification there is no figure
             return self._failure(case, problem, "verification failed to run: ")
-        warnings, notes = throttling(reading, len(samples.braked), len(samples.seconds))
-        measurement = Measurement(
-            **samples.as_measured(),
+        warnings, notes = throttling(reading, len(samples.braked_samples), len(samples.seconds_per_launch))
+        measurement = replace(
+            samples,
             idle_power_w=getattr(workload, "idle_power_w", None),
             pages=getattr(workload, "pages", None),
             max_error=float(f"{error:.9g}"),

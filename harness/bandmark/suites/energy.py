@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields, replace
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bandmark.measure.sampling import Reading, StopRule
+from bandmark.measure.measurement import Reading
+from bandmark.measure.sampling import StopRule
 from bandmark.results.row import Row
 from bandmark.suites.bandwidth import KernelGroup
 from bandmark.suites.base import Case, Curve, Draft, Group, Metric, RunFacts, TableColumn, Values

@@ -10,7 +10,8 @@ import pytest
 
 from bandmark.backends import beside
 from bandmark.backends.beside import Beside, launches_between
-from bandmark.measure.sampling import Reading, take
+from bandmark.measure.measurement import Reading
+from bandmark.measure.sampling import take
 
 
 class Work:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bandmark.backends.events import _MAX_DELAY_S, _NOMINAL_CLOCK_HZ, EventTimer, delay_seconds, mean_clock_mhz
 from bandmark.device.sensors import SensorReading
-from bandmark.measure.sampling import Reading
+from bandmark.measure.measurement import Reading
 
 
 class Module:

@@ -15,7 +15,8 @@ from bandmark.backends.host import HostMemory
 from bandmark.backends.routines import Chase, LoadedChase, NumpyPasses, Passes, new_block
 from bandmark.backends.team import Team
 from bandmark.device.cpu import usable_cpus
-from bandmark.measure.sampling import Reading, take
+from bandmark.measure.measurement import Reading
+from bandmark.measure.sampling import take
 from bandmark_kernels.core.compiled import compile_body
 from bandmark_kernels.memory import bodies
 from bandmark_kernels.memory.passes import TILE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from statistics import median
 
@@ -10,11 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bandmark.judge.warnings import NOISY_FROM, sample_warnings
-from bandmark.measure.measurement import Measurement
+from bandmark.measure.measurement import Measurement, Reading
 from bandmark.measure.sampling import (
     CaseFailedError,
-    Reading,
-    Samples,
     StopRule,
     _agree,
     _noise_has_settled,
@@ -43,23 +42,15 @@ BYTES = 3_000_000
 QUANTA = (0.0, 1.024e-6, 2.048e-6)
 
 
-def measure(law: Law, *, rule: StopRule = RULE, deadline: float = FOREVER, quantum: float = 0.0) -> Samples:
+def measure(law: Law, *, rule: StopRule = RULE, deadline: float = FOREVER, quantum: float = 0.0) -> Measurement:
     """Measure one case on a device of its own."""
     device = FakeDevice(quantum_s=quantum, host_launch_s=5e-6)
     return measure_group([device.launcher(law)], device.clock, rule, deadline)[0]
 
 
-def warnings_of(samples: Samples, max_clock_mhz: float | None = None) -> list[str]:
+def warnings_of(samples: Measurement, max_clock_mhz: float | None = None) -> list[str]:
     """What the judge says of verified samples."""
-    measured = Measurement(
-        seconds_per_launch=samples.seconds,
-        launches_per_sample=samples.launches,
-        warmed_up=samples.warmed_up,
-        clocks_mhz=samples.clocks_mhz,
-        max_clock_mhz=max_clock_mhz,
-        max_error=0.0,
-    )
-    return sample_warnings(measured)
+    return sample_warnings(replace(samples, max_clock_mhz=max_clock_mhz, max_error=0.0))
 
 
 def test_a_window_holds_nothing_but_the_launches_it_announced() -> None:
@@ -82,7 +73,7 @@ def test_a_window_holds_nothing_but_the_launches_it_announced() -> None:
 def test_launch_cost_on_the_host_is_hidden() -> None:
     """A launch shorter than its cost on the host is timed as the device sees it."""
     samples = measure(steady(2e-6))
-    assert median(samples.seconds) == pytest.approx(2e-6, rel=1e-9)
+    assert median(samples.seconds_per_launch) == pytest.approx(2e-6, rel=1e-9)
 
 
 def test_take_divides_nothing() -> None:
@@ -98,14 +89,14 @@ def test_warm_up_is_untimed_and_has_at_least_one_launch(deadline: float) -> None
     launchers = [device.launcher(slow_first(steady(1e-3), 1, 500)) for _ in range(2)]
     measured = measure_group(launchers, device.clock, RULE, deadline)
     for launcher, samples in zip(launchers, measured, strict=True):
-        assert launcher.launched > len(samples.seconds) * samples.launches
-        assert max(samples.seconds) == pytest.approx(1e-3, rel=1e-6)
+        assert launcher.launched > len(samples.seconds_per_launch) * samples.launches_per_sample
+        assert max(samples.seconds_per_launch) == pytest.approx(1e-3, rel=1e-6)
 
 
 def test_warm_up_waits_for_a_device_that_leaves_idle_late() -> None:
     """Samples begin when the last five windows agree, not when the least warm-up time is over."""
     samples = measure(lambda now, launch: 1e-3 * (1 + max(0.0, 1 - now)))
-    assert max(samples.seconds) <= 1.02e-3
+    assert max(samples.seconds_per_launch) <= 1.02e-3
 
 
 def test_warm_up_takes_a_quarter_of_the_time_at_most() -> None:
@@ -150,8 +141,8 @@ def test_every_sample_of_a_case_has_the_same_launches() -> None:
     device = FakeDevice()
     launcher = device.launcher(throttled(1e-4, 4e-4, after_s=0.6))
     (samples,) = measure_group([launcher], device.clock, RULE, FOREVER)
-    assert set(launcher.windows[-len(samples.seconds) :]) == {samples.launches}
-    assert samples.launches in (50, 51)
+    assert set(launcher.windows[-len(samples.seconds_per_launch) :]) == {samples.launches_per_sample}
+    assert samples.launches_per_sample in (50, 51)
 
 
 def test_cases_take_turns() -> None:
@@ -159,7 +150,7 @@ def test_cases_take_turns() -> None:
     device = FakeDevice()
     launchers = [device.launcher(steady(1e-3)) for _ in range(3)]
     measured = measure_group(launchers, device.clock, RULE, FOREVER)
-    taken = len(measured[0].seconds)
+    taken = len(measured[0].seconds_per_launch)
     assert device.order()[-3 * taken :] == ([0, 1, 2, 1, 2, 0, 2, 0, 1] * taken)[: 3 * taken]
 
 
@@ -169,8 +160,8 @@ def test_drift_hits_all_cases_of_a_group_alike() -> None:
     rule = StopRule(min_samples=100, precision=0.0)
     launchers = [device.launcher(drifting(1e-3, 0.2)) for _ in range(2)]
     one, two = measure_group(launchers, device.clock, rule, 4.0)
-    assert median(one.seconds) == pytest.approx(median(two.seconds), rel=0.003)
-    assert max(one.seconds) > 1.3 * min(one.seconds)
+    assert median(one.seconds_per_launch) == pytest.approx(median(two.seconds_per_launch), rel=0.003)
+    assert max(one.seconds_per_launch) > 1.3 * min(one.seconds_per_launch)
 
 
 def test_a_case_that_is_done_leaves_the_rounds() -> None:
@@ -179,8 +170,8 @@ def test_a_case_that_is_done_leaves_the_rounds() -> None:
     launchers = [device.launcher(steady(1e-3)), device.launcher(noisy(1e-3, 0.5))]
     quick, slow = measure_group(launchers, device.clock, RULE, FOREVER)
     assert quick.stop_reason == "converged"
-    assert len(slow.seconds) > len(quick.seconds)
-    extra = len(slow.seconds) - len(quick.seconds)
+    assert len(slow.seconds_per_launch) > len(quick.seconds_per_launch)
+    extra = len(slow.seconds_per_launch) - len(quick.seconds_per_launch)
     assert device.order()[-extra:] == [1] * extra
 
 
@@ -188,16 +179,16 @@ def test_converged_needs_samples_time_and_a_narrow_interval() -> None:
     """On a steady device sampling ends at once when there are both enough samples and enough time."""
     short = measure(steady(1e-3))
     assert short.stop_reason == "converged"
-    assert sum(short.seconds) * short.launches == pytest.approx(RULE.min_time_s, rel=0.02)
+    assert sum(short.seconds_per_launch) * short.launches_per_sample == pytest.approx(RULE.min_time_s, rel=0.02)
     long = measure(steady(0.2))
     assert long.stop_reason == "converged"
-    assert len(long.seconds) == RULE.min_samples
+    assert len(long.seconds_per_launch) == RULE.min_samples
 
 
 @pytest.mark.parametrize(("samples", "seconds"), [(19, 1.0), (40, 0.0124)])
 def test_converged_is_not_said_early(samples: int, seconds: float) -> None:
     """Below the least number of samples, or the least time, agreement of the samples ends nothing."""
-    seen = Samples(1)
+    seen = Measurement(launches_per_sample=1)
     for _ in range(samples):
         seen.add(Reading(seconds))
     assert stop_reason(seen, RULE, out_of_time=False) is None
@@ -209,7 +200,7 @@ def test_converged_is_not_said_early(samples: int, seconds: float) -> None:
 @pytest.mark.parametrize(("half_width", "converged"), [(0.0049, True), (0.0051, False)])
 def test_converged_is_an_interval_within_the_precision(half_width: float, converged: bool) -> None:
     """Sampling ends at a half-width of 0.5 % of the median, and goes on above it."""
-    seen = Samples(1)
+    seen = Measurement(launches_per_sample=1)
     for number in range(40):
         seen.add(Reading(1 + half_width * (1 if number % 2 else -1)))
     assert (stop_reason(seen, RULE, out_of_time=False) == "converged") is converged
@@ -219,7 +210,7 @@ def test_noise_settled_ends_what_cannot_converge() -> None:
     """Strong steady noise ends sampling when more samples no longer change it, and the interval stays wide."""
     samples = measure(noisy(1e-2, 0.3))
     assert samples.stop_reason == "noise_settled"
-    assert len(samples.seconds) >= 128
+    assert len(samples.seconds_per_launch) >= 128
 
 
 @pytest.mark.parametrize(
@@ -249,7 +240,7 @@ def test_a_few_samples_are_taken_even_out_of_time(deadline: float) -> None:
     """A case that gets its turn too late still has few_samples samples."""
     device = FakeDevice()
     measured = measure_group([device.launcher(steady(0.5)) for _ in range(2)], device.clock, RULE, deadline)
-    assert [len(s.seconds) for s in measured] == [RULE.few_samples] * 2
+    assert [len(s.seconds_per_launch) for s in measured] == [RULE.few_samples] * 2
     assert [s.stop_reason for s in measured] == ["time_limit"] * 2
 
 
@@ -268,17 +259,17 @@ def test_nothing_is_deleted() -> None:
 
         launcher.stop = spy  # type: ignore[method-assign]
         (samples,) = measure_group([launcher], device.clock, RULE, FOREVER)
-        assert samples.launches == 1
-        assert samples.seconds == [float(f"{t:.9g}") for t in taken[-len(samples.seconds) :]]
-        warm = len(taken) - len(samples.seconds)
+        assert samples.launches_per_sample == 1
+        assert samples.seconds_per_launch == [float(f"{t:.9g}") for t in taken[-len(samples.seconds_per_launch) :]]
+        warm = len(taken) - len(samples.seconds_per_launch)
         assert sum(taken[:warm]) <= RULE.max_warmup_s + max(taken)
 
 
 def test_outliers_move_the_mean_and_not_the_estimate() -> None:
     """The median of samples with rare outliers is the true time, and the outliers are there to see."""
     samples = measure(with_outliers(steady(6e-3), 10, 20.0))
-    assert median(samples.seconds) == pytest.approx(6e-3, rel=1e-9)
-    assert max(samples.seconds) == pytest.approx(0.12)
+    assert median(samples.seconds_per_launch) == pytest.approx(6e-3, rel=1e-9)
+    assert max(samples.seconds_per_launch) == pytest.approx(0.12)
 
 
 @settings(max_examples=60, deadline=None)
@@ -286,7 +277,7 @@ def test_outliers_move_the_mean_and_not_the_estimate() -> None:
 def test_the_estimate_is_true_whatever_the_clocks_step(seconds: float, quantum: float) -> None:
     """On a steady device the bandwidth is within 0.2 % of the truth for every launch time and event clock."""
     samples = measure(slow_first(steady(seconds), 2, 30.0), quantum=quantum)
-    assert BYTES / median(samples.seconds) == pytest.approx(BYTES / seconds, rel=0.002)
+    assert BYTES / median(samples.seconds_per_launch) == pytest.approx(BYTES / seconds, rel=0.002)
     assert samples.stop_reason == "converged"
     assert warnings_of(samples) == []
 
@@ -297,7 +288,7 @@ def test_the_estimate_is_true_whatever_the_clocks_step(seconds: float, quantum: 
 def test_the_estimate_is_true_under_launch_noise(seconds: float, quantum: float, seed: int) -> None:
     """With launches that scatter by 1 % the bandwidth is within 0.2 % of the truth, and nothing is flagged."""
     samples = measure(noisy(seconds, 0.01, seed), quantum=quantum)
-    assert BYTES / median(samples.seconds) == pytest.approx(BYTES / seconds, rel=0.002)
+    assert BYTES / median(samples.seconds_per_launch) == pytest.approx(BYTES / seconds, rel=0.002)
     assert warnings_of(samples) == []
 
 
@@ -306,7 +297,7 @@ def test_the_estimate_is_unbiased_where_a_window_is_one_launch() -> None:
     errors = []
     for seed in range(60):
         samples = measure(noisy(7e-3, 0.01, seed), quantum=2.048e-6)
-        errors.append(median(samples.seconds) / 7e-3 - 1)
+        errors.append(median(samples.seconds_per_launch) / 7e-3 - 1)
         assert samples.stop_reason == "converged"
     assert abs(sum(errors) / len(errors)) < 0.0005
     # The interval that ends sampling has a half-width of 0.5 % at most, at 95 % confidence.
@@ -337,7 +328,7 @@ def test_what_is_not_stationary_is_flagged(law: Law, relative_sd: float) -> None
 def test_speeds_that_change_within_windows_show_as_spread() -> None:
     """Two speeds that change every few windows blur into each other; the quartiles then lie 10 % apart or more."""
     samples = measure(alternating(1e-3, 1.2e-3, period_s=0.1))
-    s = summarize(samples.seconds)
+    s = summarize(samples.seconds_per_launch)
     assert s.q3_s - s.q1_s >= NOISY_FROM * s.median_s
 
 
@@ -352,25 +343,25 @@ def test_a_clock_that_is_held_down_all_the_time_is_flagged() -> None:
 
 def test_clocks_are_kept_where_the_device_tells_them() -> None:
     """A reading with a clock adds one clock, one without adds none; counters and sensors are kept apart."""
-    samples = Samples(2)
+    samples = Measurement(launches_per_sample=2)
     samples.add(Reading(4.0, 1500.0))
     samples.add(Reading(6.0))
     samples.add(Reading(8.0, sensor_clock_mhz=1400.0))
-    assert samples.seconds == [2.0, 3.0, 4.0]
+    assert samples.seconds_per_launch == [2.0, 3.0, 4.0]
     assert (samples.clocks_mhz, samples.sensor_clocks_mhz) == ([1500.0], [1400.0])
 
 
 def test_braked_samples_are_marked_and_kept() -> None:
     """A sample during which something held the clocks down keeps its time, and its position is noted."""
-    samples = Samples(1)
+    samples = Measurement(launches_per_sample=1)
     for seconds, braked in ((1.0, False), (2.0, True), (1.0, False), (3.0, True)):
         samples.add(Reading(seconds, braked=braked))
-    assert (samples.seconds, samples.braked) == ([1.0, 2.0, 1.0, 3.0], [1, 3])
+    assert (samples.seconds_per_launch, samples.braked_samples) == ([1.0, 2.0, 1.0, 3.0], [1, 3])
 
 
 def test_noise_is_kept_sample_by_sample() -> None:
     """After each sample the relative standard deviation of all samples so far is added."""
-    samples = Samples(1)
+    samples = Measurement(launches_per_sample=1)
     for seconds in (1.0, 1.0, 4.0):
         samples.add(Reading(seconds))
     assert samples.noise == [float("inf"), 0.0, pytest.approx(3**0.5 / 2)]
@@ -392,10 +383,10 @@ def test_time_only_goes_forward_between_windows() -> None:
 @given(st.floats(1e-9, 1e3), st.integers(1, 1024))
 def test_samples_are_rounded_when_they_are_taken(seconds: float, launches: int) -> None:
     """A sample has the nine digits that the run record stores, so that its statistics can be replayed exactly."""
-    samples = Samples(launches)
+    samples = Measurement(launches_per_sample=launches)
     samples.add(Reading(seconds))
-    assert samples.seconds == [float(f"{seconds / launches:.9g}")]
-    assert samples.seconds[0] == pytest.approx(seconds / launches, rel=1e-8)
+    assert samples.seconds_per_launch == [float(f"{seconds / launches:.9g}")]
+    assert samples.seconds_per_launch[0] == pytest.approx(seconds / launches, rel=1e-8)
 
 
 @pytest.mark.parametrize(("deadline", "warmed_up"), [(FOREVER, True), (2.0, True), (0.4, False), (0.0, False)])
@@ -444,7 +435,7 @@ def test_windows_agree_within_a_hundredth(spread: float, agree: bool) -> None:
 
 def test_what_else_a_window_showed_is_kept_sample_by_sample() -> None:
     """Lost time, load and energy are lists beside the seconds, rounded like them; what is unknown adds nothing."""
-    samples = Samples(launches=2)
+    samples = Measurement(launches_per_sample=2)
     samples.add(Reading(1.0))
     assert samples.preempted_s is None and not samples.load_gbs and not samples.energy_j
     for number in (1, 2):

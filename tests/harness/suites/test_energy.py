@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bandmark.cli.app import main
-from bandmark.measure.sampling import Reading, StopRule
+from bandmark.measure.measurement import Reading
+from bandmark.measure.sampling import StopRule
 from bandmark.results.files import read_rows
 from bandmark.suites import energy
 from bandmark.suites.energy import Metered, NvmlMeter
