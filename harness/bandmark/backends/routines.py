@@ -89,7 +89,7 @@ class Chase(OnOneCpu):
         if pattern == "random-2m" and self.pages == page_size(None):
             raise NotImplementedError("the system gives no huge pages: see /sys/kernel/mm/transparent_hugepage/enabled")
         self._chase, self._hops, self._done = compile_body(bodies.chase), hops, 0
-        self._address = self._start = self._words.ctypes.data + chase.LINE_BYTES * int(self._ring[0])
+        self._address = self._words.ctypes.data + chase.LINE_BYTES * int(self._ring[0])
         self._follow(min(len(self._ring), _WARM_HOPS) // chase.UNROLLED * chase.UNROLLED)
 
     def launch(self) -> None:
