@@ -14,6 +14,7 @@ from bandmark.suites.loaded import LoadedLatency
 from bandmark.suites.mix import Mix
 from bandmark.suites.model_layers import ModelLayers
 from bandmark.suites.patterns import Patterns
+from bandmark.suites.peer import Peer, PeerLatency
 from bandmark.suites.scaling import Scaling
 from bandmark.suites.sweep import Sweep
 from bandmark.suites.transfer import Transfer
@@ -22,7 +23,7 @@ SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
         *(Bandwidth(), ModelLayers(), Latency(), Sweep(), LoadedLatency(), Scaling(), Mix(), Patterns()),
-        *(Transfer(), Energy()),
+        *(Transfer(), Peer(), PeerLatency(), Energy()),
     )
 }
 """All suites by name, in the order in which they run."""

@@ -25,6 +25,7 @@ IDENTITY = (
     "head_dim",
     "pattern",
     "read_fraction",
+    "peer",
 )
 
 
