@@ -334,7 +334,7 @@ def install(monkeypatch: pytest.MonkeyPatch, cupy: StandIn | types.ModuleType, s
     module = cupy.module() if isinstance(cupy, StandIn) else cupy
     monkeypatch.setitem(sys.modules, "cupy", module)
     monkeypatch.setitem(sys.modules, "pynvml", sensors)
-    for name in (f"bandmark.backends.cupy_{part}" for part in ("backend", "workload", "routines", "transfer")):
+    for name in (f"bandmark.backends.cupy_{part}" for part in ("backend", "workload", "peer", "routines", "transfer")):
         monkeypatch.setitem(sys.modules, name, module)  # so that the undo takes out what the test imports
         del sys.modules[name]
 

@@ -15,7 +15,8 @@ import cupy
 import numpy as np
 
 from bandmark.backends.base import place
-from bandmark.backends.cupy_workload import Watch, empty_on, enable_access, release_on
+from bandmark.backends.cupy_peer import empty_on, enable_access, release_on
+from bandmark.backends.cupy_workload import Watch
 from bandmark.measure.sampling import Reading
 from bandmark_kernels.core.launch import GridLaunch
 from bandmark_kernels.memory import chase, device, passes

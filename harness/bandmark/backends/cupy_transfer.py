@@ -17,7 +17,8 @@ import cupy
 import numpy as np
 
 from bandmark.backends.base import place
-from bandmark.backends.cupy_workload import Watch, empty_on, enable_access, release_on
+from bandmark.backends.cupy_peer import empty_on, enable_access, release_on
+from bandmark.backends.cupy_workload import Watch
 from bandmark.measure.sampling import Reading
 from bandmark_kernels import DTYPES, KERNELS, Shape
 from bandmark_kernels.core.cuda import exact_scalars, launches

@@ -8,7 +8,6 @@ from typing import Any
 import cupy
 import numpy as np
 
-from bandmark.backends.base import place
 from bandmark.backends.events import CLOCK_RECORD, REPLAYED_BELOW_S, delay_seconds, mean_clock_mhz
 from bandmark.device.device import Device
 from bandmark.device.sensors import Sensors
@@ -23,8 +22,6 @@ from bandmark_kernels.core.launch import Launches, clock_probe, delay, repeats
 _ByName = dict[str, Any]  # CuPy's arrays or functions by name; CuPy has no types
 
 _GET_COMPILER = "`pip install 'cupy-cuda13x[ctk]'` (cupy-cuda12x for a CUDA 12 driver) brings what CuPy compiles with."
-
-_ACCESS_ALREADY_ENABLED = 704  # cudaErrorPeerAccessAlreadyEnabled
 
 _NEWER_THAN_DRIVER = (209, 222)
 """CUDA_ERROR_NO_BINARY_FOR_GPU and CUDA_ERROR_UNSUPPORTED_PTX_VERSION: the compiler's code is not for this driver."""
@@ -96,27 +93,6 @@ def bus_id(index: int) -> str | None:
         return str(cupy.cuda.runtime.deviceGetPCIBusId(index))
     except cupy.cuda.runtime.CUDARuntimeError:
         return None
-
-
-def enable_access(peer: int) -> None:
-    """Let the device in use reach the memory of a peer, for as long as the process lasts."""
-    try:
-        cupy.cuda.runtime.deviceEnablePeerAccess(peer)
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        if error.status != _ACCESS_ALREADY_ENABLED:
-            raise
-
-
-def empty_on(index: int, count: int, dtype: Any, backend: Any) -> Any:
-    """Return an array on a device; raises MemoryError if there is no room for it."""
-    with cupy.cuda.Device(index):
-        return place(lambda: cupy.empty(count, dtype), backend.lacks_memory, backend.gpu.release)
-
-
-def release_on(index: int) -> None:
-    """Return the pooled memory of a device to it."""
-    with suppress(*cuda_errors()), cupy.cuda.Device(index):
-        cupy.get_default_memory_pool().free_all_blocks()
 
 
 def _compile_helpers(device_name: str) -> _ByName:

@@ -10,8 +10,9 @@ from bandmark.results.row import MEASURED, Row
 from bandmark.suites.base import Case, Curve, Draft, Group, RunFacts, TableColumn, Values
 from bandmark.suites.ladder import PointGroup, without_size
 from bandmark.suites.latency import Latency, chase_columns
+from bandmark.suites.links import nvlink_columns, pcie_columns
 from bandmark.suites.table import SPREAD, figure
-from bandmark.suites.transfer import Transfer, Way, find_link, pcie_columns
+from bandmark.suites.transfer import Transfer, Way
 
 if TYPE_CHECKING:
     from bandmark.backends.base import Backend
@@ -90,17 +91,9 @@ class Peer(Transfer):
         return super()._group(_within_reach(cases), options)
 
     def link(self, facts: RunFacts, backend: str) -> Values:
-        """Return the active links of NVLink together, else the PCIe link of the device.
-
-        A link moves what its generation does, or less where it is clocked lower, as on a bridge.
-        """
+        """Return the active links of NVLink together, else the PCIe link of the device."""
         library = facts.libraries.get(backend, {})
-        count, speed = library.get("nvlinks"), library.get("nvlink_mbs")
-        known = find_link(f"NVLink {library.get('nvlink_generation')}")
-        if not count or known is None:
-            return pcie_columns(library)
-        each = min(known.lane_gbs, speed / 1e3) if speed else known.lane_gbs
-        return {"link": f"{known.link} x{count}", "link_peak_gbs": each * count}
+        return nvlink_columns(library) or pcie_columns(library)
 
     def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
         """Return the columns of transfers, with the peer in place of the host's memory."""

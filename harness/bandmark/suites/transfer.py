@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from bandmark.judge.warnings import PLAUSIBLE
@@ -13,8 +12,9 @@ from bandmark.results.row import MEASURED, Row
 from bandmark.suites.base import BANDWIDTH, Case, Curve, Draft, Group, RunFacts, TableColumn, Values
 from bandmark.suites.ladder import PointGroup, PointSuite, without_size
 from bandmark.suites.latency import working_set
+from bandmark.suites.links import link_columns, link_text
+from bandmark.suites.nodes import is_between_nodes, node_columns, node_points
 from bandmark.suites.table import BEST, GBS, KERNEL, SPREAD, figure
-from bandmark.tables import read_table
 
 if TYPE_CHECKING:
     from bandmark.backends.base import Backend
@@ -28,22 +28,7 @@ _QUICK_SIZES = (64 * _KIB, 4 * _MIB, 64 * _MIB)
 _MANAGED_FROM = _MIB
 """Of less, a single migration of pages is as short as the step of the event clock is long."""
 
-_ON_CPU = "transfers go between the host and a GPU, and this run is on the CPU: --device cuda"
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A generation of a link: what a lane of PCIe moves one way after the line code, or a link of NVLink.
-
-    The ranges are what x16 is known to reach.
-    """
-
-    link: str
-    lane_gbs: float
-    low_gbs: float | None
-    high_gbs: float | None
-    fault_below_gbs: float | None
-    source: str
+_ON_CPU = "transfers go to a GPU or between NUMA nodes, and this run is on the CPU, of one node: --device cuda"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +70,7 @@ class Transfer(PointSuite):
     """Copies between host and device."""
 
     name = "transfer"
-    title = "bandwidth between host and device, both ways, by kind of host memory and by engine"
+    title = "bandwidth between host and device, by kind of memory and engine; on CPUs between nodes"
     metric = BANDWIDTH
     kernel_names = ("copy", "read")
     routine = "transfer"
@@ -131,7 +116,8 @@ class Transfer(PointSuite):
     def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
         """Return a group for each size; one without figures where there is nothing to transfer between."""
         if target.on_cpu:
-            return self.nothing(target.backends[0], _ON_CPU)
+            points = node_points(options, target)
+            return self.groups(options, target, points, 1) if points else self.nothing(target.backends[0], _ON_CPU)
         plain = [way for way in WAYS if not way.is_managed]
         managed = [way for way in WAYS if way.is_managed]
         return [
@@ -151,7 +137,8 @@ class Transfer(PointSuite):
     def parameters(self, columns: Mapping[str, Any]) -> Values:
         """Return what the routine takes."""
         way = self.way(columns)
-        assert way is not None
+        if way is None:  # between NUMA nodes
+            return {"pattern": columns["pattern"], "size": columns["n"] * 8}
         method, names = way.method or way.copy_engine, ("direction", "host_memory", "peer")
         return {name: columns[name] for name in names} | {"method": method, "size": columns["n"] * 8}
 
@@ -160,15 +147,20 @@ class Transfer(PointSuite):
         if row.pattern == "none":
             return self._columns_without_way(row.backend)
         way = self.way(row.values())
-        if way is None:
+        if is_between_nodes(row):
+            columns = node_columns(row.pattern or "", (row.n or 0) * 8, row.threads, row.cpus)
+        elif way is not None:
+            columns = self.columns_of(way, (row.n or 0) * 8, row.peer)
+        else:
             return None
-        columns = self.columns_of(way, (row.n or 0) * 8, row.peer) | {"backend": row.backend}
+        columns["backend"] = row.backend
         return columns if row.n else without_size(columns)
 
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill bandwidth and link; note a link below what the card has, doubt a figure above it."""
         values = draft.values
-        values["cpus"] = None
+        if values["threads"] is None:
+            values["cpus"] = None
         values |= self.link(facts, values["backend"])
         gbs, link = draft.fill_bandwidth(), values["link_peak_gbs"]
         if gbs is None:
@@ -194,7 +186,7 @@ class Transfer(PointSuite):
     def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
         """Return the columns of the table."""
         return (
-            TableColumn(title="way", text=lambda row: row.direction or "-", left=True),
+            TableColumn(title="way", text=lambda row: row.direction or row.pattern, left=True),
             TableColumn(title="host memory", text=lambda row: row.host_memory or "-", left=True),
             TableColumn(title="by", text=lambda row: row.copy_engine or "-", left=True),
             KERNEL,
@@ -229,7 +221,7 @@ class Transfer(PointSuite):
             parts.append(f"read in place {figure(max(row.bandwidth_gbs or 0.0 for row in in_place))} GB/s")
         link = next((row for row in able if row.link), None)
         slower = min((best[way].bandwidth_gbs or 0.0 for way in _BOTH_WAYS if way in best), default=None)
-        return "; ".join([", ".join(parts), *([_beside(link, slower)] if link else [])]) or None
+        return "; ".join([", ".join(parts), *([link_text(link, slower)] if link else [])]) or None
 
     def series(self, row: Row) -> str:
         """Return kernel and way."""
@@ -246,53 +238,3 @@ class Transfer(PointSuite):
             if row.bandwidth_gbs and row.status in MEASURED and self.draws(row):
                 points.setdefault(self.series(row), []).append((float(row.working_set_bytes or 0), row.bandwidth_gbs))
         return Curve("bandwidth by size", "GB/s", "size", points) if points else None
-
-
-@cache
-def links() -> tuple[Link, ...]:
-    """Return the generations of PCIe and NVLink, and NVLink-C2C."""
-    return read_table("links.csv", Link)
-
-
-def find_link(name: str) -> Link | None:
-    """Return a link by its name, None for one that is not known."""
-    return next((link for link in links() if link.link == name), None)
-
-
-def link_columns(facts: RunFacts, backend: str) -> Values:
-    """Return the link to the host, and what it moves one way; on unified memory half of the DRAM's peak.
-
-    A copy within one DRAM reads and writes each byte there.
-    """
-    if facts.device.integrated:
-        return {"link": "unified memory", "link_peak_gbs": facts.peak.gbs and facts.peak.gbs / 2}
-    library = facts.libraries.get(backend, {})
-    known = find_link("NVLink-C2C")
-    if library.get("c2c") and known:
-        return {"link": known.link, "link_peak_gbs": known.lane_gbs}
-    return pcie_columns(library)
-
-
-def pcie_columns(library: Mapping[str, Any]) -> Values:
-    """Return the PCIe link of a device as trained at work, and what it moves one way."""
-    now, most = ([library.get(f"{p}pcie_{what}") for what in ("generation", "width")] for p in ("", "max_"))
-    known = find_link(f"PCIe {now[0]}")
-    if known is None or not now[1]:
-        return {"link": None, "link_peak_gbs": None}
-    text = f"{known.link} x{now[1]}"
-    if all(most) and now != most:
-        text += f" of PCIe {most[0]} x{most[1]}"
-    return {"link": text, "link_peak_gbs": known.lane_gbs * now[1]}
-
-
-def _beside(row: Row, slowest: float | None) -> str:
-    """Return the link of a row, with the verdict on its slower way; the published ranges are of x16."""
-    text = f"{row.link}: {figure(row.link_peak_gbs)} GB/s one way"
-    known = next((link for link in links() if (row.link or "").startswith(f"{link.link} ")), None)
-    if known is None or known.low_gbs is None or known.high_gbs is None or slowest is None:
-        return text
-    share = (row.link_peak_gbs or 0.0) / (16 * known.lane_gbs)
-    text += f", normal {known.low_gbs * share:.3g} to {known.high_gbs * share:.3g}"
-    limit = share * (known.fault_below_gbs or 0.0)
-    low = f"a fault: below {limit:.3g}" if slowest < limit else "low" if slowest < share * known.low_gbs else None
-    return f"{text}; {figure(slowest)} is {low}" if low else text

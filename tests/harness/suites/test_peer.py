@@ -10,20 +10,16 @@ from typing import Any
 import pytest
 
 from bandmark.cli.app import main
-from bandmark.measure.sampling import take
 from bandmark.results.case import CaseId
 from bandmark.results.files import read_rows
 from bandmark.results.row import Row
 from bandmark.suites import suite_of
-from bandmark.suites.peer import Peer, PeerLatency, sample_peers
-from bandmark.suites.transfer import Way
-from cupy_gpu import MIB, Gpu
+from bandmark.suites.peer import Peer, sample_peers
+from cupy_gpu import Gpu
 from cupy_launch import Launched
 from cupy_sensors import Sensors
-from cupy_standin import StandIn, install, open_backend
+from cupy_standin import StandIn, install
 
-SIZE = 4 * MIB
-SECONDS = SIZE / 50e9
 RANDOM = random.Random(5)
 
 
@@ -37,56 +33,6 @@ def law(launch: Launched) -> float:
 def noise() -> float:
     """A clock that never shows the same twice, as a real one."""
     return RANDOM.uniform(1.0, 1.002)
-
-
-def routine(monkeypatch: pytest.MonkeyPatch, cupy: StandIn, way: Way, peer: int = 1) -> Any:
-    """Open a backend on the first GPU and place a transfer's arrays."""
-    backend = open_backend(monkeypatch, cupy)
-    return backend.routines["transfer"](backend, seed=3, **Peer().parameters(Peer().columns_of(way, SIZE, peer)))
-
-
-@pytest.mark.parametrize("way", Peer.ways, ids=lambda way: f"{way.kernel}-{way.pattern}")
-def test_every_way_arrives_in_its_time(monkeypatch: pytest.MonkeyPatch, way: Way) -> None:
-    """Bytes arrive; both ways at once take as long as one; nothing is allocated in a window; both GPUs get all back."""
-    cupy = StandIn(Gpu(law=law), Gpu(law=law))
-    transfer = routine(monkeypatch, cupy, way)
-    assert cupy.gpus[1].live >= SIZE, "an array lies on the peer"
-    assert transfer.verify() == 0
-    cupy.log.clear()
-    assert take(transfer, 3).seconds == pytest.approx(3 * SECONDS, rel=0.1)
-    assert "allocate" not in cupy.log
-    transfer.close()
-    assert [gpu.live + gpu.pooled for gpu in cupy.gpus[1:]] == [0] and cupy.index == 0
-
-
-@pytest.mark.parametrize("way", Peer.ways, ids=lambda way: f"{way.kernel}-{way.pattern}")
-def test_bytes_that_do_not_arrive_are_missed(monkeypatch: pytest.MonkeyPatch, way: Way) -> None:
-    """Copies that move nothing, and kernels that do nothing, are wrong."""
-    cupy = StandIn(Gpu(law=law), Gpu(law=law))
-    transfer = routine(monkeypatch, cupy, way)
-    cupy.gpu.lost_copies, cupy.gpu.wrong = True, {"bandmark_copy", "bandmark_passes"}
-    assert transfer.verify() == float("inf")
-    transfer.close()
-
-
-def test_without_access_copies_are_staged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a GPU can't reach its peer the copy engine's copy says that it is staged."""
-    cupy = StandIn(Gpu(law=law, unreachable=(1,)), Gpu(law=law))
-    transfer = routine(monkeypatch, cupy, Peer.ways[0])
-    assert transfer.verify() == 0 and "staged through the host" in transfer.note
-    transfer.close()
-
-
-def test_the_ring_lies_on_the_peer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The chase follows a ring in the peer's memory, which is given back."""
-    cupy = StandIn(Gpu(law=law), Gpu(law=law))
-    backend = open_backend(monkeypatch, cupy)
-    chase = backend.routines["chase"](backend, seed=1, **PeerLatency().parameters(PeerLatency().columns_of(1)))
-    assert cupy.gpus[1].live >= 2 * MIB
-    take(chase, 1)
-    assert chase.verify() == 0
-    chase.close()
-    assert cupy.gpus[1].live + cupy.gpus[1].pooled == 0
 
 
 def run(monkeypatch: pytest.MonkeyPatch, folder: Path, cupy: StandIn, *more: str, **answers: Any) -> list[Row]:
@@ -152,19 +98,3 @@ def test_many_peers_are_sampled(count: int, kept: int) -> None:
         sample = sample_peers(peers, index)
         assert len(sample) == len(set(sample)) == kept and set(sample) <= set(peers)
         assert {(index + 1) % count, (index - 1) % count} <= set(sample)
-
-
-@pytest.mark.parametrize(
-    ("library", "link", "gbs"),
-    [
-        ({"nvlink_generation": 4, "nvlinks": 18, "nvlink_mbs": 26562}, "NVLink 4 x18", 450.0),
-        ({"nvlink_generation": 5, "nvlinks": 18, "nvlink_mbs": 53125}, "NVLink 5 x18", 900.0),
-        ({"nvlink_generation": 3, "nvlinks": 4, "nvlink_mbs": 14062}, "NVLink 3 x4", 56.248),
-        ({"c2c": True, "pcie_generation": 5, "pcie_width": 16}, "PCIe 5 x16", pytest.approx(63.0, rel=1e-3)),
-        ({}, None, None),
-    ],
-)
-def test_the_link_between_gpus(library: dict[str, Any], link: str | None, gbs: Any) -> None:
-    """It is NVLink by generation, links and clock, else PCIe, and never the link to the host's memory."""
-    facts: Any = SimpleNamespace(libraries={"cupy": library}, device=SimpleNamespace(integrated=False))
-    assert Peer().link(facts, "cupy") == {"link": link, "link_peak_gbs": gbs}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +14,8 @@ from bandmark.options import RunOptions
 from bandmark.results.files import read_rows
 from bandmark.results.row import Row
 from bandmark.suites import suite_of
-from bandmark.suites.transfer import WAYS, Transfer, Way, link_columns, links
+from bandmark.suites.links import link_columns
+from bandmark.suites.transfer import WAYS, Transfer, Way
 from cupy_gpu import Gpu
 from cupy_launch import Launched
 from cupy_sensors import Sensors
@@ -150,10 +150,3 @@ def test_a_cpu_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     (row,) = read_rows(Path("a.csv"))
     assert (row.status, row.pattern) == ("unsupported", "none") and "on the CPU" in (row.reason or "")
     assert main(["validate", "a.csv"]) == 0
-
-
-def test_links_double() -> None:
-    """Each generation of PCIe has about twice the rate of the one before, and each row its source."""
-    rates = [link.lane_gbs for link in links() if link.link.startswith("PCIe")]
-    assert all(1.9 <= b / a <= 2.1 for a, b in pairwise(rates))
-    assert all(link.source for link in links())
