@@ -22,6 +22,7 @@ class CUDARuntimeError(RuntimeError):
         101: "cudaErrorInvalidDevice: invalid device ordinal",
         400: "cudaErrorInvalidResourceHandle: invalid resource handle",
         600: "cudaErrorNotReady: device not ready",
+        704: "cudaErrorPeerAccessAlreadyEnabled: peer access is already enabled",
         719: "cudaErrorLaunchFailure: unspecified launch failure",
         801: "cudaErrorNotSupported: operation not supported",
     }

@@ -37,6 +37,8 @@ class Gpu:
     """One way over the link to the host."""
     link_noise: Callable[[], float] = lambda: 1.0
     """Factor on the time of the next copy over the link."""
+    unreachable: tuple[int, ...] = ()
+    """The devices whose memory it can't use."""
     lost_copies: bool = False
     """Whether copies over the link move nothing."""
     wrong: set[str] = field(default_factory=set)

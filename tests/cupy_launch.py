@@ -171,6 +171,8 @@ class Function:
             wanted = given.dtype if kind in ("void", "item") else np.dtype(kinds.get(kind, kind))
             assert given.dtype == wanted, f"{self.entry}: {name} is {given.dtype}, not {wanted}"
             assert not is_array or given.device is self.device
+            here = self.device.index
+            assert not is_array or given.home == here or (here, given.home) in self.device.enabled, "out of reach"
         return {name: given for (name, _, _), given in zip(self.parameters, arguments, strict=True)}
 
 

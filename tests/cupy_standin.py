@@ -50,6 +50,8 @@ class StandIn:
         """Pinned, managed and registered memory of the host, by address."""
         self.homes: dict[int, int] = {}
         """Where managed memory is, by address: -1 on the host, else the device."""
+        self.enabled: set[tuple[int, int]] = set()
+        """The peers whose memory a device may use: pairs of its own index and the peer's."""
         self.captured: list[Callable[[], None]] | None = None
         """What a stream that captures was given; None while none does."""
 
@@ -81,7 +83,7 @@ class StandIn:
             compiler=SimpleNamespace(CompileException=CompileException),
             memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
             nvrtc=SimpleNamespace(getVersion=lambda: self.nvrtc),
-            Device=lambda index: SimpleNamespace(use=lambda: self._use(index)),
+            Device=lambda index: Device(self, index),
             Event=lambda disable_timing=False: Event(self),
             Stream=self._stream_class(),
             UnownedMemory=lambda address, size, owner, device_id: (address, size),
@@ -144,7 +146,8 @@ class StandIn:
             raise CUDARuntimeError(101)
         return self.gpus[index]
 
-    def _use(self, index: int) -> None:
+    def use(self, index: int) -> None:
+        """Make a device the current one."""
         self._device(index)
         self.index = index
 
@@ -160,11 +163,29 @@ class StandIn:
         self.gpu.pooled = 0
 
 
+class Device:
+    """A device by its index, which is the current one within a context."""
+
+    def __init__(self, device: StandIn, index: int) -> None:
+        self._device, self._index, self._before = device, index, device.index
+
+    def use(self) -> None:
+        """Make it the current one."""
+        self._device.use(self._index)
+
+    def __enter__(self) -> None:
+        self._before = self._device.index
+        self.use()
+
+    def __exit__(self, *_: object) -> None:
+        self._device.use(self._before)
+
+
 class Array:
     """A flat array on a device: bytes, seen as a dtype."""
 
     def __init__(self, device: StandIn, raw: Any, dtype: Any) -> None:
-        self.device, self.raw = device, raw
+        self.device, self.raw, self.home = device, raw, device.index
         self.dtype = np.dtype(dtype)
         self.host = raw.view(self.dtype)
         self.size, self.nbytes = self.host.size, self.host.nbytes
@@ -183,7 +204,7 @@ class Array:
 
     def __getitem__(self, part: slice) -> Array:
         view = Array(self.device, self.host[part].view("u1"), self.dtype)
-        view.owner = self  # type: ignore[attr-defined]
+        view.owner, view.home = self, self.home  # type: ignore[attr-defined]
         return view
 
     def get(self) -> Any:
@@ -316,7 +337,7 @@ def install(monkeypatch: pytest.MonkeyPatch, cupy: StandIn | types.ModuleType, s
     module = cupy.module() if isinstance(cupy, StandIn) else cupy
     monkeypatch.setitem(sys.modules, "cupy", module)
     monkeypatch.setitem(sys.modules, "pynvml", sensors)
-    for name in (f"bandmark.backends.cupy_{part}" for part in ("backend", "workload", "routines", "transfer")):
+    for name in (f"bandmark.backends.cupy_{part}" for part in ("backend", "workload", "peer", "routines", "transfer")):
         monkeypatch.setitem(sys.modules, name, module)  # so that the undo takes out what the test imports
         del sys.modules[name]
 

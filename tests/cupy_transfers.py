@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from cupy_errors import CUDARuntimeError
+
 
 def bytes_at(address: int, size: int) -> Any:
     """Return memory as an array of bytes."""
@@ -45,6 +47,23 @@ def transfers(device: Any) -> dict[str, Callable[..., Any]]:
         if not device.gpu.lost_copies:
             ctypes.memmove(target, source, size)
 
+    def copy_peer(target: int, to: int, source: int, of: int, size: int, stream: int) -> None:
+        assert {to, of} <= set(range(len(device.gpus))) and device.index in (to, of)
+        device.queue("memcpy peer", seconds(size), stream_of(stream))
+        if not device.gpu.lost_copies:
+            ctypes.memmove(target, source, size)
+
+    def can_access(index: int, peer: int) -> int:
+        if index == peer or not 0 <= peer < len(device.gpus):
+            raise CUDARuntimeError(101)
+        return int(peer not in device.gpus[index].unreachable)
+
+    def enable_access(peer: int) -> None:
+        assert can_access(device.index, peer), "CUDA refuses this"
+        if (device.index, peer) in device.enabled:
+            raise CUDARuntimeError(704)
+        device.enabled.add((device.index, peer))
+
     def prefetch(address: int, size: int, to: int, stream: int) -> None:
         moves = device.homes[address] != to
         device.queue("prefetch", moves * seconds(size), stream_of(stream))
@@ -66,4 +85,7 @@ def transfers(device: Any) -> dict[str, Callable[..., Any]]:
         "hostUnregister": unregister,
         "memcpyAsync": copy,
         "memPrefetchAsync": prefetch,
+        "memcpyPeerAsync": copy_peer,
+        "deviceCanAccessPeer": can_access,
+        "deviceEnablePeerAccess": enable_access,
     }

@@ -44,6 +44,8 @@ class Backend(Protocol):
     driver: str | None = None
     threads: int | None = None
     """Host threads that work on a launch; None on an accelerator."""
+    peers: Mapping[int, bool] = {}
+    """Whether the device reaches their memory, by the indices of the other devices that its library sees."""
     memory_name: str
     """Backends of the same memory name work on the same arrays; others hold their own."""
     routines: Mapping[str, Any] = {}

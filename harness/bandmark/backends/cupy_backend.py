@@ -56,6 +56,9 @@ class CupyBackend(Backend):
         self.gpu = Gpu(device)
         self.sensors = self.gpu.sensors
         self.driver = self.gpu.sensors.driver
+        runtime, own = cupy.cuda.runtime, device.index
+        others = (index for index in range(runtime.getDeviceCount()) if index != own)
+        self.peers = {index: bool(runtime.deviceCanAccessPeer(own, index)) for index in others}
 
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
         """Return the variants of a kernel on this device, the default first."""

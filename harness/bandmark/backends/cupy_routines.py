@@ -15,6 +15,7 @@ import cupy
 import numpy as np
 
 from bandmark.backends.base import place
+from bandmark.backends.cupy_peer import empty_on, enable_access, release_on
 from bandmark.backends.cupy_workload import Watch
 from bandmark.measure.measurement import Reading
 from bandmark_kernels.core.launch import GridLaunch
@@ -75,17 +76,20 @@ class _Routine:
 
 
 class Chase(_Routine):
-    """A ring of addresses in the device's memory; a launch follows so many of them, on one multiprocessor."""
+    """A ring of addresses in the memory of the device or of a peer; a launch follows so many, on one multiprocessor."""
 
     patterns = ("random-2m", "window")
     """CUDA maps memory in pages of 2 MiB."""
 
-    def __init__(self, backend: Any, *, size: int, pattern: str, hops: int, seed: int) -> None:
-        """Link the ring on the host and copy it."""
+    def __init__(self, backend: Any, *, size: int, pattern: str, hops: int, seed: int, peer: int | None = None) -> None:
+        """Link the ring on the host and copy it; a peer must be within reach."""
         super().__init__(backend)
+        self._home = backend.device.index if peer is None else peer
+        if peer is not None:
+            enable_access(peer)
         self._hops, self._done = hops, 0
         self._ring = chase.order(size // chase.LINE_BYTES, pattern, seed)
-        self._words = place(lambda: cupy.empty(size // 8, np.uint64), backend.lacks_memory, backend.gpu.release)
+        self._words = empty_on(self._home, size // 8, np.uint64, backend)
         self._state = cupy.empty(3, np.uint64)
         self._address = int(self._words.data.ptr)
         words = np.zeros(size // 8, np.uint64)
@@ -109,6 +113,12 @@ class Chase(_Routine):
         self._done += self._hops * self._launches
         _, cycles, nanoseconds = self._state.get().tolist()
         return replace(reading, clock_mhz=1e3 * cycles / nanoseconds) if cycles and nanoseconds else reading
+
+    def close(self) -> None:
+        """Release the ring, too."""
+        self._words = None
+        super().close()
+        release_on(self._home)
 
     def verify(self) -> float:
         """Return 0 if the chase is where so many hops lead, and the ring is one cycle through every line; else inf."""

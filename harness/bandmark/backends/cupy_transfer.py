@@ -1,4 +1,4 @@
-"""Transfers between the host's memory and a CUDA device's, by its copy engines or by its multiprocessors.
+"""Transfers between a CUDA device's memory and the host's or a peer's, by copy engines or by multiprocessors.
 
 All memory is allocated and touched before anything is timed. Copies run on streams of their own, behind one event that
 starts the window for both directions.
@@ -17,6 +17,7 @@ import cupy
 import numpy as np
 
 from bandmark.backends.base import place
+from bandmark.backends.cupy_peer import empty_on, enable_access, release_on
 from bandmark.backends.cupy_workload import Watch
 from bandmark.measure.measurement import Reading
 from bandmark_kernels import DTYPES, KERNELS, Shape
@@ -36,20 +37,22 @@ class _Move:
     """One direction of a transfer: its arrays, its stream, and the event that ends it."""
 
     way: str
-    host: Any
+    far: Any
+    """Memory of the host (NumPy's) or of a peer (CuPy's)."""
     device: Any
     stream: Any
     done: Any
 
-    def ends(self, host: Any, device: Any) -> tuple[Any, Any]:
+    def ends(self, far: Any, device: Any) -> tuple[Any, Any]:
         """Return the source's and the destination's of two things."""
-        return (host, device) if self.way == "h2d" else (device, host)
+        return (far, device) if self.way in ("h2d", "p2d") else (device, far)
 
 
 class Transfer:
     """Transfers of so many bytes from one side to the other, or both ways at once between arrays of their own.
 
-    Methods: ce (memcpyAsync), sm (the kernel copy), in-place (a read of host memory), prefetch (of managed pages).
+    Methods: ce (memcpyAsync, memcpyPeerAsync), sm (the kernel copy), in-place (a read of the other side's memory),
+    prefetch (of managed pages).
     """
 
     variant: str | None = None
@@ -57,22 +60,41 @@ class Transfer:
     note: str | None = None
     has_all = True
 
-    def __init__(self, backend: Any, *, size: int, direction: str, host_memory: str, method: str, seed: int) -> None:
-        """Place the arrays; raises NotImplementedError where the driver migrates no managed memory on demand."""
-        self._gpu, self._index, self._size = backend.gpu, backend.device.index, size
+    def __init__(
+        self,
+        backend: Any,
+        *,
+        size: int,
+        direction: str,
+        host_memory: str | None,
+        method: str,
+        seed: int,
+        peer: int | None = None,
+    ) -> None:
+        """Place the arrays; a transfer with a peer has no memory of the host.
+
+        Kernels need access to the peer. Raises NotImplementedError where the driver migrates no managed memory on
+        demand.
+        """
+        self._gpu, self._index, self._peer, self._size = backend.gpu, backend.device.index, peer, size
+        if peer is not None and backend.peers[peer]:
+            enable_access(peer)
+        elif peer is not None:
+            self.note = f"staged through the host: device {self._index} has no access to its peer {peer}"
         self._watch, self._cleanup = Watch(self._gpu), contextlib.ExitStack()
-        self._on_host_clock, self._is_managed = host_memory == "pageable", host_memory.startswith("managed")
+        self._on_host_clock, self._is_managed = host_memory == "pageable", (host_memory or "").startswith("managed")
         self._in_place, self._partials = method == "prefetch", None
         self._data = np.random.default_rng(seed).uniform(0.5, 1.0, size // 8)
         binders = {"ce": self._by_engine, "sm": self._by_kernel, "in-place": self._read, "prefetch": self._prefetch}
         self._moves: list[_Move] = []
         self._runs: list[Callable[[], None]] = []
         try:
-            for way in ("h2d", "d2h") if direction == "both" else (direction,):
-                host = self._host_array(host_memory)
+            both = ("h2d", "d2h") if peer is None else ("p2d", "d2p")
+            for way in both if direction == "both" else (direction,):
+                far = self._host_array(host_memory) if peer is None else self._peer_array(backend, peer)
                 array = None if method in ("in-place", "prefetch") else self._device_array(backend)
                 stream, done = cupy.cuda.Stream(non_blocking=True), cupy.cuda.Event(disable_timing=True)
-                self._moves.append(_Move(way, host, array, stream, done))
+                self._moves.append(_Move(way, far, array, stream, done))
                 self._fill(self._moves[-1])
             self._runs = [binders[method](move) for move in self._moves]
         except BaseException:
@@ -128,13 +150,13 @@ class Transfer:
         self._watch.close()
         self._gpu.release()
 
-    def _host_array(self, kind: str) -> Any:
+    def _host_array(self, kind: str | None) -> Any:
         """Return so many bytes of the host's memory, of exactly this size, seen as float64."""
         runtime, size = cupy.cuda.runtime, self._size
         if kind in _ALLOC_FLAGS:
             address = runtime.hostAlloc(size, _ALLOC_FLAGS[kind])
             self._cleanup.callback(runtime.freeHost, address)
-        elif kind.startswith("managed"):
+        elif self._is_managed:
             if not runtime.deviceGetAttribute(_CONCURRENT_MANAGED_ACCESS, self._index):
                 raise NotImplementedError("the driver does not migrate managed memory on demand (Windows and WSL2)")
             address = runtime.mallocManaged(size)
@@ -150,16 +172,23 @@ class Transfer:
     def _device_array(self, backend: Any) -> Any:
         return place(lambda: cupy.empty(self._size // 8, np.float64), backend.lacks_memory, self._gpu.release)
 
+    def _peer_array(self, backend: Any, peer: int) -> Any:
+        self._cleanup.callback(release_on, peer)
+        return empty_on(peer, self._size // 8, np.float64, backend)
+
     def _by_engine(self, move: _Move) -> Callable[[], None]:
-        source, target = move.ends(move.host.ctypes.data, move.device.data.ptr)
-        copy, size, stream = cupy.cuda.runtime.memcpyAsync, self._size, move.stream.ptr
-        return lambda: copy(target, source, size, _DEFAULT_KIND, stream)
+        runtime, size, stream = cupy.cuda.runtime, self._size, move.stream.ptr
+        if self._peer is not None:
+            source, target = move.ends((move.far.data.ptr, self._peer), (move.device.data.ptr, self._index))
+            return lambda: runtime.memcpyPeerAsync(*target, *source, size, stream)
+        begin, end = move.ends(move.far.ctypes.data, move.device.data.ptr)
+        return lambda: runtime.memcpyAsync(end, begin, size, _DEFAULT_KIND, stream)
 
     def _by_kernel(self, move: _Move) -> Callable[[], None]:
         kernel = KERNELS["copy"]
         compiled, functions = self._gpu.compiled(kernel, _FLOAT64, "v16")
         (step,) = launches(compiled, Shape(self._size // 8), sm_count=self._gpu.sm_count).steps
-        source, target = move.ends(self._mapped(move.host), move.device)
+        source, target = move.ends(self._mapped(move.far), move.device)
         arrays = {kernel.inputs[0].name: source, kernel.output.name: target}
         arguments = step.arguments({**arrays, **exact_scalars(kernel, _FLOAT64, kernel.scalars)})
         return self._on_stream(move, functions[step.entry], step, arguments)
@@ -168,7 +197,7 @@ class Transfer:
         """Return a read of the host's memory that leaves no copy: only its sum."""
         self._partials = cupy.empty(device.blocks(self._gpu.sm_count), np.float64)
         text, step = device.passes(self._size // (8 * device.TILE), 1, self._gpu.sm_count)
-        arguments = step.arguments({"a": self._mapped(move.host), "partials": self._partials})
+        arguments = step.arguments({"a": self._mapped(move.far), "partials": self._partials})
         return self._on_stream(move, self._gpu.compile(text, (), (step.entry,))[step.entry], step, arguments)
 
     def _on_stream(self, move: _Move, function: Any, step: Any, arguments: Any) -> Callable[[], None]:
@@ -183,38 +212,45 @@ class Transfer:
         return lambda: self._migrate(move, to)
 
     def _migrate(self, move: _Move, to: int) -> None:
-        cupy.cuda.runtime.memPrefetchAsync(move.host.ctypes.data, self._size, to, move.stream.ptr)
+        cupy.cuda.runtime.memPrefetchAsync(move.far.ctypes.data, self._size, to, move.stream.ptr)
 
     def _send_home(self) -> None:
         for move in self._moves:
             self._migrate(move, _HOST if move.way == "h2d" else self._index)
         cupy.cuda.runtime.deviceSynchronize()
 
-    def _mapped(self, host: Any) -> Any:
-        """Return the device's view of pinned or managed memory: one address on both sides (unified addressing)."""
-        memory = cupy.cuda.UnownedMemory(host.ctypes.data, host.nbytes, host, self._index)
-        return cupy.ndarray(host.size, np.float64, cupy.cuda.MemoryPointer(memory, 0))
+    def _mapped(self, far: Any) -> Any:
+        """Return the device's view of the other side's memory: one address on both sides (unified addressing)."""
+        if self._peer is not None:
+            return far
+        memory = cupy.cuda.UnownedMemory(far.ctypes.data, far.nbytes, far, self._index)
+        return cupy.ndarray(far.size, np.float64, cupy.cuda.MemoryPointer(memory, 0))
 
     def _fill(self, move: _Move) -> None:
-        """Give the source its contents, and the destination others."""
-        if move.way == "h2d" or self._in_place:
-            move.host[:] = self._data
-        else:
-            move.device.set(self._data)
+        """Give the source its contents."""
+        source, _ = move.ends(move.far, move.device)
+        _put(move.far if self._in_place else source, self._data)
 
     def _poison(self, move: _Move) -> None:
         if self._partials is not None:
             self._partials.data.memset(_POISON, self._partials.nbytes)
         elif not self._in_place:  # what is prefetched is its own destination
-            if move.way == "h2d":
-                move.device.data.memset(_POISON, self._size)
-            else:
-                move.host.view(np.uint8)[:] = _POISON
+            _, target = move.ends(move.far, move.device)
+            _put(target, np.full(self._size, _POISON, np.uint8).view(np.float64))
 
     def _has_arrived(self, move: _Move) -> bool:
         if self._partials is not None:
             tile_sums = self._data.reshape(-1, device.TILE).sum(axis=1)
             expected = device.expected_sum(tile_sums, 1, self._gpu.sm_count)
             return bool(abs(float(self._partials.get().sum()) - expected) <= passes.TOLERANCE * expected)
-        is_on_host = self._in_place or move.way == "d2h"
-        return np.array_equal(move.host if is_on_host else move.device.get(), self._data)
+        _, target = move.ends(move.far, move.device)
+        arrived = move.far if self._in_place else target
+        return np.array_equal(arrived if isinstance(arrived, np.ndarray) else arrived.get(), self._data)
+
+
+def _put(array: Any, values: Any) -> None:
+    """Write values into memory of the host or of a device."""
+    if isinstance(array, np.ndarray):
+        array[:] = values
+    else:
+        array.set(values)

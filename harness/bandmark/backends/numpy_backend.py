@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bandmark.backends.host import HostMemory
+from bandmark.backends.nodes import NodeCopy
 from bandmark.backends.routines import NumpyPasses
 from bandmark.backends.team_backend import TeamBackend, TeamWorkload
 from bandmark.device.device import Device
@@ -25,7 +26,7 @@ class NumpyBackend(TeamBackend):
 
     name = "numpy"
     version = np.__version__
-    routines: Mapping[str, Any] = {"passes": NumpyPasses, "scaling": _Scaling}
+    routines: Mapping[str, Any] = {"passes": NumpyPasses, "scaling": _Scaling, "transfer": NodeCopy}
 
     def __init__(self, device: Device, memory: HostMemory) -> None:
         from threadpoolctl import ThreadpoolController

@@ -35,6 +35,9 @@ _CLOCK_KINDS = {"SM": 1, "MEM": 2}  # NVML_CLOCK_SM and NVML_CLOCK_MEM (nvml.h)
 _TEMPERATURE_GPU = 0  # NVML_TEMPERATURE_GPU
 
 _UNCORRECTED_SINCE_BOOT = (1, 0)  # NVML_MEMORY_ERROR_TYPE_UNCORRECTED and NVML_VOLATILE_ECC (nvml.h)
+_MAX_NVLINKS = 18  # NVML_NVLINK_MAX_LINKS (nvml.h)
+_NVLINK_MBPS = 90  # NVML_FI_DEV_NVLINK_SPEED_MBPS_COMMON (nvml.h): of each active link
+_NVLINK_GENERATIONS = {1: 1, 2: 2, 3: 2, 4: 3, 5: 3, 6: 4, 7: 5}  # of NVML_NVLINK_VERSION_1_0 to _5_0 (nvml.h)
 _REMAPPED_ROWS = ("rows_remapped_correctable", "rows_remapped_uncorrectable", "row_remap_pending", "row_remap_failed")
 """What nvmlDeviceGetRemappedRows returns, in its order."""
 
@@ -150,6 +153,7 @@ class Sensors:
         if self._library is None:
             return facts
         ecc, mig = self._ask("nvmlDeviceGetEccMode"), self._ask("nvmlDeviceGetMigMode")
+        c2c = self._ask("nvmlDeviceGetC2cModeInfoV")
         return facts | {
             "ecc": bool(ecc[0]) if ecc else None,
             "mig": bool(mig[0]) if mig else None,
@@ -164,7 +168,20 @@ class Sensors:
             "max_pcie_generation": self._ask("nvmlDeviceGetMaxPcieLinkGeneration"),
             "pcie_replays": self._ask("nvmlDeviceGetPcieReplayCounter"),
             "ecc_uncorrected": self._ask("nvmlDeviceGetTotalEccErrors", *_UNCORRECTED_SINCE_BOOT),
+            "c2c": bool(c2c.isC2cEnabled) if c2c else None,
+            **self._nvlink(),
             **dict(zip(_REMAPPED_ROWS, self._ask("nvmlDeviceGetRemappedRows") or (None,) * 4, strict=False)),
+        }
+
+    def _nvlink(self) -> dict[str, object]:
+        """Return the generation of NVLink, how many links are active, and MB/s of each, one way, before line code."""
+        active = [k for k in range(_MAX_NVLINKS) if self._ask("nvmlDeviceGetNvLinkState", k) == 1]
+        version = self._ask("nvmlDeviceGetNvLinkVersion", active[0]) if active else None
+        fields = self._ask("nvmlDeviceGetFieldValues", [_NVLINK_MBPS]) if active else None
+        return {
+            "nvlink_generation": _NVLINK_GENERATIONS.get(version or 0),
+            "nvlinks": len(active) or None,
+            "nvlink_mbs": next((field.value.uiVal for field in fields or () if field.nvmlReturn == 0), None) or None,
         }
 
     def _watts(self, query: str) -> float | None:

@@ -12,7 +12,7 @@ from bandmark_kernels import DTYPES, FORMATS, KERNELS
 _NAMED_FIRST = ("backend", "kernel", "weight_format", "dtype", "variant", "layer")
 """Identity columns in the order in which a label names them. Sizes and the device are not part of a label."""
 
-_UNNAMED = ("device", "m", "n", "heads", "head_dim")
+_UNNAMED = ("device", "m", "n", "heads", "head_dim", "peer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ def case_label(values: Mapping[str, Any]) -> str:
     """Return what identifies a case in words, from the values of its identity columns."""
     others = [name for name in identity_columns() if name not in (*_NAMED_FIRST, *_UNNAMED)]
     words = [str(values[name]) for name in (*_NAMED_FIRST, *others) if values.get(name) is not None]
+    if values.get("peer") is not None:
+        words.append(f"peer={values['peer']}")
     if values.get("pattern") is not None and values.get("n") is not None:
         words.append(f"n={values['n']}")  # points of a curve differ in it
     return " ".join(words)
@@ -71,7 +73,7 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
     The matrices of a model keep the order of its layers, in which they were measured.
     """
     kernels, dtypes, formats = list(KERNELS), list(DTYPES), [None, *FORMATS]
-    others = [name for name in identity_columns() if name not in (*_NAMED_FIRST, *_UNNAMED)]
+    others = [name for name in identity_columns() if name == "peer" or name not in (*_NAMED_FIRST, *_UNNAMED)]
 
     def sort_key(row: Row) -> tuple[Any, ...]:
         size = 0 if row.layer else row.n_elements or 0

@@ -102,8 +102,8 @@ _KEYS = {
     "backends.*": "version driver cuda git threads device_free_bytes cuda_runtime cuda_driver nvrtc fp4_conversion "
     "device_max_clock_mhz ecc mig max_sm_clock_mhz max_memory_clock_mhz application_clock_mhz power_limit_w "
     "default_power_limit_w pcie_width max_pcie_width pcie_generation max_pcie_generation pcie_replays "
-    "ecc_uncorrected rows_remapped_correctable rows_remapped_uncorrectable row_remap_pending "
-    "row_remap_failed blas cpus llvmlite llvm target thread_pools",
+    "c2c nvlink_generation nvlinks nvlink_mbs ecc_uncorrected rows_remapped_correctable rows_remapped_uncorrectable "
+    "row_remap_pending row_remap_failed blas cpus llvmlite llvm target thread_pools",
     "backends.*.blas": "internal_api version architecture",
     "backends.*.thread_pools": "internal_api num_threads",
     "samples": "launches_per_sample seconds_per_launch stop_reason warmed_up max_error copies started_utc clocks_mhz "

@@ -160,7 +160,8 @@ class Row:
         "share of each 64-byte cache line, on a GPU of each 32-byte sector, that a pattern uses, 0 to 1", "1"
     )
     direction: str | None = _column(
-        "way of a transfer: h2d (host to device), d2h, or both at once", values=("h2d", "d2h", "both")
+        "way of a transfer: h2d (host to device), d2h, d2p (device to peer), p2d, or both at once",
+        values=("h2d", "d2h", "d2p", "p2d", "both"),
     )
     host_memory: str | None = _column(
         "host memory of a transfer: pageable, pinned, registered, write-combined, managed or managed-prefetch"
@@ -175,6 +176,7 @@ class Row:
     energy_pj_per_byte: float | None = _column("energy_j over bytes_read and bytes_written", "pJ/byte")
     idle_power_w: float | None = _column("power by the same counter with the arrays in place and nothing running", "W")
     elapsed_s: float | None = _column("planned end of an interval of a soak, in sampling time", "s", identity=True)
+    peer: int | None = _column("index of the GPU at the other end of a transfer between two", identity=True)
 
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Values of the columns that `add_columns` appended."""

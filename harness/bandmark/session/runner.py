@@ -255,7 +255,7 @@ class GroupRun:
             variant=workload.variant,
             copies=workload.copies,
             warnings=[*reading.warnings, *warnings],
-            note="; ".join(filter(None, (*notes, self._halving_note()))) or None,
+            note="; ".join(filter(None, (workload.note, *notes, self._halving_note()))) or None,
             **shared,
         )
         return Outcome(suite=self.group.suite, columns=case.columns, measurement=measurement)

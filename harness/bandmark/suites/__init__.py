@@ -15,6 +15,7 @@ from bandmark.suites.loaded import LoadedLatency
 from bandmark.suites.mix import Mix
 from bandmark.suites.model_layers import ModelLayers
 from bandmark.suites.patterns import Patterns
+from bandmark.suites.peer import Peer, PeerLatency
 from bandmark.suites.scaling import Scaling
 from bandmark.suites.soak import Soak
 from bandmark.suites.sweep import Sweep
@@ -24,7 +25,7 @@ SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
         *(Bandwidth(), ModelLayers(), Latency(), Sweep(), LoadedLatency(), Scaling(), Mix(), Patterns()),
-        *(Transfer(), Contention(), Energy(), Soak()),
+        *(Transfer(), Peer(), PeerLatency(), Contention(), Energy(), Soak()),
     )
 }
 """All suites by name, in the order in which they run."""

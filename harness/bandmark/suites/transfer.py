@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from bandmark.judge.warnings import PLAUSIBLE
@@ -13,10 +12,12 @@ from bandmark.results.row import MEASURED, Row
 from bandmark.suites.base import BANDWIDTH, Case, Curve, Draft, Group, RunFacts, TableColumn, Values
 from bandmark.suites.ladder import PointGroup, PointSuite, without_size
 from bandmark.suites.latency import working_set
+from bandmark.suites.links import link_columns, link_verdict
+from bandmark.suites.nodes import is_between_nodes, node_columns, node_points
 from bandmark.suites.table import BEST, GBS, KERNEL, SPREAD, figure
-from bandmark.tables import read_table
 
 if TYPE_CHECKING:
+    from bandmark.backends.base import Backend
     from bandmark.backends.select import Target
     from bandmark.options import RunOptions
 
@@ -30,20 +31,7 @@ _MANAGED_FROM = _MIB
 _JUDGED_FROM = 16 * _MIB
 """Of less, the time before the first byte counts; published ranges are of 64 MiB and more."""
 
-_ON_CPU = "transfers go between the host and a GPU, and this run is on the CPU: --device cuda"
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A generation of PCIe: what a lane moves one way after the line code, and what x16 is known to reach."""
-
-    link: str
-    generation: int
-    lane_gbs: float
-    low_gbs: float | None
-    high_gbs: float | None
-    fault_below_gbs: float | None
-    source: str
+_ON_CPU = "transfers go to a GPU or between NUMA nodes, and this run is on the CPU, of one node: --device cuda"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +39,20 @@ class Way:
     """A kind of transfer: the kernel and method that make it, and the least size at which it is measured."""
 
     direction: str
-    host_memory: str
+    host_memory: str | None
     copy_engine: str
     kernel: str = "copy"
     method: str = ""
 
     @property
     def pattern(self) -> str:
-        """The way in one word, such as h2d-pinned-ce."""
-        return f"{self.direction}-{self.host_memory}-{self.copy_engine}"
+        """The way in one word, such as h2d-pinned-ce, or d2p-ce with a peer."""
+        return "-".join(filter(None, (self.direction, self.host_memory, self.copy_engine)))
 
     @property
     def is_managed(self) -> bool:
         """Whether pages migrate."""
-        return self.host_memory.startswith("managed")
+        return (self.host_memory or "").startswith("managed")
 
 
 _BOTH_WAYS = ("h2d", "d2h")
@@ -83,86 +71,130 @@ JUDGED = tuple(Way(direction, "pinned", "ce").pattern for direction in _BOTH_WAY
 
 _DRAWN = ("h2d-pageable-ce", "d2h-pageable-ce", "h2d-pinned-ce", "d2h-pinned-ce")
 
-_BY_CASE = {(way.kernel, way.pattern): way for way in WAYS}
-
 
 class Transfer(PointSuite):
     """Copies between host and device."""
 
     name = "transfer"
-    title = "bandwidth between host and device, both ways, by kind of host memory and by engine"
+    title = "bandwidth between host and device, by kind of memory and engine; on CPUs between nodes"
     metric = BANDWIDTH
     kernel_names = ("copy", "read")
     routine = "transfer"
+    ways = WAYS
+
+    def way(self, columns: Mapping[str, Any]) -> Way | None:
+        """Return the way that a case goes; None where there is no such way."""
+        named = (columns["kernel"], columns["pattern"])
+        return next((way for way in self.ways if (way.kernel, way.pattern) == named), None)
+
+    def columns_of(self, way: Way, size: int, peer: int | None = None) -> Values:
+        """Return what is known of a transfer before it is measured; bytes are those that the device reads, writes."""
+        return {
+            "suite": self.name,
+            "kernel": way.kernel,
+            "dtype": "float64",
+            "pattern": way.pattern,
+            "n": size // 8,
+            "n_elements": size // 8,
+            "working_set_bytes": size,
+            "bytes_read": 0 if way.direction in ("d2h", "d2p") else size,
+            "bytes_written": 0 if way.direction in ("h2d", "p2d") else size,
+            "threads": None,
+            "direction": way.direction,
+            "host_memory": way.host_memory,
+            "copy_engine": way.copy_engine,
+            "peer": peer,
+        }
+
+    def nothing(self, backend: Backend, reason: str) -> list[Group]:
+        """Return the group of the one row that says why there is nothing to transfer between."""
+        case = Case(columns=self._columns_without_way(backend.name), backend=backend, skip_reason=reason)
+        return [PointGroup(suite=self, label=self.name, cases=(case,), routine=self.routine)]
+
+    def _columns_without_way(self, backend: str) -> Values:
+        return {"suite": self.name, "kernel": "copy", "dtype": "float64", "pattern": "none", "backend": backend}
+
+    def sizes(self, options: RunOptions, target: Target) -> list[int]:
+        """Return the sizes in bytes; both ways at once takes two arrays on each side."""
+        room = min(options.size_bytes or _SIZES[-1], target.backends[0].budget().default_bytes // 4)
+        return [size for size in (_QUICK_SIZES if options.quick else _SIZES) if size <= room] or [_SIZES[0]]
 
     def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
         """Return a group for each size; one without figures where there is nothing to transfer between."""
         if target.on_cpu:
-            case = Case(
-                columns=_columns_without_way(target.backends[0].name), backend=target.backends[0], skip_reason=_ON_CPU
-            )
-            return [PointGroup(suite=self, label=self.name, cases=(case,), routine=self.routine)]
-        # Both ways at once takes two arrays on each side.
-        room = min(options.size_bytes or _SIZES[-1], target.backends[0].budget().default_bytes // 4)
-        sizes = [size for size in (_QUICK_SIZES if options.quick else _SIZES) if size <= room] or [_SIZES[0]]
+            points = node_points(options, target)
+            return self.groups(options, target, points, 1) if points else self.nothing(target.backends[0], _ON_CPU)
         plain = [way for way in WAYS if not way.is_managed]
         managed = [way for way in WAYS if way.is_managed]
         return [
             group
-            for size in sizes
+            for size in self.sizes(options, target)
             for ways in ([plain, managed] if size >= _MANAGED_FROM else [plain])
-            for group in self.groups(options, target, [way_columns(way, size) for way in ways], len(ways))
+            for group in self.groups(options, target, [self.columns_of(way, size) for way in ways], len(ways))
         ]
 
     def _group(self, cases: Sequence[Case], options: RunOptions) -> PointGroup:
         """Return a group; of managed memory one whose windows are one transfer, since pages are brought back before."""
         group = super()._group(cases, options)
-        is_managed = _BY_CASE[cases[0].columns["kernel"], cases[0].columns["pattern"]].is_managed
+        way = self.way(cases[0].columns)
+        is_managed = way is not None and way.is_managed
         return replace(group, rule=replace(group.rule or StopRule(), max_launches=1)) if is_managed else group
 
     def parameters(self, columns: Mapping[str, Any]) -> Values:
         """Return what the routine takes."""
-        way = _BY_CASE[columns["kernel"], columns["pattern"]]
-        shared = {"direction": way.direction, "host_memory": way.host_memory, "method": way.method or way.copy_engine}
-        return shared | {"size": columns["n"] * 8}
+        way = self.way(columns)
+        if way is None:  # between NUMA nodes
+            return {"pattern": columns["pattern"], "size": columns["n"] * 8}
+        method, names = way.method or way.copy_engine, ("direction", "host_memory", "peer")
+        return {name: columns[name] for name in names} | {"method": method, "size": columns["n"] * 8}
 
     def case_columns(self, row: Row) -> Mapping[str, Any] | None:
         """Return the columns of a stored row's case."""
         if row.pattern == "none":
-            return _columns_without_way(row.backend)
-        way = _BY_CASE.get((row.kernel, row.pattern or ""))
-        if way is None:
+            return self._columns_without_way(row.backend)
+        way = self.way(row.values())
+        if is_between_nodes(row):
+            columns = node_columns(row.pattern or "", (row.n or 0) * 8, row.threads, row.cpus)
+        elif way is not None:
+            columns = self.columns_of(way, (row.n or 0) * 8, row.peer)
+        else:
             return None
-        columns = way_columns(way, (row.n or 0) * 8) | {"backend": row.backend}
+        columns["backend"] = row.backend
         return columns if row.n else without_size(columns)
 
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill bandwidth, link and verdict; note a link below what the card has, doubt a figure above it."""
         values = draft.values
-        values["cpus"] = None
-        values |= link_columns(facts, values["backend"])
+        if values.get("direction") or values["pattern"] == "none":
+            values["cpus"] = None
+        values |= self.link(facts, values["backend"])
         gbs, link = draft.fill_bandwidth(), values["link_peak_gbs"]
         if gbs is None:
             return
         if values["pattern"] in JUDGED and values["working_set_bytes"] >= _JUDGED_FROM:
-            values["verdict"] = _verdict(gbs, values["link"], link)
+            values["verdict"] = link_verdict(gbs, values["link"], link)
         ways = 2 if values["bytes_read"] and values["bytes_written"] else 1
         if link and not facts.device.integrated and gbs > PLAUSIBLE * ways * link:
             draft.warnings.append(f"{gbs:.4g} GB/s is more than the link of {link:.4g} GB/s moves")
         if " of " in (values["link"] or ""):
             draft.notes.append(f"the link runs at {values['link']}")
 
+    def link(self, facts: RunFacts, backend: str) -> Values:
+        """Return the columns of the link between the two sides."""
+        return link_columns(facts, backend)
+
     def shown(self, rows: Sequence[Row]) -> list[Row]:
         """Return the largest transfer of each way, and one for each reason to have none; the curve has the others."""
         kept: dict[tuple[Any, ...], Row] = {}
         for row in sorted(rows, key=lambda row: -(row.n or 0)):
-            kept.setdefault((row.backend, row.kernel, row.pattern) if row.status in MEASURED else (row.reason,), row)
+            case = (row.backend, row.kernel, row.pattern, row.peer)
+            kept.setdefault(case if row.status in MEASURED else (row.reason,), row)
         return [*kept.values()]
 
     def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
         """Return the columns of the table."""
         return (
-            TableColumn(title="way", text=lambda row: row.direction or "-", left=True),
+            TableColumn(title="way", text=lambda row: row.direction or row.pattern, left=True),
             TableColumn(title="host memory", text=lambda row: row.host_memory or "-", left=True),
             TableColumn(title="by", text=lambda row: row.copy_engine or "-", left=True),
             KERNEL,
@@ -183,7 +215,7 @@ class Transfer(PointSuite):
     def headline(self, rows: Sequence[Row]) -> str | None:
         """Return the best of each way beside the link and what is normal on it."""
         able = [row for row in rows if row.bandwidth_gbs and row.status in MEASURED and row.direction]
-        in_place = [row for row in able if _BY_CASE[row.kernel, row.pattern or ""].method == "in-place"]
+        in_place = [row for row in able if (way := self.way(row.values())) and way.method == "in-place"]
         best: dict[str, Row] = {}
         for row in sorted(able, key=lambda row: row.bandwidth_gbs or 0.0):
             if row not in in_place:
@@ -206,69 +238,14 @@ class Transfer(PointSuite):
         """Return kernel and way."""
         return f"{row.backend} {row.kernel} {row.pattern}"
 
+    def draws(self, row: Row) -> bool:
+        """Return whether a row is a point of the curve."""
+        return row.pattern in _DRAWN
+
     def curve(self, rows: Sequence[Row]) -> Curve | None:
         """Return bandwidth over size: one way, by the copy engines, of pageable and of pinned memory."""
         points: dict[str, list[tuple[float, float]]] = {}
         for row in sorted(rows, key=lambda row: row.n or 0):
-            if row.bandwidth_gbs and row.status in MEASURED and row.pattern in _DRAWN:
+            if row.bandwidth_gbs and row.status in MEASURED and self.draws(row):
                 points.setdefault(self.series(row), []).append((float(row.working_set_bytes or 0), row.bandwidth_gbs))
         return Curve("bandwidth by size", "GB/s", "size", points) if points else None
-
-
-@cache
-def links() -> tuple[Link, ...]:
-    """Return the generations of PCIe."""
-    return read_table("links.csv", Link)
-
-
-def link_columns(facts: RunFacts, backend: str) -> Values:
-    """Return the link as trained at work, and what it moves one way; on unified memory half of the DRAM's peak.
-
-    A copy within one DRAM reads and writes each byte there.
-    """
-    if facts.device.integrated:
-        return {"link": "unified memory", "link_peak_gbs": facts.peak.gbs and facts.peak.gbs / 2}
-    library = facts.libraries.get(backend, {})
-    now, most = ([library.get(f"{p}pcie_{what}") for what in ("generation", "width")] for p in ("", "max_"))
-    known = next((link for link in links() if link.generation == now[0]), None)
-    if known is None or not now[1]:
-        return {"link": None, "link_peak_gbs": None}
-    text = f"{known.link} x{now[1]}"
-    if all(most) and now != most:
-        text += f" of PCIe {most[0]} x{most[1]}"
-    return {"link": text, "link_peak_gbs": known.lane_gbs * now[1]}
-
-
-def _verdict(gbs: float, text: str | None, link_gbs: float | None) -> str | None:
-    """Return whether a link moves what is normal on it; the published ranges are of x16, and less lanes have less."""
-    known = next((link for link in links() if (text or "").startswith(f"{link.link} ")), None)
-    if known is None or known.low_gbs is None or known.high_gbs is None or not link_gbs:
-        return None
-    share = link_gbs / (16 * known.lane_gbs)
-    low, high, fault = (share * (value or 0.0) for value in (known.low_gbs, known.high_gbs, known.fault_below_gbs))
-    words = "low for" if gbs < low else "above" if gbs > high else "normal for"
-    limit = f"; a fault below {fault:.3g}" if gbs < fault else ""
-    return f"{words} {(text or '').partition(' of ')[0]} ({low:.3g}-{high:.3g} GB/s{limit})"
-
-
-def way_columns(way: Way, size: int) -> Values:
-    """Return what is known of a transfer before it is measured; bytes are read and written as the device sees them."""
-    return {
-        "suite": "transfer",
-        "kernel": way.kernel,
-        "dtype": "float64",
-        "pattern": way.pattern,
-        "n": size // 8,
-        "n_elements": size // 8,
-        "working_set_bytes": size,
-        "bytes_read": 0 if way.direction == "d2h" else size,
-        "bytes_written": 0 if way.direction == "h2d" else size,
-        "threads": None,
-        "direction": way.direction,
-        "host_memory": way.host_memory,
-        "copy_engine": way.copy_engine,
-    }
-
-
-def _columns_without_way(backend: str) -> Values:
-    return {"suite": "transfer", "kernel": "copy", "dtype": "float64", "pattern": "none", "backend": backend}

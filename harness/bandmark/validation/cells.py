@@ -45,7 +45,7 @@ Finding = tuple[str, str, str]
 
 _MAY_BE_ZERO = (
     *("bytes_read", "bytes_written", "max_error", "ci95_rel", "power_w", "temperature_c"),
-    *("preempted_samples", "preempted_time_frac", "read_fraction", "load_gbs"),
+    *("preempted_samples", "preempted_time_frac", "read_fraction", "load_gbs", "peer"),
 )
 
 

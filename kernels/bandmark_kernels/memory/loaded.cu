@@ -26,11 +26,13 @@ __device__ __forceinline__ void tell(unsigned long long* word, unsigned long lon
 // The number of this multiprocessor, from 1 on; without a device every block has its own.
 __device__ __forceinline__ unsigned long long place()
 {
-    unsigned int multiprocessor = blockIdx.x;
 #ifdef __CUDA_ARCH__
+    unsigned int multiprocessor;
     asm volatile("mov.u32 %0, %smid;" : "=r"(multiprocessor));
-#endif
     return 1ull + multiprocessor;
+#else
+    return 1ull + blockIdx.x;
+#endif
 }
 
 // Waits until the pause is over or the chase has ended, and returns whether it has.

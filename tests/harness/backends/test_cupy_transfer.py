@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bandmark.measure.sampling import take
-from bandmark.suites.transfer import WAYS, Transfer, Way, way_columns
+from bandmark.suites.transfer import WAYS, Transfer, Way
 from cupy_gpu import MIB, Gpu
 from cupy_launch import Launched
 from cupy_standin import StandIn, open_backend
@@ -25,7 +25,7 @@ def routine(monkeypatch: pytest.MonkeyPatch, cupy: StandIn, way: Way) -> Any:
     """Open a backend and place a transfer's arrays."""
     backend = open_backend(monkeypatch, cupy)
     monkeypatch.setattr("bandmark.backends.cupy_transfer.perf_counter", lambda: cupy.now)
-    return backend.routines["transfer"](backend, seed=3, **Transfer().parameters(way_columns(way, SIZE)))
+    return backend.routines["transfer"](backend, seed=3, **Transfer().parameters(Transfer().columns_of(way, SIZE)))
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.kernel}-{way.pattern}")

@@ -19,6 +19,8 @@ BUS = "0000:01:00.0"
 HEAT = _THROTTLE_REASONS[0x40]
 REASONS = "nvmlDeviceGetCurrentClocksEventReasons"
 
+SPEED = SimpleNamespace(nvmlReturn=0, value=SimpleNamespace(uiVal=25781))
+
 EVERYTHING = {
     "nvmlDeviceGetHandleByPciBusId": lambda bus: ("handle", bus),
     "nvmlSystemGetDriverVersion": b"580.65.06",
@@ -39,6 +41,10 @@ EVERYTHING = {
     "nvmlDeviceGetPcieReplayCounter": 5,
     "nvmlDeviceGetTotalEccErrors": lambda handle, kind, period: {(1, 0): 7}[kind, period],
     "nvmlDeviceGetRemappedRows": (1, 2, 0, 0),
+    "nvmlDeviceGetC2cModeInfoV": SimpleNamespace(isC2cEnabled=1),
+    "nvmlDeviceGetNvLinkState": lambda handle, link: int(link < 12),
+    "nvmlDeviceGetNvLinkVersion": 4,
+    "nvmlDeviceGetFieldValues": lambda handle, fields: [SPEED] if fields == [90] else [],
     REASONS: 0x1,
 }
 
@@ -93,6 +99,10 @@ def test_everything_is_read(connect: Connect) -> None:
         "pcie_generation": 4,
         "max_pcie_generation": 5,
         "pcie_replays": 5,
+        "c2c": True,
+        "nvlink_generation": 3,
+        "nvlinks": 12,
+        "nvlink_mbs": 25781,
         "ecc_uncorrected": 7,
         "rows_remapped_correctable": 1,
         "rows_remapped_uncorrectable": 2,
@@ -140,6 +150,7 @@ def test_each_query_may_be_unsupported(connect: Connect, missing: str) -> None:
         "nvmlDeviceGetClockInfo": 2,
         "nvmlDeviceGetComputeRunningProcesses": 0,
         "nvmlDeviceGetRemappedRows": 4,
+        "nvmlDeviceGetNvLinkState": 3,
         REASONS: 0,
     }
     assert sum(value is None for value in values) == unknown.get(missing, 1)

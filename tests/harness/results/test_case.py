@@ -26,6 +26,7 @@ IDENTITY = (
     "pattern",
     "read_fraction",
     "elapsed_s",
+    "peer",
 )
 
 

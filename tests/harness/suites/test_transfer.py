@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +14,8 @@ from bandmark.options import RunOptions
 from bandmark.results.files import read_rows
 from bandmark.results.row import Row
 from bandmark.suites import suite_of
-from bandmark.suites.transfer import WAYS, Transfer, Way, _verdict, link_columns, links, way_columns
+from bandmark.suites.links import link_columns, link_verdict
+from bandmark.suites.transfer import WAYS, Transfer, Way
 from cupy_gpu import Gpu
 from cupy_launch import Launched
 from cupy_sensors import Sensors
@@ -49,7 +49,7 @@ def sensors(generation: int, width: int) -> Sensors:
     )
 
 
-def facts(integrated: bool = False, **library: int) -> Any:
+def facts(integrated: bool = False, **library: object) -> Any:
     """What a run says of a device and its link, as far as the suite asks."""
     device, peak = SimpleNamespace(integrated=integrated), SimpleNamespace(gbs=273.0)
     return SimpleNamespace(device=device, peak=peak, libraries={"cupy": library})
@@ -58,7 +58,7 @@ def facts(integrated: bool = False, **library: int) -> Any:
 def row(way: Way, gbs: float, link: dict[str, Any]) -> Row:
     """Return a measured row."""
     run = {"schema": 1, "run_id": "r", "system": "s", "device": "d", "backend": "cupy", "bandmark_version": "0.2.0"}
-    return Row.of(way_columns(way, 2**26) | link | run | {"status": "ok", "bandwidth_gbs": gbs})
+    return Row.of(Transfer().columns_of(way, 2**26) | link | run | {"status": "ok", "bandwidth_gbs": gbs})
 
 
 PINNED = [way for way in WAYS if way.pattern in ("h2d-pinned-ce", "d2h-pinned-ce")]
@@ -80,7 +80,7 @@ def test_a_link_is_judged(generation: int, width: int, gbs: float, verdict: str 
     """A link is judged by what is published of its generation, in proportion to its lanes; the answer holds both."""
     trained = {"pcie_generation": generation, "pcie_width": width, "max_pcie_generation": 5, "max_pcie_width": 16}
     link = link_columns(facts(**trained), "cupy")
-    assert _verdict(gbs, link["link"], link["link_peak_gbs"]) == verdict
+    assert link_verdict(gbs, link["link"], link["link_peak_gbs"]) == verdict
     text = Transfer().headline([row(way, gbs, link | {"verdict": verdict}) for way in PINNED]) or ""
     assert text.startswith(f"h2d {gbs:.2f} GB/s (pinned), d2h {gbs:.2f} GB/s (pinned); {link['link']}: ")
     assert text.endswith(f" GB/s one way; h2d {verdict}" if verdict else " GB/s one way")
@@ -92,6 +92,14 @@ def test_an_unknown_link_has_no_rate() -> None:
     assert link == {"link": None, "link_peak_gbs": None}
     assert Transfer().headline([row(PINNED[0], 20.0, link)]) == "h2d 20.00 GB/s (pinned)"
     assert Transfer().headline([]) is None
+
+
+def test_c2c_is_the_link_of_grace() -> None:
+    """Where the processor's memory is behind NVLink-C2C its rate is the link's, whatever PCIe says."""
+    link = link_columns(facts(c2c=True, pcie_generation=5, pcie_width=16), "cupy")
+    assert link == {"link": "NVLink-C2C", "link_peak_gbs": 450.0}
+    text = Transfer().headline([row(PINNED[0], 377.0, link)])
+    assert text == "h2d 377.0 GB/s (pinned); NVLink-C2C: 450.0 GB/s one way"
 
 
 def test_one_memory_is_half_its_peak() -> None:
@@ -146,10 +154,3 @@ def test_a_cpu_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     (row,) = read_rows(Path("a.csv"))
     assert (row.status, row.pattern) == ("unsupported", "none") and "on the CPU" in (row.reason or "")
     assert main(["validate", "a.csv"]) == 0
-
-
-def test_links_double() -> None:
-    """Each generation has about twice the rate of the one before, and each row its source."""
-    rates = [link.lane_gbs for link in links()]
-    assert all(1.9 <= b / a <= 2.1 for a, b in pairwise(rates))
-    assert all(link.source for link in links())

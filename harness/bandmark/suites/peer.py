@@ -1,0 +1,194 @@
+"""The suites peer and peer-latency: transfers between two GPUs of one machine, and loads from the other's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from bandmark.results.row import MEASURED, Row
+from bandmark.suites.base import Case, Curve, Draft, Group, RunFacts, TableColumn, Values
+from bandmark.suites.ladder import PointGroup, without_size
+from bandmark.suites.latency import Latency, chase_columns
+from bandmark.suites.links import nvlink_columns, pcie_columns
+from bandmark.suites.table import SPREAD, figure
+from bandmark.suites.transfer import Transfer, Way
+
+if TYPE_CHECKING:
+    from bandmark.backends.base import Backend
+    from bandmark.backends.select import Target
+    from bandmark.options import RunOptions
+
+_MAX_DEVICES = 8
+"""Devices up to which all peers of a device are measured."""
+
+_RING_BYTES = 2 * 2**20
+"""A ring that the L2 of its own GPU holds, as in nvbandwidth's device_to_device_latency_sm: the link is measured, not
+the peer's DRAM."""
+
+_ALONE = "transfers between GPUs need two, and the library sees one"
+_ON_CPU = "transfers go between GPUs, and this run is on the CPU: --device cuda"
+
+_PEER = TableColumn(title="peer", text=lambda row: "-" if row.peer is None else str(row.peer))
+
+
+def sample_peers(peers: Collection[int], index: int) -> list[int]:
+    """Return the peers to measure: all of up to 8 devices, else 7 in equal steps around the ring of indices."""
+    count = len(peers) + 1
+    if count <= _MAX_DEVICES:
+        return list(peers)
+    ring = sorted(peers, key=lambda peer: (peer - index) % count)
+    return [ring[k * (len(ring) - 1) // (_MAX_DEVICES - 2)] for k in range(_MAX_DEVICES - 1)]
+
+
+def _able(target: Target) -> tuple[Backend, list[int]] | str:
+    """Return the backend that reaches peers, and those to measure; or why there are none."""
+    if target.on_cpu:
+        return _ON_CPU
+    backend = next((b for b in target.backends if "transfer" in b.routines), None)
+    if backend is None:
+        return "needs CuPy on an NVIDIA GPU"
+    return (backend, sample_peers(backend.peers, target.device.index or 0)) if backend.peers else _ALONE
+
+
+def _within_reach(cases: Sequence[Case]) -> list[Case]:
+    """Return the cases, those of kernels that can't reach the peer's memory with the reason not to run them."""
+    return [
+        case
+        if case.columns.get("copy_engine") == "ce" or case.backend.peers[case.columns["peer"]]
+        else replace(case, skip_reason=f"no access to the memory of peer {case.columns['peer']}")
+        for case in cases
+    ]
+
+
+class Peer(Transfer):
+    """Copies between two GPUs."""
+
+    name = "peer"
+    title = "bandwidth between two GPUs of the machine, both ways, by copy engines and multiprocessors"
+    ways = (
+        *(Way(direction, None, "ce") for direction in ("d2p", "p2d", "both")),
+        *(Way(direction, None, "sm") for direction in ("d2p", "p2d", "both")),
+        Way("p2d", None, "sm", kernel="read", method="in-place"),
+    )
+
+    def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
+        """Return a group for each peer and size; one without figures where there is none."""
+        able = _able(target)
+        if isinstance(able, str):
+            return self.nothing(target.backends[0], able)
+        _, peers = able
+        return [
+            group
+            for peer in peers
+            for size in self.sizes(options, target)
+            for group in self.groups(
+                options, target, [self.columns_of(w, size, peer) for w in self.ways], len(self.ways)
+            )
+        ]
+
+    def _group(self, cases: Sequence[Case], options: RunOptions) -> PointGroup:
+        return super()._group(_within_reach(cases), options)
+
+    def link(self, facts: RunFacts, backend: str) -> Values:
+        """Return the active links of NVLink together, else the PCIe link of the device."""
+        library = facts.libraries.get(backend, {})
+        return nvlink_columns(library) or pcie_columns(library)
+
+    def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
+        """Return the columns of transfers, with the peer in place of the host's memory."""
+        return tuple(_PEER if c.title == "host memory" else c for c in super().table_columns(rows))
+
+    def legend(self, rows: Sequence[Row]) -> str:
+        """Return what the headings mean."""
+        return (
+            "GB/s: bytes over the link / median time; both is the sum of the two ways. d2p: from the device to the "
+            "peer, p2d: back. ce: copy engines; sm: multiprocessors of the device, which write the peer's memory (d2p) "
+            "or read it (p2d); read leaves no copy. Above 8 GPUs 7 peers are measured. The largest size is shown."
+        )
+
+    def headline(self, rows: Sequence[Row]) -> str | None:
+        """Return for each way the range over the peers, with the slowest of them, and the link."""
+        able = [row for row in self.shown(rows) if row.bandwidth_gbs and row.status in MEASURED]
+        parts = []
+        for way in self.ways:
+            own = [row for row in able if (row.kernel, row.pattern) == (way.kernel, way.pattern)]
+            if own:
+                low, high = (choose(own, key=lambda row: row.bandwidth_gbs or 0.0) for choose in (min, max))
+                several = f" to {figure(high.bandwidth_gbs)}" if len(own) > 1 else ""
+                name = " ".join(filter(None, (way.pattern, way.method)))
+                parts.append(f"{name} {figure(low.bandwidth_gbs)}{several} GB/s (slowest: peer {low.peer})")
+        link = next((row for row in able if row.link), None)
+        if link:
+            parts.append(f"{link.link}: {figure(link.link_peak_gbs)} GB/s one way")
+        return "; ".join(parts) or None
+
+    def series(self, row: Row) -> str:
+        """Return kernel, way and peer."""
+        return f"{super().series(row)} peer {row.peer}"
+
+    def draws(self, row: Row) -> bool:
+        """Return whether a row is a point of the curve: one way, by the copy engines."""
+        return row.pattern == "d2p-ce"
+
+
+class PeerLatency(Latency):
+    """Latency of dependent loads from the memory of another GPU."""
+
+    name = "peer-latency"
+    title = "time of a load from another GPU's memory that waits for the one before"
+
+    def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
+        """Return one group of a case per peer; one without figures where there is none."""
+        able = _able(target)
+        if isinstance(able, str):
+            backend = target.backends[0]
+            columns = without_size(self.columns_of(None)) | {"backend": backend.name}
+            case = Case(columns=columns, backend=backend, skip_reason=able)
+            return [PointGroup(suite=self, label=self.name, cases=(case,), routine=self.routine)]
+        _, peers = able
+        points = [self.columns_of(peer) for peer in peers]
+        return self.groups(options, target, points, len(points))
+
+    def _group(self, cases: Sequence[Case], options: RunOptions) -> PointGroup:
+        return super()._group(_within_reach(cases), options)
+
+    def columns_of(self, peer: int | None) -> Values:
+        """Return what is known of a case before it is measured."""
+        return chase_columns("random-2m", _RING_BYTES, None) | {"suite": self.name, "peer": peer}
+
+    def parameters(self, columns: Mapping[str, Any]) -> Values:
+        """Return what the chase takes."""
+        return super().parameters(columns) | {"peer": columns["peer"]}
+
+    def case_columns(self, row: Row) -> Mapping[str, Any] | None:
+        """Return the columns of a stored row's case."""
+        columns = super().case_columns(row)
+        return columns and {**columns, "suite": self.name, "peer": row.peer}
+
+    def fill_across(self, drafts: Sequence[Draft], facts: RunFacts) -> None:
+        """Name no level: one size is no curve."""
+
+    def shown(self, rows: Sequence[Row]) -> list[Row]:
+        """Return all rows."""
+        return list(rows)
+
+    def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
+        """Return the peer and its latency."""
+        return (_PEER, TableColumn(title="ns", text=lambda row: figure(row.latency_ns)), SPREAD)
+
+    def legend(self, rows: Sequence[Row]) -> str:
+        """Return what the headings mean."""
+        return "ns: median time of a load whose address the load before it brought, from 2 MiB of the peer's memory."
+
+    def headline(self, rows: Sequence[Row]) -> str | None:
+        """Return the range over the peers."""
+        able = [row for row in rows if row.latency_ns and row.status in MEASURED]
+        if not able:
+            return None
+        low, high = (choose(able, key=lambda row: row.latency_ns or 0.0) for choose in (min, max))
+        return f"{figure(low.latency_ns)} to {figure(high.latency_ns)} ns (slowest: peer {high.peer})"
+
+    def curve(self, rows: Sequence[Row]) -> Curve | None:
+        """Return no curve."""
+        return None
