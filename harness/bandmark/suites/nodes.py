@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from bandmark.device.placement import by_kind, read_processors
 from bandmark.device.system import format_cpu_list
-from bandmark.results.row import Row
 from bandmark.suites.base import Values
 
 if TYPE_CHECKING:
@@ -38,9 +37,9 @@ def node_points(options: RunOptions, target: Target) -> list[Values]:
     ]
 
 
-def is_between_nodes(row: Row) -> bool:
-    """Return whether a row is of a copy between nodes."""
-    return _BETWEEN in (row.pattern or "")
+def is_between_nodes(pattern: str | None) -> bool:
+    """Return whether a pattern is that of a copy between nodes."""
+    return _BETWEEN in (pattern or "")
 
 
 def node_columns(pattern: str, size: int, threads: int | None, cpus: str | None) -> Values:

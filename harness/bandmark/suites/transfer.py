@@ -153,7 +153,7 @@ class Transfer(PointSuite):
         if row.pattern == "none":
             return self._columns_without_way(row.backend)
         way = self.way(row.values())
-        if is_between_nodes(row):
+        if is_between_nodes(row.pattern):
             columns = node_columns(row.pattern or "", (row.n or 0) * 8, row.threads, row.cpus)
         elif way is not None:
             columns = self.columns_of(way, (row.n or 0) * 8, row.peer)
@@ -165,7 +165,7 @@ class Transfer(PointSuite):
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill bandwidth, link and verdict; note a link below what the card has, doubt a figure above it."""
         values = draft.values
-        if values.get("direction") or values["pattern"] == "none":
+        if not is_between_nodes(values["pattern"]):
             values["cpus"] = None
         values |= self.link(facts, values["backend"])
         gbs, link = draft.fill_bandwidth(), values["link_peak_gbs"]

@@ -141,7 +141,8 @@ def check_record(record: RunRecord, rows: Sequence[Row]) -> Iterator[Finding]:
             yield place, quote(text), "days and hours that exist"
     if named and begin and end:
         yield from _order(record, named, begin, end)
-    owned = {id(entry) for row in rows for entry in Entries(record.samples).of(row)}
+    entries = Entries(record.samples)
+    owned = {id(entry) for row in rows for entry in entries.of(row)}
     for i, entry in enumerate(record.samples):
         if id(entry) not in owned:
             case = " ".join(str(entry[name]) for name in ("backend", "kernel", "dtype"))

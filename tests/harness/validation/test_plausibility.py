@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from bandmark.device.device import Device
-from bandmark.results.record import RunRecord
+from bandmark.results.record import Entries, RunRecord
 from bandmark.results.row import Row
+from bandmark.validation import plausibility
 from bandmark.validation.plausibility import check_record, check_rows
 from stored_runs import stored_run
 
@@ -139,3 +140,11 @@ def test_a_row_from_another_day() -> None:
     record, rows = stored_run(kernels=("copy",))
     (text,) = of_rows(record, [replace(rows[0], started_utc="2026-11-20T10:15:00Z")])
     assert text.startswith("started_utc: a time during the run")
+
+
+def test_entries_are_sorted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of thousands of rows is read in a time that grows with their number, not with its square."""
+    record, rows = stored_run()
+    sorted_entries = []
+    monkeypatch.setattr(plausibility, "Entries", lambda samples: sorted_entries.append(samples) or Entries(samples))
+    assert len(rows) > 2 and not [*check_record(record, rows)] and len(sorted_entries) == 1
