@@ -81,8 +81,7 @@ def report(*places: str | Path, output: str | Path = "report.html", force: bool 
         FileError: a file is damaged, or the report exists or can't be written.
         UsageError: there is no such file, no result in a folder, or no such form.
     """
-    from bandmark.reports import read_report
-    from bandmark.reports.forms import form_and_file, render
+    from bandmark.reports import form_and_file, read_report, render
 
     kind, path = form_and_file(None, str(_paths("output", [output])[0]))
     assert path is not None

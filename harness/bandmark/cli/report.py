@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 from bandmark.errors import EXIT_OK
-from bandmark.reports import read_report
-from bandmark.reports.forms import FORMS, form_and_file, render
+from bandmark.reports import FORMS, form_and_file, read_report, render
 from bandmark.results.files import refuse_existing, write_file
 from bandmark.results.reading import result_files
 from bandmark.show.console import info, info_each

@@ -10,28 +10,11 @@ from typing import Any
 from bandmark import __version__
 from bandmark.errors import EXIT_FAILED, EXIT_OK
 from bandmark.fleet.summary import Fleet
+from bandmark.reports.page import head
 from bandmark.units import count_of, printable
 
-_TOP = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Memory bandwidth of a fleet</title>
-<style>
-:root { color-scheme: light dark }
-body { font: 16px/1.4 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem }
-div { overflow-x: auto }
-table { border-collapse: collapse }
-th, td { padding: .2rem .6rem; border-bottom: 1px solid #8886; text-align: left }
-td.number { text-align: right; font-variant-numeric: tabular-nums }
-</style>
-</head>
-<body>
-<main>
-<h1>Memory bandwidth of a fleet</h1>"""
+_RULES = "body{max-width:75rem}td.word{white-space:normal}"
+"""Long names and reasons wrap here."""
 
 
 def heading(fleet: Fleet) -> str:
@@ -62,17 +45,18 @@ def json_lines(fleet: Fleet) -> Iterator[str]:
 
 def html(fleet: Fleet) -> str:
     """Return the report as one HTML file that needs no network and no script."""
-    parts = [_TOP, f"<p>{escape(heading(fleet))}</p>"]
+    parts = [head("Memory bandwidth of a fleet", _RULES), f"<p>{escape(heading(fleet))}</p>"]
     if fleet.exclude:
         parts.append(f"<p>To leave out: <code>{escape(printable(','.join(fleet.exclude)))}</code></p>")
     for section in (section for section in fleet.sections if section.rows):
-        head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in section.header)
-        parts += [f"<h2>{section.title}</h2>", f"<div><table><thead><tr>{head}</tr></thead><tbody>"]
+        names = "".join(f'<th scope="col" class="word">{name.replace("_", " ")}</th>' for name in section.header)
+        parts += [f"<h2>{section.title}</h2>", '<div class="box" tabindex="0"><table>']
+        parts.append(f"<thead><tr>{names}</tr></thead><tbody>")
         parts += [f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in section.rows]
         parts.append("</tbody></table></div>")
     return "\n".join([*parts, f"<p>Written by bandmark {__version__}.</p>", "</main>", "</body>", "</html>"]) + "\n"
 
 
 def _html_cell(value: Any) -> str:
-    kind = ' class="number"' if isinstance(value, int | float) else ""
+    kind = "" if isinstance(value, int | float) else ' class="word"'
     return f"<td{kind}>{escape(cell(value))}</td>"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bandmark.errors import FileError, UsageError
-from bandmark.reports import ReportRun, read_report, split_run
+from bandmark.reports import FORMS, ReportRun, form_and_file, read_report, render, split_run
 from bandmark.results.files import to_csv
 from bandmark.suites import registered
 from fakes import make_result
@@ -110,3 +110,18 @@ def test_suites_are_apart(tmp_path: Path) -> None:
         found, _ = read_report([save(tmp_path / "a.csv", [*rows(), *latencies])])
         assert [{row.kernel for row in run.rows} for run in found] == [{"copy", "read"}, {"chase"}]
         assert [len(run.samples) for run in found] == [6, 2]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_form_follows_from_the_file(form: str) -> None:
+    """The ending says the form, a form alone names a file here, and a dash is stdout."""
+    assert form_and_file(None, f"a.{form}") == (form, Path(f"a.{form}"))
+    assert form_and_file(form, None) == (form, Path(f"report.{form}")) and form_and_file(form, "-") == (form, None)
+    with pytest.raises(UsageError, match="must end in"):
+        form_and_file(form, "a.csv")
+
+
+@pytest.mark.parametrize(("form", "begin"), [("html", b"<!DOCTYPE"), ("md", b"# "), ("svg", b"<svg")])
+def test_each_form_is_written(form: str, begin: bytes) -> None:
+    """The bytes are of the form."""
+    assert render([ReportRun(tuple(rows()))], form).startswith(begin)
