@@ -156,9 +156,7 @@ class Row:
     percent_of_derived_peak: float | None = _column(
         "bandwidth over derived_peak_gbs, where that is more than 1 % off peak_gbs; verified dram rows only", "%"
     )
-    line_utilization: float | None = _column(
-        "share of each 64-byte cache line, on a GPU of each 32-byte sector, that a pattern uses, 0 to 1", "1"
-    )
+    line_utilization: float | None = _column("share of each 64-byte line (GPU: 32-byte sector) that is used", "1")
     direction: str | None = _column(
         "way of a transfer: h2d (host to device), d2h, d2p (device to peer), p2d, or both at once",
         values=("h2d", "d2h", "d2p", "p2d", "both"),

@@ -215,24 +215,18 @@ class Transfer(PointSuite):
     def headline(self, rows: Sequence[Row]) -> str | None:
         """Return the best of each way beside the link and what is normal on it."""
         able = [row for row in rows if row.bandwidth_gbs and row.status in MEASURED and row.direction]
+        able.sort(key=lambda row: row.bandwidth_gbs or 0.0)
         in_place = [row for row in able if (way := self.way(row.values())) and way.method == "in-place"]
-        best: dict[str, Row] = {}
-        for row in sorted(able, key=lambda row: row.bandwidth_gbs or 0.0):
-            if row not in in_place:
-                best[row.direction or ""] = row
+        best = {row.direction: row for row in able if row not in in_place}
         parts = [
             f"{way} {figure(best[way].bandwidth_gbs)} GB/s ({best[way].host_memory})"
             for way in (*_BOTH_WAYS, "both")
             if way in best
         ]
-        if in_place:
-            parts.append(f"read in place {figure(max(row.bandwidth_gbs or 0.0 for row in in_place))} GB/s")
+        parts += [f"read in place {figure(row.bandwidth_gbs)} GB/s" for row in in_place[-1:]]
         links_of = [f"{row.link}: {figure(row.link_peak_gbs)} GB/s one way" for row in able if row.link][:1]
-        judged = [row for row in able if row.verdict]
-        slower = [
-            f"{row.direction} {row.verdict}" for row in sorted(judged, key=lambda row: row.bandwidth_gbs or 0)[:1]
-        ]
-        return "; ".join([", ".join(parts), *links_of, *slower]) or None
+        slowest = [f"{row.direction} {row.verdict}" for row in able if row.verdict][:1]
+        return "; ".join([", ".join(parts), *links_of, *slowest]) or None
 
     def series(self, row: Row) -> str:
         """Return kernel and way."""
