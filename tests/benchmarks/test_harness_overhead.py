@@ -64,7 +64,7 @@ def test_overhead_per_sample(benchmark: Any) -> None:
     samples = benchmark(keep)
     benchmark.extra_info["bytes"] = 0
     benchmark.extra_info["samples"] = SAMPLES
-    assert len(samples.seconds) == SAMPLES
+    assert len(samples.seconds_per_launch) == SAMPLES
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_the_help_of_a_command_imports_no_numerical_library(command: str) -> Non
     [
         (["--help"], 8),
         (["--version"], 8),
-        (["list"], 75),
+        (["list"], 80),
         (["decode", "--help"], 9),
         (["train-step", "--help"], 10),
     ],

@@ -106,7 +106,7 @@ def test_a_load_ends_with_the_chase(host: Host) -> None:
     of_control = 2 * 2 * 8  # two blocks look at two words
     moved = {"words": 640, "state": 8, "a": 2 * TILE * 8, "partials": 0, "counts": 0, "control": of_control}
     assert loaded(host) == ([], [0, 1, 1], moved)
-    shared = (("multiprocessor = blockIdx.x", "multiprocessor = blockIdx.x / 2"),)
+    shared = (("1ull + blockIdx.x", "1ull + blockIdx.x / 2"),)
     assert loaded(host, shared)[:2] == ([], [0, 0, 1])
 
 
