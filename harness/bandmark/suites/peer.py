@@ -66,6 +66,7 @@ class Peer(Transfer):
 
     name = "peer"
     title = "bandwidth between two GPUs of the machine, both ways, by copy engines and multiprocessors"
+    nothing_pattern = "no-peer"
     ways = (
         *(Way(direction, None, "ce") for direction in ("d2p", "p2d", "both")),
         *(Way(direction, None, "sm") for direction in ("d2p", "p2d", "both")),

@@ -80,6 +80,8 @@ class Transfer(PointSuite):
     metric = BANDWIDTH
     kernel_names = ("copy", "read")
     routine = "transfer"
+    nothing_pattern = "none"
+    """The pattern of the row that says why there is nothing to transfer between: no other suite has it."""
     ways = WAYS
 
     def way(self, columns: Mapping[str, Any]) -> Way | None:
@@ -112,7 +114,13 @@ class Transfer(PointSuite):
         return [PointGroup(suite=self, label=self.name, cases=(case,), routine=self.routine)]
 
     def _columns_without_way(self, backend: str) -> Values:
-        return {"suite": self.name, "kernel": "copy", "dtype": "float64", "pattern": "none", "backend": backend}
+        return {
+            "suite": self.name,
+            "kernel": "copy",
+            "dtype": "float64",
+            "pattern": self.nothing_pattern,
+            "backend": backend,
+        }
 
     def sizes(self, options: RunOptions, target: Target) -> list[int]:
         """Return the sizes in bytes; both ways at once takes two arrays on each side."""
@@ -150,7 +158,7 @@ class Transfer(PointSuite):
 
     def case_columns(self, row: Row) -> Mapping[str, Any] | None:
         """Return the columns of a stored row's case."""
-        if row.pattern == "none":
+        if row.pattern == self.nothing_pattern:
             return self._columns_without_way(row.backend)
         way = self.way(row.values())
         if is_between_nodes(row.pattern):

@@ -22,6 +22,7 @@ from bandmark.errors import FileError, UsageError
 from bandmark.measure.sampling import Schedule
 from bandmark.options import RunOptions
 from bandmark.results import files as store
+from bandmark.results.case import identity_columns
 from bandmark.results.files import read_rows
 from bandmark.results.row import SCHEMA
 from bandmark.session import session as session_module
@@ -529,3 +530,15 @@ def test_layers_that_are_refused(here: Here, options: dict[str, Any], message: s
     """An unknown model, a size beside the model's, and kernels that no model's matrix is for."""
     with pytest.raises(UsageError, match=re.escape(message)):
         open_session(RunOptions(**options))
+
+
+def test_no_two_suites_have_the_same_case() -> None:
+    """In a run of all suites a case tells the suite, also where it has no figure."""
+    session = open_session(RunOptions(suites=("all",), quick=True, device="cpu"))
+    session.target.close()
+    suites: dict[tuple[Any, ...], set[str]] = {}
+    for group in session.groups:
+        for case in group.cases:
+            key = tuple(case.columns.get(name) for name in identity_columns())
+            suites.setdefault(key, set()).add(group.suite.name)
+    assert len(suites) > 100 and [key for key, names in suites.items() if len(names) > 1] == []
