@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 MODULES = {
     "stats": ("bandmark/measure/stats.py", ["tests/harness/measure"]),
-    "sampling": ("bandmark/measure/sampling.py", ["tests/harness/measure"]),
+    "sampling": ("bandmark/measure/sampling.py", ["tests/harness/measure", "tests/harness/session/test_runner.py"]),
     "warnings": ("bandmark/judge/warnings.py", ["tests/harness/judge"]),
     "bands": ("bandmark/judge/bands.py", ["tests/harness/judge"]),
     "checks": ("bandmark_kernels/core/checks.py", ["tests/kernels/core/test_checks.py", "tests/kernels/test_wrong.py"]),
