@@ -97,7 +97,8 @@ class Measurement:
         if reading.braked:
             self.braked_samples.append(len(self.seconds_per_launch))
         if reading.preempted_s is not None:
-            self.preempted_s = [*(self.preempted_s or ()), float(f"{reading.preempted_s:.3g}")]
+            self.preempted_s = self.preempted_s or []
+            self.preempted_s.append(float(f"{reading.preempted_s:.3g}"))
         if reading.load_gbs is not None:
             self.load_gbs.append(_rounded(reading.load_gbs))
         if reading.energy_j is not None:

@@ -102,7 +102,7 @@ class Contention(VariedBandwidth):
 
     def _side(self, pattern: str, sides: Mapping[str, tuple[Case, _Maker]], seconds: float) -> _Side:
         """Return the group of a row."""
-        side = pattern.partition("-")[0]
+        side = _side_of(pattern)
         case, gpu, cpu = sides[side][0], sides["gpu"], sides["cpu" if side == "gpu" else side]
         return _Side(
             suite=self,
@@ -123,7 +123,7 @@ class Contention(VariedBandwidth):
         """Return the columns of a stored row's case."""
         if row.pattern not in _PATTERNS:
             return None
-        if row.kernel == "chase":
+        if _side_of(row.pattern) == "chase":
             columns = _chase_columns((row.n or 0) * 8) | {"backend": row.backend}
             return columns | self.own_columns({"pattern": row.pattern})
         return super().case_columns(row)
@@ -131,7 +131,7 @@ class Contention(VariedBandwidth):
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill bandwidth or latency, and doubt two sides that move more than the memory can."""
         values, measurement = draft.values, draft.measurement
-        if values["kernel"] == "chase":
+        if _side_of(values["pattern"]) == "chase":
             if draft.fill_bandwidth() is not None and measurement is not None:
                 values["latency_ns"] = measurement.summary.median_s / hops(values["working_set_bytes"]) * 1e9
             return
@@ -194,6 +194,11 @@ def _beside(rows: Mapping[str | None, Row], side: str, other: str) -> str | None
     return (
         f"{side} {figure(alone)} GB/s alone, {figure(shared)} beside the {other} ({100 * (shared / alone - 1):+.0f} %)"
     )
+
+
+def _side_of(pattern: str) -> str:
+    """Return whose figures a pattern has: gpu, cpu or chase."""
+    return pattern.partition("-")[0]
 
 
 def _nothing_shared(target: Target) -> str | None:
