@@ -63,7 +63,7 @@ class Figure:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What is compared with what: metric, backend, kernel, dtype, weight format, and columns of other suites."""
+        """What is compared with what: the metric, suite, backend, kernel, dtype, format and columns of other suites."""
         return (self.metric.column, *map(self.get, key_columns()))
 
     @property

@@ -25,7 +25,7 @@ from bandmark.errors import UsageError
 from bandmark.results.reading import JsonObject
 from bandmark.units import count_of
 
-_COLUMNS = ("kernel", "backend", "dtype", "weight_format", "variant", "m", "n", "layer")
+_COLUMNS = ("suite", "kernel", "backend", "dtype", "weight_format", "variant", "m", "n", "layer")
 """Identity columns that are fields of CaseComparison."""
 
 _CLOCK_TOLERANCE = 0.05  # relative difference of processor clocks from which the clock may be what was compared

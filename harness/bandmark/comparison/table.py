@@ -67,6 +67,7 @@ class CaseComparison:
     metric: str = "bandwidth_gbs"
     unit: str = "GB/s"
     higher_is_better: bool = True
+    suite: str | None = None
     other_columns: JsonObject | None = None
     """Further columns that identify the case, in suites that have some."""
 

@@ -12,7 +12,7 @@ from bandmark_kernels import DTYPES, FORMATS, KERNELS
 _NAMED_FIRST = ("backend", "kernel", "weight_format", "dtype", "variant", "layer")
 """Identity columns in the order in which a label names them. Sizes and the device are not part of a label."""
 
-_UNNAMED = ("device", "m", "n", "heads", "head_dim", "peer")
+_UNNAMED = ("device", "suite", "m", "n", "heads", "head_dim", "peer")
 
 
 @dataclass(frozen=True, slots=True)

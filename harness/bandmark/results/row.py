@@ -109,6 +109,7 @@ class Row:
         "set of cases that the row belongs to: stream (vectors), gemv (matrices), training (the optimizer) or "
         "attention (a KV cache)",
         required=True,
+        identity=True,
     )
     m: int | None = _column("rows of the matrix; of a KV cache the tokens", "elements", identity=True)
     n: int | None = _column("columns of the matrix, or elements of each vector", "elements", identity=True)

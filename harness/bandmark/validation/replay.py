@@ -51,10 +51,12 @@ def replay(record: RunRecord, rows: Sequence[tuple[int, Row]]) -> Iterator[Diffe
     lines: dict[CaseId, tuple[int, Row]] = {}
     for line, row in rows:
         outcome = _outcome(row, entries)
-        case = CaseId.of(replace(row, device=record.device.name))  # the device is compared, too
         if not isinstance(outcome, Outcome):
             yield line, row, *outcome
-        elif case not in lines:  # a case that stands in two rows is told elsewhere
+            continue
+        # Device and suite are compared, too.
+        case = CaseId.of(replace(row, device=record.device.name, suite=outcome.columns["suite"]))
+        if case not in lines:  # a case that stands in two rows is told elsewhere
             outcomes.append(outcome)
             lines[case] = line, row
     for rebuilt in build_rows(outcomes, _facts(record)):
@@ -88,7 +90,7 @@ def _outcome(row: Row, entries: Entries) -> Outcome | Finding:
     case_columns = {**case_columns, "variant": row.variant}
     if row.time_median_s is None:
         return Outcome(suite=suite, columns=case_columns, status=row.status, reason=row.reason, max_error=row.max_error)
-    stored = entries.of(row)
+    stored = entries.of(replace(row, suite=case_columns["suite"]))
     if len(stored) != 1:
         wanted = f"samples in the JSON: it has {len(stored)} lists for the row, not 1"
         return "time_median_s", written(row.time_median_s), wanted

@@ -16,6 +16,7 @@ IDENTITY = (
     "backend",
     "kernel",
     "dtype",
+    "suite",
     "m",
     "n",
     "weight_format",
