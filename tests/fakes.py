@@ -24,8 +24,8 @@ from bandmark.results.row import SCHEMA, Row
 from bandmark.session.runner import measure_groups
 from bandmark.session.session import Session
 from bandmark.suites import SUITES
-from bandmark.suites.bandwidth import KernelGroup
 from bandmark.suites.base import Case, Group, RunFacts
+from bandmark.suites.kernels import KernelGroup
 from bandmark.suites.model_layers import _MatrixGroup
 from bandmark.suites.selection import kernel_columns
 from bandmark_kernels import DTYPES, KERNELS, DType, Kernel, Shape

@@ -6,11 +6,11 @@ into the columns of a row. Everything above this package goes by suites and metr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from bandmark.results.row import Column, Row
+from bandmark.results.row import MEASURED, Column, Row
 
 if TYPE_CHECKING:
     from bandmark.backends.base import Backend, Workload
@@ -256,6 +256,22 @@ class Suite:
     def impossible(self, row: Row) -> Iterator[tuple[str, float, str]]:
         """Yield column, value and what should stand there for each figure that no machine reaches."""
         yield from ()
+
+    def measured(self, rows: Iterable[Row]) -> list[Row]:
+        """Return the rows that have a figure."""
+        return [row for row in rows if row.status in MEASURED and self.metric.value(row)]
+
+    def series(self, row: Row) -> str:
+        """Return the name of the curve that a row is a point of."""
+        return " ".join(filter(None, (row.backend, row.kernel, row.variant)))
+
+    def lines(self, rows: Iterable[Row], over: Callable[[Row], float | None]) -> dict[str, list[tuple[float, float]]]:
+        """Return the figures of the measured rows over a quantity, in its order, by the name of the curve."""
+        points: dict[str, list[tuple[float, float]]] = {}
+        for row in self.measured(rows):
+            if place := over(row):
+                points.setdefault(self.series(row), []).append((float(place), self.metric.value(row) or 0.0))
+        return {name: sorted(points[name]) for name in sorted(points)}
 
     def shown(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Return the rows that the table shows people; the files have all."""

@@ -10,10 +10,9 @@ from bandmark.backends.beside import Beside
 from bandmark.judge import warnings as judge
 from bandmark.measure.sampling import StopRule
 from bandmark.results.row import MEASURED, Row
-from bandmark.suites.bandwidth import Bandwidth, KernelGroup
 from bandmark.suites.base import Case, Draft, Group, RunFacts, TableColumn, Values
+from bandmark.suites.kernels import KernelGroup, KernelSuite, VariedSuite
 from bandmark.suites.latency import chase_columns, hops
-from bandmark.suites.mix import VariedBandwidth
 from bandmark.suites.selection import default_dtypes, fastest
 from bandmark.suites.table import GBS, KERNEL, LIBRARY, SPREAD, figure
 from bandmark_kernels import KERNELS, Kernel
@@ -69,11 +68,10 @@ class _Side(Group):
             raise
 
 
-class Contention(VariedBandwidth):
+class Contention(VariedSuite):
     """Reads of GPU and CPU and the CPU's chase, each alone and beside the other side's reads."""
 
     name = "contention"
-    row_suites = ("contention",)
     kernel_names = ("read", "chase")
     dtype_names = ("uint64",)
     title = "what CPU and GPU take from each other where they share one memory"
@@ -96,7 +94,7 @@ class Contention(VariedBandwidth):
 
     def _stream(self, options: RunOptions, target: Target) -> KernelGroup:
         dtypes = tuple(dtype.name for dtype in default_dtypes(target, quick=True))
-        group = Bandwidth.plan(self, replace(options, dtypes=dtypes, variants=()), target)[0]
+        group = KernelSuite.plan(self, replace(options, dtypes=dtypes, variants=()), target)[0]
         assert isinstance(group, KernelGroup)
         return group
 

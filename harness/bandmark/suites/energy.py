@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bandmark.measure.measurement import Reading
 from bandmark.measure.sampling import StopRule
 from bandmark.results.row import Row
-from bandmark.suites.bandwidth import KernelGroup
-from bandmark.suites.base import Case, Curve, Draft, Group, Metric, RunFacts, TableColumn, Values
-from bandmark.suites.mix import VariedBandwidth
+from bandmark.suites.base import Case, Draft, Group, Metric, RunFacts, TableColumn, Values
+from bandmark.suites.kernels import KernelGroup, VariedSuite
 from bandmark.suites.table import GBS, KERNEL, LIBRARY, SPREAD, figure
 from bandmark_kernels.core.kernel import Inputs
 
@@ -110,11 +109,10 @@ class EnergyGroup(KernelGroup):
         return workload  # type: ignore[no-any-return]
 
 
-class Energy(VariedBandwidth):
+class Energy(VariedSuite):
     """Joules of read, copy, triad and gemv."""
 
     name = "energy"
-    row_suites = ("energy",)
     kernel_names = ("read", "copy", "triad", "gemv")
     title = "energy of a launch and of a byte, by the counters of NVML or RAPL"
     metric = Metric(name="energy", column="energy_pj_per_byte", unit="pJ/byte", higher_is_better=False)
@@ -148,14 +146,6 @@ class Energy(VariedBandwidth):
             draft.warnings.append("the energy counter did not move while sampling")
         else:
             values["energy_pj_per_byte"] = values["energy_j"] / (values["bytes_read"] + values["bytes_written"]) * 1e12
-
-    def shown(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """Return all rows."""
-        return rows
-
-    def curve(self, rows: Sequence[Row]) -> Curve | None:
-        """Return nothing: the rows are no points of a curve."""
-        return None
 
     def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
         """Return the columns of the table."""

@@ -92,9 +92,17 @@ class PointSuite(Suite):
         """Return what the routine of a case takes, by keyword, from the case's columns."""
         raise NotImplementedError
 
-    def series(self, row: Row) -> str:
-        """Return the name of the curve that a row is a point of."""
-        return " ".join(filter(None, (row.backend, row.kernel, row.variant)))
+    def point(self, row: Row) -> Values | None:
+        """Return what was known of a stored row before it was measured, from its identity; None if it is no point."""
+        raise NotImplementedError
+
+    def case_columns(self, row: Row) -> Mapping[str, Any] | None:
+        """Return what `Case.columns` was for a stored row, from its identity; None if there is no such case."""
+        columns = self.point(row)
+        if columns is None:
+            return None
+        columns |= {"suite": self.name, "backend": row.backend}
+        return columns if row.n else without_size(columns)
 
     def time_limit_s(self, options: RunOptions, cases: int) -> float:
         """Return nothing: each group brings its seconds."""
@@ -113,13 +121,21 @@ class PointSuite(Suite):
         able = backends_with(self.routine, target.backends)
         if not able:
             backend = target.backends[0]
-            first = {self._label(point): {**point, "backend": backend.name} for point in points[::-1]}
-            cases = [Case(columns=without_size(point), backend=backend, skip_reason=NEEDED) for point in first.values()]
-            return [PointGroup(suite=self, label=self.name, cases=tuple(cases[::-1]), routine=self.routine)]
+            first = {self._label(point): point for point in points}
+            return self.nothing(backend, NEEDED, *first.values())
         return [
-            self._group([Case(columns=point | {"backend": b.name}, backend=b) for point in part for b in able], options)
+            self._group([self._case(point, backend) for point in part for backend in able], options)
             for part in (points[k : k + size] for k in range(0, len(points), size))
         ]
+
+    def nothing(self, backend: Backend, reason: str, *points: Values) -> list[Group]:
+        """Return the group of rows that say, in place of these points, why nothing is measured."""
+        cases = tuple(self._case(without_size(point), backend, reason) for point in points)
+        return [PointGroup(suite=self, label=self.name, cases=cases, routine=self.routine)]
+
+    def _case(self, point: Values, backend: Backend, reason: str | None = None) -> Case:
+        columns = {"suite": self.name, **point, "backend": backend.name}
+        return Case(columns=columns, backend=backend, skip_reason=reason)
 
     def _label(self, point: Values) -> str:
         return " ".join(str(point[name]) for name in ("kernel", "pattern"))
@@ -134,6 +150,19 @@ class PointSuite(Suite):
             rule=_DEVICE_RULE if cases[0].backend.threads is None else _QUICK_RULE if options.quick else _RULE,
             routine=self.routine,
         )
+
+
+def point_columns(kernel: str, dtype: str, pattern: str, *, n: int, size: int, threads: int | None) -> Values:
+    """Return what is known of a point before it is measured; on a GPU no thread of the host works."""
+    return {
+        "kernel": kernel,
+        "dtype": dtype,
+        "pattern": pattern,
+        "n": n,
+        "n_elements": n,
+        "working_set_bytes": size,
+        "threads": threads,
+    }
 
 
 def first_cpu(cpus: str | None) -> str | None:
@@ -170,8 +199,8 @@ class Ladder(PointSuite):
     def _curves(self, rows: Iterable[Row]) -> list[list[Row]]:
         """Return the points of each curve that have a figure, in order of size."""
         curves: dict[str, list[Row]] = {}
-        for row in sorted(rows, key=lambda row: row.working_set_bytes or 0):
-            if row.status in MEASURED and self.metric.value(row) and row.working_set_bytes:
+        for row in sorted(self.measured(rows), key=lambda row: row.working_set_bytes or 0):
+            if row.working_set_bytes:
                 curves.setdefault(self.series(row), []).append(row)
         return [curves[name] for name in sorted(curves)]
 
@@ -209,8 +238,5 @@ class Ladder(PointSuite):
 
     def curve(self, rows: Sequence[Row]) -> Curve | None:
         """Return the curves over the working set."""
-        points = {
-            self.series(own[0]): [(float(row.working_set_bytes or 0), self.metric.value(row) or 0.0) for row in own]
-            for own in self._curves(rows)
-        }
+        points = self.lines(rows, lambda row: row.working_set_bytes)
         return Curve(f"{self.metric.name} by working set", self.metric.unit, "working set", points) if points else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bandmark.results.row import Row
 from bandmark.suites.base import Draft, Group, Metric, RunFacts, TableColumn, Values
-from bandmark.suites.ladder import Ladder, backends_with, first_cpu, ladder, without_size
+from bandmark.suites.ladder import Ladder, backends_with, first_cpu, ladder, point_columns
 from bandmark.suites.table import LIBRARY, SPREAD, figure
 from bandmark.units import format_bytes
 from bandmark_kernels.memory.chase import LINE_BYTES, PATTERNS, WINDOW_BYTES
@@ -70,12 +70,11 @@ class Latency(Ladder):
         """Return backend and order."""
         return f"{row.backend} {row.pattern}"
 
-    def case_columns(self, row: Row) -> Mapping[str, Any] | None:
-        """Return the columns of a stored row's case."""
+    def point(self, row: Row) -> Values | None:
+        """Return what was known of a stored row."""
         if row.pattern not in PATTERNS or row.kernel not in self.kernel_names:
             return None
-        columns = chase_columns(row.pattern, (row.n or 0) * _WORD, row.threads) | {"backend": row.backend}
-        return columns if row.n else without_size(columns)
+        return chase_columns(row.pattern, (row.n or 0) * _WORD, row.threads)
 
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill the latency in ns, and in cycles where the clock is known."""
@@ -121,18 +120,9 @@ def too_fast(row: Row) -> Iterator[tuple[str, float, str]]:
 
 
 def chase_columns(pattern: str, size: int, threads: int | None = 1) -> Values:
-    """Return what is known of a chase before it is measured; on a GPU no thread of the host works."""
+    """Return what is known of a chase before it is measured."""
     size -= size % LINE_BYTES
-    return {
-        "suite": "latency",
-        "kernel": "chase",
-        "dtype": "uint64",
-        "pattern": pattern,
-        "n": size // _WORD,
-        "n_elements": size // _WORD,
-        "working_set_bytes": size,
-        "threads": threads,
-    }
+    return point_columns("chase", "uint64", pattern, n=size // _WORD, size=size, threads=threads)
 
 
 def working_set(row: Row) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bandmark.results.row import MEASURED, Row
+from bandmark.results.row import Row
 from bandmark.suites.base import Curve, Draft, Group, Metric, RunFacts, TableColumn, Values
-from bandmark.suites.ladder import PointSuite, without_size
+from bandmark.suites.ladder import PointSuite
 from bandmark.suites.latency import chase_columns, hops, too_fast
 from bandmark.suites.table import LIBRARY, SPREAD, figure
 from bandmark_kernels.memory.chase import LINE_BYTES
@@ -53,12 +53,9 @@ class LoadedLatency(PointSuite):
         size, pause = columns["working_set_bytes"], _PATTERNS[columns["pattern"]]
         return {"size": size, "pattern": "random-2m", "hops": hops(size), "pause": pause, "load_size": size}
 
-    def case_columns(self, row: Row) -> Mapping[str, Any] | None:
-        """Return the columns of a stored row's case."""
-        if row.pattern not in _PATTERNS:
-            return None
-        columns = _columns(row.pattern, (row.n or 0) * 8) | {"backend": row.backend}
-        return columns if row.n else without_size(columns)
+    def point(self, row: Row) -> Values | None:
+        """Return what was known of a stored row."""
+        return _columns(row.pattern, (row.n or 0) * 8) if row.pattern in _PATTERNS else None
 
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill the latency."""
@@ -95,8 +92,8 @@ class LoadedLatency(PointSuite):
 
     def headline(self, rows: Sequence[Row]) -> str | None:
         """Return idle and saturated latency, those between by share of the saturated bandwidth, and the knee."""
-        points = _points(rows)
-        idle = next((row.latency_ns for row in rows if row.pattern == "idle" and row.status in MEASURED), None)
+        points = self._points(rows)
+        idle = next((row.latency_ns for row in self.measured(rows) if row.pattern == "idle"), None)
         if not points or idle is None:
             return None
         most, highest = max(points)
@@ -107,20 +104,18 @@ class LoadedLatency(PointSuite):
 
     def curve(self, rows: Sequence[Row]) -> Curve | None:
         """Return latency over load."""
-        points = _points(rows)
-        return Curve("latency by load", "ns", "load in GB/s", {"loaded chase": points}) if points else None
+        points = self.lines(rows, lambda row: row.load_gbs)
+        return Curve("latency by load", "ns", "load in GB/s", points) if points else None
+
+    def _points(self, rows: Sequence[Row]) -> list[tuple[float, float]]:
+        """Return load and latency of the measured points with a load, by load."""
+        return sorted(point for line in self.lines(rows, lambda row: row.load_gbs).values() for point in line)
 
 
 def _columns(pattern: str, size: int) -> Values:
     """Return what is known of a point before it is measured."""
-    columns = chase_columns(pattern, size) | {"suite": "loaded-latency", "kernel": "loaded-chase"}
+    columns = chase_columns(pattern, size) | {"kernel": "loaded-chase"}
     return {name: value for name, value in columns.items() if name != "threads"}
-
-
-def _points(rows: Sequence[Row]) -> list[tuple[float, float]]:
-    """Return load and latency of the measured points with a load, by load."""
-    measured = [row for row in rows if row.status in MEASURED and row.load_gbs and row.latency_ns]
-    return sorted((row.load_gbs or 0.0, row.latency_ns or 0.0) for row in measured)
 
 
 def _at(points: Sequence[tuple[float, float]], gbs: float) -> float:

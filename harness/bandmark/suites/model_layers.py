@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from bandmark.errors import UsageError
 from bandmark.results.case import matrix_of, model_of
 from bandmark.results.row import MEASURED, Row
-from bandmark.suites.bandwidth import Bandwidth, KernelGroup
 from bandmark.suites.base import Group, TableColumn, Values
+from bandmark.suites.kernels import KernelGroup, KernelSuite
 from bandmark.suites.selection import (
     GEMV,
     buffer_sets,
@@ -61,7 +61,7 @@ class _MatrixGroup(KernelGroup):
         return replace(self, max_sets=half) if half else None
 
 
-class ModelLayers(Bandwidth):
+class ModelLayers(KernelSuite):
     """GEMV on a model's matrices."""
 
     name = "model-layers"

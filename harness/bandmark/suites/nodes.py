@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bandmark.device.placement import by_kind, read_processors
 from bandmark.device.system import format_cpu_list
 from bandmark.suites.base import Values
+from bandmark.suites.ladder import point_columns
 
 if TYPE_CHECKING:
     from bandmark.backends.select import Target
@@ -44,16 +45,5 @@ def is_between_nodes(pattern: str | None) -> bool:
 
 def node_columns(pattern: str, size: int, threads: int | None, cpus: str | None) -> Values:
     """Return what is known of a copy before it is measured; each byte counts once, as on a link."""
-    return {
-        "suite": "transfer",
-        "kernel": "copy",
-        "dtype": "float64",
-        "pattern": pattern,
-        "n": size // 8,
-        "n_elements": size // 8,
-        "working_set_bytes": size,
-        "bytes_read": size,
-        "bytes_written": 0,
-        "threads": threads,
-        "cpus": cpus,
-    }
+    point = point_columns("copy", "float64", pattern, n=size // 8, size=size, threads=threads)
+    return {**point, "bytes_read": size, "bytes_written": 0, "cpus": cpus}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bandmark.results.row import MEASURED, Row
+from bandmark.results.row import Row
 from bandmark.suites.base import BANDWIDTH, Curve, Draft, Group, RunFacts, TableColumn, Values
-from bandmark.suites.ladder import PointSuite, without_size
+from bandmark.suites.ladder import PointSuite, point_columns
 from bandmark.suites.table import GBS, KERNEL, LIBRARY, SPREAD, figure
 from bandmark_kernels.memory.chase import LINE_BYTES
 from bandmark_kernels.memory.places import SECTOR_BYTES, Pattern
@@ -56,14 +56,12 @@ class Patterns(PointSuite):
         pattern = _BY_NAME[columns["kernel"], columns["pattern"]]
         return {"pattern": pattern, "size": columns["working_set_bytes"]}
 
-    def case_columns(self, row: Row) -> Mapping[str, Any] | None:
-        """Return the columns of a stored row's case."""
+    def point(self, row: Row) -> Values | None:
+        """Return what was known of a stored row."""
         pattern = _BY_NAME.get((row.kernel, row.pattern or ""))
         if pattern is None:
             return None
-        part = (row.n or 0) * pattern.itemsize // (row.threads or 1)
-        columns = _columns(pattern, part, row.threads) | {"backend": row.backend}
-        return columns if row.n else without_size(columns)
+        return _columns(pattern, (row.n or 0) * pattern.itemsize // (row.threads or 1), row.threads)
 
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill the useful bandwidth."""
@@ -97,7 +95,8 @@ class Patterns(PointSuite):
 
     def headline(self, rows: Sequence[Row]) -> str | None:
         """Return the granule from which random access reaches half of the sequential bandwidth, by kernel."""
-        sequential = next((gbs for row, gbs in _measured(rows) if row.pattern == _SEQUENTIAL.name), None)
+        reads = (row for row in self.measured(rows) if row.pattern == _SEQUENTIAL.name)
+        sequential = next((row.bandwidth_gbs for row in reads), None)
         if sequential is None:
             return None
         lines = []
@@ -109,12 +108,12 @@ class Patterns(PointSuite):
 
     def _points(self, rows: Sequence[Row]) -> dict[str, list[tuple[float, float]]]:
         """Return granule and bandwidth of the measured random accesses, by backend and kernel."""
-        points: dict[str, list[tuple[float, float]]] = {}
-        for row, gbs in _measured(self.shown(rows)):
+
+        def granule(row: Row) -> int | None:
             pattern = _BY_NAME[row.kernel, row.pattern or ""]
-            if pattern.is_random:
-                points.setdefault(self.series(row), []).append((float(pattern.granule), gbs))
-        return points
+            return pattern.granule if pattern.is_random else None
+
+        return self.lines(rows, granule)
 
     def curve(self, rows: Sequence[Row]) -> Curve | None:
         """Return bandwidth over the granule."""
@@ -125,24 +124,14 @@ class Patterns(PointSuite):
 def _columns(pattern: Pattern, part: int, threads: int | None) -> Values:
     """Return what is known of a point before it is measured, from the bytes of each thread's array."""
     size, moved = part * (threads or 1), pattern.accesses(part) * pattern.granule * (threads or 1)
+    dtype, n = f"uint{8 * pattern.itemsize}", size // pattern.itemsize
     return {
-        "suite": "patterns",
-        "kernel": pattern.kernel,
-        "dtype": f"uint{8 * pattern.itemsize}",
-        "pattern": pattern.name,
-        "n": size // pattern.itemsize,
-        "n_elements": size // pattern.itemsize,
-        "working_set_bytes": size,
+        **point_columns(pattern.kernel, dtype, pattern.name, n=n, size=size, threads=threads),
         "bytes_read": 0 if pattern.writes else moved,
         "bytes_written": moved if pattern.writes else 0,
         "line_utilization": pattern.utilization(LINE_BYTES if threads else SECTOR_BYTES),
-        "threads": threads,
     }
 
 
 def _moved(row: Row) -> str:
     return figure(row.bandwidth_gbs / row.line_utilization if row.bandwidth_gbs and row.line_utilization else None)
-
-
-def _measured(rows: Sequence[Row]) -> list[tuple[Row, float]]:
-    return [(row, row.bandwidth_gbs) for row in rows if row.status in MEASURED and row.bandwidth_gbs]

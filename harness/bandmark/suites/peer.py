@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bandmark.results.row import MEASURED, Row
+from bandmark.results.row import Row
 from bandmark.suites.base import Case, Curve, Draft, Group, RunFacts, TableColumn, Values
-from bandmark.suites.ladder import PointGroup, without_size
+from bandmark.suites.ladder import PointGroup
 from bandmark.suites.latency import Latency, chase_columns
 from bandmark.suites.links import nvlink_columns, pcie_columns
 from bandmark.suites.table import SPREAD, figure
@@ -77,7 +77,7 @@ class Peer(Transfer):
         """Return a group for each peer and size; one without figures where there is none."""
         able = _able(target)
         if isinstance(able, str):
-            return self.nothing(target.backends[0], able)
+            return self.nothing(target.backends[0], able, self.without_ends)
         _, peers = able
         return [
             group
@@ -110,7 +110,7 @@ class Peer(Transfer):
 
     def headline(self, rows: Sequence[Row]) -> str | None:
         """Return for each way the range over the peers, with the slowest of them, and the link."""
-        able = [row for row in self.shown(rows) if row.bandwidth_gbs and row.status in MEASURED]
+        able = self.measured(self.shown(rows))
         parts = []
         for way in self.ways:
             own = [row for row in able if (row.kernel, row.pattern) == (way.kernel, way.pattern)]
@@ -143,10 +143,7 @@ class PeerLatency(Latency):
         """Return one group of a case per peer; one without figures where there is none."""
         able = _able(target)
         if isinstance(able, str):
-            backend = target.backends[0]
-            columns = without_size(self.columns_of(None)) | {"backend": backend.name}
-            case = Case(columns=columns, backend=backend, skip_reason=able)
-            return [PointGroup(suite=self, label=self.name, cases=(case,), routine=self.routine)]
+            return self.nothing(target.backends[0], able, self.columns_of(None))
         _, peers = able
         points = [self.columns_of(peer) for peer in peers]
         return self.groups(options, target, points, len(points))
@@ -156,16 +153,16 @@ class PeerLatency(Latency):
 
     def columns_of(self, peer: int | None) -> Values:
         """Return what is known of a case before it is measured."""
-        return chase_columns("random-2m", _RING_BYTES, None) | {"suite": self.name, "peer": peer}
+        return chase_columns("random-2m", _RING_BYTES, None) | {"peer": peer}
 
     def parameters(self, columns: Mapping[str, Any]) -> Values:
         """Return what the chase takes."""
         return super().parameters(columns) | {"peer": columns["peer"]}
 
-    def case_columns(self, row: Row) -> Mapping[str, Any] | None:
-        """Return the columns of a stored row's case."""
-        columns = super().case_columns(row)
-        return columns and {**columns, "suite": self.name, "peer": row.peer}
+    def point(self, row: Row) -> Values | None:
+        """Return what was known of a stored row."""
+        columns = super().point(row)
+        return columns and columns | {"peer": row.peer}
 
     def fill_across(self, drafts: Sequence[Draft], facts: RunFacts) -> None:
         """Name no level: one size is no curve."""
@@ -184,7 +181,7 @@ class PeerLatency(Latency):
 
     def headline(self, rows: Sequence[Row]) -> str | None:
         """Return the range over the peers."""
-        able = [row for row in rows if row.latency_ns and row.status in MEASURED]
+        able = self.measured(rows)
         if not able:
             return None
         low, high = (choose(able, key=lambda row: row.latency_ns or 0.0) for choose in (min, max))

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from bandmark.device.placement import by_kind, read_processors
 from bandmark.device.system import format_cpu_list, parse_cpu_list
-from bandmark.results.row import MEASURED, Row
-from bandmark.suites.bandwidth import KernelGroup
+from bandmark.results.row import Row
 from bandmark.suites.base import Case, Curve, Draft, Group, RunFacts, TableColumn, Values
+from bandmark.suites.kernels import KernelGroup, VariedSuite
 from bandmark.suites.ladder import backends_with
-from bandmark.suites.mix import VariedBandwidth
 from bandmark.suites.table import GBS, KERNEL, LIBRARY, SPREAD, figure
 from bandmark_kernels.core.kernel import Inputs
 
@@ -51,11 +50,10 @@ class _ThreadsGroup(KernelGroup):
         return workload
 
 
-class Scaling(VariedBandwidth):
+class Scaling(VariedSuite):
     """read and triad on one processor, on each added one, and on all; on each kind of core and NUMA node alone."""
 
     name = "scaling"
-    row_suites = ("scaling",)
     kernel_names = ("read", "triad")
     title = "bandwidth by the number of a CPU's processors: which number saturates the memory"
 
@@ -141,18 +139,18 @@ class Scaling(VariedBandwidth):
             count = next(count for count, gbs in points if gbs >= _SATURATES * highest)
             lines.append(f"{name}: {count:g} of {points[-1][0]:g} threads reach 95 % of {figure(highest)} GB/s")
         lines += [
-            f"{row.backend} {row.kernel}: {row.pattern} alone reaches {figure(row.bandwidth_gbs)} GB/s"
-            for row in self.shown(rows)
-            if _is_kind(row) and row.status in MEASURED and row.bandwidth_gbs
+            f"{self.series(row)}: {row.pattern} alone reaches {figure(row.bandwidth_gbs)} GB/s"
+            for row in self.measured(self.shown(rows))
+            if _is_kind(row)
         ]
         return "\n".join(lines) or None
 
     def _points(self, rows: Sequence[Row]) -> dict[str, list[tuple[float, float]]]:
-        points: dict[str, list[tuple[float, float]]] = {}
-        for row in self.shown(rows):
-            if row.status in MEASURED and row.bandwidth_gbs and row.threads and not _is_kind(row):
-                points.setdefault(f"{row.backend} {row.kernel}", []).append((float(row.threads), row.bandwidth_gbs))
-        return points
+        return self.lines(rows, lambda row: None if _is_kind(row) else row.threads)
+
+    def series(self, row: Row) -> str:
+        """Return backend and kernel."""
+        return f"{row.backend} {row.kernel}"
 
     def curve(self, rows: Sequence[Row]) -> Curve | None:
         """Return bandwidth over threads, from four numbers of them on."""

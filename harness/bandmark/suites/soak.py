@@ -16,11 +16,10 @@ from bandmark.judge.warnings import DRIFTS_FROM, slow_spell
 from bandmark.measure.sampling import StopRule
 from bandmark.measure.stats import two_states
 from bandmark.results.row import MEASURED, Row
-from bandmark.suites.bandwidth import Bandwidth, KernelGroup
 from bandmark.suites.base import Case, Group, Interval, TableColumn, Values
-from bandmark.suites.mix import VariedBandwidth
+from bandmark.suites.kernels import KernelGroup, KernelSuite, VariedSuite
 from bandmark.suites.plateaus import Plateau, find_plateaus
-from bandmark.suites.selection import default_dtypes, fastest, pick_kernels
+from bandmark.suites.selection import default_dtypes, fastest, pick_kernels, selected_dtypes, selected_kernels
 from bandmark.suites.table import GBS, KERNEL, LIBRARY, SPREAD, figure
 from bandmark.units import format_duration
 from bandmark_kernels import Kernel
@@ -44,18 +43,18 @@ _VERIFY_EVERY = 10  # intervals from one verification to the next
 _SHOWN = 20  # lines of the table
 
 
-class Soak(VariedBandwidth):
+class Soak(VariedSuite):
     """Bandwidth of one case, interval by interval."""
 
     name = "soak"
-    row_suites = ("soak",)
     title = "bandwidth of one case over minutes or days: --duration 10m, --kernel"
     in_all = False
     own_options = ("duration_s",)
 
     def check(self, options: RunOptions) -> None:
         """Raise UsageError for more than one kernel or dtype, and for a second limit of the time."""
-        super(VariedBandwidth, self).check(options)
+        selected_kernels(options)
+        selected_dtypes(options, [])
         if len(self.kernels(options)) > 1 or len(options.dtypes or ()) > 1:
             raise UsageError("The suite soak samples one case: give one --kernel and one --dtype.")
         if options.time_limit_s is not None:
@@ -76,7 +75,7 @@ class Soak(VariedBandwidth):
         one_s = duration_s / count
         dtypes = options.dtypes or tuple(dtype.name for dtype in default_dtypes(target, quick=True))
         sized = replace(options, dtypes=dtypes, time_limit_s=one_s)
-        group = Bandwidth.plan(self, sized, target)[0]
+        group = KernelSuite.plan(self, sized, target)[0]
         assert isinstance(group, KernelGroup)
         case = fastest(group, options)
         return [self._interval(group, case, k, count, one_s) for k in range(count)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bandmark.results.row import Row
 from bandmark.suites.base import BANDWIDTH, Draft, Group, RunFacts, TableColumn, Values
-from bandmark.suites.ladder import Ladder, backends_with, first_cpu, ladder, without_size
+from bandmark.suites.ladder import Ladder, backends_with, first_cpu, ladder, point_columns
 from bandmark.suites.latency import working_set
 from bandmark.suites.table import BEST, GBS, KERNEL, LIBRARY, SPREAD
 from bandmark_kernels.memory.passes import PASSES
@@ -59,13 +59,11 @@ class Sweep(Ladder):
         kernel, n = columns["kernel"], columns["n"]
         return {"kernel": kernel, "n": n, "count": passes(PASSES[kernel].arrays * n * 8)}
 
-    def case_columns(self, row: Row) -> Mapping[str, Any] | None:
-        """Return the columns of a stored row's case."""
+    def point(self, row: Row) -> Values | None:
+        """Return what was known of a stored row."""
         if row.kernel not in PASSES or row.pattern != "sweep":
             return None
-        size = (row.n or 0) * 8 * PASSES[row.kernel].arrays
-        columns = pass_columns(row.kernel, size, row.threads) | {"backend": row.backend}
-        return columns if row.n else without_size(columns)
+        return pass_columns(row.kernel, (row.n or 0) * 8 * PASSES[row.kernel].arrays, row.threads)
 
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill the bandwidth."""
@@ -109,15 +107,5 @@ def pass_columns(kernel: str, size: int, threads: int | None = 1) -> Values:
     kind = PASSES[kernel]
     n = size // (8 * kind.arrays) // 8 * 8
     count = passes(kind.arrays * n * 8)
-    return {
-        "suite": "sweep",
-        "kernel": kernel,
-        "dtype": "float64",
-        "pattern": "sweep",
-        "n": n,
-        "n_elements": n,
-        "working_set_bytes": kind.arrays * n * 8,
-        "bytes_read": kind.reads * n * 8 * count,
-        "bytes_written": kind.writes * n * 8 * count,
-        "threads": threads,
-    }
+    moved = {"bytes_read": kind.reads * n * 8 * count, "bytes_written": kind.writes * n * 8 * count}
+    return point_columns(kernel, "float64", "sweep", n=n, size=kind.arrays * n * 8, threads=threads) | moved

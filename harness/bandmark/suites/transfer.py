@@ -10,14 +10,13 @@ from bandmark.judge.warnings import PLAUSIBLE
 from bandmark.measure.sampling import StopRule
 from bandmark.results.row import MEASURED, Row
 from bandmark.suites.base import BANDWIDTH, Case, Curve, Draft, Group, RunFacts, TableColumn, Values
-from bandmark.suites.ladder import PointGroup, PointSuite, without_size
+from bandmark.suites.ladder import PointGroup, PointSuite, point_columns
 from bandmark.suites.latency import working_set
 from bandmark.suites.links import link_columns, link_verdict
 from bandmark.suites.nodes import is_between_nodes, node_columns, node_points
 from bandmark.suites.table import BEST, GBS, KERNEL, SPREAD, figure
 
 if TYPE_CHECKING:
-    from bandmark.backends.base import Backend
     from bandmark.backends.select import Target
     from bandmark.options import RunOptions
 
@@ -92,35 +91,19 @@ class Transfer(PointSuite):
     def columns_of(self, way: Way, size: int, peer: int | None = None) -> Values:
         """Return what is known of a transfer before it is measured; bytes are those that the device reads, writes."""
         return {
-            "suite": self.name,
-            "kernel": way.kernel,
-            "dtype": "float64",
-            "pattern": way.pattern,
-            "n": size // 8,
-            "n_elements": size // 8,
-            "working_set_bytes": size,
+            **point_columns(way.kernel, "float64", way.pattern, n=size // 8, size=size, threads=None),
             "bytes_read": 0 if way.direction in ("d2h", "d2p") else size,
             "bytes_written": 0 if way.direction in ("h2d", "p2d") else size,
-            "threads": None,
             "direction": way.direction,
             "host_memory": way.host_memory,
             "copy_engine": way.copy_engine,
             "peer": peer,
         }
 
-    def nothing(self, backend: Backend, reason: str) -> list[Group]:
-        """Return the group of the one row that says why there is nothing to transfer between."""
-        case = Case(columns=self._columns_without_way(backend.name), backend=backend, skip_reason=reason)
-        return [PointGroup(suite=self, label=self.name, cases=(case,), routine=self.routine)]
-
-    def _columns_without_way(self, backend: str) -> Values:
-        return {
-            "suite": self.name,
-            "kernel": "copy",
-            "dtype": "float64",
-            "pattern": self.nothing_pattern,
-            "backend": backend,
-        }
+    @property
+    def without_ends(self) -> Values:
+        """What is known of the row that says why there is nothing to transfer between."""
+        return {"kernel": "copy", "dtype": "float64", "pattern": self.nothing_pattern}
 
     def sizes(self, options: RunOptions, target: Target) -> list[int]:
         """Return the sizes in bytes; both ways at once takes two arrays on each side."""
@@ -131,7 +114,9 @@ class Transfer(PointSuite):
         """Return a group for each size; one without figures where there is nothing to transfer between."""
         if target.on_cpu:
             points = node_points(options, target)
-            return self.groups(options, target, points, 1) if points else self.nothing(target.backends[0], _ON_CPU)
+            if not points:
+                return self.nothing(target.backends[0], _ON_CPU, self.without_ends)
+            return self.groups(options, target, points, 1)
         plain = [way for way in WAYS if not way.is_managed]
         managed = [way for way in WAYS if way.is_managed]
         return [
@@ -156,19 +141,14 @@ class Transfer(PointSuite):
         method, names = way.method or way.copy_engine, ("direction", "host_memory", "peer")
         return {name: columns[name] for name in names} | {"method": method, "size": columns["n"] * 8}
 
-    def case_columns(self, row: Row) -> Mapping[str, Any] | None:
-        """Return the columns of a stored row's case."""
+    def point(self, row: Row) -> Values | None:
+        """Return what was known of a stored row."""
         if row.pattern == self.nothing_pattern:
-            return self._columns_without_way(row.backend)
-        way = self.way(row.values())
+            return self.without_ends
         if is_between_nodes(row.pattern):
-            columns = node_columns(row.pattern or "", (row.n or 0) * 8, row.threads, row.cpus)
-        elif way is not None:
-            columns = self.columns_of(way, (row.n or 0) * 8, row.peer)
-        else:
-            return None
-        columns["backend"] = row.backend
-        return columns if row.n else without_size(columns)
+            return node_columns(row.pattern or "", (row.n or 0) * 8, row.threads, row.cpus)
+        way = self.way(row.values())
+        return self.columns_of(way, (row.n or 0) * 8, row.peer) if way else None
 
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill bandwidth, link and verdict; note a link below what the card has, doubt a figure above it."""
@@ -222,8 +202,7 @@ class Transfer(PointSuite):
 
     def headline(self, rows: Sequence[Row]) -> str | None:
         """Return the best of each way beside the link and what is normal on it."""
-        able = [row for row in rows if row.bandwidth_gbs and row.status in MEASURED and row.direction]
-        able.sort(key=lambda row: row.bandwidth_gbs or 0.0)
+        able = sorted(self.measured(rows), key=lambda row: row.bandwidth_gbs or 0.0)
         in_place = [row for row in able if (way := self.way(row.values())) and way.method == "in-place"]
         best = {row.direction: row for row in able if row not in in_place}
         parts = [
@@ -246,8 +225,5 @@ class Transfer(PointSuite):
 
     def curve(self, rows: Sequence[Row]) -> Curve | None:
         """Return bandwidth over size: one way, by the copy engines, of pageable and of pinned memory."""
-        points: dict[str, list[tuple[float, float]]] = {}
-        for row in sorted(rows, key=lambda row: row.n or 0):
-            if row.bandwidth_gbs and row.status in MEASURED and self.draws(row):
-                points.setdefault(self.series(row), []).append((float(row.working_set_bytes or 0), row.bandwidth_gbs))
+        points = self.lines(filter(self.draws, rows), lambda row: row.working_set_bytes)
         return Curve("bandwidth by size", "GB/s", "size", points) if points else None

@@ -13,7 +13,7 @@ from bandmark.errors import UsageError
 from bandmark.options import RunOptions
 from bandmark.session.rows import Outcome, build_rows
 from bandmark.suites import SUITES
-from bandmark.suites.bandwidth import KernelGroup, _percentages
+from bandmark.suites.kernels import KernelGroup, _percentages
 from bandmark.suites.selection import kernel_of
 from bandmark.suites.table import bandwidth_columns
 from bandmark_kernels import CACHES, DTYPES, KERNELS, QUANTIZED, Shape

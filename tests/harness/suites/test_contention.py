@@ -14,7 +14,7 @@ from bandmark.cli.app import main
 from bandmark.options import RunOptions
 from bandmark.results.files import read_rows
 from bandmark.results.row import Row
-from bandmark.suites import SUITES, contention, mix
+from bandmark.suites import SUITES, contention, kernels
 from bandmark.suites.contention import _PATTERNS
 from cupy_gpu import Gpu
 from cupy_standin import StandIn, install
@@ -131,7 +131,7 @@ def test_a_run_on_a_pretend_gpu_beside_this_cpu_is_valid(tmp_path: Path, monkeyp
     gpu.law = lambda launch: launch.array_bytes / 2e9 * randomness.uniform(1.0, 1.002) + 1e-6
     install(monkeypatch, StandIn(gpu))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(mix, "_QUICK_SUITE_S", 4.0)
+    monkeypatch.setattr(kernels, "_QUICK_SUITE_S", 4.0)
     monkeypatch.setattr(contention, "_RULE", replace(contention._RULE, window_s=0.01, min_time_s=0.05, warmup_s=0.02))
     command = ["run", "--suite", "contention", "--backend", "cupy", "--size", "4MiB", "--quick"]
     assert main([*command, "--output", "a.csv"]) in (0, 3)

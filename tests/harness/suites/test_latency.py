@@ -34,7 +34,7 @@ def pretend_rows(**changes: Any) -> list[Any]:
     """Return the rows of a run on the pretend machine."""
     suite, outcomes = SUITES["latency"], []
     for size in ladder(2**24, 2):
-        columns = chase_columns("random-4k", size) | {"backend": "fake"}
+        columns = chase_columns("random-4k", size) | {"suite": "latency", "backend": "fake"}
         seconds = [true_ns(size) * 1e-9 * hops(size) * (1 + k / 1000) for k in range(20)]
         measurement = Measurement(seconds_per_launch=seconds, launches_per_sample=1, max_error=0.0, **changes)
         outcomes.append(Outcome(suite=suite, columns=columns, measurement=measurement))
@@ -92,7 +92,7 @@ def test_levels_of_a_device_are_told_by_its_l2() -> None:
     """The caches of the host's processor name no level of a GPU; of its first level no size is reported."""
     outcomes = []
     for size in ladder(2**28, 4):
-        columns = chase_columns("random-2m", size, None) | {"backend": "fake"}
+        columns = chase_columns("random-2m", size, None) | {"suite": "latency", "backend": "fake"}
         ns = 20 if size <= 2**17 else 130 if size <= 2**24 else 500
         seconds = [ns * 1e-9 * hops(size) * (1 + k / 1000) for k in range(20)]
         measurement = Measurement(seconds_per_launch=seconds, launches_per_sample=1, max_error=0.0)

@@ -9,7 +9,7 @@ import pytest
 from bandmark.cli.app import main
 from bandmark.options import RunOptions
 from bandmark.results.files import read_rows
-from bandmark.suites import mix, suite_of
+from bandmark.suites import kernels, suite_of
 from bandmark.suites.mix import Mix
 from fakes import FakeBackend, make_target
 
@@ -27,7 +27,7 @@ def test_the_mixes_go_from_reads_to_writes() -> None:
 def test_a_real_run_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rows are the suite's own beside those of the same kernels, and follow from their identity."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(mix, "_QUICK_SUITE_S", 0.4)
+    monkeypatch.setattr(kernels, "_QUICK_SUITE_S", 0.4)
     command = ["run", "--suite", "bandwidth,mix", "--kernel", "copy", "--device", "cpu", "--backend", "numba"]
     assert main([*command, "--dtype", "float64", "--quick", "--size", "1MiB", "--output", "a.csv"]) in (0, 3)
     rows = read_rows(Path("a.csv"))

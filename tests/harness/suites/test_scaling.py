@@ -12,7 +12,7 @@ from bandmark.cli.app import main
 from bandmark.device.cpu import usable_cpus
 from bandmark.options import RunOptions
 from bandmark.results.files import read_rows
-from bandmark.suites import SUITES, mix, scaling
+from bandmark.suites import SUITES, kernels, scaling
 from bandmark.suites.scaling import Scaling
 from fakes import FAKE_GPU, FakeBackend, make_result, make_target
 
@@ -79,7 +79,7 @@ def test_a_real_run_of_kinds_is_valid(backend: str, tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     first, last = min(usable_cpus()), max(usable_cpus())
     monkeypatch.setattr(scaling, "by_kind", lambda processors: {"node-0": [first], "node-1": [last]})
-    monkeypatch.setattr(mix, "_QUICK_SUITE_S", 0.4)
+    monkeypatch.setattr(kernels, "_QUICK_SUITE_S", 0.4)
     command = ["run", "--suite", "scaling", "--device", "cpu", "--backend", backend, "--quick", "--size", "1MiB"]
     before = threading.active_count()
     assert main([*command, "--output", "a.csv"]) in (0, 3)

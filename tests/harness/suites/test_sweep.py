@@ -28,14 +28,14 @@ def test_a_launch_moves_enough_to_be_timed(kernel: str, size: int) -> None:
     assert moved >= 2**24 and moved % columns["working_set_bytes"] == 0
     assert columns["n"] % 8 == 0 and size - 64 * 3 < columns["working_set_bytes"] <= size
     row = make_result(suite="sweep", kernel=kernel, n=columns["n"], pattern="sweep", backend="numba", threads=1)
-    assert Sweep().case_columns(row) == columns | {"backend": "numba"}
+    assert Sweep().case_columns(row) == columns | {"suite": "sweep", "backend": "numba"}
 
 
 def test_levels_of_a_pretend_machine() -> None:
     """Three plateaus of the caches and one of memory are named, with bandwidth and end; a step may be 1.3."""
     outcomes = []
     for size in ladder(2**24, 4):
-        columns = pass_columns("read", size) | {"backend": "fake"}
+        columns = pass_columns("read", size) | {"suite": "sweep", "backend": "fake"}
         gbs = 200 if size <= 2**13 else 110 if size <= 2**16 else 85 if size <= 2**21 else 18
         seconds = [columns["bytes_read"] / gbs / 1e9 * (1 + k / 1000) for k in range(20)]
         measurement = Measurement(seconds_per_launch=seconds, launches_per_sample=1, max_error=0.0)

@@ -57,7 +57,15 @@ def facts(integrated: bool = False, **library: object) -> Any:
 
 def row(way: Way, gbs: float, link: dict[str, Any]) -> Row:
     """Return a measured row."""
-    run = {"schema": 1, "run_id": "r", "system": "s", "device": "d", "backend": "cupy", "bandmark_version": "0.2.0"}
+    run = {
+        "schema": 1,
+        "suite": "transfer",
+        "run_id": "r",
+        "system": "s",
+        "device": "d",
+        "backend": "cupy",
+        "bandmark_version": "0.2.0",
+    }
     return Row.of(Transfer().columns_of(way, 2**26) | link | run | {"status": "ok", "bandwidth_gbs": gbs})
 
 
