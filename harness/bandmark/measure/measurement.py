@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -154,14 +154,11 @@ class Measurement:
     def to_entry(self, identity: Mapping[str, Any]) -> JsonObject:
         """Return the entry of a run record, with the identity of the row first."""
         named = {name: identity[name] for name in identity_columns() if identity.get(name) is not None}
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "noise"}
-        if self.max_error is not None and not math.isfinite(self.max_error):
+        stored = [f for f in fields(self) if f.name in _STORED_ALWAYS or getattr(self, f.name) != _default(f)]
+        values = {f.name: getattr(self, f.name) for f in stored if f.name != "noise"}
+        if not math.isfinite(values.get("max_error", 0.0)):
             values["max_error"] = str(self.max_error)  # JSON has no number for an error without bound
-        return named | {
-            n: v
-            for n, v in values.items()
-            if n in _STORED_ALWAYS or not (v is None or v is True or (v == [] and n != "preempted_s"))
-        }
+        return named | values
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> Measurement:
@@ -170,6 +167,11 @@ class Measurement:
         if isinstance(values.get("max_error"), str):
             values["max_error"] = float(values["max_error"])
         return cls(**values)
+
+
+def _default(stored: Field[Any]) -> Any:
+    """Return what a field holds if nothing is known."""
+    return stored.default if stored.default_factory is MISSING else stored.default_factory()
 
 
 def _rounded(value: float) -> float:

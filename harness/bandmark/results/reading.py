@@ -168,10 +168,13 @@ def walk(folder: Path, *, hidden: bool = False) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         raise FileError(f"can't read the folder {printable(str(error.filename))}: {error.strerror}.") from error
 
+    def is_seen(name: str) -> bool:
+        return hidden or not name.startswith(".")
+
     for place, folders, names in os.walk(folder, onerror=refuse):
         links = [name for name in folders if hidden and Path(place, name).is_symlink()]
-        folders[:] = sorted(name for name in folders if name != ".git" and (hidden or not name.startswith(".")))
-        yield from (Path(place, name) for name in sorted([*names, *links]) if hidden or not name.startswith("."))
+        folders[:] = sorted(name for name in folders if name != ".git" and is_seen(name))
+        yield from (Path(place, name) for name in sorted(filter(is_seen, [*names, *links])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +200,19 @@ def read_sheet(path: Path, data: bytes | None = None) -> Sheet:
         InvalidFile: it is not text, is no bandmark result, or is truncated.
     """
     text = decode(path, read_bytes(path) if data is None else data)
+    lines = _split(path, text)
+    header = lines[0][1] if lines else []
+    if missing := [c.name for c in columns() if c.required and c.name not in header]:
+        lacks = ", ".join(missing[:4]) + (" and others" if len(missing) > 4 else "")
+        found = f"{quote(','.join(header))} is not a bandmark result"
+        raise _violation(path, found, f"its first line lacks the columns {lacks}", 1)
+    if not text.endswith("\n"):
+        raise _violation(path, "its last line has no end", "the file is truncated: copy it again", lines[-1][0])
+    return Sheet(path, text, header, lines[1:])
+
+
+def _split(path: Path, text: str) -> list[tuple[int, list[str]]]:
+    """Return the cells of each line of a CSV with the line on which they begin; raises InvalidFile."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines: list[tuple[int, list[str]]] = []
     try:
@@ -211,15 +227,7 @@ def read_sheet(path: Path, data: bytes | None = None) -> Sheet:
         raise _violation(
             path, found, "a result has RFC 4180 quoting; is the file truncated?", reader.line_num
         ) from error
-    header = lines[0][1] if lines else []
-    required = [c.name for c in columns() if c.required]
-    if missing := [name for name in required if name not in header]:
-        lacks = ", ".join(missing[:4]) + (" and others" if len(missing) > 4 else "")
-        found = f"{quote(','.join(header))} is not a bandmark result"
-        raise _violation(path, found, f"its first line lacks the columns {lacks}", 1)
-    if not text.endswith("\n"):
-        raise _violation(path, "its last line has no end", "the file is truncated: copy it again", lines[-1][0])
-    return Sheet(path, text, header, lines[1:])
+    return lines
 
 
 def _violation(path: Path, found: str, wanted: str, line: int | None = None) -> InvalidFile:

@@ -87,20 +87,14 @@ class Entries:
 
 def is_entry(entry: Any) -> bool:
     """Return whether a value has what every entry has: the case, launches, and times that a clock can show."""
-    if not isinstance(entry, dict):
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(name), str) for name in _REQUIRED):
         return False
     seconds, launches = entry.get("seconds_per_launch"), entry.get("launches_per_sample")
-    return (
-        all(isinstance(entry.get(name), str) for name in _REQUIRED)
-        and isinstance(launches, int)
-        and 0 < launches < _LIMIT
-        and isinstance(seconds, list)
-        and bool(seconds)
-        and all(isinstance(s, int | float) and s is not True and 0 < s < _LIMIT for s in seconds)
-        and all(_are_numbers(entry.get(name, [])) for name in _PER_SAMPLE)
-    )
+    if not isinstance(launches, int) or not seconds or not _are_numbers(seconds) or not _are_numbers([launches]):
+        return False
+    return all(_are_numbers(entry.get(name, [])) for name in _PER_SAMPLE) and 0 not in (launches, *seconds)
 
 
 def _are_numbers(values: Any) -> bool:
     """Return whether a value is a list of numbers that a clock, or a position, can be."""
-    return isinstance(values, list) and all(isinstance(v, int | float) and 0 <= v < _LIMIT for v in values)
+    return isinstance(values, list) and all(type(v) in (int, float) and 0 <= v < _LIMIT for v in values)

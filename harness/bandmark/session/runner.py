@@ -132,18 +132,24 @@ class GroupRun:
             sensors.reset()
         try:
             for i, case in cases:
-                wanted = case.skip_reason is None and i not in workloads
-                if wanted and (workload := self._prepare(i, case, inputs, copies)):
-                    if _sameness(case, workload) in [_sameness(self.group.cases[j], w) for j, w in workloads.items()]:
-                        self.repeated.add(i)
-                        workload.close()
-                    else:
-                        workloads[i] = workload
+                if case.skip_reason is None and i not in workloads:
+                    self._open(i, case, inputs, copies)
             if workloads:
                 self._measure(workloads, share_s)
         finally:
             if not self._goes_on():
                 self.opened.close()
+
+    def _open(self, index: int, case: Case, inputs: Any, copies: int) -> None:
+        """Add a case to the open workloads, unless it fails or is what another one is already."""
+        workload, opened = self._prepare(index, case, inputs, copies), self.opened.workloads
+        if workload is None:
+            return
+        if _sameness(case, workload) in [_sameness(self.group.cases[i], other) for i, other in opened.items()]:
+            self.repeated.add(index)
+            workload.close()
+        else:
+            opened[index] = workload
 
     def _goes_on(self) -> bool:
         """Return whether the next group takes the workloads over: those of its size that have done their work."""

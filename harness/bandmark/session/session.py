@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 from bandmark import __version__
@@ -177,8 +178,6 @@ def open_session(options: RunOptions) -> Session:
     options.check()
     for suite in suites:
         suite.check(options)
-    if options.layer is not None:  # a path says more of the machine than a record should
-        layer = find_matrices(options.layer)[0].model
     machine = read_machine()
     target = open_target(
         machine,
@@ -191,14 +190,11 @@ def open_session(options: RunOptions) -> Session:
     try:
         groups = [group for suite in suites for group in suite.plan(options, target)]
         notes = [*target.notes, *preflight(machine, on_cpu=target.on_cpu, threads=target.backends[0].threads)]
-        if target.peak.gbs is None:
-            notes.append(target.peak.explanation)
-        notes += [note for suite in suites for note in suite.notes(options)]
-        if options.layer is not None:
-            options = replace(options, layer=layer)
+        notes += [target.peak.explanation] if target.peak.gbs is None else []
+        notes += chain.from_iterable(suite.notes(options) for suite in suites)
         now = utc_now()
         return Session(
-            options=options,
+            options=_without_paths(options),
             run_id=new_run_id(now),
             started=now,
             system=options.system or _system_name(target.peak.device_id or target.device.name),
@@ -212,20 +208,25 @@ def open_session(options: RunOptions) -> Session:
         raise
 
 
+def _without_paths(options: RunOptions) -> RunOptions:
+    """Return options that name a model in place of its file: a path says more of the machine than a record should."""
+    return replace(options, layer=find_matrices(options.layer)[0].model) if options.layer else options
+
+
 def select_suites(options: RunOptions) -> list[Suite]:
     """Return the suites to run: those named, else those that the other options ask for.
 
     Raises:
         UsageError: there is no suite of some name, or an option goes with a suite that does not run.
     """
-    names = options.suites or tuple(suite.name for suite in SUITES.values() if suite.is_default(options))
-    for name in names:
-        if name not in (*SUITES, "all"):
-            raise unknown_name("suite", name, (*SUITES, "all"))
-    for suite in SUITES.values():
+    suites, known = list(SUITES.values()), [*SUITES, "all"]
+    names = options.suites or [suite.name for suite in suites if suite.is_default(options)]
+    if unknown := [name for name in names if name not in known]:
+        raise unknown_name("suite", unknown[0], known)
+    for suite in suites:
         if suite.name not in names:
             _refuse_options_of(suite, options)
-    return [s for s in SUITES.values() if s.name in names or (s.in_all and "all" in names)]
+    return [suite for suite in suites if suite.name in names or (suite.in_all and "all" in names)]
 
 
 def _refuse_options_of(suite: Suite, options: RunOptions) -> None:

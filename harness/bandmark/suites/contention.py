@@ -12,9 +12,10 @@ from bandmark.measure.sampling import StopRule
 from bandmark.results.row import MEASURED, Row
 from bandmark.suites.base import Case, Draft, Group, RunFacts, TableColumn, Values
 from bandmark.suites.kernels import KernelGroup, KernelSuite, VariedSuite
+from bandmark.suites.ladder import llc_bytes
 from bandmark.suites.latency import chase_columns, hops
 from bandmark.suites.selection import default_dtypes, fastest
-from bandmark.suites.table import GBS, KERNEL, LIBRARY, SPREAD, figure
+from bandmark.suites.table import GBS, KERNEL, LIBRARY, NS, SPREAD, figure
 from bandmark_kernels import KERNELS, Kernel
 from bandmark_kernels.memory import NEEDED
 from bandmark_kernels.memory.chase import LINE_BYTES
@@ -157,7 +158,7 @@ class Contention(VariedSuite):
             TableColumn(title="sides", text=lambda row: row.pattern, left=True),
             GBS,
             TableColumn(title="other GB/s", text=lambda row: figure(row.load_gbs)),
-            TableColumn(title="ns", text=lambda row: figure(row.latency_ns)),
+            NS,
             SPREAD,
         )
 
@@ -216,7 +217,7 @@ def _fastest(group: KernelGroup, options: RunOptions) -> tuple[Case, _Maker]:
 def _chase(host: Target, size_bytes: int | None) -> tuple[Case, _Maker]:
     """Return the chase of the CPU, unsupported where no library has one, and what prepares it."""
     backend = next((b for b in host.backends if "chase" in b.routines), host.backends[0])
-    size = min(size_bytes or _CACHES * (host.device.llc_bytes or 2**25), backend.budget().default_bytes)
+    size = min(size_bytes or _CACHES * (llc_bytes(host)), backend.budget().default_bytes)
     columns = {**_chase_columns(size), "backend": backend.name}
 
     def make(options: RunOptions) -> Workload:

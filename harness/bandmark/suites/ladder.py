@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bandmark.options import RunOptions
 
 _SMALLEST = 4096
+_USUAL_LLC_BYTES = 2**25
 
 _RULE = StopRule(min_time_s=0.02, window_s=1e-4, warmup_s=0.004, max_warmup_s=0.04)
 _QUICK_RULE = StopRule(min_time_s=0.004, window_s=1e-4, warmup_s=0.002, max_warmup_s=0.01)
@@ -75,6 +76,17 @@ class PointGroup(Group):
         return workload
 
 
+def llc_bytes(target: Target) -> int:
+    """Return the size of the last-level cache; of one that is not known that of a server's share."""
+    return target.device.llc_bytes or _USUAL_LLC_BYTES
+
+
+def bytes_in_caches(options: RunOptions, target: Target, caches: int, share: int = 1) -> int:
+    """Return --size, or so many last-level caches (two with --quick) as far as a share of the budget has room."""
+    wanted = (2 if options.quick else caches) * llc_bytes(target)
+    return options.size_bytes or min(wanted, target.backends[0].budget().default_bytes // share)
+
+
 def backends_with(routine: str, backends: Sequence[Backend]) -> list[Backend]:
     """Return the backends that have a routine: those that can do all its cases, or else those that can do a part."""
     able = [backend for backend in backends if routine in backend.routines]
@@ -91,6 +103,11 @@ class PointSuite(Suite):
     def parameters(self, columns: Mapping[str, Any]) -> Values:
         """Return what the routine of a case takes, by keyword, from the case's columns."""
         raise NotImplementedError
+
+    def offered(self, target: Target) -> Any:
+        """Return the routine of the first backend that has it, None where none does."""
+        able = backends_with(self.routine, target.backends)
+        return able[0].routines[self.routine] if able else None
 
     def point(self, row: Row) -> Values | None:
         """Return what was known of a stored row before it was measured, from its identity; None if it is no point."""

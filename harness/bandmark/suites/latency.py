@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from bandmark.results.row import Row
 from bandmark.suites.base import Draft, Group, Metric, RunFacts, TableColumn, Values
-from bandmark.suites.ladder import Ladder, backends_with, first_cpu, ladder, point_columns
-from bandmark.suites.table import LIBRARY, SPREAD, figure
-from bandmark.units import format_bytes
+from bandmark.suites.ladder import Ladder, bytes_in_caches, first_cpu, ladder, llc_bytes, point_columns
+from bandmark.suites.table import LEVEL, LIBRARY, NS, SPREAD, WORKING_SET, figure
 from bandmark_kernels.memory.chase import LINE_BYTES, PATTERNS, WINDOW_BYTES
 
 if TYPE_CHECKING:
@@ -49,17 +48,15 @@ class Latency(Ladder):
 
     def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
         """Return a group for each octave of working sets."""
-        budget, llc = target.backends[0].budget().default_bytes // 2, target.device.llc_bytes or 2**25
-        largest = options.size_bytes or min(budget, (2 if options.quick else _LARGEST_CACHES) * llc)
-        sizes = ladder(largest, 1 if options.quick else 4)
-        # Beyond the caches the curve is flat, and building a ring takes longer than measuring it.
-        kept = [size for size in sizes if size <= 2 * llc or size.bit_count() == 1]
-        able = backends_with(self.routine, target.backends)
-        patterns = able[0].routines[self.routine].patterns if able else PATTERNS
-        threads = 1 if target.on_cpu else None
-        wanted = [(p, size) for size in kept for p in patterns if p != "window" or size > WINDOW_BYTES]
-        points = [chase_columns(p, size, threads) for p, size in wanted]
-        return self.groups(options, target, points, 12)
+        offered, threads = self.offered(target), 1 if target.on_cpu else None
+        patterns, sizes = offered.patterns if offered else PATTERNS, self._sizes(options, target)
+        wanted = [(p, size) for size in sizes for p in patterns if p != "window" or size > WINDOW_BYTES]
+        return self.groups(options, target, [chase_columns(p, size, threads) for p, size in wanted], 12)
+
+    def _sizes(self, options: RunOptions, target: Target) -> list[int]:
+        """Return the working sets: beyond the caches the curve is flat, and a ring takes long to build."""
+        sizes = ladder(bytes_in_caches(options, target, _LARGEST_CACHES, share=2), 1 if options.quick else 4)
+        return [size for size in sizes if size <= 2 * llc_bytes(target) or size.bit_count() == 1]
 
     def parameters(self, columns: Mapping[str, Any]) -> Values:
         """Return what the chase takes."""
@@ -96,12 +93,12 @@ class Latency(Ladder):
         return (
             TableColumn(title="order", text=lambda row: row.pattern, left=True),
             LIBRARY,
-            TableColumn(title="working set", text=working_set),
-            TableColumn(title="ns", text=lambda row: figure(row.latency_ns)),
+            WORKING_SET,
+            NS,
             *([cycles] if any(row.latency_cycles for row in rows) else []),
             SPREAD,
             TableColumn(title="pages", text=lambda row: row.pages or "-", left=True),
-            TableColumn(title="level", text=lambda row: row.level or "-", left=True),
+            LEVEL,
         )
 
     def legend(self, rows: Sequence[Row]) -> str:
@@ -123,8 +120,3 @@ def chase_columns(pattern: str, size: int, threads: int | None = 1) -> Values:
     """Return what is known of a chase before it is measured."""
     size -= size % LINE_BYTES
     return point_columns("chase", "uint64", pattern, n=size // _WORD, size=size, threads=threads)
-
-
-def working_set(row: Row) -> str:
-    """Write the working set of a row."""
-    return format_bytes(row.working_set_bytes) if row.working_set_bytes else "-"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from bandmark.results.row import Row
 from bandmark.suites.base import RunFacts, Values
+from bandmark.suites.table import figure
 from bandmark.tables import read_table
 
 
@@ -76,13 +78,18 @@ def nvlink_columns(library: Mapping[str, Any]) -> Values | None:
     return {"link": f"{known.link} x{count}", "link_peak_gbs": each * count}
 
 
-def link_verdict(gbs: float, text: str | None, link_gbs: float | None) -> str | None:
+def link_text(rows: Iterable[Row]) -> list[str]:
+    """Return the link that rows name, with what it moves one way: a text, or none."""
+    return [f"{row.link}: {figure(row.link_peak_gbs)} GB/s one way" for row in rows if row.link][:1]
+
+
+def link_verdict(gbs: float, text: str, link_gbs: float) -> str | None:
     """Return whether a link moves what is normal on it; the published ranges are of x16, and fewer lanes have less."""
-    known = next((link for link in links() if (text or "").startswith(f"{link.link} ")), None)
-    if known is None or known.low_gbs is None or known.high_gbs is None or not link_gbs:
+    known = [link for link in links() if link.low_gbs and text.startswith(f"{link.link} ")]
+    if not known:
         return None
-    share = link_gbs / (16 * known.lane_gbs)
-    low, high, fault = (share * (value or 0.0) for value in (known.low_gbs, known.high_gbs, known.fault_below_gbs))
+    share, limits = link_gbs / (16 * known[0].lane_gbs), (known[0].low_gbs, known[0].high_gbs, known[0].fault_below_gbs)
+    low, high, fault = (share * (value or 0.0) for value in limits)
     words = "low for" if gbs < low else "above" if gbs > high else "normal for"
     limit = f"; a fault below {fault:.3g}" if gbs < fault else ""
-    return f"{words} {(text or '').partition(' of ')[0]} ({low:.3g}-{high:.3g} GB/s{limit})"
+    return f"{words} {text.partition(' of ')[0]} ({low:.3g}-{high:.3g} GB/s{limit})"

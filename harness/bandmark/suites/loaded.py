@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from bandmark.results.row import Row
 from bandmark.suites.base import Curve, Draft, Group, Metric, RunFacts, TableColumn, Values
-from bandmark.suites.ladder import PointSuite
+from bandmark.suites.ladder import PointSuite, bytes_in_caches
 from bandmark.suites.latency import chase_columns, hops, too_fast
-from bandmark.suites.table import LIBRARY, SPREAD, figure
+from bandmark.suites.table import LIBRARY, NS, SPREAD, figure
 from bandmark_kernels.memory.chase import LINE_BYTES
 
 if TYPE_CHECKING:
@@ -43,9 +43,8 @@ class LoadedLatency(PointSuite):
 
     def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
         """Return one group: the points of one curve."""
-        caches = 2 if options.quick else _CACHES
-        budget, llc = target.backends[0].budget().default_bytes // 3, target.device.llc_bytes or 2**25
-        size = min(options.size_bytes or caches * llc, budget)
+        room = target.backends[0].budget().default_bytes // 3
+        size = min(bytes_in_caches(options, target, _CACHES), room)
         return self.groups(options, target, [_columns(pattern, size) for pattern in _PATTERNS], len(_PATTERNS))
 
     def parameters(self, columns: Mapping[str, Any]) -> Values:
@@ -73,7 +72,7 @@ class LoadedLatency(PointSuite):
             TableColumn(title="load", text=lambda row: row.pattern, left=True),
             LIBRARY,
             TableColumn(title="load GB/s", text=lambda row: figure(row.load_gbs)),
-            TableColumn(title="ns", text=lambda row: figure(row.latency_ns)),
+            NS,
             SPREAD,
             TableColumn(title="in flight", text=_in_flight),
         )

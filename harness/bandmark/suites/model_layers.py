@@ -223,14 +223,16 @@ def _step_total(rows: Sequence[Row], names: Sequence[str]) -> Iterator[str]:
         yield f"{label}: no sum, for {', '.join(missing)} {'was' if len(missing) == 1 else 'were'} not measured"
         return
     moved, seconds = total(list(measured.values()))
-    cached = [name for name, row in measured.items() if row.regime in ("cache", "mixed")]
-    suspect = [name for name, row in measured.items() if row.status != "ok"]
-    yield (
-        f"{label}: {moved / 1e9:.4g} GB in {format_seconds(seconds)}, {moved / seconds / 1e9:.4g} GB/s"
-        + (f"; not from memory: {_all_or(cached, names)}" if cached else "")
-        + (f"; suspect: {_all_or(suspect, names)}" if suspect else "")
-    )
+    text = f"{label}: {moved / 1e9:.4g} GB in {format_seconds(seconds)}, {moved / seconds / 1e9:.4g} GB/s"
+    yield "; ".join([text, *_doubts(measured)])
 
 
-def _all_or(some: Sequence[str], names: Sequence[str]) -> str:
-    return "all" if len(some) == len(names) else ", ".join(some)
+def _doubts(measured: Mapping[str, Row]) -> Iterator[str]:
+    """Yield which matrices of a step were not read from memory, and which are suspect."""
+    doubtful = {
+        "not from memory": [name for name, row in measured.items() if row.regime in ("cache", "mixed")],
+        "suspect": [name for name, row in measured.items() if row.status != "ok"],
+    }
+    for words, names in doubtful.items():
+        if names:
+            yield f"{words}: {'all' if len(names) == len(measured) else ', '.join(names)}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bandmark.results.row import Row
 from bandmark.suites.base import BANDWIDTH, Curve, Draft, Group, RunFacts, TableColumn, Values
-from bandmark.suites.ladder import PointSuite, point_columns
+from bandmark.suites.ladder import PointSuite, bytes_in_caches, point_columns
 from bandmark.suites.table import GBS, KERNEL, LIBRARY, SPREAD, figure
 from bandmark_kernels.memory.chase import LINE_BYTES
 from bandmark_kernels.memory.places import SECTOR_BYTES, Pattern
@@ -42,9 +42,7 @@ class Patterns(PointSuite):
 
     def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
         """Return a group for each kernel."""
-        caches, llc = 2 if options.quick else _CACHES, target.device.llc_bytes or 2**25
-        size = options.size_bytes or min(caches * llc, target.backends[0].budget().default_bytes)
-        threads = target.backends[0].threads
+        size, threads = bytes_in_caches(options, target, _CACHES), target.backends[0].threads
         part = 2 ** (max(_MIN_PART_BYTES, size // (threads or 1)).bit_length() - 1)
         return self.groups(options, target, [_columns(p, part, threads) for p in _PATTERNS], len(_PATTERNS))
 

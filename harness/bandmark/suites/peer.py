@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bandmark.results.row import Row
-from bandmark.suites.base import Case, Curve, Draft, Group, RunFacts, TableColumn, Values
+from bandmark.suites.base import Case, Curve, Draft, Group, Metric, RunFacts, TableColumn, Values
 from bandmark.suites.ladder import PointGroup
 from bandmark.suites.latency import Latency, chase_columns
-from bandmark.suites.links import nvlink_columns, pcie_columns
-from bandmark.suites.table import SPREAD, figure
+from bandmark.suites.links import link_text, nvlink_columns, pcie_columns
+from bandmark.suites.table import NS, SPREAD, figure
 from bandmark.suites.transfer import Transfer, Way
 
 if TYPE_CHECKING:
@@ -59,6 +59,14 @@ def _within_reach(cases: Sequence[Case]) -> list[Case]:
         else replace(case, skip_reason=f"no access to the memory of peer {case.columns['peer']}")
         for case in cases
     ]
+
+
+def _over_peers(rows: Sequence[Row], metric: Metric) -> str:
+    """Return the range of a figure over the peers, with the slowest of them."""
+    ordered = sorted(rows, key=lambda row: metric.value(row) or 0.0)
+    figures = dict.fromkeys(figure(metric.value(row)) for row in (ordered[0], ordered[-1]))
+    slowest = ordered[0 if metric.higher_is_better else -1]
+    return f"{' to '.join(figures)} {metric.unit} (slowest: peer {slowest.peer})"
 
 
 class Peer(Transfer):
@@ -115,14 +123,9 @@ class Peer(Transfer):
         for way in self.ways:
             own = [row for row in able if (row.kernel, row.pattern) == (way.kernel, way.pattern)]
             if own:
-                low, high = (choose(own, key=lambda row: row.bandwidth_gbs or 0.0) for choose in (min, max))
-                several = f" to {figure(high.bandwidth_gbs)}" if len(own) > 1 else ""
                 name = " ".join(filter(None, (way.pattern, way.method)))
-                parts.append(f"{name} {figure(low.bandwidth_gbs)}{several} GB/s (slowest: peer {low.peer})")
-        link = next((row for row in able if row.link), None)
-        if link:
-            parts.append(f"{link.link}: {figure(link.link_peak_gbs)} GB/s one way")
-        return "; ".join(parts) or None
+                parts.append(f"{name} {_over_peers(own, self.metric)}")
+        return "; ".join([*parts, *link_text(able)]) or None
 
     def series(self, row: Row) -> str:
         """Return kernel, way and peer."""
@@ -173,7 +176,7 @@ class PeerLatency(Latency):
 
     def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
         """Return the peer and its latency."""
-        return (_PEER, TableColumn(title="ns", text=lambda row: figure(row.latency_ns)), SPREAD)
+        return (_PEER, NS, SPREAD)
 
     def legend(self, rows: Sequence[Row]) -> str:
         """Return what the headings mean."""
@@ -182,10 +185,7 @@ class PeerLatency(Latency):
     def headline(self, rows: Sequence[Row]) -> str | None:
         """Return the range over the peers."""
         able = self.measured(rows)
-        if not able:
-            return None
-        low, high = (choose(able, key=lambda row: row.latency_ns or 0.0) for choose in (min, max))
-        return f"{figure(low.latency_ns)} to {figure(high.latency_ns)} ns (slowest: peer {high.peer})"
+        return _over_peers(able, self.metric) if able else None
 
     def curve(self, rows: Sequence[Row]) -> Curve | None:
         """Return no curve."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
@@ -53,19 +53,25 @@ def find_plateaus(
     noise = median(abs(b - a) for a, b in pairwise(logs)) if len(logs) > 1 else 0.0
     step = max(math.log(min_step), _NOISE_STEPS * noise)
     pieces = [p for p in _cut(logs, step / 2) if _is_wide(sizes, *p, min_octaves)]
-    merged: list[list[int]] = []
+    plateaus = [Plateau(m[0], m[-1], math.exp(_middle(logs, m))) for m in _merged(logs, pieces, step)]
+    ends = [_crossing(sizes, logs, a, b) for a, b in pairwise(plateaus)]
+    return [replace(plateau, end_bytes=end) for plateau, end in zip(plateaus, [*ends, None], strict=False)]
+
+
+def _merged(logs: Sequence[float], pieces: Sequence[tuple[int, int]], step: float) -> list[list[int]]:
+    """Return the positions of the points of each level: neighbours that differ by less than a step are one."""
+    levels: list[list[int]] = []
     for first, last in pieces:
-        if merged and abs(median(logs[first : last + 1]) - median(_points(logs, merged[-1]))) < step:
-            merged[-1] += range(first, last + 1)
+        points = [*range(first, last + 1)]
+        if levels and abs(_middle(logs, points) - _middle(logs, levels[-1])) < step:
+            levels[-1] += points
         else:
-            merged.append([*range(first, last + 1)])
-    found = [Plateau(m[0], m[-1], math.exp(median(_points(logs, m)))) for m in merged]
-    ends = [_crossing(sizes, logs, a, b) for a, b in pairwise(found)]
-    return [Plateau(p.first, p.last, p.value, end) for p, end in zip(found, [*ends, None], strict=False)]
+            levels.append(points)
+    return levels
 
 
-def _points(logs: Sequence[float], places: Sequence[int]) -> list[float]:
-    return [logs[place] for place in places]
+def _middle(logs: Sequence[float], points: Sequence[int]) -> float:
+    return median(logs[point] for point in points)
 
 
 def _is_wide(sizes: Sequence[float], first: int, last: int, octaves: float) -> bool:
@@ -119,9 +125,10 @@ def name_levels(sizes: Sequence[int], plateaus: Sequence[Plateau], caches: Mappi
     if not known or len(plateaus) == len(known) + 1:
         names = [*known, "dram"] if known else [*LEVELS]
         return [*names[: len(plateaus) - 1], "dram"][: len(plateaus)] if len(plateaus) > 1 else ["dram"]
-    names = []
-    for plateau in plateaus:
+
+    def level(plateau: Plateau) -> str:
         middle = math.sqrt(sizes[plateau.first] * sizes[plateau.last])
-        beyond = plateau is plateaus[-1] and sizes[plateau.last] > max(caches.values())
-        names.append("dram" if beyond else next((level for level in known if middle <= caches[level]), "dram"))
-    return names
+        is_beyond = plateau is plateaus[-1] and sizes[plateau.last] > max(caches.values())
+        return "dram" if is_beyond else next((name for name in known if middle <= caches[name]), "dram")
+
+    return [*map(level, plateaus)]

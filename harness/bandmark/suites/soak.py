@@ -15,7 +15,7 @@ from bandmark.judge.bands import kernel_class
 from bandmark.judge.warnings import DRIFTS_FROM, slow_spell
 from bandmark.measure.sampling import StopRule
 from bandmark.measure.stats import two_states
-from bandmark.results.row import MEASURED, Row
+from bandmark.results.row import Row
 from bandmark.suites.base import Case, Group, Interval, TableColumn, Values
 from bandmark.suites.kernels import KernelGroup, KernelSuite, VariedSuite
 from bandmark.suites.plateaus import Plateau, find_plateaus
@@ -111,7 +111,7 @@ class Soak(VariedSuite):
         for own in _runs(rows):
             size = math.ceil(len(own) / _SHOWN)
             parts = (own[k : k + size] for k in range(0, len(own), size))
-            kept += [min(part, key=lambda row: row.bandwidth_gbs or 0.0) for part in parts]
+            kept += [min(part, key=_gbs) for part in parts]
         return kept
 
     def table_columns(self, rows: Sequence[Row]) -> tuple[TableColumn, ...]:
@@ -136,7 +136,7 @@ class Soak(VariedSuite):
 
     def headline(self, rows: Sequence[Row]) -> str | None:
         """Return for each run its level, the changes with their moments, or the shares of two speeds."""
-        return "\n".join(line for own in _runs(rows) for line in _story(own)) or None
+        return "\n".join(line for own in _runs(self.measured(rows)) for line in _story(own)) or None
 
 
 def _rule(interval_s: float, *, is_first: bool) -> StopRule:
@@ -153,21 +153,23 @@ def _runs(rows: Sequence[Row]) -> list[list[Row]]:
 
 def _story(rows: Sequence[Row]) -> list[str]:
     """Return the sentences about a run."""
-    rows = [row for row in rows if row.status in MEASURED and row.bandwidth_gbs]
-    values = [row.bandwidth_gbs or 0.0 for row in rows]
-    moments = [row.elapsed_s or 0.0 for row in rows]
-    levels = find_plateaus(moments, values, 1 + DRIFTS_FROM, min_octaves=0) if rows else []
+    values = [*map(_gbs, rows)]
+    levels = find_plateaus([row.elapsed_s or 0.0 for row in rows], values, 1 + DRIFTS_FROM, min_octaves=0)
     states = two_states([1 / gbs for gbs in values]) if len(levels) != 2 else None
     if states:
         return [_two_speeds(rows, 1 / states[0], 1 / states[1])]
     if len(levels) < 2:
-        return [f"steady at {figure(median(values))} GB/s over {len(rows)} intervals"] if rows else []
+        return [f"steady at {figure(median(values))} GB/s over {len(rows)} intervals"]
     return [_change(rows, before, after) for before, after in pairwise(levels)]
+
+
+def _gbs(row: Row) -> float:
+    return row.bandwidth_gbs or 0.0
 
 
 def _two_speeds(rows: Sequence[Row], fast: float, slow: float) -> str:
     """Return the shares of two speeds between which a run went to and fro."""
-    slow_rows = [row for row in rows if (row.bandwidth_gbs or 0.0) < math.sqrt(fast * slow)]
+    slow_rows = [row for row in rows if _gbs(row) < math.sqrt(fast * slow)]
     share = 100 * len(slow_rows) / len(rows)
     text = f"two speeds: {figure(fast)} GB/s for {100 - share:.0f} % of the time, {figure(slow)} GB/s for {share:.0f} %"
     return text + _slow_state(slow_rows, slow, fast)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from bandmark.results.row import Row
 from bandmark.suites.base import BANDWIDTH, Draft, Group, RunFacts, TableColumn, Values
-from bandmark.suites.ladder import Ladder, backends_with, first_cpu, ladder, point_columns
-from bandmark.suites.latency import working_set
-from bandmark.suites.table import BEST, GBS, KERNEL, LIBRARY, SPREAD
+from bandmark.suites.ladder import Ladder, bytes_in_caches, first_cpu, ladder, point_columns
+from bandmark.suites.table import BEST, GBS, KERNEL, LEVEL, LIBRARY, SPREAD, WORKING_SET
 from bandmark_kernels.memory.passes import PASSES
 
 if TYPE_CHECKING:
@@ -41,18 +40,16 @@ class Sweep(Ladder):
 
     def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
         """Return a group for each octave of working sets."""
-        llc = target.device.llc_bytes or 2**25
-        largest = options.size_bytes or min(
-            target.backends[0].budget().default_bytes, (2 if options.quick else _LARGEST_CACHES) * llc
-        )
-        sizes = ladder(largest, 2 if options.quick else 4)
-        if options.quick:
-            sizes = [size for size in sizes if size <= _QUICK_DENSE_BYTES or size.bit_count() == 1]
-        able = [backend.routines[self.routine] for backend in backends_with(self.routine, target.backends)]
-        kernels, granule = (able[0].kernels, able[0].granule) if able else (tuple(PASSES), 8)
-        sizes = [*dict.fromkeys(size - size % granule for size in sizes if size >= granule)]
-        threads = 1 if target.on_cpu else None
+        offered, threads = self.offered(target), 1 if target.on_cpu else None
+        kernels, granule = (offered.kernels, offered.granule) if offered else (tuple(PASSES), 8)
+        sizes = dict.fromkeys(size - size % granule for size in self._sizes(options, target) if size >= granule)
         return self.groups(options, target, [pass_columns(k, size, threads) for size in sizes for k in kernels], 12)
+
+    def _sizes(self, options: RunOptions, target: Target) -> list[int]:
+        largest = bytes_in_caches(options, target, _LARGEST_CACHES)
+        if not options.quick:
+            return ladder(largest, 4)
+        return [size for size in ladder(largest, 2) if size <= _QUICK_DENSE_BYTES or size.bit_count() == 1]
 
     def parameters(self, columns: Mapping[str, Any]) -> Values:
         """Return what the passes take."""
@@ -80,11 +77,11 @@ class Sweep(Ladder):
         return (
             KERNEL,
             LIBRARY,
-            TableColumn(title="working set", text=working_set),
+            WORKING_SET,
             GBS,
             BEST,
             SPREAD,
-            TableColumn(title="level", text=lambda row: row.level or "-", left=True),
+            LEVEL,
         )
 
     def legend(self, rows: Sequence[Row]) -> str:

@@ -6,6 +6,7 @@ from bandmark.judge.bands import REFERENCES
 from bandmark.results.case import matrix_of
 from bandmark.results.row import Row
 from bandmark.suites.base import TableColumn
+from bandmark.units import format_bytes
 from bandmark_kernels.core.compiled import MODES
 from bandmark_kernels.core.dtypes import SHORT_DTYPES
 
@@ -57,6 +58,11 @@ def dtype(row: Row) -> str:
     return SHORT_DTYPES.get(row.number_format, row.number_format)
 
 
+def working_set(row: Row) -> str:
+    """Write the working set of a row."""
+    return format_bytes(row.working_set_bytes) if row.working_set_bytes else "-"
+
+
 def backend(row: Row) -> str:
     """Write the library of a row, and how it stores where that is not through the cache."""
     return f"{row.backend} {row.variant}" if row.variant in MODES[1:] else row.backend
@@ -69,6 +75,9 @@ LIBRARY = TableColumn(title="backend", text=lambda row: row.backend, left=True)
 GBS = TableColumn(title="GB/s", text=lambda row: figure(row.bandwidth_gbs))
 BEST = TableColumn(title="best", text=lambda row: figure(row.bandwidth_best_gbs))
 SPREAD = TableColumn(title="spread", text=spread)
+NS = TableColumn(title="ns", text=lambda row: figure(row.latency_ns))
+LEVEL = TableColumn(title="level", text=lambda row: row.level or "-", left=True)
+WORKING_SET = TableColumn(title="working set", text=working_set)
 
 
 def bandwidth_columns(*, weights: bool, matrices: bool = False) -> tuple[TableColumn, ...]:

@@ -11,10 +11,9 @@ from bandmark.measure.sampling import StopRule
 from bandmark.results.row import MEASURED, Row
 from bandmark.suites.base import BANDWIDTH, Case, Curve, Draft, Group, RunFacts, TableColumn, Values
 from bandmark.suites.ladder import PointGroup, PointSuite, point_columns
-from bandmark.suites.latency import working_set
-from bandmark.suites.links import link_columns, link_verdict
+from bandmark.suites.links import link_columns, link_text, link_verdict
 from bandmark.suites.nodes import is_between_nodes, node_columns, node_points
-from bandmark.suites.table import BEST, GBS, KERNEL, SPREAD, figure
+from bandmark.suites.table import BEST, GBS, KERNEL, SPREAD, figure, working_set
 
 if TYPE_CHECKING:
     from bandmark.backends.select import Target
@@ -117,14 +116,12 @@ class Transfer(PointSuite):
             if not points:
                 return self.nothing(target.backends[0], _ON_CPU, self.without_ends)
             return self.groups(options, target, points, 1)
-        plain = [way for way in WAYS if not way.is_managed]
-        managed = [way for way in WAYS if way.is_managed]
-        return [
-            group
-            for size in self.sizes(options, target)
-            for ways in ([plain, managed] if size >= _MANAGED_FROM else [plain])
-            for group in self.groups(options, target, [self.columns_of(way, size) for way in ways], len(ways))
-        ]
+        groups = []
+        for size in self.sizes(options, target):
+            for is_managed in (False, True) if size >= _MANAGED_FROM else (False,):
+                points = [self.columns_of(way, size) for way in WAYS if way.is_managed is is_managed]
+                groups += self.groups(options, target, points, len(points))
+        return groups
 
     def _group(self, cases: Sequence[Case], options: RunOptions) -> PointGroup:
         """Return a group; of managed memory one whose windows are one transfer, since pages are brought back before."""
@@ -157,14 +154,14 @@ class Transfer(PointSuite):
             values["cpus"] = None
         values |= self.link(facts, values["backend"])
         gbs, link = draft.fill_bandwidth(), values["link_peak_gbs"]
-        if gbs is None:
+        if gbs is None or not link:
             return
         if values["pattern"] in JUDGED and values["working_set_bytes"] >= _JUDGED_FROM:
             values["verdict"] = link_verdict(gbs, values["link"], link)
-        ways = 2 if values["bytes_read"] and values["bytes_written"] else 1
-        if link and not facts.device.integrated and gbs > PLAUSIBLE * ways * link:
+        ways = 2 if values["direction"] == "both" else 1
+        if not facts.device.integrated and gbs > PLAUSIBLE * ways * link:
             draft.warnings.append(f"{gbs:.4g} GB/s is more than the link of {link:.4g} GB/s moves")
-        if " of " in (values["link"] or ""):
+        if " of " in values["link"]:
             draft.notes.append(f"the link runs at {values['link']}")
 
     def link(self, facts: RunFacts, backend: str) -> Values:
@@ -203,17 +200,13 @@ class Transfer(PointSuite):
     def headline(self, rows: Sequence[Row]) -> str | None:
         """Return the best of each way beside the link and what is normal on it."""
         able = sorted(self.measured(rows), key=lambda row: row.bandwidth_gbs or 0.0)
-        in_place = [row for row in able if (way := self.way(row.values())) and way.method == "in-place"]
-        best = {row.direction: row for row in able if row not in in_place}
-        parts = [
-            f"{way} {figure(best[way].bandwidth_gbs)} GB/s ({best[way].host_memory})"
-            for way in (*_BOTH_WAYS, "both")
-            if way in best
-        ]
-        parts += [f"read in place {figure(row.bandwidth_gbs)} GB/s" for row in in_place[-1:]]
-        links_of = [f"{row.link}: {figure(row.link_peak_gbs)} GB/s one way" for row in able if row.link][:1]
+        best = {(row.kernel, row.direction): row for row in able}
+        copies = [best["copy", way] for way in (*_BOTH_WAYS, "both") if ("copy", way) in best]
+        parts = [f"{row.direction} {figure(row.bandwidth_gbs)} GB/s ({row.host_memory})" for row in copies]
+        in_place = best.get(("read", "h2d"))
+        parts += [f"read in place {figure(in_place.bandwidth_gbs)} GB/s"] if in_place else []
         slowest = [f"{row.direction} {row.verdict}" for row in able if row.verdict][:1]
-        return "; ".join([", ".join(parts), *links_of, *slowest]) or None
+        return "; ".join([", ".join(parts), *link_text(able), *slowest]) or None
 
     def series(self, row: Row) -> str:
         """Return kernel and way."""
