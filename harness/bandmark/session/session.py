@@ -13,7 +13,7 @@ from pathlib import Path
 from bandmark import __version__
 from bandmark.backends.select import Target, open_target
 from bandmark.device.machine import preflight, read_machine
-from bandmark.errors import FileError, UsageError, unknown_name
+from bandmark.errors import FileError, UsageError
 from bandmark.measure.sampling import Schedule, StopRule
 from bandmark.models.config import find_matrices
 from bandmark.options import RunOptions
@@ -24,6 +24,7 @@ from bandmark.session.rows import Outcome, build_rows
 from bandmark.session.runner import measure_groups, utc_now
 from bandmark.suites import SUITES
 from bandmark.suites.base import Group, RunFacts, Suite, group_seconds
+from bandmark.suites.selection import pick
 
 _QUICK_RULE = StopRule(min_time_s=0.1, warmup_s=0.05, max_warmup_s=0.3)
 
@@ -219,14 +220,12 @@ def select_suites(options: RunOptions) -> list[Suite]:
     Raises:
         UsageError: there is no suite of some name, or an option goes with a suite that does not run.
     """
-    suites, known = list(SUITES.values()), [*SUITES, "all"]
-    names = options.suites or [suite.name for suite in suites if suite.is_default(options)]
-    if unknown := [name for name in names if name not in known]:
-        raise unknown_name("suite", unknown[0], known)
-    for suite in suites:
+    names = options.suites or tuple(suite.name for suite in SUITES.values() if suite.is_default(options))
+    chosen = [suite for suite in pick("suite", names, SUITES) if suite.name in names or suite.in_all]
+    for suite in SUITES.values():
         if suite.name not in names:
             _refuse_options_of(suite, options)
-    return [suite for suite in suites if suite.name in names or (suite.in_all and "all" in names)]
+    return chosen
 
 
 def _refuse_options_of(suite: Suite, options: RunOptions) -> None:
