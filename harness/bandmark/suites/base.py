@@ -72,9 +72,6 @@ class Curve:
     """By the name of the line, in order of the quantity."""
 
 
-SkipStatus = Literal["unsupported", "skipped"]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One row to be."""
@@ -86,7 +83,7 @@ class Case:
     """One of the backend's variants; None for the one that it chooses."""
     skip_reason: str | None = None
     """Why the backend does not run it; such a case becomes a row without figures."""
-    skip_status: SkipStatus = "unsupported"
+    skip_status: Literal["unsupported", "skipped"] = "unsupported"
 
 
 @dataclass(frozen=True, slots=True)

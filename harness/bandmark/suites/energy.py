@@ -29,7 +29,7 @@ _SUITE_S = 60.0
 _QUICK_SUITE_S = 20.0
 
 
-class Meter(Protocol):
+class _Meter(Protocol):
     """A device's energy counter."""
 
     @property
@@ -63,7 +63,7 @@ class NvmlMeter:
         return after - before if before is not None and after is not None and after > before else None
 
 
-def meter_of(backend: Backend) -> Meter:
+def meter_of(backend: Backend) -> _Meter:
     """Return the energy counter of the device that a backend computes on."""
     from bandmark.device.energy import Rapl
 
@@ -73,7 +73,7 @@ def meter_of(backend: Backend) -> Meter:
 class Metered:
     """A workload whose windows are read off an energy counter, too."""
 
-    def __init__(self, workload: Workload, meter: Meter) -> None:
+    def __init__(self, workload: Workload, meter: _Meter) -> None:
         """Take a workload with its operands in place, and measure the power of the idle device."""
         self.launch, self._workload, self._meter = workload.launch, workload, meter
         before, begin = meter.read(), perf_counter()
@@ -97,7 +97,7 @@ class Metered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnergyGroup(KernelGroup):
+class _EnergyGroup(KernelGroup):
     """A kernel whose windows are read off the energy counter, one backend after the other."""
 
     in_turns: bool = False
@@ -131,10 +131,10 @@ class Energy(VariedSuite):
         reasons = {backend.name: meter_of(backend).reason for backend in target.backends}
         return [self._group_of(group, reasons) for group in super().plan(options, target)]
 
-    def _group_of(self, group: Group, reasons: Mapping[str, str | None]) -> EnergyGroup:
+    def _group_of(self, group: Group, reasons: Mapping[str, str | None]) -> _EnergyGroup:
         cases = tuple(replace(c, skip_reason=c.skip_reason or reasons[c.backend.name]) for c in group.cases)
         values = {f.name: getattr(group, f.name) for f in fields(group)}
-        return EnergyGroup(**values | {"cases": cases, "in_turns": False, "rule": _RULE})
+        return _EnergyGroup(**values | {"cases": cases, "in_turns": False, "rule": _RULE})
 
     def fill(self, draft: Draft, facts: RunFacts) -> None:
         """Fill the bandwidth columns and the energy of a byte."""

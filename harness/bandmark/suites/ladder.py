@@ -119,7 +119,7 @@ class PointSuite(Suite):
         if columns is None:
             return None
         columns |= {"suite": self.name, "backend": row.backend}
-        return columns if row.n else without_size(columns)
+        return columns if row.n else _without_size(columns)
 
     def time_limit_s(self, options: RunOptions, cases: int) -> float:
         """Return nothing: each group brings its seconds."""
@@ -147,7 +147,7 @@ class PointSuite(Suite):
 
     def nothing(self, backend: Backend, reason: str, *points: Values) -> list[Group]:
         """Return the group of rows that say, in place of these points, why nothing is measured."""
-        cases = tuple(self._case(without_size(point), backend, reason) for point in points)
+        cases = tuple(self._case(_without_size(point), backend, reason) for point in points)
         return [PointGroup(suite=self, label=self.name, cases=cases, routine=self.routine)]
 
     def _case(self, point: Values, backend: Backend, reason: str | None = None) -> Case:
@@ -187,7 +187,7 @@ def first_cpu(cpus: str | None) -> str | None:
     return cpus and re.split("[-,]", cpus)[0]
 
 
-def without_size(columns: Mapping[str, Any]) -> Values:
+def _without_size(columns: Mapping[str, Any]) -> Values:
     """Return the columns of a case that has no size, because nothing runs it."""
     sized = ("n", "n_elements", "working_set_bytes", "bytes_read", "bytes_written")
     return {name: value for name, value in columns.items() if name not in sized}

@@ -34,7 +34,7 @@ def links() -> tuple[Link, ...]:
     return read_table("links.csv", Link)
 
 
-def find_link(name: str) -> Link | None:
+def _find_link(name: str) -> Link | None:
     """Return a link by its name, None for one that is not known."""
     return next((link for link in links() if link.link == name), None)
 
@@ -47,7 +47,7 @@ def link_columns(facts: RunFacts, backend: str) -> Values:
     if facts.device.integrated:
         return {"link": "unified memory", "link_peak_gbs": facts.peak.gbs and facts.peak.gbs / 2}
     library = facts.libraries.get(backend, {})
-    known = find_link("NVLink-C2C")
+    known = _find_link("NVLink-C2C")
     if library.get("c2c") and known:
         return {"link": known.link, "link_peak_gbs": known.lane_gbs}
     return pcie_columns(library)
@@ -56,7 +56,7 @@ def link_columns(facts: RunFacts, backend: str) -> Values:
 def pcie_columns(library: Mapping[str, Any]) -> Values:
     """Return the PCIe link of a device as trained at work, and what it moves one way."""
     now, most = ([library.get(f"{p}pcie_{what}") for what in ("generation", "width")] for p in ("", "max_"))
-    known = find_link(f"PCIe {now[0]}")
+    known = _find_link(f"PCIe {now[0]}")
     if known is None or not now[1]:
         return {"link": None, "link_peak_gbs": None}
     text = f"{known.link} x{now[1]}"
@@ -71,7 +71,7 @@ def nvlink_columns(library: Mapping[str, Any]) -> Values | None:
     A link moves what its generation does, or less where it is clocked lower, as on a bridge.
     """
     count, speed = library.get("nvlinks"), library.get("nvlink_mbs")
-    known = find_link(f"NVLink {library.get('nvlink_generation')}")
+    known = _find_link(f"NVLink {library.get('nvlink_generation')}")
     if not count or known is None:
         return None
     each = min(known.lane_gbs, speed / 1e3) if speed else known.lane_gbs
