@@ -20,11 +20,11 @@ SCHEMA = 1
 Status = Literal["ok", "suspect", "failed_verification", "unsupported", "skipped", "error"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 STATUS_MEANINGS: Mapping[Status, str] = {
-    "ok": "measured, verified, and nothing speaks against it",
-    "suspect": "measured, but the reason says why the figure may not be this machine's bandwidth",
+    "ok": "measured and verified, without a warning",
+    "suspect": "measured, but the figure may be wrong, for the reason given",
     "failed_verification": "the output was wrong: times stay, bandwidth is empty",
-    "unsupported": "the backend has no body that runs this case at memory speed",
-    "skipped": "left out, and the reason says why",
+    "unsupported": "the backend has no implementation that runs this case at memory speed",
+    "skipped": "left out, for the reason given",
     "error": "the backend raised an error",
 }
 MEASURED: tuple[Status, ...] = ("ok", "suspect")
@@ -126,7 +126,7 @@ class Row:
     derived_peak_gbs: float | None = _column("2 x memory clock x bus width / 8; discrete devices only", "GB/s")
     verdict: str | None = _column("the percentage beside published measurements of such memory")
     data: str | None = _column("contents of the inputs: random, ramp or zeros; points of curves are random always")
-    threads: int | None = _column("host threads that worked; empty on a GPU")
+    threads: int | None = _column("host threads that ran the kernel; empty on a GPU")
     llc_bytes: int | None = _column("size of the last-level cache", "bytes")
     clock_mhz: float | None = _column("median clock of the device's processors while sampling", "MHz")
     temperature_c: float | None = _column("temperature of the device after sampling", "degC")
@@ -139,7 +139,7 @@ class Row:
     heads: int | None = _column("query heads of an attention; its KV heads are n / head_dim", identity=True)
     head_dim: int | None = _column("elements of a head of an attention", "elements", identity=True)
     cpus: str | None = _column('processors on which the threads ran, as in "cpu 0-9,12"; empty on a GPU')
-    latency_ns: float | None = _column("median time of an access that waits for the one before", "ns")
+    latency_ns: float | None = _column("median time of a load that depends on the one before", "ns")
     latency_cycles: float | None = _column("the same in cycles of clock_mhz, where the clock can be read", "cycles")
     level: str | None = _column("level of the memory hierarchy by the plateaus of the run", values=LEVELS)
     level_bytes: int | None = _column("size of that level for one core as the system reports it", "bytes")
@@ -148,7 +148,7 @@ class Row:
         identity=True,
     )
     pages: str | None = _column("size of the pages of memory that the arrays lie in: 4k, 2m, or mixed")
-    load_gbs: float | None = _column("mean bandwidth of what was at work beside it: other threads, or the GPU", "GB/s")
+    load_gbs: float | None = _column("mean bandwidth of the concurrent load: other threads, or the GPU", "GB/s")
     read_fraction: float | None = _column("share of the bytes that are read, 0 to 1", "1", identity=True)
     preempted_samples: int | None = _column("samples that lacked a processor for over 1 % of their time")
     preempted_time_frac: float | None = _column(

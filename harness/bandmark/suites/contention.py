@@ -1,4 +1,4 @@
-"""The suite contention: what CPU and GPU take from each other where they share one memory."""
+"""The suite contention: what CPU and GPU lose to each other where they share one memory."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Contention(VariedSuite):
     name = "contention"
     kernel_names = ("read", "chase")
     dtype_names = ("uint64",)
-    title = "what CPU and GPU take from each other where they share one memory"
+    title = "bandwidth and latency that CPU and GPU lose to each other where they share one memory"
 
     def kernels(self, options: RunOptions) -> list[Kernel]:
         """Return the kernel that both sides stream with."""

@@ -1,4 +1,4 @@
-"""The suite latency: the time of an access that waits for the one before, by working set."""
+"""The suite latency: the time of a load that depends on the one before, by working set."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Latency(Ladder):
     """Latency of dependent loads."""
 
     name = "latency"
-    title = "time of a load that waits for the one before, by working set"
+    title = "latency of dependent loads by working set: each cache level, and memory"
     metric = Metric(name="latency", column="latency_ns", unit="ns", higher_is_better=False)
     kernel_names = ("chase",)
     dtype_names = ("uint64",)

@@ -1,4 +1,4 @@
-"""The suite loaded-latency: what an access takes while the other processors read as much as they can, or less."""
+"""The suite loaded-latency: memory latency while the other processors read at different rates."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LoadedLatency(PointSuite):
     """Latency by the load on the memory."""
 
     name = "loaded-latency"
-    title = "latency of memory by the bandwidth that the other processors take"
+    title = "memory latency by load: the bandwidth that the other processors use meanwhile"
     metric = Metric(name="latency", column="latency_ns", unit="ns", higher_is_better=False)
     kernel_names = ("loaded-chase",)
     dtype_names = ("uint64",)

@@ -140,7 +140,7 @@ class PeerLatency(Latency):
     """Latency of dependent loads from the memory of another GPU."""
 
     name = "peer-latency"
-    title = "time of a load from another GPU's memory that waits for the one before"
+    title = "latency of dependent loads from another GPU's memory"
 
     def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
         """Return one group of a case per peer; one without figures where there is none."""

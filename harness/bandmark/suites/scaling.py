@@ -55,7 +55,7 @@ class Scaling(VariedSuite):
 
     name = "scaling"
     kernel_names = ("read", "triad")
-    title = "bandwidth by the number of a CPU's processors: which number saturates the memory"
+    title = "bandwidth by number of CPU threads, and how many saturate the memory"
 
     def plan(self, options: RunOptions, target: Target) -> Sequence[Group]:
         """Return a group for each kernel."""

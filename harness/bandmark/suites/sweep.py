@@ -32,7 +32,7 @@ class Sweep(Ladder):
     """Bandwidth of read, copy and triad by working set."""
 
     name = "sweep"
-    title = "bandwidth of one processor, or of a whole GPU, by working set: each level of the caches, and memory"
+    title = "bandwidth of one core, or of a whole GPU, by working set: each cache level, and memory"
     metric = BANDWIDTH
     kernel_names = tuple(PASSES)
     routine = "passes"

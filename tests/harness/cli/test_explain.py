@@ -32,7 +32,7 @@ def test_a_kernel_a_column_and_a_status(capsys: pytest.CaptureFixture[str]) -> N
     assert KERNELS["triad"].formula in explained("triad", capsys)[0]
     column = next(c for c in columns() if c.name == "percent_of_peak")
     assert column.doc in explained("percent_of_peak", capsys)[0]
-    assert "nothing speaks against it" in explained("ok", capsys)[0]
+    assert "without a warning" in explained("ok", capsys)[0]
 
 
 def test_a_word_of_the_guide(capsys: pytest.CaptureFixture[str]) -> None:
