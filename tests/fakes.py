@@ -192,6 +192,7 @@ class FakeBackend:
     """What is raised, by kernel and stage: prepare, launch, timed (a launch after the first few), verify."""
     unsupported: Mapping[str, str] = field(default_factory=dict)
     forms: tuple[str, ...] = ()
+    lacking: Mapping[str, str] = field(default_factory=dict)
     """Variants of every kernel; the first is the default."""
     modes: tuple[str | None, ...] = (None,)
     """Those that a run measures unasked."""
@@ -221,6 +222,10 @@ class FakeBackend:
     def variants(self, kernel: Kernel) -> tuple[str, ...]:
         """Return what the test says, for every kernel."""
         return self.forms
+
+    def lacking_variants(self, kernel: Kernel) -> Mapping[str, str]:
+        """Return what the test says, for every kernel."""
+        return self.lacking
 
     def default_variants(self, kernel: Kernel) -> tuple[str | None, ...]:
         """Return what the test says, for every kernel."""

@@ -40,6 +40,8 @@ class Function:
     registers: int
     stack: int
     local: int
+    shared: int
+    """Bytes of shared memory of a block."""
     instructions: tuple[str, ...]
     """SASS in order; a label is an instruction that starts with a dot."""
 
@@ -56,7 +58,7 @@ def disassembled(text: str, options: tuple[str, ...], arch: int) -> dict[str, Fu
         parts = functions(compile_cubin(text, options, arch))
         file.write_text(json.dumps([asdict(function) for function in parts.values()]), "utf-8")
 
-    file = cached(".sass.json", (text, options, CUPY_OPTIONS, arch, _versions()), build)
+    file = cached(".sass.json", (text, options, CUPY_OPTIONS, arch, _versions(), Function.__slots__), build)
     stored = json.loads(file.read_text("utf-8"))
     return {f["name"]: Function(**{**f, "instructions": tuple(f["instructions"])}) for f in stored}
 
@@ -107,9 +109,9 @@ def functions(cubin: bytes) -> dict[str, Function]:
         usage = _tool("cuobjdump", "-res-usage", file.name)
         listing = _tool("nvdisasm", "-c", file.name)
     found = {}
-    for match in re.finditer(r"Function (\w+):\s+REG:(\d+) STACK:(\d+) SHARED:\d+ LOCAL:(\d+)", usage):
-        name, registers, stack, local = match[1], *(int(match[i]) for i in (2, 3, 4))
-        found[name] = Function(name, registers, stack, local, _instructions(listing, name))
+    for match in re.finditer(r"Function (\w+):\s+REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)", usage):
+        registers, stack, shared, local = (int(match[i]) for i in (2, 3, 4, 5))
+        found[match[1]] = Function(match[1], registers, stack, local, shared, _instructions(listing, match[1]))
     return found
 
 

@@ -193,6 +193,12 @@ def awkward_shapes(prog: Program) -> list[Shape]:
     return [Shape(n, m) for n, m in (*whole, *ragged)]
 
 
+def many_tiles(prog: Program) -> Shape:
+    """Return a size at which each block of one multiprocessor takes several tiles, a ring of stages twice over."""
+    tile = prog.layout.threads * prog.layout.unroll * prog.lanes
+    return Shape(prime_above((21 if prog.is_bulk else 9) * tile))
+
+
 def prime_above(number: int) -> int:
     """Return the smallest prime above a number."""
     candidate = number + 1

@@ -17,6 +17,7 @@ class Mutation:
     new: str
     finds: str
     dtype: str = "float32"
+    variant: str = "v16"
 
 
 MATRICES = tuple(name for name, kernel in KERNELS.items() if kernel.suite == "gemv")
@@ -129,6 +130,39 @@ _SINGLE = (
 )
 
 
+_BULK = (
+    ("tail dropped", "    each_rest(n,", "    if (false) each_rest(n,", MISSED),
+    ("last tile taken for whole", "first(k) + size <= packs ? size : packs - first(k)", "size", OUT),
+    ("last tile dropped", "first(k) < packs; ++k)", "first(k) + size <= packs; ++k)", MISSED),
+    ("a tile behind the end", "if (first(k) < packs) begin_load", "begin_load", OUT),
+    (
+        "tiles overlap",
+        "blockIdx.x + k * gridDim.x) * size",
+        "blockIdx.x + k * gridDim.x) * (size - 1)",
+        f"{RACE}|{TWICE}",
+    ),
+    ("tiles of the first block", "(blockIdx.x + k * gridDim.x)", "(k * gridDim.x)", f"{RACE}|{MISSED}"),
+    ("a pack too many", "to[which][i] = stores.from", "to[which][i + 1] = stores.from", f"{OUT}|{MISSED}|{RACE}"),
+    ("misaligned pack", "reinterpret_cast<const Pack*>(a)", "reinterpret_cast<const Pack*>(a + 1)", "misaligned"),
+    ("loads not awaited", "await_load(stages[k % STAGES], k / STAGES % 2);", ";", WRONG),
+    ("every thread copies", "if (threadIdx.x == 0)", "if (threadIdx.x >= 0)", RACE),
+)
+
+_RING = (
+    ("loads of later rounds not awaited", "k / STAGES % 2);", "0);"),
+    ("stores not awaited before a load", "await_stores<BEHIND>(stores);", ";"),
+    ("one store too few awaited", "await_stores<BEHIND>", "await_stores<BEHIND + 1>"),
+    ("the wrong stage loaded", "load_tile(k - BEHIND + STAGES)", "load_tile(k - BEHIND + STAGES - 1)"),
+    ("a load per round forgotten", "if (k < BEHIND) continue;", "if (k < BEHIND || k % STAGES == 0) continue;"),
+    (
+        "a store of another stage",
+        "begin_store(stores, stages[k % STAGES]",
+        "begin_store(stores, stages[(k + 1) % STAGES]",
+    ),
+    ("the last stores not awaited", "await_stores<0>(stores);", ";"),
+)
+
+
 def _for_each(kernels: tuple[str, ...], table: tuple[tuple[str, str, str, str], ...]) -> list[Mutation]:
     return [Mutation(kernel, *entry) for kernel in kernels for entry in table]
 
@@ -140,7 +174,11 @@ MUTATIONS: list[Mutation] = [
     *_for_each(MATRICES, _MATRICES),
     *_for_each(OPTIMIZERS, _OPTIMIZERS),
     *(Mutation(*entry) for entry in _SINGLE),
+    *(Mutation("copy", f"bulk, {label}", *entry, variant="v16-bulk") for label, *entry in _BULK),
 ]
+
+RINGS = [Mutation("copy", f"bulk, {label}", old, new, "", variant="v16-bulk") for label, old, new in _RING]
+"""Changes that only blocks of many tiles find: most of them leave wrong values, some bytes untouched."""
 
 ROUNDINGS = [
     Mutation("scale", "truncated", "(bits + 0x7fffu + (bits >> 16 & 1u)) >> 16", "bits >> 16", WRONG, "bfloat16"),

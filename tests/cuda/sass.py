@@ -36,6 +36,8 @@ tuning_transform.cuh, cc_to_min_bytes_in_flight)."""
 MAX_WARPS = {86: 48, 89: 48, 120: 48, 121: 48}
 """Warps that a multiprocessor holds; 64 elsewhere (CUDA C++ Programming Guide, technical specifications)."""
 
+SHARED_KIB = {80: 164, 90: 228, 100: 228, 103: 228}
+"""KiB of shared memory of a multiprocessor; 100 elsewhere (as above)."""
 
 COLUMNS = 1 << 20
 """Of a row of packed weights: so many that what it has besides codes and groups' scales does not count."""
@@ -81,6 +83,8 @@ class Measured:
     """Products of 16 x 8 x 16 on the tensor cores, in that loop, per 16 bytes that it loads."""
     flushing: int
     """Sums and products of floats that take subnormal numbers for zero."""
+    bulk: tuple[int, int]
+    """Copies of whole ranges to shared memory, and from there."""
 
 
 def measure(function: Function, prog: Program, arch: int) -> Measured:
@@ -88,11 +92,13 @@ def measure(function: Function, prog: Program, arch: int) -> Measured:
     width = rf"\.({'|'.join(str(bits) for bits in {*promised(prog, 'is_read'), *promised(prog, 'is_written')})})\b"
     spills = [i for i in function.instructions if re.search(r"\b(LDL|STL)\b", i)]
     run = max(load_runs(function.instructions, width), key=len, default=[])
-    warps = _resident_warps(function.registers, prog, arch)
+    warps = _resident_warps(function, prog, arch)
     loads = _by_width(run, width)
     stores = _by_width((i for i in function.instructions if re.search(r"\bSTG\b", i)), width)
     streamed, layout = sum(bits // 8 * count for bits, count in loads.items()), prog.layout
     arrays, weights = prog.kernel.traffic, weights_of(prog.kernel)
+    if prog.is_bulk:  # half of the stages are loads, and a block's one warp has them all
+        streamed = int(str(prog.cuda.macros["STAGES"])) // 2 * layout.unroll * prog.pack_bytes
     if weights:
         arrays = layout.rows
     elif geometry_of(prog.kernel):  # a round's loads, of K and of V
@@ -124,6 +130,7 @@ def measure(function: Function, prog: Program, arch: int) -> Measured:
         fp4=16 * sum(".E2M1.UNPACK" in i for i in repeated) / packs,
         fp8=16 * sum(".E4M3.UNPACK" in i for i in repeated) / packs,
         products=16 * sum(i.split()[0].startswith("HMMA.16816") for i in repeated) / packs,
+        bulk=(sum("UBLKCP.S.G" in i for i in instructions), sum("UBLKCP.G.S" in i for i in instructions)),
         flushing=sum(bool(re.search(r"\b[FH](ADD|MUL|FMA)2?\S*\.FTZ", i)) for i in instructions),
     )
 
@@ -134,6 +141,8 @@ def promised(prog: Program, how: str) -> dict[int, int]:
     An operand whose elements are narrower than the widest is taken in narrower accesses, as many elements at once.
     """
     kernel, layout, found = prog.kernel, prog.layout, Counter[int]()
+    if prog.is_bulk:
+        return {8 * prog.pack_bytes: 0}  # the elements behind the last pack are all that threads load and store
     if weights_of(kernel):
         return {8 * prog.pack_bytes: layout.rows * layout.unroll} if how == "is_read" else {}
     if form := geometry_of(kernel):
@@ -172,6 +181,9 @@ def faults(measured: Measured, prog: Program, arch: int) -> list[str]:
     writable = arrays if weights_of(kernel) else sum(o.role == "inout" for o in kernel.large)
     loads, stores = promised(prog, "is_read"), promised(prog, "is_written")
     constant = sum(loads.values()) if geometry_of(kernel) else (arrays - writable) * layout.unroll
+    if prog.is_bulk:
+        constant = 0
+        found += [] if all(measured.bulk) else [f"{measured.bulk} bulk copies to shared memory and from there"]
     if measured.spills:
         found.append(f"{measured.spills} bytes or instructions of stack and local memory")
     for bits, count in loads.items():
@@ -256,12 +268,14 @@ def rows(wanted: list[tuple[str, str, str, int]]) -> list[Line]:
         return list(pool.map(row, *zip(*wanted, strict=True), chunksize=8))
 
 
-def _resident_warps(registers: int, prog: Program, arch: int) -> int:
+def _resident_warps(function: Function, prog: Program, arch: int) -> int:
     """Return the warps that fit a multiprocessor: 64 K registers in four parts, given out 8 a thread."""
     per_block = prog.layout.threads // 32
-    warps = 4 * (16384 // (-(-registers // 8) * 8 * 32))
+    warps = 4 * (16384 // (-(-function.registers // 8) * 8 * 32))
     blocks = min(warps, MAX_WARPS.get(arch, 64)) // per_block
-    if prog.kernel.is_reduction or geometry_of(prog.kernel) or prog.variant == "v16-gridstride":
+    if function.shared:
+        blocks = min(blocks, SHARED_KIB.get(arch, 100) * 1024 // function.shared)
+    if prog.kernel.is_reduction or geometry_of(prog.kernel) or prog.walks:
         blocks = min(blocks, prog.layout.blocks_per_sm)
     return blocks * per_block
 

@@ -52,6 +52,12 @@ FIGURES = (
         _is("copy", variants=("v16", "v32")),
         lambda r: r.measured.kib_in_flight >= _full(r, 128, 96),
     ),
+    Figure(
+        "copy, v16-bulk: copies to shared memory and back by the device (UBLKCP); 64 KiB of loads in flight of 228 of "
+        "shared memory, 32 of 100",
+        _is("copy", variants=("v16-bulk",)),
+        lambda r: all(r.measured.bulk) and r.measured.kib_in_flight >= _full(r, 64, 32),
+    ),
     Figure("add, triad: 8 loads in a row", _is("add", "triad"), lambda r: r.measured.loads >= 8),
     Figure(
         "add, triad: 256 KiB in flight at 32 registers, 192 at 40",
@@ -134,8 +140,7 @@ def figures(rows: Sequence[Line]) -> list[str]:
 
 _CONTROLS = (
     "Two controls fail the same checks, as they must (tests/cuda/test_sass.py): triad without `__restrict__` loses the",
-    "read-only path, and a copy of single elements has no wide access. Bulk copies (TMA) and pointer chases are not",
-    "among these kernels.",
+    "read-only path, and a copy of single elements has no wide access. Pointer chases are not among these kernels.",
 )
 
 
@@ -201,6 +206,8 @@ _INTRODUCTION = (
     "  sm_103 (B200), 5.5 on sm_90 (H200), 7.6 elsewhere (A100).",
     "  Where weights of 8 and 4 bits take more, that is said below.",
     "- v32 is for sm_100 and above, the first with 32-byte loads. A write loads nothing; a sum stores no pack.",
+    "- v16-bulk is for sm_90 and above. One thread of a block starts copies of 8 KiB (TMA); no register is loaded. In",
+    "  flight are two of the four stages of its ring, of as many blocks as the shared memory holds.",
     "- kv is compiled for 32 query heads of 128 elements over 8 KV heads, like those of `bandmark run --kernel kv`.",
     "- Variants in -fp4 are for nvfp4 and mxfp4, compiled for sm_100a, sm_103a, sm_120a and sm_121a.",
     "- The verdict is ok where all loads of a round stand in one run, at full width and read-only unless the",

@@ -27,7 +27,7 @@ def device_branches(text: str) -> list[str]:
     found, stack = [], [False]
     for line in (line.strip() for line in text.splitlines()):
         if re.match(r"#\s*if", line):
-            stack.append(stack[-1] or any(name in line for name in DEVICE))
+            stack.append(stack[-1] or ("ifndef" not in line and any(name in line for name in DEVICE)))
         elif re.match(r"#\s*elif", line):
             stack[-1] = stack[-2] or any(name in line for name in DEVICE)
         elif re.match(r"#\s*else", line):
@@ -93,6 +93,21 @@ def test_other_variants_have_no_hints(variant: str, arch: int) -> None:
     """Without -stream no access carries a hint."""
     assert variant in variants(TABLE["copy"], divmod(arch, 10))
     assert not any(re.search(r"\.(NA|EF|EFL2)\b", name) for name in counts("copy", "float32", variant, arch))
+
+
+@pytest.mark.parametrize("arch", [90, 103, 121])
+def test_bulk_copies_are_awaited_in_their_order(arch: int) -> None:
+    """Each barrier is set up before its load; in the loop stand a wait, a store, a wait for its like, and a load."""
+    prog = program(TABLE["copy"], DTYPES["float32"], "v16-bulk", capability=divmod(arch, 10))
+    listing = cubin.disassembled(prog.source, prog.options, arch)[prog.entries[0]].instructions
+    short = r"SYNCS\.(?:EXCH|ARRIVE|PHASECHK)|UBLKCP\.[SG]|FENCE\.VIEW|UTMACMDFLUSH|DEPBAR\.LE SB0, \w+"
+    order = [m[0] for i in listing if (m := re.search(short, i))]
+    stages = int(str(prog.cuda.macros["STAGES"]))
+    begin = ["FENCE.VIEW", "SYNCS.EXCH", "FENCE.VIEW", "SYNCS.ARRIVE", "UBLKCP.S"]
+    turn = ["SYNCS.PHASECHK", "FENCE.VIEW", "UBLKCP.G", "UTMACMDFLUSH", f"DEPBAR.LE SB0, {stages // 2:#x}"]
+    assert order[: 5 * stages] == begin * stages
+    assert order[5 * stages :][:7] == [*turn, "SYNCS.ARRIVE", "UBLKCP.S"]
+    assert order[5 * stages + 7] == "DEPBAR.LE SB0, 0x0"
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

@@ -15,7 +15,7 @@ from cuda_check import (
     fill,
     host_source,
     make_program,
-    prime_above,
+    many_tiles,
     workspace_bytes,
     wrong_roundings,
 )
@@ -49,14 +49,14 @@ def test_right_and_exact_at_awkward_sizes(host: Host, kernel: str, dtype: str, v
 
 
 @pytest.mark.parametrize(
-    ("kernel", "dtype", "variant"), [c for c in ALL_CASES if TABLE[c[0]].is_reduction or "grid" in c[2]]
+    ("kernel", "dtype", "variant"),
+    [c for c in ALL_CASES if TABLE[c[0]].is_reduction or "grid" in c[2] or "bulk" in c[2]],
 )
 def test_blocks_walk_over_many_tiles(host: Host, kernel: str, dtype: str, variant: str) -> None:
     """With fewer blocks than tiles each tile is still taken exactly once."""
     prog = make_program(TABLE[kernel], DTYPES[dtype], variant)
-    tile = prog.layout.threads * prog.layout.unroll * prog.lanes
-    shape = Shape(prime_above(9 * tile))
-    assert launches(prog, shape, sm_count=1).steps[0].grid[0] < 10
+    shape = many_tiles(prog)
+    assert launches(prog, shape, sm_count=1).steps[0].grid[0] == prog.resident(1) < 10
     assert call(host, prog, shape, sm_count=1).findings == ()
 
 
@@ -78,9 +78,10 @@ def test_sums_have_the_same_bits_whatever_the_order_of_threads(host: Host, kerne
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_copy_keeps_every_bit(host: Host, dtype: str) -> None:
+@pytest.mark.parametrize("variant", ["v16", "v16-bulk"])
+def test_copy_keeps_every_bit(host: Host, dtype: str, variant: str) -> None:
     """Copy moves NaN payloads, signalling NaNs and subnormals unchanged."""
-    prog = make_program(KERNELS["copy"], DTYPES[dtype])
+    prog = make_program(KERNELS["copy"], DTYPES[dtype], variant)
     shape = Shape(65_536 + 3)
     arrays = allocate(dict.fromkeys(("a", "b"), (shape.n, DTYPES[dtype].storage)))
     bits = np.random.default_rng(5).integers(0, 256, arrays["a"].nbytes, np.uint8)

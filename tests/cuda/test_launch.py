@@ -18,6 +18,7 @@ from bandmark_kernels.core.cuda import (
     VARIANTS,
     exact_scalars,
     fp4_probe,
+    lacking,
     launches,
     program,
     variants,
@@ -96,6 +97,29 @@ def test_wide_loads_need_a_device_that_has_them() -> None:
         assert ("v32" in variants(kernel, (10, 0))) == (kernel.columns is None)
     with pytest.raises(ValueError, match=r"no variant 'v32' of copy on compute capability 9\.0; choose one of v16, "):
         program(KERNELS["copy"], DTYPES["float32"], "v32", capability=(9, 0))
+
+
+def test_bulk_copies_need_a_device_that_has_them() -> None:
+    """v16-bulk is offered from compute capability 9.0 on, and what a device is too old for is told below."""
+    assert ["v16-bulk" in variants(KERNELS["copy"], c) for c in ((8, 0), (8, 9), (9, 0), (12, 1))] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert {*lacking(KERNELS["copy"], (8, 9))} == {"v32", "v32-stream", "v16-bulk"}
+    assert lacking(KERNELS["copy"], (10, 0)) == lacking(KERNELS["kv"], (8, 0)) == {}
+
+
+@pytest.mark.parametrize(("capability", "shared_kib"), [((9, 0), 228), ((10, 3), 228), ((12, 1), 100)])
+def test_rings_of_bulk_copies_fit_the_shared_memory(capability: tuple[int, int], shared_kib: int) -> None:
+    """As many blocks as are started on a multiprocessor have room there: each has its stages, and a KiB and a half."""
+    prog = program(KERNELS["copy"], DTYPES["float32"], "v16-bulk", capability=capability)
+    stage = prog.layout.threads * prog.layout.unroll * prog.pack_bytes
+    ring = int(str(prog.cuda.macros["STAGES"])) * stage
+    assert stage == 8192 and prog.layout.blocks_per_sm * (ring + 1536) <= shared_kib * 1024
+    plan = launches(prog, Shape(1 << 30), sm_count=148)
+    assert plan.steps[0].grid == (prog.resident(148), 1, 1)
 
 
 def test_old_devices_are_refused() -> None:

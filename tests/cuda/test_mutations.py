@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from attention_check import wrong_codes
-from cuda_check import TABLE, awkward_shapes, call, make_program, wrong_roundings
+from cuda_check import TABLE, awkward_shapes, call, make_program, many_tiles, wrong_roundings
 from cuda_host import Host
 from extremes_check import BELOW, SLOPES, small_weights_error, steep_error
-from mutations import MUTATIONS, ROUNDINGS, Mutation
+from mutations import MUTATIONS, RINGS, ROUNDINGS, Mutation
 from mutations_kv import KV_DECODING, KV_EXTREMES, KV_MUTATIONS
 from mutations_packed import DECODING, PACKED_MUTATIONS
 from packed_check import wrong_weights
@@ -43,7 +43,7 @@ FEW_HEADS = {kernel.label: kernel for kernel in (kv_kernel(8, 2, 128), kv_kernel
 def broken(mutation: Mutation, kernel: Kernel | None = None) -> Program:
     """Return the program of a mutated kernel: of the table, or for other heads."""
     kernel = kernel or FEW_HEADS.get(mutation.kernel) or TABLE[mutation.kernel]
-    prog = make_program(kernel, kernel.dtypes_among([DTYPES[mutation.dtype]])[0])
+    prog = make_program(kernel, kernel.dtypes_among([DTYPES[mutation.dtype]])[0], mutation.variant)
     assert mutation.old in prog.source, f"{mutation.label}: what is to be replaced is not in {mutation.kernel} any more"
     changed = prog.source.replace(mutation.old, mutation.new)
     return replace(prog, source=changed, options=(*prog.options, "-w"))
@@ -59,6 +59,13 @@ def test_broken_kernel_is_caught(host: Host, mutation: Mutation) -> None:
         if any(re.search(mutation.finds, finding) for finding in found):
             return
     pytest.fail(f"found {found or 'nothing'}, not {mutation.finds!r}")
+
+
+@pytest.mark.parametrize("mutation", one_of_each(RINGS, lambda m: m.variant))
+def test_broken_ring_is_caught(host: Host, mutation: Mutation) -> None:
+    """A ring of stages that is right for its first round is caught where a block has many tiles."""
+    prog = broken(mutation)
+    assert call(host, prog, many_tiles(prog), sm_count=1).findings != ()
 
 
 @pytest.mark.parametrize("mutation", one_of_each(ROUNDINGS, lambda m: m.dtype))

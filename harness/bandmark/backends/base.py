@@ -62,6 +62,10 @@ class Backend(Protocol):
         """Return the names of a kernel's variants on the backend; empty if there is only one."""
         return ()
 
+    def lacking_variants(self, kernel: Kernel) -> Mapping[str, str]:
+        """Return the variants that the backend has on other devices alone, each with the reason."""
+        return {}
+
     def default_variants(self, kernel: Kernel) -> tuple[str | None, ...]:
         """Return the variants that a run measures unasked, the first of them on any size, the others in memory only.
 

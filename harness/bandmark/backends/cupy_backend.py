@@ -21,7 +21,7 @@ from bandmark.device.memory import MemoryBudget
 from bandmark.device.sensors import Sensors
 from bandmark.errors import BackendUnavailable, UsageError, first_line
 from bandmark_kernels import Kernel
-from bandmark_kernels.core.cuda import MIN_CAPABILITY, WIDE_PTX_NVRTC, fp4_probe, variants, variants_beside
+from bandmark_kernels.core.cuda import MIN_CAPABILITY, WIDE_PTX_NVRTC, fp4_probe, lacking, variants, variants_beside
 from bandmark_kernels.core.kernel import Inputs
 
 _OUT_OF_MEMORY = 2  # the status of both cudaErrorMemoryAllocation and CUDA_ERROR_OUT_OF_MEMORY
@@ -64,6 +64,10 @@ class CupyBackend(Backend):
         """Return the variants of a kernel on this device, the default first."""
         wide_ptx = tuple(cupy.cuda.nvrtc.getVersion()) >= WIDE_PTX_NVRTC
         return variants(kernel, self.capability, fp4=self.fp4_problem is None, wide_ptx=wide_ptx)
+
+    def lacking_variants(self, kernel: Kernel) -> Mapping[str, str]:
+        """Return the variants of a kernel that the device is too old for, each with the reason."""
+        return lacking(kernel, self.capability)
 
     def default_variants(self, kernel: Kernel) -> tuple[str | None, ...]:
         """Return the default, and the variants that are always measured beside it."""

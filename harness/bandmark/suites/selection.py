@@ -88,7 +88,10 @@ def selected_dtypes(options: RunOptions, default: list[DType]) -> list[DType]:
 
 
 def planned_cases(kernel: Kernel, dtype: DType, backends: Sequence[Backend], variants: Sequence[str]) -> list[Case]:
-    """Return each backend's default variants, then those that were asked for by name, still without columns."""
+    """Return each backend's default variants, then those that were asked for by name, still without columns.
+
+    What a device is too old for is a case with the reason, if it was named.
+    """
     cases = []
     for backend in backends:
         reason = backend.unsupported_reason(kernel, dtype)
@@ -96,6 +99,12 @@ def planned_cases(kernel: Kernel, dtype: DType, backends: Sequence[Backend], var
         chosen = [*(backend.default_variants(kernel) if reason is None else (None,))]
         chosen += [name for name in names if name not in chosen and (name in variants or "all" in variants)]
         cases += [Case(columns={}, backend=backend, variant=name, skip_reason=reason) for name in chosen]
+        lacking = backend.lacking_variants(kernel) if reason is None else {}
+        cases += [
+            Case(columns={}, backend=backend, variant=name, skip_reason=why)
+            for name, why in lacking.items()
+            if name in variants
+        ]
     return cases
 
 
@@ -132,7 +141,10 @@ def for_memory_alone(kernel: Kernel, cases: Sequence[Case]) -> list[Case]:
 def check_variants(variants: Sequence[str], kernels: Sequence[Kernel], backends: Sequence[Backend]) -> None:
     """Raise UsageError if no backend has a variant of some name."""
     if variants:
-        known = [name for backend in backends for kernel in kernels for name in backend.variants(kernel)]
+        each = [(backend, kernel) for backend in backends for kernel in kernels]
+        known = [
+            name for backend, kernel in each for name in (*backend.variants(kernel), *backend.lacking_variants(kernel))
+        ]
         pick("variant", variants, dict.fromkeys(known))
 
 

@@ -17,7 +17,8 @@ from bandmark_kernels.core.operand import Operand, Shape
 
 VARIANTS = ("v16", "v32", "v16-stream", "v32-stream", "v16-gridstride")
 """v16: 16 bytes a load, a tile a block. v32: 32 bytes a load. v8: 8 bytes a store. stream: with cache hints for data
-that is used once. gridstride: as many blocks as are resident at once, each of which walks over tiles."""
+that is used once. gridstride: as many blocks as are resident at once, each of which walks over tiles. bulk: as those,
+but the tiles pass through shared memory, in copies that the device makes by itself (TMA)."""
 
 _FP4 = "-fp4"
 """What the name of a variant ends in that converts e2m1 codes by the device's own instruction."""
@@ -27,6 +28,9 @@ _Capability = tuple[int, int]
 MIN_CAPABILITY: _Capability = (8, 0)
 _WIDE_CAPABILITY: _Capability = (10, 0)
 """The first compute capability with 32-byte loads (PTX ISA, ld: .v8.b32 needs sm_100)."""
+
+_BULK_CAPABILITY: _Capability = (9, 0)
+"""The first with bulk copies (PTX ISA, cp.async.bulk needs sm_90)."""
 
 WIDE_PTX_NVRTC = (12, 9)
 """The first compiler that takes .v8.b32 in inline PTX (PTX ISA 8.8)."""
@@ -118,6 +122,16 @@ class Program:
         return self.variant.endswith(_FP4)
 
     @property
+    def is_bulk(self) -> bool:
+        """Whether the device copies whole tiles by itself."""
+        return self.variant.endswith("-bulk")
+
+    @property
+    def walks(self) -> bool:
+        """Whether an element-wise kernel has as many blocks as are resident at once."""
+        return self.variant.endswith("-gridstride") or self.is_bulk
+
+    @property
     def lanes(self) -> int:
         """Elements of the largest operand in one load: 4-bit weights are elements, too."""
         return 8 * self.pack_bytes // self.kernel.element_bits(self.dtype)
@@ -174,9 +188,20 @@ def variants(kernel: Kernel, capability: _Capability, *, fp4: bool = True, wide_
     cuda = _cuda_of(kernel)
     wide = {"v32": capability >= _WIDE_CAPABILITY and (wide_ptx or not cuda.wide_ptx)}
     wide["v32-stream"] = wide["v32"] and wide_ptx
+    wide["v16-bulk"] = capability >= _BULK_CAPABILITY
     names = tuple(name for name in cuda.loads if wide.get(name, True))
     native = fp4 and cuda.converts_fp4 and capability in _FP4_TARGETS
     return (*(name + _FP4 for name in names), *names) if native else names
+
+
+def lacking(kernel: Kernel, capability: _Capability) -> dict[str, str]:
+    """Return the variants that a device is too old for, each with the reason."""
+    needed = {"v32": _WIDE_CAPABILITY, "v32-stream": _WIDE_CAPABILITY, "v16-bulk": _BULK_CAPABILITY}
+    return {
+        name: f"{name} needs compute capability {_dotted(needed[name])}, and this device has {_dotted(capability)}"
+        for name in _cuda_of(kernel).loads
+        if capability < needed.get(name, MIN_CAPABILITY)
+    }
 
 
 def variants_beside(offered: tuple[str, ...], capability: _Capability) -> tuple[str, ...]:
@@ -226,6 +251,7 @@ def _macros(program: Program) -> dict[str, object]:
         "GRID_STRIDE": int(program.variant == "v16-gridstride"),
         "STREAMING": int("-stream" in program.variant),
         "NATIVE_FP4": int(program.native_fp4),
+        **({"BULK": 1} if program.is_bulk else {}),
         **cuda.macros,
     }
 

@@ -37,6 +37,10 @@ def reduction(name: str, *, blocks_per_sm: int = 3, bytes_per_thread: int = 64) 
 
 
 def _layout(blocks_per_sm: int, bytes_per_thread: int, program: Program) -> Layout:
+    if (
+        program.is_bulk
+    ):  # as many of its stages of 8 KiB as the shared memory of a multiprocessor holds: 228 KiB, or 100
+        return Layout(threads=32, unroll=16, blocks_per_sm=6 if program.capability < (12, 0) else 2)
     return Layout(threads=256, unroll=bytes_per_thread // program.pack_bytes, blocks_per_sm=blocks_per_sm)
 
 
@@ -48,7 +52,7 @@ def _tiles(program: Program, shape: Shape) -> int:
 def _launch_tiles(program: Program, shape: Shape, sm_count: int) -> Launches:
     kernel, accumulator = program.kernel, program.dtype.accumulator
     blocks = _tiles(program, shape)
-    if program.variant == "v16-gridstride":
+    if program.walks:
         blocks = min(blocks, program.resident(sm_count))
     scalars = (Arg(name, accumulator) for name in program.cuda.constants_for(kernel.scalars))
     args = (*program.arrays(*kernel.operands), *scalars, count("n", shape.n))

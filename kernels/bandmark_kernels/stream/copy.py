@@ -8,6 +8,7 @@ from typing import Any
 from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import Elementwise
 from bandmark_kernels.core.compiled import mapped
+from bandmark_kernels.core.cuda import VARIANTS
 from bandmark_kernels.core.kernel import Implementation, Kernel
 from bandmark_kernels.core.operand import Operand
 from bandmark_kernels.stream import elementwise
@@ -31,6 +32,8 @@ KERNEL = Kernel(
         "numba": mapped(_element, "b", "a"),
         # on CUDA a device-to-device memcpy
         "torch": Implementation(lambda a, b: partial(b.copy_, a)),
-        "cupy": elementwise("copy", blocks_per_sm=6),
+        "cupy": elementwise(
+            "copy", blocks_per_sm=6, loads=(*VARIANTS, "v16-bulk"), helpers=("bulk",), macros={"STAGES": 4}
+        ),
     },
 )

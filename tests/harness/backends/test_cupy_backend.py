@@ -155,6 +155,19 @@ def test_variants_follow_from_the_device(monkeypatch: pytest.MonkeyPatch) -> Non
         old.prepare(inputs_of("triad"), "v32")
 
 
+def test_variants_of_newer_devices_are_rows_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for by name, bulk copies and 32-byte loads say what they need; a device that has them measures them."""
+    old, new = (StandIn(Gpu(capability=c)) for c in ((8, 6), (9, 0)))
+    asked = {"kernels": ("copy",), "dtypes": ("float32",), "variants": ("v16-bulk",)}
+    default, bulk = rows_of(monkeypatch, old, **asked)
+    assert (default.status, bulk.variant, bulk.status) == ("ok", "v16-bulk", "unsupported")
+    assert bulk.reason == "v16-bulk needs compute capability 9.0, and this device has 8.6"
+    assert [(row.variant, row.status) for row in rows_of(monkeypatch, new, **asked)] == [
+        ("v16", "ok"),
+        ("v16-bulk", "ok"),
+    ]
+
+
 def test_wide_loads_are_measured_beside_the_default_where_they_may_gain(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a B200 and a B300 every kernel that has v32 runs it beside the default; elsewhere on request alone."""
     for capability, beside in (((10, 0), ("v32",)), ((10, 3), ("v32",)), ((12, 0), ()), ((9, 0), ())):
@@ -169,7 +182,7 @@ def test_old_compilers_have_no_wide_inline_ptx(monkeypatch: pytest.MonkeyPatch) 
     cupy = StandIn(Gpu(capability=(10, 0)))
     cupy.nvrtc = (12, 8)
     backend = open_backend(monkeypatch, cupy)
-    assert backend.variants(KERNELS["copy"]) == ("v16", "v32", "v16-stream", "v16-gridstride")
+    assert backend.variants(KERNELS["copy"]) == ("v16", "v32", "v16-stream", "v16-gridstride", "v16-bulk")
     assert not any("v32" in name for name in backend.variants(QUANTIZED["int8"]))
 
 

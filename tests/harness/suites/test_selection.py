@@ -53,6 +53,18 @@ def test_cases_are_planned_before_their_size() -> None:
         check_variants(("narrow",), [KERNELS["copy"]], [able])
 
 
+def test_a_variant_that_the_device_is_too_old_for_says_so() -> None:
+    """Named it is a case with the reason and known by name; among all it is none, and a kernel without it has none."""
+    old = FakeBackend(name="one", forms=("plain",), lacking={"wide": "wide needs a newer device"})
+    for variants, expected in (
+        (("wide",), [(None, None), ("wide", "wide needs a newer device")]),
+        (("all",), [(None, None), ("plain", None)]),
+    ):
+        check_variants(variants, [KERNELS["copy"]], [old])
+        cases = planned_cases(KERNELS["copy"], DTYPES["float32"], [old], variants)
+        assert [(case.variant, case.skip_reason) for case in cases] == expected
+
+
 def test_backends_of_one_memory_share_a_set() -> None:
     """Two backends of the host's memory need one set of arrays, two variants on a device need two."""
     host = [FakeBackend(name=name, memory_name="host") for name in ("one", "two")]
