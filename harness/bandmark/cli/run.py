@@ -51,29 +51,37 @@ def execute(arguments: argparse.Namespace) -> int:
         return _measure_all_devices(arguments)
     if is_rank() and arguments.rank_file is None:
         return _supervise(arguments)
-    if arguments.rank_file is not None and arguments.output is not None:
-        raise UsageError("--rank-file names its files itself: leave --output out.")
-    options = [replace(from_arguments(arguments), data=data) for data in names(arguments.data)]
-    for one in options:
-        one.check()
-    if arguments.runs < 1:
-        raise UsageError(f"--runs {arguments.runs}: give 1 or more.")
+    options = [replace(from_arguments(arguments), data=data) for data in names(arguments.data)] * arguments.runs
+    _check_together(arguments, options)
     if arguments.dry_run:
         return _list_cases(options[0])
-    several = len(options) * arguments.runs > 1
-    if several and arguments.output == "-":
-        raise UsageError("--output - holds one run: give a file, whose name each run gets with a number, or --runs 1.")
-    codes = []
-    for number, one in enumerate((one for _ in range(arguments.runs) for one in options), start=1):
-        codes.append(_run_once(arguments, one, _numbered(arguments.output, number) if several else arguments.output))
-        if codes[-1] == EXIT_INTERRUPTED:
+    codes = set()
+    for one, output in zip(options, _outputs(arguments.output, len(options)), strict=True):
+        codes.add(code := _run_once(arguments, one, output))
+        if code == EXIT_INTERRUPTED:
             break
     return next(code for code in (EXIT_INTERRUPTED, EXIT_FAILED, EXIT_UNJUDGED, EXIT_OK) if code in codes)
 
 
-def _numbered(output: str | None, number: int) -> str | None:
-    """Return the file of one of several runs: a.csv -> a-1.csv."""
-    return output and str(Path(output).with_stem(f"{Path(output).stem}-{number}"))
+def _check_together(arguments: argparse.Namespace, options: list[RunOptions]) -> None:
+    """Raise UsageError for options that do not go together, before anything is measured."""
+    if arguments.rank_file is not None and arguments.output is not None:
+        raise UsageError("--rank-file names its files itself: leave --output out.")
+    if arguments.runs < 1:
+        raise UsageError(f"--runs {arguments.runs}: give 1 or more.")
+    if len(options) > 1 and arguments.output == "-":
+        raise UsageError("--output - holds one run: give a file, whose name each run gets with a number, or --runs 1.")
+    if arguments.fail_below is not None and not math.isfinite(arguments.fail_below):
+        raise UsageError(f"--fail-below {arguments.fail_below:g} is no percentage.")
+    for one in options:
+        one.check()
+
+
+def _outputs(output: str | None, runs: int) -> list[str | None]:
+    """Return the file of each run: a.csv of a single one, a-1.csv and so on of several."""
+    if output is None or runs == 1:
+        return [output] * runs
+    return [str(Path(output).with_stem(f"{Path(output).stem}-{number}")) for number in range(1, runs + 1)]
 
 
 def _list_cases(options: RunOptions) -> int:
@@ -103,8 +111,6 @@ def _run_once(arguments: argparse.Namespace, options: RunOptions, output: str | 
     if arguments.rank_file is not None and arguments.device is None:
         use_own_gpu(read_ticket())
     by_rank = {"name_file": rank_file(Path(arguments.rank_file), read_ticket())} if arguments.rank_file else {}
-    if arguments.fail_below is not None and not math.isfinite(arguments.fail_below):
-        raise UsageError(f"--fail-below {arguments.fail_below:g} is no percentage.")
     to_stdout = output == "-"
     with LiveProgress(quiet=arguments.quiet) as progress:
         session = run_session(
@@ -122,13 +128,21 @@ def _run_once(arguments: argparse.Namespace, options: RunOptions, output: str | 
     if session.save_error is not None:
         _save_elsewhere(session)
         raise session.save_error
-    if session.csv is not None and rows and not arguments.quiet:
-        info(f"wrote {session.csv} and {session.csv.with_suffix('.json')}")
-        info(f"next: bandmark report {shlex.quote(str(session.csv))} (a page); bandmark check (yes or no)")
+    if rows and not arguments.quiet:
+        _tell_files(session)
     if session.interrupted:
         info(f"interrupted after {len(rows)} rows; they are kept" if rows else "interrupted before the first row")
         return EXIT_INTERRUPTED
     return exit_code(rows, arguments.fail_below)
+
+
+def _tell_files(session: Session) -> None:
+    """Say where the files are, and what to do with them."""
+    from bandmark.show.console import info
+
+    if session.csv is not None:
+        info(f"wrote {session.csv} and {session.csv.with_suffix('.json')}")
+        info(f"next: bandmark report {shlex.quote(str(session.csv))} (a page); bandmark check (yes or no)")
 
 
 def _supervise(arguments: argparse.Namespace) -> int:
@@ -249,17 +263,15 @@ def exit_code(rows: list[Row], fail_below: float | None) -> int:
     """
     from bandmark.show.console import info
 
-    if any(row.status in ("failed_verification", "error") for row in rows):
+    if {"failed_verification", "error"} & {row.status for row in rows}:
         return EXIT_FAILED
-    sound = [row for row in rows if row.status == "ok"]
-    low = [row for row in sound if fail_below is not None and (row.percent_of_peak or math.inf) < fail_below]
+    judged, wanted, low = [row for row in rows if row.status == "ok"], "is ok", []
+    if fail_below is not None:
+        judged, wanted = [row for row in judged if row.percent_of_peak], "that is ok has a percentage of the peak"
+        low = [row for row in judged if (row.percent_of_peak or math.inf) < fail_below]
     for row in low:
         info(f"{CaseId.of(row).label}: {row.percent_of_peak:.1f} % of peak is below {fail_below:g} %")
-    if low:
-        return EXIT_FAILED
-    judged = sound if fail_below is None else [row for row in sound if row.percent_of_peak is not None]
     if not judged:
-        wanted = "is ok" if fail_below is None else "that is ok has a percentage of the peak"
         info(f"no row {wanted}; the notes say why, and the exit code is {EXIT_UNJUDGED}")
         return EXIT_UNJUDGED
-    return EXIT_OK
+    return EXIT_FAILED if low else EXIT_OK

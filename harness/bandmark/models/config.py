@@ -59,9 +59,9 @@ class _Fields:
                 raise self.error(f"field {' or '.join(map(repr, names))} is missing.")
             return default
         value = self.values[name]
-        if isinstance(value, list) and value and all(one == value[0] for one in value):
+        if isinstance(value, list) and value and value == value[:1] * len(value):
             value = value[0]
-        if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= maximum:
+        if type(value) is not int or not minimum <= value <= maximum:
             accepted = f"a whole number of at least {minimum} and at most {maximum}"
             raise self.error(f"field {name!r} is {_short(value)}; it takes {accepted}.")
         return value
@@ -283,18 +283,25 @@ def _layer_types(fields: _Fields) -> Sequence[str]:
             raise fields.error(f"field 'layer_types' has {', '.join(unknown)[:60]}, whose layers are not known here.")
         kinds = {**_LAYER_TYPES, "linear_attention": _MAMBA if "mamba_n_heads" in fields.values else _LINEAR}
         return [kinds[kind] for kind in listed]
-    layers, every = range(1, fields.layers + 1), fields.architecture.full_every
     if fields.values.get("index_topk"):
-        return [_INDEXED for _ in layers]
+        return [_INDEXED] * fields.layers
     if "linear_num_value_heads" in fields.values:
-        every = fields.size("full_attention_interval", default=4)
-        return [_FULL if layer % every == 0 else _LINEAR for layer in layers]
+        return _every(fields, fields.size("full_attention_interval", default=4), _LINEAR)
+    return _windows(fields)
+
+
+def _windows(fields: _Fields) -> list[str]:
+    """Return which layers see a window, where the file lists no layers."""
+    every, pattern = fields.architecture.full_every, fields.values.get("sliding_window_pattern")
     if fields.values.get("sliding_window") is None or every == 1 or not fields.flag("use_sliding_window", True):
-        return [_FULL for _ in layers]
+        return [_FULL] * fields.layers
     if first := fields.size("max_window_layers", default=0, minimum=0):
-        return [_WINDOW if layer > first else _FULL for layer in layers]
-    pattern = fields.values.get("sliding_window_pattern")
-    every = (
-        len(pattern) if isinstance(pattern, str) else fields.size("sliding_window_pattern", default=every, minimum=0)
-    )
-    return [_FULL if every and layer % every == 0 else _WINDOW for layer in layers]
+        return [_FULL] * min(first, fields.layers) + [_WINDOW] * (fields.layers - first)
+    if isinstance(pattern, str):
+        return _every(fields, len(pattern), _WINDOW)
+    return _every(fields, fields.size("sliding_window_pattern", default=every, minimum=0), _WINDOW)
+
+
+def _every(fields: _Fields, every: int, others: str) -> list[str]:
+    """Return layers of which every so many-th sees the whole context, none for 0."""
+    return [_FULL if every and layer % every == 0 else others for layer in range(1, fields.layers + 1)]

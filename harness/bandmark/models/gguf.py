@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -208,25 +208,35 @@ class _Header:
             raise FileError(f"{self.path}: key {self.architecture}.{key} is {str(value)[:40]}, not a size. {_HELP}")
         return value
 
-    def layers_with(self, *parts: str) -> set[int]:
-        """Return the layers that have a tensor whose name holds one of these."""
-        return {t.layer for t in self.tensors if t.layer is not None and any(part in t.name for part in parts)}
+    def layers_with(self, part: str) -> set[int]:
+        """Return the layers that have a tensor whose name holds this."""
+        return {t.layer for t in self.tensors if t.layer is not None and part in t.name}
+
+    def embedding(self) -> _Tensor:
+        """Return the table of the tokens; raises FileError where there is none."""
+        for tensor in self.tensors:
+            if tensor.name == "token_embd.weight" and len(tensor.shape) == 2:
+                return tensor
+        raise FileError(f"{self.path} has no token_embd.weight, so it is no language model. {_HELP}")
+
+    def experts(self) -> tuple[int, int]:
+        """Return how many experts a layer has and how many a token uses, 0 and 0 of a dense model."""
+        experts, chosen = self.size("expert_count"), self.size("expert_used_count")
+        if not any(tensor.is_routed for tensor in self.tensors):
+            return 0, 0
+        if not 0 < chosen <= experts:
+            raise FileError(f"{self.path}: {chosen} of {experts} experts used, which makes no sense. {_HELP}")
+        return experts, chosen
 
 
 def _to_model(header: _Header, name: str) -> FileModel:
-    named = {tensor.name: tensor for tensor in header.tensors}
-    embedding = named.get("token_embd.weight")
-    if embedding is None or len(embedding.shape) != 2:
-        raise FileError(f"{header.path} has no token_embd.weight, so it is no language model. {_HELP}")
+    embedding, named = header.embedding(), {tensor.name: tensor for tensor in header.tensors}
     head = named.get("output.weight", embedding)
-    layers, routed_layers, recurrent = (header.layers_with(*part) for part in (("",), ("_exps.",), (".ssm_",)))
-    experts, chosen = header.size("expert_count"), header.size("expert_used_count")
-    if routed_layers and not 0 < chosen <= experts:
-        raise FileError(f"{header.path}: {chosen} of {experts} experts used, which makes no sense. {_HELP}")
-    tables = [t for t in header.tensors if t.name.startswith(_EMBEDDINGS)]
+    tables = [t for t in header.tensors if t.name.startswith(_EMBEDDINGS) and t is not head]
     routed = [t for t in header.tensors if t.is_routed]
-    body = [t for t in header.tensors if t is not head and t not in tables and not t.is_routed]
-    matrices = [t for t in header.tensors if t.is_matrix and (t in body or t.is_routed)]
+    body = [t for t in header.tensors if t not in (head, embedding, *tables, *routed)]
+    layers, recurrent, (experts, chosen) = header.layers_with(""), header.layers_with(".ssm_"), header.experts()
+    products = [_product(t, chosen) for t in (*body, *routed) if t.is_matrix]
     return _CountedModel(
         name=name,
         layers=max(1, len(layers)),
@@ -237,15 +247,15 @@ def _to_model(header: _Header, name: str) -> FileModel:
         intermediate=1,
         vocab=head.shape[1],
         tied=head is embedding,
-        experts=experts if routed else 0,
-        experts_per_token=chosen if routed else 0,
-        dense_layers=len(layers - routed_layers) if routed else 0,
+        experts=experts,
+        experts_per_token=chosen,
+        dense_layers=len(layers - header.layers_with("_exps.")) if experts else 0,
         linear_layers=len(recurrent),
         window=header.size("attention.sliding_window") or None,
-        products=(*(_product(t, chosen) for t in matrices), ("lm_head", head.shape[1], head.shape[0], 1)),
-        others=sum(t.weights for t in body if not t.is_matrix),
-        routed=sum(t.weights for t in routed),
-        embeddings=sum(t.weights for t in tables if t is not head),
+        products=(*products, ("lm_head", head.shape[1], head.shape[0], 1)),
+        others=_weights(t for t in body if not t.is_matrix),
+        routed=_weights(routed),
+        embeddings=_weights(tables),
         cached=tuple(_cached(header, named, layer, recurrent) for layer in sorted(layers)),
         state=header.size("ssm.inner_size") * header.size("ssm.state_size") * len(recurrent),
         own_format=WeightFormat(
@@ -262,8 +272,12 @@ def _to_model(header: _Header, name: str) -> FileModel:
     )
 
 
+def _weights(tensors: Iterable[_Tensor]) -> int:
+    return sum(tensor.weights for tensor in tensors)
+
+
 def _bits(tensors: Sequence[_Tensor]) -> float:
-    return 8 * sum(t.size for t in tensors) / max(1, sum(t.weights for t in tensors))
+    return 8 * sum(t.size for t in tensors) / max(1, _weights(tensors))
 
 
 def _product(tensor: _Tensor, chosen: int) -> tuple[str, int, int, int]:
@@ -281,12 +295,9 @@ def _cached(header: _Header, named: Mapping[str, _Tensor], layer: int, recurrent
     elif k is not None:
         values = sum(t.weights // t.shape[0] for t in (k, v or k))
     elif joint is not None and layer not in recurrent:
-        heads = header.size("attention.head_count_kv", header.size("attention.head_count"))
-        values = (
-            2
-            * heads
-            * header.size("attention.key_length", joint.shape[0] // max(1, header.size("attention.head_count")))
-        )
+        heads = header.size("attention.head_count")
+        length = header.size("attention.key_length", joint.shape[0] // max(1, heads))
+        values = 2 * length * header.size("attention.head_count_kv", heads)
     return values, bool(header.size("attention.sliding_window")) and _slides(header, layer)
 
 

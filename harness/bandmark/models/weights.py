@@ -81,6 +81,9 @@ class FileModel(Model):
 
 _KERNEL_FORMATS = {"int4": "int4", "int8": "int8", "float8": "fp8", "nvfp4": "nvfp4", "mxfp4": "mxfp4"}
 
+_IGNORED = ("modules_to_not_convert", "ignore", "ignored_layers", "exclude_modules")
+"""Names that makers give to the list of matrices that are not quantized."""
+
 _ALGORITHMS = {
     "fp8": ("float8", 8.0), "fbgemm_fp8": ("float8", 8.0), "mxfp4": ("mxfp4", 4.25), "nvfp4": ("nvfp4", 4.5),
 }  # fmt: skip
@@ -95,18 +98,14 @@ def own_format(config: Mapping[str, Any]) -> tuple[WeightFormat | None, int, tup
     quantized in these files.
     """
     method = str(config.get("quant_method") or config.get("quant_algo") or "").lower()
-    scheme = config.get("kv_cache_scheme") or {}
-    narrow = isinstance(scheme, Mapping) and scheme.get("num_bits") == 8
-    cache_bits = 8 if narrow or "fp8" in str(config.get("kv_cache_quant_algo", "")).lower() else 16
+    cache_bits = _cache_bits(config)
     notes = ("KV cache of 8 bits, as the file says",) if cache_bits == 8 else ()
     try:
         kind, bits = _stored_bits(method, config)
     except (KeyError, TypeError, ValueError, AttributeError, StopIteration):
         unknown = f"quantization_config of method {method[:30]!r} is not known: the file's own format is not shown"
         return None, cache_bits, (unknown, *notes)
-    ignored = str(
-        [config.get(name) for name in ("modules_to_not_convert", "ignore", "ignored_layers", "exclude_modules")]
-    )
+    ignored = str([config.get(name) for name in _IGNORED])
     return (
         WeightFormat(
             name=f"{method}-{kind}" if kind not in method else method,
@@ -123,14 +122,18 @@ def own_format(config: Mapping[str, Any]) -> tuple[WeightFormat | None, int, tup
     )
 
 
+def _cache_bits(config: Mapping[str, Any]) -> int:
+    """Return the bits of a value of the KV cache."""
+    scheme = config.get("kv_cache_scheme")
+    is_narrow = isinstance(scheme, Mapping) and scheme.get("num_bits") == 8
+    return 8 if is_narrow or "fp8" in str(config.get("kv_cache_quant_algo", "")).lower() else 16
+
+
 def _stored_bits(method: str, config: Mapping[str, Any]) -> tuple[str, float]:
     """Return the kind of numbers and the bits of a weight with its scales; raises for what is not known."""
     if method in ("awq", "gptq"):
-        bits, group = (
-            int(config.get("bits") or config["w_bit"]),
-            int(config.get("group_size") or config["q_group_size"]),
-        )
-        return f"int{bits}", bits + ((16 + bits) / group if group > 0 else 0)
+        bits, group = int(config.get("bits") or config["w_bit"]), config.get("group_size") or config["q_group_size"]
+        return f"int{bits}", bits + _per_weight(16 + bits, int(group))
     if method == "bitsandbytes":
         double = 8 / 64 if config.get("bnb_4bit_use_double_quant") else 32 / 64
         return ("int4", 4 + double) if config.get("load_in_4bit") else ("int8", {True: 8.0}[config["load_in_8bit"]])
@@ -143,4 +146,9 @@ def _stored_bits(method: str, config: Mapping[str, Any]) -> tuple[str, float]:
     kind, bits, group = f"{weights['type']}{weights['num_bits']}", int(weights["num_bits"]), weights.get("group_size")
     if kind == "float4":
         return {16: ("nvfp4", 4.5), 32: ("mxfp4", 4.25)}[group]
-    return kind, {"int": bits + (16 / group if group and group > 0 else 0), "float": float(bits)}[weights["type"]]
+    return kind, {"int": bits + _per_weight(16, group or 0), "float": float(bits)}[weights["type"]]
+
+
+def _per_weight(bits: float, group: int) -> float:
+    """Return what the scales of a group add to a weight; nothing where a whole row or column shares one."""
+    return bits / group if group > 0 else 0.0

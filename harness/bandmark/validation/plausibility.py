@@ -42,11 +42,10 @@ def check_rows(record: RunRecord, rows: Sequence[tuple[int, Row]]) -> Iterator[D
     entries = Entries(record.samples)
     first: dict[tuple[float, ...], str] = {}
     for line, row in rows:
-        yield from ((line, row, *found) for found in _beyond_physics(row, record))
-        yield from ((line, row, *found) for found in _against_settings(row, record))
+        for check in (_beyond_physics, _against_catalogue, _against_settings, _started):
+            yield from ((line, row, *finding) for finding in check(row, record))
         for column, value, wanted in suite_of(row).impossible(row):
             yield line, row, column, written(value), wanted
-        yield from ((line, row, *found) for found in _started(row, record))
         seconds = entries.seconds(row)
         if why := _computed(seconds, row.launches_per_sample or 1):
             wanted = f"measured times: {why}, as of a simulated or much too coarse clock"
@@ -68,28 +67,36 @@ def _beyond_physics(row: Row, record: RunRecord) -> Iterator[Finding]:
         limit, reason = _ABOVE_PHYSICS * published, f"{published:g} GB/s is published for {row.device}, which allows"
     if gbs > limit:
         yield "bandwidth_gbs", written(gbs), f"less: {reason} {limit:g} GB/s"
-    claims_published = (row.peak_source or "").startswith("published") and row.bandmark_version == __version__
-    if claims_published and row.peak_gbs != published:
+
+
+def _against_catalogue(row: Row, record: RunRecord) -> Iterator[Finding]:
+    """Yield a peak that is said to be published and is not."""
+    published, claims_it = find_peak(record.device).gbs, (row.peak_source or "").startswith("published")
+    if claims_it and row.bandmark_version == __version__ and row.peak_gbs != published:
         yield "peak_gbs", written(row.peak_gbs), f"{written(published)}, which is published for {row.device}"
 
 
 def _against_settings(row: Row, record: RunRecord) -> Iterator[Finding]:
     """Yield where a row contradicts what was asked for, or the machine that is said to have run it."""
-    settings, machine = record.settings, record.machine
-    for column, name in (("kernel", "kernels"), ("backend", "backends"), ("dtype", "dtypes")):
+    settings, is_curve = record.settings, suite_of(row).is_curve
+    beside_gpu = record.device.kind == "gpu" and row.threads  # that CPU has the libraries that are installed
+    for column, name, applies in (
+        ("kernel", "kernels", not is_curve),
+        ("backend", "backends", not beside_gpu),
+        ("dtype", "dtypes", not is_curve and _offers(row, settings.get("dtypes") or ())),
+    ):
         named, value = settings.get(name), row.get(column)
-        if not named or "all" in named or value in named or (column != "backend" and suite_of(row).is_curve):
-            continue
-        if column == "backend" and record.device.kind == "gpu" and row.threads:
-            continue  # the CPU beside a GPU has the libraries that are installed
-        if column != "dtype" or _offers(row, named):
+        if applies and named and not {"all", value} & set(named):
             yield column, quote(value), f"one of settings.{name}: {', '.join(map(str, named))}"
-    if row.threads is not None:
-        limit = settings.get("threads") or machine.cpu_usable
-        if row.threads > max(limit, machine.cpu_count):
-            yield "threads", str(row.threads), f"at most {limit}, as settings and machine of the JSON have it"
-    memory = record.device.memory_bytes
-    if memory and row.working_set_bytes and row.bandwidth_gbs and row.working_set_bytes > memory:
+    yield from _against_machine(row, record)
+
+
+def _against_machine(row: Row, record: RunRecord) -> Iterator[Finding]:
+    """Yield where a row has more threads or memory than the machine."""
+    limit, memory = record.settings.get("threads") or record.machine.cpu_usable, record.device.memory_bytes
+    if (row.threads or 0) > max(limit, record.machine.cpu_count):
+        yield "threads", str(row.threads), f"at most {limit}, as settings and machine of the JSON have it"
+    if memory and row.bandwidth_gbs and (row.working_set_bytes or 0) > memory:
         yield "working_set_bytes", str(row.working_set_bytes), f"at most the device's memory of {memory} bytes"
 
 
@@ -132,15 +139,16 @@ def check_record(record: RunRecord, rows: Sequence[Row]) -> Iterator[Finding]:
     if record.rows not in (None, len(rows)):
         yield "rows", str(record.rows), f"{len(rows)}, which the CSV has: it was cut off, or rows were added"
     named, begin, end = _utc(record.run_id[:16], "%Y%m%dT%H%M%SZ"), _utc(record.started_utc), _utc(record.finished_utc)
-    for place, time, text in (
-        ("run_id", named, record.run_id),
-        ("started_utc", begin, record.started_utc),
-        ("finished_utc", end, record.finished_utc),
-    ):
+    for place, time in (("run_id", named), ("started_utc", begin), ("finished_utc", end)):
         if time is None:
-            yield place, quote(text), "days and hours that exist"
+            yield place, quote(getattr(record, place)), "days and hours that exist"
     if named and begin and end:
         yield from _order(record, named, begin, end)
+    yield from _without_row(record, rows)
+
+
+def _without_row(record: RunRecord, rows: Sequence[Row]) -> Iterator[Finding]:
+    """Yield the entries of samples that no row has."""
     entries = Entries(record.samples)
     owned = {id(entry) for row in rows for entry in entries.of(row)}
     for i, entry in enumerate(record.samples):
