@@ -182,18 +182,25 @@ def judge(
     hardware, facts = hardware_of(record), backend_facts(record)
     limits = _history_limits(figures, earlier) if expectations is None else find_limits(expectations, hardware)
     signs = clauses(facts, session.target.peak.source)
-    defects = [clause for clause in signs if any(fault.blame == "device" for fault in known_faults([clause]))]
-    reasons = [Reason(exit_code=EXIT_FAILED, text=clause, weight=_DEFECT) for clause in defects]
-    judged = [_judge_case(case, f, limits.get(case), expectations is None) for case, f in figures.items()]
-    reasons += [reason for reason in judged if reason is not None]
-    unmeasured = [group.label for group in session.groups[session.measured_groups :]]
-    reasons += [Reason(exit_code=EXIT_UNJUDGED, text=f"no time was left for {label}") for label in unmeasured]
-    reasons += [Reason(exit_code=EXIT_UNJUDGED, text=text) for text in _lacks(memory, limits, expectations, hardware)]
+    defects = [clause for clause in signs if _blamed([clause], "device")]
+    unmeasured = [f"no time was left for {group.label}" for group in session.groups[session.measured_groups :]]
+    unjudged = [*unmeasured, *_lacks(memory, limits, expectations, hardware)]
+    judged = (_judge_case(case, f, limits.get(case), expectations is None) for case, f in figures.items())
+    reasons = [
+        *(Reason(exit_code=EXIT_FAILED, text=clause, weight=_DEFECT) for clause in defects),
+        *filter(None, judged),
+        *(Reason(exit_code=EXIT_UNJUDGED, text=text) for text in unjudged),
+    ]
     faults = known_faults([*(figure.reason for figure in figures.values()), *signs, *(r.text for r in reasons)])
     address, device = session.target.address, session.target.device.name
     return DeviceCheck(
         address=address, device=device, figures=figures, limits=limits, facts=facts, reasons=reasons, faults=faults
     )
+
+
+def _blamed(texts: Iterable[str | None], whom: str) -> list[Fault]:
+    """Return the known faults in some texts that are the device's, or that of others."""
+    return [fault for fault in known_faults(texts) if fault.blame == whom]
 
 
 def _lacks(
@@ -227,15 +234,15 @@ def _judge_case(case: str, figure: Figure, limit: float | None, by_band: bool) -
         return Reason(exit_code=EXIT_FAILED, text=f"{case}: {figure.reason}", weight=_WRONG)
     if figure.value is None:
         return Reason(exit_code=EXIT_UNJUDGED, text=f"{case}: {figure.reason}", weight=_SLOW)
-    too_slow = is_beyond(figure.value, limit, higher_is_better=figure.higher_is_better)
-    is_low = by_band and (figure.verdict or "").startswith("low for")
-    if not too_slow and not is_low:
+    share, text = 1.0, f"{case} {figure.value:.4g} {figure.unit}"
+    if limit is not None and is_beyond(figure.value, limit, higher_is_better=figure.higher_is_better):
+        share = figure.value / limit
+        text += f", limit {limit:.4g}"
+    elif by_band and (figure.verdict or "").startswith("low for"):
+        text += f", {figure.verdict}"
+    else:
         return None
-    share = figure.value / limit if limit is not None and too_slow else 1.0
-    shown = f"{case} {figure.value:.4g} {figure.unit}"
-    text = f"{shown}, limit {limit:.4g}" if too_slow else f"{shown}, {figure.verdict}"
     text += ", about half of what is expected" if _HALF[0] <= share <= _HALF[1] else ""
-    busy = [fault for fault in known_faults([figure.reason]) if fault.blame == "others"]
-    if busy:
+    if busy := _blamed([figure.reason], "others"):
         return Reason(exit_code=EXIT_UNJUDGED, text=f"{busy[0].name}: {text}", weight=_SLOW)
     return Reason(exit_code=EXIT_FAILED, text=text, weight=_SLOW * max(0.0, 1 - min(share, 1 / share)))

@@ -67,15 +67,14 @@ def prometheus(checks: Sequence[DeviceCheck]) -> str:
     values = ("bandmark_bandwidth_bytes_per_second", "Bytes of a case over the median time of a launch.")
     limits = ("bandmark_bandwidth_limit_bytes_per_second", "Bandwidth below which a case is too slow.")
     lines = [*_head(*status), f"bandmark_check_status {overall(checks)}", *_head(*values)]
-    figures = [(c, case, f) for c in checks for case, f in c.figures.items() if f.value and f.unit == "GB/s"]
-    lines += [_sample(values[0], check, 1e9 * (f.value or 0), case=case) for check, case, f in figures]
-    bounded = [(check, case) for check, case, _ in figures if case in check.limits]
-    lines += [] if not bounded else _head(*limits)
-    lines += [_sample(limits[0], check, 1e9 * check.limits[case], case=case) for check, case in bounded]
+    figures = [(c, case, f.value) for c in checks for case, f in c.figures.items() if f.value and f.unit == "GB/s"]
+    lines += [_sample(values[0], check, 1e9 * gbs, case=case) for check, case, gbs in figures]
+    bounded = [_sample(limits[0], c, 1e9 * c.limits[case], case=case) for c, case, _ in figures if case in c.limits]
+    lines += [*_head(*limits), *bounded] if bounded else []
     for counter in _COUNTERS:
         known = [check for check in checks if check.facts.get(counter) is not None]
-        lines += [] if not known else _head(f"bandmark_{counter}", f"{counter} of NVML.")
-        lines += [_sample(f"bandmark_{counter}", check, float(check.facts[counter])) for check in known]
+        own = [_sample(f"bandmark_{counter}", check, float(check.facts[counter])) for check in known]
+        lines += [*_head(f"bandmark_{counter}", f"{counter} of NVML."), *own] if own else []
     return "\n".join(lines) + "\n"
 
 

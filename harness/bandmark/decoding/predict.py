@@ -183,15 +183,16 @@ def find_systems(
     With names it is those alone, "here" being this machine; raises UsageError for an unknown one, before measuring.
     """
     measured, known = read_systems(results) if results else [], known_systems()
-    own = [m.system for m in measured] if results else [HERE]
-    for name in names:
-        if name not in known and name not in own:
-            raise unknown_name("system", name, [*own, *known], see="bandmark decode --list shows all.")
-    if not results and (not names or HERE in names):
-        measured = [measure_here(kernels, weights)]
+    own = [system.system for system in measured] if results else [HERE]
+    if unknown := [name for name in names if name not in (*known, *own)]:
+        raise unknown_name("system", unknown[0], [*own, *known], see="bandmark decode --list shows all.")
     if not names:
-        return measured, list(named_systems().values())
-    return [m for m in measured if not results or m.system in names], [known[n] for n in names if n in known]
+        return measured or [measure_here(kernels, weights)], list(named_systems().values())
+    if results:
+        measured = [system for system in measured if system.system in names]
+    elif HERE in names:
+        measured = [measure_here(kernels, weights)]
+    return measured, [known[name] for name in names if name in known]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

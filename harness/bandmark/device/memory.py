@@ -78,14 +78,19 @@ def page_size(address: int | None, root: Path = Path("/")) -> str:
     huge = read_number(root / "sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
     if address is None or huge is None:
         return small
+    share = _huge_share(address, read_text(root / "proc/self/smaps") or "")
+    return small if share == 0 else _short_size(huge) if share >= _HUGE_FROM else "mixed"
+
+
+def _huge_share(address: int, smaps: str) -> float:
+    """Return the share of a mapping that lies in huge pages."""
     sizes, inside = dict[str, int](), False
-    for line in (read_text(root / "proc/self/smaps") or "").splitlines():
+    for line in smaps.splitlines():
         if span := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
             inside = int(span[1], 16) <= address < int(span[2], 16)
         elif inside and (size := re.match(r"(Rss|AnonHugePages): +(\d+) kB", line)):
             sizes[size[1]] = int(size[2])
-    share = sizes.get("AnonHugePages", 0) / (sizes.get("Rss") or 1)
-    return small if share == 0 else _short_size(huge) if share >= _HUGE_FROM else "mixed"
+    return sizes.get("AnonHugePages", 0) / (sizes.get("Rss") or 1)
 
 
 def _short_size(size: int) -> str:

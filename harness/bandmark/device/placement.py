@@ -39,20 +39,22 @@ def read_processors(cpus: Sequence[int], root: Path = Path("/")) -> list[Process
         for folder in (system / "node").glob("node[0-9]*")
         for cpu in parse_cpu_list(read_text(folder / "cpulist"))
     }
-    kinds = [parse_cpu_list(read_text(root / "sys/devices" / folder / "cpus")) for folder in reversed(INTEL_CORES)]
-    processors = []
-    for cpu in cpus:
+    kinds = {
+        cpu: (rank, kind)
+        for rank, (folder, kind) in enumerate(reversed(INTEL_CORES.items()))
+        for cpu in parse_cpu_list(read_text(root / "sys/devices" / folder / "cpus"))
+    }
+
+    def read_processor(cpu: int) -> Processor:
         folder = system / f"cpu/cpu{cpu}"
-        siblings = parse_cpu_list(
-            read_text(folder / "topology/core_cpus_list") or read_text(folder / "topology/thread_siblings_list")
-        )
-        rank = next((rank for rank, members in enumerate(kinds) if cpu in members), None)
-        cluster = read_text(folder / "topology/cluster_cpus_list") or ""
-        capacity = read_number(folder / "cpu_capacity")
-        kind = str(capacity or "") if rank is None else [*INTEL_CORES.values()][::-1][rank]
-        place = (nodes.get(cpu, 0), cluster)
-        processors.append(Processor(cpu, min(siblings, default=cpu), capacity or rank or 0, place, kind))
-    return processors
+        listed = (read_text(folder / f"topology/{name}_list") for name in ("core_cpus", "thread_siblings"))
+        siblings = parse_cpu_list(next(filter(None, listed), None))
+        capacity = read_number(folder / "cpu_capacity") or 0
+        speed, kind = kinds.get(cpu, (capacity, str(capacity or "")))
+        place = (nodes.get(cpu, 0), read_text(folder / "topology/cluster_cpus_list") or "")
+        return Processor(cpu, min(siblings, default=cpu), capacity or speed, place, kind)
+
+    return [*map(read_processor, cpus)]
 
 
 def by_kind(processors: Sequence[Processor]) -> dict[str, list[int]]:
