@@ -109,9 +109,36 @@ _CODES = (
     ("a round too many", "i + UNROLL <= whole;", "i < whole;", f"{OUT}|{TWICE}"),
 )
 
+_PREFETCH = (
+    ("first round not loaded", "if (i + UNROLL <= whole) load_tiles", "if (false) load_tiles", MISSED),
+    ("present round again", "next * TILE, m, k[1", "i * TILE, m, k[1", f"{MISSED}|{TWICE}"),
+    ("no next round", "if (next + UNROLL <= whole)", "if (false)", MISSED),
+    ("next round behind the end", "if (next + UNROLL <= whole)", "if (true)", f"{OUT}|{TWICE}"),
+    (
+        "next round's products",
+        "add_tiles<true, UNROLL>(k[now], v[now]",
+        "add_tiles<true, UNROLL>(k[1 - now], v[now]",
+        WRONG,
+    ),
+    (
+        "values of the other round",
+        "add_tiles<true, UNROLL>(k[now], v[now]",
+        "add_tiles<true, UNROLL>(k[now], v[1 - now]",
+        WRONG,
+    ),
+    ("loaded over", "k[1 - now], v[1 - now]);", "k[now], v[now]);", WRONG),
+    (
+        "every other turn left out",
+        "            i = next;",
+        "            i = next + WARPS * UNROLL;",
+        f"{MISSED}|{WRONG}",
+    ),
+)
+
 KV_MUTATIONS = [
     *(Mutation("kv", *entry) for entry in (*_TOKENS, *_HEADS, *_PRODUCTS, *_SOFTMAX)),
     *(Mutation("kv fp8", *entry) for entry in _CODES),
+    *(Mutation("kv", f"prefetch, {label}", *entry, variant="v16-prefetch") for label, *entry in _PREFETCH),
 ]
 
 KV_DECODING = [

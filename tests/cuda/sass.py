@@ -108,12 +108,14 @@ def measure(function: Function, prog: Program, arch: int) -> Measured:
     elif prog.kernel.name == "gemv":  # of ROWS + 1 packs one is x's, which comes from the cache
         streamed, arrays = streamed * layout.rows // (layout.rows + 1), layout.rows
     packs = arrays * layout.unroll * prog.pack_bytes
+    rounds = 2 if prog.variant.endswith("-prefetch") else 1  # of its loop
+    packs *= rounds
     moved: float = packs
     if weights:
         read = prog.kernel.bytes_read(Shape(COLUMNS, 1), prog.dtype) - prog.dtype.itemsize * COLUMNS  # without x
         moved *= 8 * read / (COLUMNS * weights.bits)  # with the scales beside the codes
     instructions = [i for i in function.instructions if not i.startswith(".")]
-    repeated = loop(function.instructions, width, len(run))
+    repeated = loop(function.instructions, width, rounds * len(run))
     issued = len(repeated) or (path_length(function.instructions, run) if run else len(instructions))
     return Measured(
         registers=function.registers,

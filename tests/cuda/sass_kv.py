@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 def _kv(row: Line) -> bool:
-    """Return whether the row is of attention on a device that has all instructions for it."""
-    return row.kernel == "kv" or (_fp8(row) and row.arch >= 89)
+    """Return whether the row is of attention's default variant on a device that has all instructions for it."""
+    return row.variant == "v16" and (row.kernel == "kv" or (_fp8(row) and row.arch >= 89))
 
 
 def _fp8(row: Line) -> bool:
@@ -49,5 +49,11 @@ KV_FIGURES = (
         "kv: at most 1 instruction per byte, of codes 2.1",
         _kv,
         lambda r: r.measured.per_byte <= (2.1 if _fp8(r) else 1.0),
+    ),
+    Figure(
+        "kv, v16-prefetch: two rounds in at most 255 registers: 8 warps have 64 KiB of the next round in flight while "
+        "they make the products of the present one",
+        lambda r: r.variant == "v16-prefetch",
+        lambda r: (r.measured.loads, r.measured.warps, round(r.measured.kib_in_flight)) == (16, 8, 64),
     ),
 )

@@ -12,8 +12,8 @@ from cuda_host import Host
 from extremes_check import BELOW, SLOPES, small_weights_error, steep_error
 
 from bandmark_kernels import DTYPES, Shape
-from bandmark_kernels.attention.kv import _MAX_GROUP, kv_kernel
-from bandmark_kernels.core.cuda import Program, launches
+from bandmark_kernels.attention.kv import _MAX_GROUP, _TILE_TOKENS, kv_kernel
+from bandmark_kernels.core.cuda import Program, launches, variants
 
 FORMS = [
     ((1, 1, 64, None), "bfloat16"),
@@ -27,8 +27,14 @@ FORMS = [
 """Beside the table's: heads of every size, one query head a group to sixteen, loads of V of 16 and of 8 bytes."""
 
 
-def _program(*form: Any, dtype: str = "float16") -> Program:
-    return make_program(kv_kernel(*form), DTYPES[dtype])
+PREFETCHED = [((1, 1, 64, None), "bfloat16"), ((32, 2, 64, None), "float16"), ((24, 3, 192, "fp8"), "float16")]
+"""Of those that have two rounds in registers: one query head a group, sixteen, and loads of V of 8 bytes."""
+
+VARIANTS = ("v16", "v16-prefetch")
+
+
+def _program(*form: Any, dtype: str = "float16", variant: str = "v16") -> Program:
+    return make_program(kv_kernel(*form), DTYPES[dtype], variant)
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +49,27 @@ def test_every_form_is_right_at_awkward_sizes(host: Host, form: tuple[Any, ...],
     prog = _program(*form, dtype=dtype)
     for shape in awkward_shapes(prog):
         assert call(host, prog, shape, sm_count=48).findings == (), f"{shape}"
+
+
+@pytest.mark.parametrize(("form", "dtype"), PREFETCHED)
+def test_prefetched_rounds_are_the_same_bit_by_bit(host: Host, form: tuple[Any, ...], dtype: str) -> None:
+    """Whether a warp has no turn, an odd or an even number of them, out has the bits of the default variant."""
+    plain, ahead = (_program(*form, dtype=dtype, variant=variant) for variant in VARIANTS)
+    geometry = geometry_of(plain.kernel)
+    assert geometry is not None
+    round_ = _TILE_TOKENS * plain.layout.unroll * plain.layout.threads // 32
+    for m in (1, round_ - 1, round_, 2 * round_ + 5, 3 * round_ - 1, 3 * round_ + 17, 6 * round_):
+        outcomes = [call(host, p, Shape(geometry.columns, m), sm_count=1) for p in (plain, ahead)]
+        assert [o.findings for o in outcomes] == [(), ()], m
+        assert outcomes[0].outputs["out"].tobytes() == outcomes[1].outputs["out"].tobytes()
+
+
+def test_rounds_are_prefetched_where_two_fit() -> None:
+    """Heads for which the registers of a thread hold two rounds have the variant, others the default alone."""
+    forms = [*PREFETCHED, *FORMS, ((), ""), ((32, 8, 128, "fp8"), "")]
+    has = {form: "v16-prefetch" in variants(kv_kernel(*form), (9, 0)) for form, _ in forms}
+    assert all(has[form] for form in ((), (32, 8, 128, "fp8"), *(form for form, _ in PREFETCHED)))
+    assert not any(has[form] for form in ((24, 2, 128, None), (4, 2, 192, None), (7, 1, 256, None), (8, 1, 256, "fp8")))
 
 
 def test_the_forms_are_all_there() -> None:
@@ -80,23 +107,26 @@ def test_both_conversions_are_equal(host: Host, codes: Program) -> None:
     assert outcomes[0].outputs["out"].tobytes() == outcomes[1].outputs["out"].tobytes()
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("slope", SLOPES)
-def test_scores_of_any_size_are_weighed(host: Host, slope: float, dtype: str) -> None:
+def test_scores_of_any_size_are_weighed(host: Host, slope: float, dtype: str, variant: str) -> None:
     """Scores in the thousands do not overflow, whether the highest grows along the tokens, falls, or both."""
-    assert steep_error(host, _program(2, 1, 64, None, dtype=dtype), slope) <= 1
+    assert steep_error(host, _program(2, 1, 64, None, dtype=dtype, variant=variant), slope) <= 1
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("slope", [0.02, 1.0])
-def test_scores_far_below_zero_are_weighed(host: Host, slope: float, dtype: str) -> None:
+def test_scores_far_below_zero_are_weighed(host: Host, slope: float, dtype: str, variant: str) -> None:
     """Where the highest score is a thousand below zero, nothing but it sets the scale of the weights."""
-    assert steep_error(host, _program(2, 1, 64, None, dtype=dtype), slope, base=BELOW) <= 1
+    assert steep_error(host, _program(2, 1, 64, None, dtype=dtype, variant=variant), slope, base=BELOW) <= 1
 
 
-def test_small_weights_keep_their_bits(host: Host) -> None:
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_small_weights_keep_their_bits(host: Host, variant: str) -> None:
     """Tokens that weigh a millionth of the heaviest add up to what they should, in float16, too."""
-    assert small_weights_error(host, _program(2, 1, 64, None)) <= 1
+    assert small_weights_error(host, _program(2, 1, 64, None, variant=variant)) <= 1
 
 
 @pytest.mark.parametrize(("cache", "token"), [(None, 0), (None, 300), (None, 522), ("fp8", 0), ("fp8", 522)])

@@ -9,6 +9,7 @@ from pathlib import Path
 import cubin
 import pytest
 from cuda_check import TABLE
+from listing import loop
 
 import bandmark_kernels
 from bandmark_kernels import DTYPES
@@ -124,6 +125,18 @@ def test_products_are_those_of_the_dtype(dtype: str, product: str) -> None:
     found = counts("kv", dtype, "v16", 90)
     assert [name for name in found if name.startswith("HMMA")] == [product]
     assert found["MOVM.16.MT88"] >= 2
+
+
+@pytest.mark.parametrize("arch", [80, 90, 103, 121])
+@pytest.mark.parametrize("kernel", ["kv", "kv fp8"])
+def test_the_next_round_is_loaded_before_the_products(kernel: str, arch: int) -> None:
+    """In the loop of v16-prefetch stand the loads of a round, the products of another, and both again the other way."""
+    prog = program(TABLE[kernel], DTYPES["float16"], "v16-prefetch", capability=divmod(arch, 10))
+    listing = cubin.disassembled(prog.source, prog.options, arch)[prog.entries[0]].instructions
+    turn = loop(listing, r"\.(?:128|64)\b", 32)
+    order = "".join("L" * ("LDG" in i) + "P" * ("HMMA" in i) for i in turn)
+    products = 32 if TABLE[kernel].weight_format else 16
+    assert order == 2 * ("L" * 16 + "P" * products)
 
 
 def test_tiles_of_x_are_awaited_before_the_barrier() -> None:

@@ -11,6 +11,7 @@
 //
 //   HEAD_DIM    64, 128, 192 or 256
 //   KV_HEADS, GROUP  heads of the cache, and query heads of each: 1 to 16
+//   PREFETCH    1: the tiles of a warp's next turn are loaded before the products of the present ones
 //   SCORE_UNIT  log2(e) / sqrt(HEAD_DIM): scores are exponents of 2
 
 constexpr int TILE = 16;    // tokens that one step of a product takes
@@ -88,15 +89,11 @@ __device__ __forceinline__ void add_values(const PackV (&v)[4][PACKS_V], const u
     }
 }
 
+// Adds U tiles that have been loaded from token `first` on.
 template <bool WHOLE, int U>
-__device__ __forceinline__ void take(const cached* K, const cached* V, u64 first, u64 m, float unit,
-                                     const u32 (&query)[STEPS][COLUMNS][2], Seen& seen)
+__device__ __forceinline__ void add_tiles(const Pack (&k)[U][2][PACKS], const PackV (&v)[U][4][PACKS_V], u64 first, u64 m,
+                                          float unit, const u32 (&query)[STEPS][COLUMNS][2], Seen& seen)
 {
-    Pack k[U][2][PACKS];
-    PackV v[U][4][PACKS_V];
-    load_tiles<WHOLE, U>(K, V, first, m, k, v);
-    // Keeps all loads ahead of the first use, where there are registers for them.
-    if constexpr (U * (sizeof k[0] + sizeof v[0]) <= 384) __syncwarp();
     float scores[U][COLUMNS][4] = {};
     UNROLLED for (int u = 0; u < U; ++u) {
         score(k[u], query, scores[u]);
@@ -129,6 +126,18 @@ __device__ __forceinline__ void take(const cached* K, const cached* V, u64 first
             }
         add_values(v[u], weights, seen);
     }
+}
+
+template <bool WHOLE, int U>
+__device__ __forceinline__ void take(const cached* K, const cached* V, u64 first, u64 m, float unit,
+                                     const u32 (&query)[STEPS][COLUMNS][2], Seen& seen)
+{
+    Pack k[U][2][PACKS];
+    PackV v[U][4][PACKS_V];
+    load_tiles<WHOLE, U>(K, V, first, m, k, v);
+    // Keeps all loads ahead of the first use, where there are registers for them.
+    if constexpr (U * (sizeof k[0] + sizeof v[0]) <= 384) __syncwarp();
+    add_tiles<WHOLE, U>(k, v, first, m, unit, query, seen);
 }
 
 // ---- all tokens
@@ -192,8 +201,23 @@ bandmark_kv(const cached* __restrict__ K, const cached* __restrict__ V,
     const u64 tiles = (m + TILE - 1) / TILE, end = tiles * (blockIdx.y + 1) / gridDim.y;
     const u64 whole = m / TILE < end ? m / TILE : end, at = (u64)blockIdx.x * HEAD_DIM;
     u64 i = tiles * blockIdx.y / gridDim.y + threadIdx.x / 32 * UNROLL;
+#if PREFETCH
+    // The registers of two rounds, in turns: those of one are loaded before the products of the other are made.
+    Pack k[2][UNROLL][2][PACKS];
+    PackV v[2][UNROLL][4][PACKS_V];
+    if (i + UNROLL <= whole) load_tiles<true, UNROLL>(K + at, V + at, i * TILE, m, k[0], v[0]);
+    ROLLED while (i + UNROLL <= whole)
+        UNROLLED for (int now = 0; now < 2 && i + UNROLL <= whole; ++now) {
+            const u64 next = i + WARPS * UNROLL;
+            if (next + UNROLL <= whole) load_tiles<true, UNROLL>(K + at, V + at, next * TILE, m, k[1 - now], v[1 - now]);
+            __syncwarp();
+            add_tiles<true, UNROLL>(k[now], v[now], i * TILE, m, unit, query, seen);
+            i = next;
+        }
+#else
     ROLLED for (; i + UNROLL <= whole; i += WARPS * UNROLL)
         take<true, UNROLL>(K + at, V + at, i * TILE, m, unit, query, seen);
+#endif
     ROLLED for (; i < end; ++i)  // at most UNROLL tiles are left, all of them to one warp
         take<false, 1>(K + at, V + at, i * TILE, m, unit, query, seen);
     block_total(seen, total, highest, sum);

@@ -32,6 +32,12 @@ _MIN_SPLIT_ROUNDS = 4
 _CODE_SCALE = 2.0**-5
 """Codes of every size have a root mean square of 97: with such scales, one of 1.6 to 3."""
 
+_CACHE_ITEMSIZE = 2
+"""Bytes of a number of the cache that is no code: of float16 and of bfloat16."""
+
+_PREFETCH_REGISTERS = 192
+"""Up to so many, of what `_registers` counts, the rest of two rounds fits the 255 of a thread (docs/sass.md)."""
+
 _FP8_CAPABILITY = (8, 9)
 """The first compute capability that converts e4m3 by an instruction (PTX ISA, cvt: .e4m3x2 needs sm_89)."""
 
@@ -72,14 +78,14 @@ def _fused() -> AbstractContextManager[object]:
 
 
 def _cuda(geometry: Geometry) -> Cuda:
-    """Return the CUDA implementation: in one variant, since a lane must load what the tensor cores need it to hold."""
+    """Return the CUDA implementation: 16 bytes a load, since a lane must load what the tensor cores need it to hold."""
     return Cuda(
         name="kv",
         helpers=("tensor",),
         parts=("finish",),
         layout=partial(_layout, geometry),
         launches=partial(_launches, geometry),
-        loads=("v16",),
+        loads=("v16", "v16-prefetch") if _registers(geometry, rounds=2) <= _PREFETCH_REGISTERS else ("v16",),
         macros={
             "HEAD_DIM": geometry.head_dim,
             "KV_HEADS": geometry.kv_heads,
@@ -90,17 +96,30 @@ def _cuda(geometry: Geometry) -> Cuda:
     )
 
 
+def _tile_bytes(geometry: Geometry) -> int:
+    """Return what a thread loads of a tile: its part of 16 tokens of K and of V."""
+    return geometry.head_dim * (FLOAT8.itemsize if geometry.cache_format else _CACHE_ITEMSIZE)
+
+
+def _unroll(geometry: Geometry) -> int:
+    """Keep 256 bytes of a thread in flight, or a tile where that is more."""
+    return max(1, 256 // _tile_bytes(geometry))
+
+
+def _registers(geometry: Geometry, rounds: int = 1) -> int:
+    """Return how many hold what is loaded of so many rounds; sums and query, and scores, for each eight query heads."""
+    unroll, columns = _unroll(geometry), 2 if geometry.group > 8 else 1
+    loaded = rounds * unroll * _tile_bytes(geometry) // 4
+    return loaded + columns * (3 * geometry.head_dim // 8 + 4 * unroll)
+
+
 def _layout(geometry: Geometry, program: Program) -> Layout:
-    """Keep 256 bytes of a thread in flight, or a head's 16 tokens where these are more."""
-    itemsize = FLOAT8.itemsize if geometry.cache_format else program.dtype.itemsize
-    tile_bytes = geometry.head_dim * itemsize  # of a thread: its part of 16 tokens of K and of V
-    unroll, columns = max(1, 256 // tile_bytes), 2 if geometry.group > 8 else 1
-    # what is loaded; sums and query, and scores, for each eight query heads
-    registers = unroll * tile_bytes // 4 + columns * (3 * geometry.head_dim // 8 + 4 * unroll)
+    registers = _registers(geometry)
     # without an instruction that converts e4m3, the conversion needs registers, too
     crowded = geometry.cache_format is not None and program.capability < _FP8_CAPABILITY
-    blocks = 2 if registers > 128 or crowded else 4 if registers <= 96 else 3
-    return Layout(threads=128, unroll=unroll, blocks_per_sm=blocks)
+    few = registers > 128 or crowded or program.variant.endswith("-prefetch")
+    blocks = 2 if few else 4 if registers <= 96 else 3
+    return Layout(threads=128, unroll=_unroll(geometry), blocks_per_sm=blocks)
 
 
 def _launches(geometry: Geometry, program: Program, shape: Shape, sm_count: int) -> Launches:

@@ -18,7 +18,8 @@ from bandmark_kernels.core.operand import Operand, Shape
 VARIANTS = ("v16", "v32", "v16-stream", "v32-stream", "v16-gridstride")
 """v16: 16 bytes a load, a tile a block. v32: 32 bytes a load. v8: 8 bytes a store. stream: with cache hints for data
 that is used once. gridstride: as many blocks as are resident at once, each of which walks over tiles. bulk: as those,
-but the tiles pass through shared memory, in copies that the device makes by itself (TMA)."""
+but the tiles pass through shared memory, in copies that the device makes by itself (TMA). prefetch: what the next turn
+takes is loaded before the products of the present one."""
 
 _FP4 = "-fp4"
 """What the name of a variant ends in that converts e2m1 codes by the device's own instruction."""
@@ -251,7 +252,7 @@ def _macros(program: Program) -> dict[str, object]:
         "GRID_STRIDE": int(program.variant == "v16-gridstride"),
         "STREAMING": int("-stream" in program.variant),
         "NATIVE_FP4": int(program.native_fp4),
-        **({"BULK": 1} if program.is_bulk else {}),
+        **{word.upper(): 1 for word in ("bulk", "prefetch") if program.variant.endswith(f"-{word}")},
         **cuda.macros,
     }
 
