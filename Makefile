@@ -3,6 +3,7 @@
 #   make bench ARGS="--quick"        options for bandmark run
 #   make bench ACCEL=cuda12          for a driver of CUDA 12 (cuda13, cuda12, cpu or base; found out by default)
 #   make gpu-selftest                whether the suite works on this GPU; leaves a file for bug reports
+#   make gpu-day                     everything on this GPU, in some 30 minutes: a folder with figures and what they confirm
 #   make test TORCH="torch==2.12.0"  another torch for the tests
 #   make test-all                    every form of every kernel as well, the notebook, the browser: some minutes
 #   make mutants                     whether the tests of the CUDA sources find each of many broken kernels
@@ -51,7 +52,7 @@ EXTRA.cpu.torch    := cpu
 EXTRA.cpu.cupy     := cpu
 EXTRA := $(EXTRA.$(ACCEL)$(addprefix .,$(lastword $(OWN))))
 
-.PHONY: bench gpu-selftest test test-all mutants mutation lint docs picture yardstick sass test-bench results-docs \
+.PHONY: bench gpu-selftest gpu-day test test-all mutants mutation lint docs picture yardstick sass test-bench results-docs \
         decode-fit clean
 
 bench: $(VENV)/.bench-$(ACCEL)
@@ -59,6 +60,9 @@ bench: $(VENV)/.bench-$(ACCEL)
 
 gpu-selftest: $(VENV)/.bench-$(ACCEL)
 	$(BIN)/python -m bandmark selftest $(ARGS)
+
+gpu-day: $(VENV)/.bench-$(ACCEL)
+	$(BIN)/python -m bandmark selftest --full $(ARGS)
 
 # pytest-xdist uses every processor, and pytest-randomly changes the order: ARGS="-n 0 -p no:randomly" does neither.
 test: $(VENV)/.test

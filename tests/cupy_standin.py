@@ -82,6 +82,7 @@ class StandIn:
             ),
             compiler=SimpleNamespace(CompileException=CompileException),
             memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+            set_allocator=lambda allocator: self.log.append("set_allocator"),
             nvrtc=SimpleNamespace(getVersion=lambda: self.nvrtc),
             Device=lambda index: Device(self, index),
             Event=lambda disable_timing=False: Event(self),

@@ -22,9 +22,6 @@ from bandmark_kernels.core.launch import GridLaunch
 from bandmark_kernels.memory import chase, device, passes
 from bandmark_kernels.memory.places import Pattern, is_right, progress_after
 
-_WARM_HOPS = 2**19
-"""Hops before a chase is timed, at most: a lap of any ring that a cache holds."""
-
 
 class _Routine:
     """Work that one launch does, for all launches of a window."""
@@ -50,7 +47,7 @@ class _Routine:
 
     def start(self, launches: int) -> None:
         """Start the watch; what will be launched is compiled before."""
-        self._run, self._launches, self._queued = self._bound(launches), launches, 0
+        self._run, self._launches, self._queued = self._bind(*self.step(launches)), launches, 0
         self._watch.start(1)
 
     def launch(self) -> None:
@@ -68,8 +65,7 @@ class _Routine:
         self._watch.close()
         self._gpu.release()
 
-    def _bound(self, launches: int) -> Callable[[], None]:
-        text, step = self.step(launches)
+    def _bind(self, text: str, step: GridLaunch) -> Callable[[], None]:
         function = self._gpu.compile(text, (), (step.entry,))[step.entry]
         arguments = step.arguments(self.values())
         return lambda: function(step.grid, step.block, arguments)
@@ -87,7 +83,7 @@ class Chase(_Routine):
         self._home = backend.device.index if peer is None else peer
         if peer is not None:
             enable_access(peer)
-        self._hops, self._done = hops, 0
+        self._hops = hops
         self._ring = chase.order(size // chase.LINE_BYTES, pattern, seed)
         self._words = empty_on(self._home, size // 8, np.uint64, backend)
         self._state = cupy.empty(3, np.uint64)
@@ -96,12 +92,16 @@ class Chase(_Routine):
         chase.link(words, self._ring, self._address)
         self._words.set(words)
         self._state.set(np.array([self._place(0), 0, 0], np.uint64))
-        warm = min(len(self._ring), _WARM_HOPS) // chase.UNROLLED * chase.UNROLLED
-        self._follow(max(1, warm // hops))
+        self._done = chase.warm_hops(len(self._ring))
+        self._bind(*self.program(self._done))()
 
     def step(self, launches: int) -> tuple[str, GridLaunch]:
-        """Return a chase of the hops of all launches."""
-        return device.chase(self._hops * launches)
+        """Return the chase of all launches."""
+        return self.program(self._hops * launches)
+
+    def program(self, hops: int) -> tuple[str, GridLaunch]:
+        """Return source and launch of a chase of so many hops."""
+        return device.chase(hops)
 
     def values(self) -> dict[str, Any]:
         """Return the state."""
@@ -128,10 +128,6 @@ class Chase(_Routine):
     def _place(self, hops: int) -> int:
         return self._address + chase.LINE_BYTES * int(self._ring[hops % len(self._ring)])
 
-    def _follow(self, launches: int) -> None:
-        self._bound(launches)()
-        self._done += self._hops * launches
-
 
 class LoadedChase(Chase):
     """A chase by one block while those on the other multiprocessors read an array, with pauses, until it ends."""
@@ -154,9 +150,9 @@ class LoadedChase(Chase):
             array.data.memset(0, array.nbytes)
         super().__init__(backend, **ring)
 
-    def step(self, launches: int) -> tuple[str, GridLaunch]:
-        """Return the chase of the hops of all launches, and the load beside it."""
-        return device.loaded_chase(self._hops * launches, self._tiles, self._pause, self._grid)
+    def program(self, hops: int) -> tuple[str, GridLaunch]:
+        """Return source and launch of a chase of so many hops, and of the load beside it."""
+        return device.loaded_chase(hops, self._tiles, self._pause, self._grid)
 
     def values(self) -> dict[str, Any]:
         """Return the arrays."""
@@ -208,7 +204,7 @@ class Passes(_Routine):
     def verify(self) -> float:
         """Return the error of one launch's sum, in units of what rounding explains."""
         self._partials.data.memset(0xFF, self._partials.nbytes)
-        self._bound(1)()
+        self._bind(*self.step(1))()
         expected = device.expected_sum(self._sums, self._count, self._gpu.sm_count)
         error = abs(float(self._partials.get().sum()) - expected) / (passes.TOLERANCE * abs(expected))
         return float(np.nan_to_num(error, nan=np.inf))
@@ -241,7 +237,7 @@ class Accesses(_Routine):
         """Return 0 if one more launch visits the places that are next, each once; else inf."""
         before = self._progress
         self._partials.data.memset(0xFF, self._partials.nbytes)
-        self._bound(1)()
+        self._bind(*self.step(1))()
         after = self._progress = progress_after(self._pattern, self._size, before, 1)
         if not self._pattern.writes:
             after = after + np.array([0, self._partials.get().sum()], np.uint64)

@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 _HUGE = 2 * 2**20
 """Bytes to which a block is aligned: the huge page of x86, and of Arm with small pages of 4 KiB."""
 
-_WARM_HOPS = 2**19
-"""Hops before a chase is timed, at most: a lap of any ring that a cache holds."""
-
 _TRIALS = 5  # calls of which the fastest counts
 
 _MAX_CALL_SHARE = 0.02
@@ -90,7 +87,7 @@ class Chase(OnOneCpu):
             raise NotImplementedError("the system gives no huge pages: see /sys/kernel/mm/transparent_hugepage/enabled")
         self._chase, self._hops, self._done = compile_body(bodies.chase), hops, 0
         self._address = self._words.ctypes.data + chase.LINE_BYTES * int(self._ring[0])
-        self._follow(min(len(self._ring), _WARM_HOPS) // chase.UNROLLED * chase.UNROLLED)
+        self._follow(chase.warm_hops(len(self._ring)))
 
     def launch(self) -> None:
         """Go on where the last launch ended."""

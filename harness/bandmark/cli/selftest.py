@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from bandmark.backends.select import open_target
 from bandmark.device.machine import read_machine
-from bandmark.device.peaks import Peak
-from bandmark.errors import EXIT_FAILED, EXIT_OK, BandmarkError, FileError, describe
+from bandmark.errors import EXIT_FAILED, EXIT_OK, BandmarkError, FileError, UsageError, describe
 from bandmark.measure.sampling import CaseFailedError
 from bandmark.options import names
 from bandmark.results.privacy import clean_text, own_names
 from bandmark.selftest.checks import Check, check_results, details, head, line, summary
+from bandmark.selftest.suites import check_suites
 from bandmark.selftest.timing import Timing
 from bandmark.session.runner import utc_now
 from bandmark.session.session import new_run_id
@@ -34,10 +34,18 @@ def add_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", type=names, metavar="NAME,...", help="dtypes to check (default: all)")
     parser.add_argument("--size", metavar="BYTES", help="bytes of each array in the timing checks (default: a run's)")
     parser.add_argument("--output", metavar="FILE.txt", help="where to write the page (default: a new file here)")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="run everything, in some 30 minutes: all kernels, variants and suites, profiler and sanitizers where they "
+        "are; --output is then a new folder, whose README.md says which claims of the documentation hold here",
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Check the device, print the page, write the file, and return 1 if a check failed."""
+    if arguments.full:
+        return _run_all(arguments)
     kernels = _with_formats(pick_kernels(arguments.kernel or ("all",)))
     dtypes = pick("dtype", arguments.dtype, DTYPES)
     size = parse_bytes(arguments.size) if arguments.size else None
@@ -52,7 +60,8 @@ def execute(arguments: argparse.Namespace) -> int:
         lines = list(map(clean, head(backend, machine, target.peak)))
         print("\n".join(lines), flush=True)
         checks = []
-        for check in _checks(backend, kernels, dtypes, target.peak, size):
+        suites = () if arguments.kernel else check_suites(target)
+        for check in _checks(backend, kernels, dtypes, suites, Timing(backend, target.peak, size=size)):
             checks.append(check)
             lines.append(clean(line(check)))
             print(lines[-1], flush=True)
@@ -71,12 +80,34 @@ def _with_formats(kernels: Sequence[Kernel]) -> list[Kernel]:
     return list(named.values())
 
 
+def _run_all(arguments: argparse.Namespace) -> int:
+    """Run the steps of a full self-test, and return 1 if a claim is refuted."""
+    from bandmark.selftest.claims import WORDS
+    from bandmark.selftest.full import STEPS, Judged, new_folder, run_steps
+
+    if arguments.kernel or arguments.dtype or arguments.size:
+        raise UsageError("--full measures everything: leave --kernel, --dtype and --size out.")
+    target = open_target(read_machine(), names=["cupy"], address=arguments.device)
+    target.close()
+    folder = new_folder(arguments.output or f"bandmark-selftest-{new_run_id(utc_now())}")
+    judged: Judged = []
+    for result, judged in run_steps(STEPS, folder, target.address):  # noqa: B007 - the last ones count
+        print(f"{result.step.name:10} {result.words}, {result.seconds:.0f} s", flush=True)
+    print("", *(f"{WORDS[holds]:10} {claim.text} {figures}" for claim, holds, figures in judged), sep="\n")
+    info(f"wrote {folder / 'README.md'} and what it is read from")
+    return EXIT_FAILED if any(holds is False for _, holds, _ in judged) else EXIT_OK
+
+
 def _checks(
-    backend: CupyBackend, kernels: Sequence[Kernel], dtypes: Sequence[DType], peak: Peak, size: int | None
+    backend: CupyBackend,
+    kernels: Sequence[Kernel],
+    dtypes: Sequence[DType],
+    suites: Iterable[Check],
+    timing: Timing,
 ) -> Iterator[Check]:
     """Yield the checks of results, then those of timing; an error in the latter is a failed check with its reason."""
-    timing = Timing(backend, peak, size=size)
     yield from check_results(backend, kernels, dtypes)
+    yield from suites
     try:
         yield from timing.checks(kernels)
     except BandmarkError:

@@ -66,7 +66,7 @@ def check_results(backend: CupyBackend, kernels: Sequence[Kernel], dtypes: Seque
                 _verify_sizes(backend, kernel, dtype, variant, results)
         spills += results.spills
         programs += results.programs
-        wrong = f"{len(results.failures)} of {results.launches} wrong{_named(results.failures)}"
+        wrong = f"{len(results.failures)} of {results.launches} wrong{named(results.failures)}"
         counts = wrong if results.failures else f"{results.launches} right"
         yield Check(
             kernel.label,
@@ -78,13 +78,14 @@ def check_results(backend: CupyBackend, kernels: Sequence[Kernel], dtypes: Seque
     yield Check(
         "registers",
         not spills,
-        f"{len(spills)} of {programs} compiled kernels spill{_named(spills)}",
+        f"{len(spills)} of {programs} compiled kernels spill{named(spills)}",
         "no kernel spills registers to memory, which would be traffic that is not counted",
         tuple(spills),
     )
 
 
-def _named(failures: Sequence[str]) -> str:
+def named(failures: Sequence[str]) -> str:
+    """Return the first failures of a check for its line, in parentheses."""
     more = f" and {len(failures) - _MAX_NAMED} more" if len(failures) > _MAX_NAMED else ""
     return f" ({'; '.join(failures[:_MAX_NAMED])}{more})" if failures else ""
 

@@ -26,6 +26,19 @@ UNROLLED = 16
 """Loads of a ring between two tests of the loop; numbers of hops are multiples of it."""
 
 
+_WARM_HOPS = 2**19
+"""Hops before a chase is timed, at most: a lap of any ring that a cache holds."""
+
+
+def warm_hops(lines: int) -> int:
+    """Return the hops before a chase is timed: a lap, and some beyond it.
+
+    Timed hops are often a multiple of a ring's lines. After whole laps alone a chase that stands still, or that a
+    compiler has removed, would be where it should be.
+    """
+    return min(lines, _WARM_HOPS) // UNROLLED * UNROLLED + UNROLLED
+
+
 def order(lines: int, pattern: str, seed: int) -> NDArray[np.int64]:
     """Return the lines of a ring in the order of its visits: every number below `lines` once."""
     rng = np.random.default_rng(seed)

@@ -63,12 +63,13 @@ def stands_still(start: Any, hops: Any) -> Any:
 _follow: Any = None
 
 
+@pytest.mark.parametrize("hops", [160, 2**10, 2**17])
 @pytest.mark.parametrize("body", [skips_lines, stands_still])
-def test_a_chase_that_skips_lines_is_wrong(backend: Any, body: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it ends is not where so many hops lead."""
+def test_a_chase_that_skips_lines_is_wrong(backend: Any, body: Any, hops: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it ends is not where so many hops lead, even if these are whole laps."""
     monkeypatch.setitem(globals(), "_follow", compile_body(bodies.chase))
-    work = chase(backend)
-    monkeypatch.setattr(work, "_chase", body)
+    monkeypatch.setattr(routines, "compile_body", lambda _: body)
+    work = chase(backend, hops=hops)
     take(work, 1)
     assert work.verify() == math.inf
 
