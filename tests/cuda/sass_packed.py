@@ -117,7 +117,7 @@ def headroom(rows: Sequence[Line]) -> list[str]:
         found = [first.get((kernel.label, part.arch)) for part in PARTS]
         cells = [f"{p.headroom(r.measured.per_byte):.2f}" if r else "" for p, r in zip(PARTS, found, strict=True)]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
+    return [*lines, "", *_PAIRS_OF_HALVES]
 
 
 _HEADROOM = (
@@ -127,4 +127,31 @@ _HEADROOM = (
     "all that it does: multiprocessors x clock x 128 / (instructions per byte). Below 1 the kernel does not reach the",
     "memory's bandwidth there, around 1 it may not; the bandwidth measured is then that of the conversion. Other parts",
     "have more instructions per byte of bandwidth than those: a GB10 is shown for comparison.",
+)
+
+_PAIRS_OF_HALVES = (
+    "### Why products are not made in pairs of float16",
+    "",
+    "`HFMA2` multiplies two weights at once and needs none of them widened. For nvfp4 and mxfp4 it was tried in the",
+    "same kernel, with x rounded to float16 and the codes as they are decoded. Instructions per byte:",
+    "",
+    "| weights | products, sums within a group | sm_80 | sm_90 | sm_100, -fp4 | sm_121, -fp4 |",
+    "|---|---|--:|--:|--:|--:|",
+    "| nvfp4 | float32, float32 (as it is) | 9.0 | 7.8 | 4.6 | 5.5 |",
+    "| nvfp4 | float16, float16 | 7.7 | 5.6 | 3.3 | 3.3 |",
+    "| nvfp4 | float16, float32 | 6.4 | 8.9 | 6.6 | 6.6 |",
+    "| mxfp4 | float32, float32 (as it is) | 8.7 | 8.3 | 4.9 | 5.8 |",
+    "| mxfp4 | float16, float16 | 7.1 | 5.8 | 3.4 | 3.3 |",
+    "| mxfp4 | float16, float32 | 6.3 | 9.4 | 7.0 | 7.0 |",
+    "",
+    "Sums in float16 would lift an H200 from 0.9 to 1.2 of its memory's bandwidth and a B200 from 1.0 to 1.4. But",
+    "then x is no float32 any more. Rounding x is off by 2^-11 of each term, and a chain of k fused products and",
+    "sums by k x 2^-11 of their magnitudes (N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed.,",
+    "section 3.1): with 8 of 16 weights in each half of a pair 9 x 2^-11 or 0.4 %, with 16 of 32 0.8 %, where this",
+    "kernel's check allows 8 x 2^-24. Random operands of 64 to 4096 columns were off by 60 to 900 times what is",
+    "allowed, and an x above 65504 is infinite. A check that allows so much sees no wrong weight among a few",
+    "hundred. With sums in float32, too, random operands were off by 40 to 300 times what is allowed, and every",
+    "product is widened in place of every weight: more instructions than now from sm_90 on. So there is no such",
+    "variant. On sm_80 the codes are lifted out of the subnormal numbers by a multiplication, without which products",
+    "lose bits.",
 )

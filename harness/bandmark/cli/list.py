@@ -11,6 +11,10 @@ from bandmark.results.reading import JsonObject
 from bandmark.suites import SUITES
 from bandmark.units import json_text
 from bandmark_kernels import DEFAULT_KERNELS, DTYPES, KERNELS, Kernel, Shape
+from bandmark_kernels.core.cuda import VARIANTS, variants
+
+_NEWEST = (12, 1)
+"""A compute capability that has every variant."""
 
 
 def add_parser(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +41,8 @@ def _lines(kernels: list[JsonObject], suites: dict[str, str], backends: dict[str
         yield f"{entry['name']:14}{entry['formula']:34}{words:14}{entry['flops']:<7}{entry['besides']}".rstrip()
     others = [name for name in KERNELS if name not in DEFAULT_KERNELS]
     yield f"\nrun by name only (--kernel): {', '.join(others)}\n"
+    further = (f"{v} ({e['name']})" for e in kernels for v in e["cuda_variants"] if v not in VARIANTS)
+    yield f"CUDA variants: {', '.join((*VARIANTS, *further))}\n"
     width = max(map(len, suites)) + 1
     yield from (f"suite {name:{width}}{title}" for name, title in suites.items())
     yield f"\ndtypes: {', '.join(f'{d.name} ({d.itemsize} bytes)' for d in DTYPES.values())}\n"
@@ -56,6 +62,7 @@ def _kernel(name: str) -> JsonObject:
         "flops": kernel.flops,
         "suite": kernel.suite,
         "dtypes": list(kernel.dtypes),
+        "cuda_variants": list(variants(kernel, _NEWEST)),
         "besides": _heads(kernel) or (f"and {', '.join(vectors)}" if kernel.is_matrix else _only_dtype(kernel)),
     }
 

@@ -30,6 +30,7 @@ def test_every_kernel_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "2+1" in out and "and n read, m written" in out and "in bfloat16: 14 + 14 bytes" in out
     assert "32 query heads over 8 KV heads of 128" in out
     assert "run by name only (--kernel): adamw, adamw_master, kv\n" in out
+    assert ", v16-bulk (copy), v8 (write), v16-prefetch (kv)\n" in out
     for dtype in DTYPES.values():
         assert f"{dtype.name} ({dtype.itemsize} bytes)" in out
     for name in BACKENDS:
@@ -45,6 +46,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     triad = listed["kernels"][list(KERNELS).index("triad")]
     assert (triad["words_read"], triad["words_written"], triad["flops"]) == (2, 1, 2)
     assert (triad["suite"], triad["dtypes"]) == ("stream", list(DTYPES))
+    assert triad["cuda_variants"] == ["v16", "v32", "v16-stream", "v32-stream", "v16-gridstride"]
     assert set(listed["backends"]) == {"numpy", "numba", "torch", "cupy"}
     assert listed["backends"]["numpy"] == {"state": "installed"}
 
