@@ -53,8 +53,8 @@ FIGURES = (
         lambda r: r.measured.kib_in_flight >= _full(r, 128, 96),
     ),
     Figure(
-        "copy, v16-bulk: copies to shared memory and back by the device (UBLKCP); 64 KiB of loads in flight of 228 of "
-        "shared memory, 32 of 100",
+        "copy, v16-bulk: copies to shared memory and back by the device (UBLKCP); 64 KiB of loads in flight where a "
+        "multiprocessor has 228 KiB of shared memory, 32 where it has 100",
         _is("copy", variants=("v16-bulk",)),
         lambda r: all(r.measured.bulk) and r.measured.kib_in_flight >= _full(r, 64, 32),
     ),
