@@ -19,7 +19,7 @@ class Installation:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.libraries: dict[str, Any] = {}
-        self.failing: dict[str, Exception] = {}  # what a library raises when it is asked for its accelerators
+        self.failing: dict[str, BaseException] = {}  # what a library raises when it is asked for its accelerators
         self.opened: list[FakeBackend] = []
         self.asked: list[str] = []
         real = importlib.import_module
@@ -38,7 +38,7 @@ class Installation:
             return real(name)
         self.asked.append(name)
         found = self.libraries[library]
-        if isinstance(found, Exception):
+        if isinstance(found, BaseException):
             raise found
         return SimpleNamespace(
             list_accelerators=lambda: self.listed(library),

@@ -59,6 +59,7 @@ def stored_run(
         peak=peak,
         notes=[],
         samples=[o.measurement.to_entry(o.columns) for o in outcomes if o.measurement],
+        rows=len(outcomes),
     )
     return record, build_rows(outcomes, facts)
 

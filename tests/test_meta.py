@@ -40,6 +40,7 @@ ELSEWHERE: dict[str, str] = {
     "harness/bandmark/cli/validate.py": "harness/validation/test_validate.py",
     "harness/bandmark/suites/ladder.py": "harness/suites/test_latency.py",
     "harness/bandmark/suites/base.py": "harness/suites/test_toy_suite.py",
+    "harness/bandmark/models/gguf_header.py": "harness/models/test_gguf.py",
     "kernels/bandmark_kernels/core/cuda.py": "cuda/test_sass.py",
     "kernels/bandmark_kernels/core/launch.py": "cuda/test_launch.py",
 }

@@ -106,7 +106,9 @@ def _list_accelerators(name: str, discovery: Discovery) -> list[tuple[str, Devic
         return []
     try:
         devices, problem = module.list_accelerators()
-    except (Exception, SystemExit) as error:  # a driver or a library that is not as it should be; the reason is kept
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a driver or a library that is not as it should be; the reason is kept
         discovery.unlisted.add(name)
         discovery.problems[name] = (
             f"{name} can't list its devices ({describe(error)}); see whether the driver works and what holds the "
@@ -146,7 +148,9 @@ def import_backend(name: str, discovery: Discovery) -> Any:
     try:
         with _short_waits():
             discovery.modules[name] = importlib.import_module(f"bandmark.backends.{name}_backend")
-    except (Exception, SystemExit) as error:  # a broken installation can raise anything; the reason is kept
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a broken installation can raise anything; the reason is kept
         discovery.problems[name] = (
             f"{name} is installed but can't be imported ({describe(error)}); install it anew: {install}"
         )

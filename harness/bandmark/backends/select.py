@@ -239,7 +239,9 @@ def _open_each(
             opened.append(open_one(name))
         except BackendUnavailable as error:
             failed.append(error)
-        except (Exception, SystemExit) as error:  # a library that lacks parts, or whose device is taken
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a library that lacks parts, or whose device is taken
             library = broken_library(error)
             remedy = f" {reinstall(library)}." if library else hint
             failed.append(BackendUnavailable(f"The {name} backend can't be opened ({describe(error)}).{remedy}"))

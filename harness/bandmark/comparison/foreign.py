@@ -9,9 +9,12 @@ file has the median, that is taken.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import math
 import re
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -46,6 +49,16 @@ _SUMMARIES = (
 
 _AGREEMENT = 0.01  # relative difference up to which the bytes that NVBench declares are those of the kernel
 
+_MAX_GBS = 1e6
+"""Above every bandwidth of a device, of its caches as well; registers of an H100 move less than 500,000 GB/s."""
+
+_STREAM_KERNELS = ("Copy", "Scale", "Add", "Triad")
+_OTHER_FORMS = {
+    r"^Function\s+M?i?Bytes/sec": "BabelStream's table; run it with --csv, whose output has the sizes.",
+    r"^nvbandwidth Version": "nvbandwidth's text; run it with --json.",
+}
+"""Outputs of tools that lack what a comparison needs, and what to do."""
+
 _STREAM_HEADER = re.compile(r"^Function\s+(?:Best )?Rate \(?MB/s", re.MULTILINE)
 _STREAM_LINE = re.compile(r"^(Copy|Scale|Add|Triad):(.*)$", re.MULTILINE)
 _BABEL_HEADER = re.compile(r"^function,num_times,n_elements,sizeof,max_\w+_per_sec,min_runtime\b", re.MULTILINE)
@@ -62,8 +75,8 @@ def read_foreign(file: Path) -> list[Run]:
     Raises:
         FileError: the file can't be read, or is such a tool's result and damaged.
     """
-    text = read_bytes(file).decode("utf-8", errors="replace").replace("\r\n", "\n")
-    if '"nvbandwidth"' in text and (start := re.search(r"^\s*\{", text, re.MULTILINE)):
+    text = _text(read_bytes(file))
+    if '"nvbandwidth"' in text and (start := re.search(r"^[ \t]*\{", text, re.MULTILINE)):
         text = text[start.start() :]
     if text.lstrip()[:1] == "{":
         return [_read_json(file, text)]
@@ -71,13 +84,22 @@ def read_foreign(file: Path) -> list[Run]:
         if outputs := _outputs(header, text):
             names = [file.name, *[f"{file.name}#{number}" for number in range(2, len(outputs) + 1)]]
             return [_read(file, tool, read, name, output) for name, output in zip(names, outputs, strict=True)]
+    for form, remedy in _OTHER_FORMS.items():
+        if re.search(form, text, re.MULTILINE):
+            raise FileError(f"{file} is {remedy}")
     return []
+
+
+def _text(data: bytes) -> str:
+    """Return a file's text; Windows' shells write UTF-16 and a byte order mark."""
+    is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if is_wide else "utf-8-sig", errors="replace").replace("\r\n", "\n")
 
 
 def _outputs(header: re.Pattern[str], text: str) -> list[str]:
     """Return the outputs in a text, each with what stands before its header: sizes, the device."""
     starts = [*[match.start() for match in _OUTPUT_START.finditer(text)], len(text)]
-    ends = [next(start for start in starts if start > match.start()) for match in header.finditer(text)]
+    ends = [starts[bisect_right(starts, match.start())] for match in header.finditer(text)]
     return [text[a:b] for a, b in pairwise([0, *ends])]
 
 
@@ -95,7 +117,7 @@ def _read_json(file: Path, text: str) -> Run:
 def _read(file: Path, tool: str, read: Callable[[str, Any], Run], name: str, output: Any) -> Run:
     try:
         return read(name, output)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, csv.Error) as error:
         text = str(error) if isinstance(error, ValueError) else f"it lacks a part ({type(error).__name__}: {error})"
         raise FileError(f"{file}: the output of {tool} can't be read: {text}.") from error
 
@@ -114,8 +136,11 @@ def _stream(name: str, text: str) -> Run:
         if len(fields) != 4:
             raise ValueError(f"{kernel} has {len(fields)} figures where a rate and three times should be")
         case = {"kernel": _KERNEL_NAMES[kernel.lower()], "dtype": dtype, "n": n}
-        figures.append(Figure(case=case, best=_positive(fields[0]) * 1e6 / 1e9))
-    return _text_run("STREAM", name, text, figures, notes)
+        figures.append(Figure(case=case, best=_rate(_positive(fields[0]) / 1e3)))
+    run = _text_run("STREAM", name, text, figures, notes)
+    if missing := [kernel for kernel in _STREAM_KERNELS if not re.search(rf"^{kernel}:", text, re.MULTILINE)]:
+        raise ValueError(f"it has no line of {' and '.join(missing)}, so it is truncated")
+    return run
 
 
 def _babelstream(name: str, text: str) -> Run:
@@ -129,7 +154,7 @@ def _babelstream(name: str, text: str) -> Run:
             raise ValueError(f"{row['function']} has elements of {size} bytes where 8, 4 or 2 should be")
         dtype = _DTYPES_BY_SIZE[size]
         case = {"kernel": kernel, "dtype": dtype, "n": n}
-        figures.append(Figure(case=case, best=_positive(_bytes_moved(kernel, dtype, n) / shortest / 1e9)))
+        figures.append(Figure(case=case, best=_rate(_bytes_moved(kernel, dtype, n) / shortest / 1e9)))
     notes = ["BabelStream's figures (bytes / shortest time) are compared with our best"]
     return _text_run("BabelStream", name, text, figures, notes)
 
@@ -138,6 +163,9 @@ def _text_run(tool: str, name: str, text: str, figures: Sequence[Figure], notes:
     """Return the run of an output; where the tool found its own results to be wrong, all figures are in doubt."""
     if not figures:
         raise ValueError("it has no line of a kernel after its header, so it is truncated")
+    cases = Counter(tuple(figure.case.values()) for figure in figures)
+    if repeated := [case for case, count in cases.items() if count > 1]:
+        raise ValueError(f"{repeated[0][0]} stands there {cases[repeated[0]]} times; give each output a file")
     if failure := _FAILURE.search(text):
         doubts = (f"{tool} says `{failure[0]}`: its result is wrong",)
         figures = [replace(figure, doubts=doubts) for figure in figures]
@@ -155,7 +183,7 @@ def _nvbandwidth(name: str, output: Any) -> Run:
     if test.get("status") != "Passed":
         figure = Figure(case=case, doubts=(f"nvbandwidth's status is {test.get('status')}",))
     elif rates:
-        figure = Figure(case=case, value=2 * rates[0])
+        figure = Figure(case=case, value=_rate(2 * rates[0]))
     else:
         raise ValueError("device_local_copy passed, but has no figure")
     match = re.match(r"\d+: (.+?) \([\w:.]+\)", (output.get("GPU Device list") or [""])[0])
@@ -209,8 +237,8 @@ def _nvbench_figure(kernel: str, state: Any, notes: list[str]) -> Figure | None:
         notes.append("NVBench's file has no median: its mean is compared with our median")
     return Figure(
         case={"kernel": kernel, "dtype": dtype, "n": n},
-        value=_positive(rate * mean / (median or mean) / 1e9),
-        best=_positive(rate * mean / shortest / 1e9) if shortest else None,
+        value=_rate(rate * mean / (median or mean) / 1e9),
+        best=_rate(rate * mean / shortest / 1e9) if shortest else None,
         # The standard error of a median, as for normal noise.
         error=math.sqrt(math.pi / 2 / samples) * deviation if deviation and samples else None,
         doubts=_byte_doubts(kernel, dtype, n, rate * mean),
@@ -255,6 +283,13 @@ def _positive(value: object) -> float:
     if not 0 < number < math.inf:
         raise ValueError(f"{quote(value)} where a number above zero should be")
     return number
+
+
+def _rate(gbs: float) -> float:
+    """Return a bandwidth in GB/s; raises ValueError for one that no memory and no cache of one device has."""
+    if not 0 < gbs <= _MAX_GBS:
+        raise ValueError(f"{gbs:.4g} GB/s, which no device moves")
+    return gbs
 
 
 def _count(value: object) -> int:

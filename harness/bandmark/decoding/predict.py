@@ -17,7 +17,8 @@ from bandmark.decoding.measured import (
     weight_bandwidth,
 )
 from bandmark.decoding.step import FITTED, Efficiency, Step, step_of
-from bandmark.device.peaks import CatalogRow, load_catalog, parse_peak
+from bandmark.device.device import Device
+from bandmark.device.peaks import CatalogRow, Peak, load_catalog, parse_peak, peak_warning
 from bandmark.errors import UsageError, unknown_name
 from bandmark.models.model import Model, plain_name
 from bandmark.models.weights import WeightFormat
@@ -136,6 +137,7 @@ def described_system(peak: str, memory_gb: float | None) -> System:
         raise UsageError(
             f"--memory {memory_gb:g} is not a size in GB: take more than 0 and at most {_MAX_MEMORY_GB:g}."
         )
+    warning = peak_warning(Peak(gbs=gbs, source=words, explanation=words), Device(kind="gpu", name="unknown"))
     return System(
         name=f"{gbs:g} GB/s",
         weight_gbs=gbs,
@@ -145,7 +147,7 @@ def described_system(peak: str, memory_gb: float | None) -> System:
         memory_bytes=None if memory_gb is None else memory_gb * 1e9,
         device_class="unknown",
         source=words,
-        notes=(words,),
+        notes=(words, warning) if warning else (words,),
     )
 
 

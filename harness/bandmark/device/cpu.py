@@ -161,10 +161,10 @@ def _cache_bytes(text: str | None) -> int | None:
 
 
 def _sockets(root: Path, cpus: Sequence[int]) -> int:
-    """Return the number of sockets; sockets of a single processor each are a virtual machine's and count as one."""
+    """Return the number of sockets; those of fewer than four processors each are a virtual machine's: one socket."""
     files = (root / f"sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id" for cpu in cpus)
     packages = {package for file in files if (package := read_text(file)) is not None}
-    return len(packages) if 0 < len(packages) < len(cpus) else 1
+    return len(packages) if 0 < 4 * len(packages) <= len(cpus) else 1
 
 
 def _plausible_bytes(caches: dict[str, int], sockets: int) -> int:
@@ -172,7 +172,7 @@ def _plausible_bytes(caches: dict[str, int], sockets: int) -> int:
     largest, total = max(caches.values()), sum(caches.values())
     if any(size > _MAX_LLC_PER_CPU * len(parse_cpu_list(sharers)) for sharers, size in caches.items()):
         total = min(total, largest * sockets)
-    return max(largest, min(total, _MAX_LLC_PER_SOCKET * sockets))
+    return min(max(largest, total), _MAX_LLC_PER_SOCKET * sockets)
 
 
 def _macos_caches() -> dict[int, int]:
@@ -245,7 +245,8 @@ def read_cpu_use(clock_s: float, root: Path = Path("/")) -> CpuUse | None:
 def others_share(before: CpuUse | None, after: CpuUse | None, cpus: int) -> float | None:
     """Return the share of the machine's processors that other programs used between two readings.
 
-    None where that is unknown: after too short a time, and where the counters covered less than half of it.
+    None where that is unknown: after too short a time, and where the counters covered less than half of it, or more
+    than there is, as those of a host of which a container sees a part.
     """
     if before is None or after is None or after.elapsed_s - before.elapsed_s < _MIN_INTERVAL_S:
         return None
@@ -253,4 +254,4 @@ def others_share(before: CpuUse | None, after: CpuUse | None, cpus: int) -> floa
     if after.counted_s - before.counted_s < 0.5 * capacity:
         return None
     others = (after.all_s - before.all_s) - (after.own_s - before.own_s)
-    return max(0.0, others / capacity)
+    return None if others > 1.05 * capacity else max(0.0, others / capacity)

@@ -29,9 +29,12 @@ _CHANNEL = re.compile(
 )
 """The beginning of a slot name that ends in its channel. A letter alone is none: Dell's A1 and B1 are two sockets."""
 
+_OWNER = re.compile(r"(?i)(?<![a-z])(?:P|CPU|Proc(?:essor)?|Socket|Node|Controller|i?MC)[ _-]?\d+")
+"""A processor, node or controller in a name."""
+
 _VIRTUAL = re.compile(
     r"(?i)qemu|kvm|bochs|vmware|virtual|innotek|\bxen\b|hvm domu|openstack|amazon ec2|google compute|alibaba|parallels"
-    r"|bhyve|droplet|ovirt|rhev|nutanix|cloud"
+    r"|bhyve|droplet|ovirt|rhev|rhel|nutanix|cloud|vserver|firecracker"
 )
 """Makers and products (type 1) whose memory modules are made up."""
 
@@ -129,12 +132,21 @@ def _channels(modules: Sequence[_Structure]) -> int | None:
 
     Several modules that all name one channel are more likely firmware that knows no other.
     """
-    slots = {(s.text(0x11), s.text(0x10)) for s in modules}
-    matches = [_CHANNEL.match(bank) or _CHANNEL.match(slot) for bank, slot in slots]
-    channels = Counter(match[0].casefold() for match in matches if match)
-    if len(slots) < len(modules) or None in matches or len(set(channels.values())) > 1:
+    slots = {(s.text(0x11), s.text(0x10)): s.number(0x04, 2) for s in modules}
+    names = [(_CHANNEL.match(bank) or _CHANNEL.match(slot), f"{bank} {slot}") for bank, slot in slots]
+    channels = Counter(_plain(match[0]) for match, _ in names if match)
+    # A processor that the name of the channel leaves out, or an array of its own, may have a channel of the same name.
+    beside = {tuple(map(_plain, _OWNER.findall(text.replace(match[0], "")))) for match, text in names if match}
+    arrays = {(_plain(match[0]), array) for (match, _), array in zip(names, slots.values(), strict=True) if match}
+    is_certain = len(channels) == len(arrays) and len(beside) == 1 and len(set(channels.values())) == 1
+    if not is_certain or len(slots) < len(modules) or None in [match for match, _ in names]:
         return None
     return None if len(channels) == 1 < len(modules) else len(channels)
+
+
+def _plain(name: str) -> str:
+    """Return a name without what firmware writes in many ways: case, separators and zeros in front of a number."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[ _-]", "", name.casefold()))
 
 
 def _unknown(reason: str, hint: str = "") -> Peak:

@@ -15,9 +15,7 @@ from bandmark.models.gguf import read_gguf
 from bandmark.models.model import Matrix, Model, find_model
 from bandmark.models.weights import FileModel, own_format
 
-_MAX_SIZE = 10**8
-_MAX_LAYERS = 10**4
-_MAX_FILE_BYTES = 2**24
+_MAX_SIZE, _MAX_LAYERS, _MAX_FILE_BYTES = 10**8, 10**4, 2**24
 
 _ASSUMED = "llama"
 """The architecture that `--assume dense` takes: attention and a gated feed-forward block in each layer."""
@@ -137,10 +135,7 @@ def _to_model(values: Mapping[str, Any], *, name: str, file: str, assume_dense: 
     quantization = values.get("quantization_config")
     own, cache_bits, notes = own_format(quantization) if isinstance(quantization, dict) else (None, 16, ())
     if assume_dense:
-        notes = (
-            *notes,
-            "--assume dense: counted as plain attention and gated feed-forward blocks, which it may not be",
-        )
+        notes += ("--assume dense: counted as plain attention and gated feed-forward blocks, which it may not be",)
     return FileModel(
         name=f"{name} (assumed dense)" if assume_dense else name,
         tied=fields.flag("tie_word_embeddings", fields.architecture.tied),
@@ -226,12 +221,10 @@ def _dense_layers(fields: _Fields) -> int:
         return types.count("dense")
     layers, step = fields.layers, fields.size("decoder_sparse_step", "moe_layer_interval", "moe_layer_freq", default=1)
     first, listed = fields.size(*_DENSE_FIRST, default=0, minimum=0), fields.values.get("mlp_only_layers")
-    dense = max(first, len(listed) if isinstance(listed, list) else 0)
-    if step > 1:
-        dense = layers - layers // step
-    if dense > layers:
-        raise fields.error(f"{dense} dense layers are more than the {layers} of 'num_hidden_layers'.")
-    return dense
+    if first > layers:
+        raise fields.error(f"{first} dense layers are more than the {layers} of 'num_hidden_layers'.")
+    named = {number for number in listed if isinstance(number, int)} if isinstance(listed, list) else set()
+    return sum(layer < first or layer in named or (layer + 1) % step != 0 for layer in range(layers))
 
 
 def _latent(fields: _Fields) -> _Sizes:

@@ -100,7 +100,9 @@ def _remove_stale(file: Path) -> None:
 
 
 def refuse_existing(file: Path, *, force: bool) -> None:
-    """Raise FileError if a file exists that may not be replaced."""
+    """Raise FileError if a file exists that may not be replaced, or is none, such as a folder or a pipe."""
+    if file.exists() and not file.is_file():
+        raise FileError(f"{file} is no regular file. Choose another --output.")
     if file.exists() and not force:
         raise FileError(f"{file} exists. Choose another --output, or add --force to replace it.")
 

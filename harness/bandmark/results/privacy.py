@@ -29,23 +29,25 @@ _REMOVED = "[removed]"
 _MAX_TEXT = 10_000
 """Characters of a text that are looked at; a longer one is removed whole."""
 
+_VALUE = r"(?:\"[^\"]{1,200}\"|'[^']{1,200}'|[^\s'\",;()\[\]{}<>|`]{1,200})"
 _WORD = r"[^\s'\",;()\[\]{}<>|`]"
 
 _LABELS = (
-    r"(?:user|login|logname|host|node_?name|serial|token|passw(?:or)?d|secret|api_?key|home|cwd|e-?mail|uuid|mac)"
-    r"(?:_?name|_?addr(?:ess)?|_?id)?"
+    r"(?:user|login|logname|account|owner|host|node_?name|serial|token|passw(?:or)?d|pwd|pass|secret|api[_-]?key|"
+    r"(?:access|secret)[\w-]{0,20}key|home|cwd|e-?mail|uuid|mac)(?:_?name|_?addr(?:ess)?|_?id)?"
 )
 
 _PRIVATE = {
     # A word, with the words that a path with spaces may go on with; _is_path decides.
-    "path": rf"{_WORD}{{1,1000}}(?:(?: [\w.-]{{1,40}}){{1,3}}/{_WORD}{{0,1000}})?",
-    "access token": r"\b(?:gh[pousr]_|github_pat_|glpat-|hf_|sk-|nvapi-|xox[a-z]-|A[KS]IA|AIza|eyJ)[\w.-]{12,200}"
-    r"|\bbearer\s{1,3}[\w.+/=-]{8,200}",
-    "e-mail address": r"[\w.+-]{1,64}@[a-z][\w-]{1,62}(?:\.[\w-]{1,63}){0,8}",
-    "name or secret": rf"\b[\w-]{{0,20}}?{_LABELS}\s{{0,3}}[=:]\s{{0,3}}(?!\[){_WORD}{{1,200}}",
+    "path": rf"{_WORD}{{1,1000}}(?:(?: [\w.-]{{1,40}}){{1,3}}[/\\]{_WORD}{{0,1000}})?",
+    "access token": r"\b(?:gh[pousr]_|github_pat_|glpat-|hf_|sk-|nvapi-|xox[a-z]-|A[KS]IA|AIza|eyJ|npm_|pypi-|"
+    r"dckr_pat_|ya29\.)[\w.-]{12,200}|\b(?:bearer|basic)\s{1,3}[\w.+/=-]{8,200}",
+    "e-mail address": r"[\w.+-]{1,64}@[a-z][\w-]{1,62}(?:\.[\w-]{1,63}){0,8}(?::[\w.~/-]{1,200})?",
+    "name or secret": rf"\b[\w-]{{0,20}}?{_LABELS}['\"]?\s{{0,3}}[=:]\s{{0,3}}(?!\[){_VALUE}"
+    r"|--?(?:user|login|host|password|token|api-key)(?:name)?\s{1,3}[\w.@-]{1,200}|\bpassword\s{1,3}[\w.@-]{1,200}",
     "UUID": r"(?<![0-9a-z])(?:(?:gpu|mig)-)?[0-9a-f]{8}(?:[-_]?[0-9a-f]{4}){3}[-_]?[0-9a-f]{12}(?![0-9a-z])"
     r"|\b(?:gpu|mig)-[0-9a-f]{8,40}",
-    "hardware address": r"(?<![\w:.-])(?:[0-9a-f]{1,2}([:-])(?:[0-9a-f]{1,2}\1){4,18}[0-9a-f]{1,2}"
+    "hardware address": r"(?<![\w:.-])(?:[0-9a-f]{1,2}([:_-])(?:[0-9a-f]{1,2}\1){4,18}[0-9a-f]{1,2}"
     r"|(?=[0-9. ]{0,16}[a-f])[0-9a-f]{2}([ .])(?:[0-9a-f]{2}\2){4}[0-9a-f]{2}"
     r"|[0-9a-f]{4}([.-])[0-9a-f]{4}\3[0-9a-f]{4}"
     r"|(?=\d{0,11}[a-f])(?=[a-f]{0,11}\d)[0-9a-f]{12})(?![\w:]|[.-]\w)",
@@ -53,25 +55,29 @@ _PRIVATE = {
     r"\s{0,3}[:=#]?\s{0,3}(?=[\w-]{0,40}\d)[\w-]{4,60}",
     # IPv4 and IPv6; _is_address decides. Versions of some libraries have four numbers, too.
     "address": r"(?<![\w.])(?<!version )(?<!cudnn )(?<!driver )(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)"
-    r"|(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])",
+    r"|(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9a-f]{0,4})(?![\w:])(?:%\w{1,20})?",
     "host name": r"(?<![\w./@-])(?!www\.)[a-z0-9][\w-]{0,62}(?:\.[\w-]{1,63}){1,8}"
-    r"\.(?:edu|com|org|net|gov|mil|int|eu|uk|de|fr|ch|at|nl|it|es|se|jp|cn|kr|ca|au)(?![\w/.-])"
+    r"\.(?:edu|com|org|net|gov|mil|int|eu|uk|de|fr|ch|at|nl|it|es|se|jp|cn|kr|ca|au|ai|cloud|xyz|pl|nz|info|app)(?![\w/.-])"
     r"|\b[a-z0-9][\w-]{0,62}(?:\.[\w-]{1,63}){0,8}"
     r"\.(?:local|localdomain|lan|internal|intranet|corp|home|cluster|hpc|priv|private)\b"
     r"|\b(?:ip(?:-\d{1,3}){4}|(?:node|nid|compute|worker|login|head|cn|gn|gpu|host|server|rack|blade)"
-    r"(?:[-_]?[a-z]?\d{2,8}|(?:[-_]\d{1,8})+)(?:[-_][a-z]?\d{1,8}){0,4})\b",
+    r"(?:[-_]?[a-z]?\d{2,8}|(?:[-_]\d{1,8})+)(?:[-_][a-z]?\d{1,8}){0,4}|(?:desktop|laptop)-[a-z0-9]{5,15}"
+    r"|[\w-]{1,40}-(?:macbook|imac|mac-mini|mac-studio)(?:-[\w-]{1,20})?|x\d{4}c\d{1,2}s\d{1,2}b\d{1,2}n\d{1,2}"
+    r"|r\d{2}n\d{2})\b",
 }
 _RULES = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _PRIVATE.items()]
 
 # An absolute path has two components at least, so that "read/write" and "1 / 2" are none; /proc and /sys are alike on
 # all machines.
 _PATH = re.compile(
-    r"(?:^|[^\w/.~])(?:~[\w.-]*|\.\.?)?(?!/(?:proc|sys)/)(?:/[\w.@+~%-]+){2}"
-    r"|(?:^|[^\w/])(?:~[\w.-]*/|\.\./|[a-z]:\\|\\\\\w)"
-    r"|/(?:home|users|root|export|scratch|lustre|gpfs)/\w",
+    r"(?:^|[^\w/.~]|-[a-z])(?:~[\w.-]*|\.\.?)?(?!/(?:proc|sys)/)(?:/[\w.@+~%-]+){2}"
+    r"|(?:^|[^\w/])(?:~[\w.-]*[/\\]|\.\.[/\\]|[a-z]:\\|\\\\\w|\$\{?home\b)|^~[a-z][\w.-]*$"
+    r"|[/\\](?:home|users|root|export|scratch|lustre|gpfs)[/\\]\w",
     re.IGNORECASE,
 )
-_PRIVATE_URL = re.compile(r"^file:|@|/home/|/users/|/~", re.IGNORECASE)
+_PRIVATE_URL = re.compile(
+    r"^(?:file|smb|s3|gs|ssh|nfs):|@|/home/|/users/|/~|^https?://(?:[\w-]+(?:[:/]|$)|[^/]*:\d)", re.IGNORECASE
+)
 
 _COMMON = re.compile(
     "root|admin|user|ubuntu|debian|nvidia|dgx|spark|jetson|runner|jenkins|docker|localhost|localdomain|host|gpu|cpu|"
@@ -84,6 +90,9 @@ _CATALOGUE = frozenset((*KERNELS, *DTYPES, *(name for formats in MATRIX_FORMATS.
 
 _CHOSEN = ("run_id", "system", "started_utc", "finished_utc", "settings.system")
 """Texts that are confined by a pattern of the validator; the name of a system is chosen to be public."""
+
+_PATTERNS = ("pattern", "samples.pattern")
+"""Names of suites' own making, such as node-0-to-node-1, and checked by those."""
 
 _PLAIN_NAME = re.compile(r"[\w.+-]{1,40}", re.ASCII)
 
@@ -189,7 +198,7 @@ class _Cleaner:
             cleaned, parts = clean_text(text, self._names)
             self.removed += [Removal(place, kind, quote(part)) for kind, part in parts]
             return cleaned
-        if not _PLAIN_NAME.fullmatch(text) or clean_text(text)[1]:
+        if not _PLAIN_NAME.fullmatch(text) or (key not in _PATTERNS and clean_text(text)[1]):
             self.removed.append(Removal(place, "not a plain name", quote(text), refused=True))
         return text
 

@@ -14,7 +14,7 @@ from bandmark.results.record import Entries, RunRecord
 from bandmark.results.row import Row
 from bandmark.suites import suite_of
 from bandmark.units import quote
-from bandmark.validation.cells import Finding
+from bandmark.validation.cells import Finding, version_numbers
 from bandmark.validation.replay import Difference, written
 from bandmark_kernels import KERNELS
 
@@ -23,6 +23,10 @@ _MAX_MEMORY_GBS = 50_000.0
 
 _MAX_THREAD_GBS = 100.0
 """Above what one core moves to or from memory: 40 GB/s on current server cores, under 100 on Apple's."""
+
+_MAX_CACHE_GBS = 2000.0
+"""Above what one core moves within its caches: two 64-byte loads and a store in each cycle of 6.5 GHz are 1250 GB/s.
+All caches of a GPU move less than a hundred times as much."""
 
 _MAX_TICK_NS = 10_000
 """Device event clocks tick in steps of up to 2 us, hosts' in less; a coarser one cannot time windows."""
@@ -57,7 +61,11 @@ def check_rows(record: RunRecord, rows: Sequence[tuple[int, Row]]) -> Iterator[D
 
 def _beyond_physics(row: Row, record: RunRecord) -> Iterator[Finding]:
     gbs = row.bandwidth_gbs
-    if gbs is None or row.regime != "dram" or row.status != "ok":
+    if gbs is None or row.status != "ok":
+        return
+    if row.regime != "dram":
+        if gbs > (limit := _MAX_CACHE_GBS * (row.threads or 100)):
+            yield "bandwidth_gbs", written(gbs), f"less: no caches of this many processors move {limit:g} GB/s"
         return
     limit, reason = _MAX_MEMORY_GBS, "no memory moves"
     if row.threads:
@@ -80,12 +88,13 @@ def _against_settings(row: Row, record: RunRecord) -> Iterator[Finding]:
     """Yield where a row contradicts what was asked for, or the machine that is said to have run it."""
     settings, is_curve = record.settings, suite_of(row).is_curve
     beside_gpu = record.device.kind == "gpu" and row.threads  # that CPU has the libraries that are installed
-    for column, name, applies in (
-        ("kernel", "kernels", not is_curve),
-        ("backend", "backends", not beside_gpu),
-        ("dtype", "dtypes", not is_curve and _offers(row, settings.get("dtypes") or ())),
+    for column, name, value, applies in (
+        ("suite", "suites", suite_of(row).name, True),
+        ("kernel", "kernels", row.kernel, not is_curve),
+        ("backend", "backends", row.backend, not beside_gpu),
+        ("dtype", "dtypes", row.dtype, not is_curve and _offers(row, settings.get("dtypes") or ())),
     ):
-        named, value = settings.get(name), row.get(column)
+        named = settings.get(name)
         if applies and named and not {"all", value} & set(named):
             yield column, quote(value), f"one of settings.{name}: {', '.join(map(str, named))}"
     yield from _against_machine(row, record)
@@ -93,8 +102,9 @@ def _against_settings(row: Row, record: RunRecord) -> Iterator[Finding]:
 
 def _against_machine(row: Row, record: RunRecord) -> Iterator[Finding]:
     """Yield where a row has more threads or memory than the machine."""
-    limit, memory = record.settings.get("threads") or record.machine.cpu_usable, record.device.memory_bytes
-    if (row.threads or 0) > max(limit, record.machine.cpu_count):
+    machine, memory = record.machine, record.device.memory_bytes
+    limit = record.settings.get("threads") or max(machine.cpu_usable, machine.cpu_count)
+    if (row.threads or 0) > limit:
         yield "threads", str(row.threads), f"at most {limit}, as settings and machine of the JSON have it"
     if memory and row.bandwidth_gbs and (row.working_set_bytes or 0) > memory:
         yield "working_set_bytes", str(row.working_set_bytes), f"at most the device's memory of {memory} bytes"
@@ -121,7 +131,7 @@ def _computed(seconds: Sequence[float], launches: int) -> str | None:
     windows = [round(s * launches * 1e9) for s in seconds]
     if len(set(seconds)) <= 2:
         return f"{len(seconds)} samples have {len(set(seconds))} different times"
-    if any(list(seconds) == (list(seconds[:k]) * len(seconds))[: len(seconds)] for k in _periods(seconds)):
+    if _period(seconds) <= len(seconds) // 2:
         return "the samples repeat themselves"
     if len({b - a for a, b in pairwise(windows)}) == 1:
         return "every sample differs from the one before by the same time"
@@ -129,13 +139,20 @@ def _computed(seconds: Sequence[float], launches: int) -> str | None:
     return f"all windows are multiples of {tick / 1e3:g} us" if tick >= _MAX_TICK_NS else None
 
 
-def _periods(seconds: Sequence[float]) -> Iterator[int]:
-    """Yield the distances at which the first two samples stand again, up to half of all."""
-    yield from (k for k in range(1, len(seconds) // 2 + 1) if seconds[k : k + 2] == seconds[:2])
+def _period(seconds: Sequence[float]) -> int:
+    """Return the smallest distance at which all samples repeat, by the prefix function of Knuth, Morris and Pratt."""
+    borders = [0]
+    for value in seconds[1:]:
+        length = borders[-1]
+        while length and value != seconds[length]:
+            length = borders[length - 1]
+        borders.append(length + (value == seconds[length]))
+    return len(seconds) - borders[-1]
 
 
 def check_record(record: RunRecord, rows: Sequence[Row]) -> Iterator[Finding]:
     """Yield what is implausible about a run as a whole: its times, its length, samples or rows without the other."""
+    yield from _against_itself(record)
     if record.rows not in (None, len(rows)):
         yield "rows", str(record.rows), f"{len(rows)}, which the CSV has: it was cut off, or rows were added"
     named, begin, end = _utc(record.run_id[:16], "%Y%m%dT%H%M%SZ"), _utc(record.started_utc), _utc(record.finished_utc)
@@ -157,14 +174,31 @@ def _without_row(record: RunRecord, rows: Sequence[Row]) -> Iterator[Finding]:
             yield f"samples[{i}]", f"samples of {quote(case)}", "a row in the CSV with times"
 
 
+def _against_itself(record: RunRecord) -> Iterator[Finding]:
+    """Yield where settings, machine and device contradict each other, and what this version always writes."""
+    settings, machine, kind = record.settings, record.machine, record.device.kind
+    asked, system, peak = (settings.get(name) for name in ("device", "system", "peak"))
+    writes_rows = version_numbers(record.bandmark_version) >= (0, 2)
+    contradictions = (
+        ("settings.device", asked, asked and (asked == "cpu") != (kind == "cpu"), f"a device of kind {kind}"),
+        ("settings.system", system, system not in (None, record.system), quote(record.system)),
+        ("settings.peak", peak, peak and record.peak.gbs is None, "null, as there is no peak"),
+        ("machine.cpu_usable", machine.cpu_usable, machine.cpu_usable > machine.cpu_count, "at most cpu_count"),
+        ("machine.cpu_quota", machine.cpu_quota, machine.cpu_quota == 0, "null where there is none"),
+        ("rows", record.rows, record.rows is None and writes_rows, "a number, as this version writes it"),
+    )
+    yield from ((place, quote(value), wanted) for place, value, is_wrong, wanted in contradictions if is_wrong)
+
+
 def _order(record: RunRecord, named: datetime, begin: datetime, end: datetime) -> Iterator[Finding]:
     if named != begin:
         yield "started_utc", quote(record.started_utc), f"{named:%Y-%m-%dT%H:%M:%SZ}, as run_id has it"
     if end < begin:
         yield "finished_utc", quote(record.finished_utc), "not before started_utc"
         return
-    if begin > datetime.now(UTC) + _DAY:
-        yield "started_utc", quote(record.started_utc), "a time that has come"
+    for name, time in (("started_utc", begin), ("finished_utc", end)):
+        if time > datetime.now(UTC) + _DAY:
+            yield name, quote(getattr(record, name)), "a time that has come"
     took = sum(sum(e["seconds_per_launch"]) * e["launches_per_sample"] for e in record.samples)
     run_s = (end - begin).total_seconds()
     if took > 1.1 * run_s + 2:

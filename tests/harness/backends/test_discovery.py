@@ -22,14 +22,19 @@ def test_cupys_facts_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert accelerator.device is spark and accelerator.backends == ("cupy", "torch")
 
 
-def test_a_library_that_fails_is_imported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+class PanicException(BaseException):
+    """What extensions written in Rust raise (pyo3)."""
+
+
+@pytest.mark.parametrize("kind", [ImportError, SystemExit, PanicException])
+def test_a_library_that_fails_is_imported_once(monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]) -> None:
     """A library whose import fails is a problem with its reason and remedy, and the others are asked all the same."""
     here = Installation(monkeypatch)
-    here.libraries["cupy"] = ImportError("libcudart.so.13: cannot open shared object file")
+    here.libraries["cupy"] = kind("libcudart.so.13: cannot open shared object file")
     here.add("torch", [("cuda:0", Device(kind="gpu", name="NVIDIA GB10", index=0))])
     found = discover(["cupy", "torch", "cupy"])
     assert [a.backends for a in found.accelerators] == [("torch",)]
-    assert "ImportError: libcudart.so.13" in found.problems["cupy"] and "pip install" in found.problems["cupy"]
+    assert f"{kind.__name__}: libcudart.so.13" in found.problems["cupy"] and "pip install" in found.problems["cupy"]
     assert here.asked.count("bandmark.backends.cupy_backend") == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -160,7 +161,7 @@ def test_values_that_are_no_figures(value: str, text: str, before: str, tmp_path
 
 def test_times_too_short_for_a_bandwidth(tmp_path: Path) -> None:
     """A time of which no bandwidth can be computed is refused."""
-    with pytest.raises(FileError, match="inf where a number above zero should be"):
+    with pytest.raises(FileError, match="inf GB/s, which no device moves"):
         read(tmp_path, BABELSTREAM.replace("0.000177853", "5e-324"))
 
 
@@ -186,3 +187,51 @@ def test_any_edit_of_a_result_is_read_or_refused(
     with suppress(FileError):
         for run in read(folder, BABELSTREAM[:start] + text + BABELSTREAM[start + length :]):
             assert all(figure.best and 0 < figure.best < math.inf for figure in run.figures)
+
+
+def test_bandwidths_that_no_device_has(tmp_path: Path) -> None:
+    """A slip of units is refused, and not compared."""
+    with pytest.raises(FileError, match=r"GB/s, which no device moves"):
+        read(tmp_path, re.sub(r"^(Copy: +)[\d.]+", r"\g<1>2e15", STREAM, flags=re.MULTILINE))
+
+
+def test_a_kernel_that_stands_there_twice(tmp_path: Path) -> None:
+    """Lines of two runs behind one header are no result of one."""
+    copy = re.search(r"^Copy:.*$", STREAM, re.MULTILINE)
+    assert copy is not None
+    with pytest.raises(FileError, match="copy stands there 2 times"):
+        read(tmp_path, STREAM.replace(copy[0], f"{copy[0]}\n{copy[0]}"))
+
+
+def test_a_table_without_all_kernels_is_truncated(tmp_path: Path) -> None:
+    """STREAM prints four lines; what is lost is named."""
+    with pytest.raises(FileError, match="no line of Add and Triad"):
+        read(tmp_path, re.sub(r"^(Add|Triad):.*\n", "", STREAM, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-8-sig"])
+def test_outputs_of_windows_shells(codec: str, tmp_path: Path) -> None:
+    """Encodings with a byte order mark are read as they are meant."""
+    file = tmp_path / "stream.txt"
+    file.write_bytes(STREAM.encode(codec))
+    assert len(read_foreign(file)[0].figures) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [("Function    MBytes/sec  Min (sec)\nCopy 1 2\n", "--csv"), ("nvbandwidth Version: v0.8\n", "--json")],
+)
+def test_tables_for_people_say_what_to_run(text: str, remedy: str, tmp_path: Path) -> None:
+    """Outputs without sizes or medians name the option that has them."""
+    with pytest.raises(FileError, match=remedy):
+        read(tmp_path, text)
+
+
+def test_reading_takes_linear_time(tmp_path: Path) -> None:
+    """Blank lines, headers and cells by the ten thousand are read or refused at once."""
+    header = "function,num_times,n_elements,sizeof,max_x_per_sec,min_runtime\n"
+    for text in ('"nvbandwidth"' + "\n " * 60_000, header * 20_000):
+        with suppress(FileError):
+            read(tmp_path, text)
+    with pytest.raises(FileError, match="can't be read"):
+        read(tmp_path, BABELSTREAM.replace("Copy", "x" * 200_000, 1))

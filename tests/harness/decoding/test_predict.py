@@ -184,6 +184,7 @@ def test_a_system_by_its_bandwidth() -> None:
     system = described_system("2x5600", 64.0)
     assert (system.bound_gbs, system.memory_bytes, system.is_covered) == (89.6, 64e9, False)
     assert described_system("800", None).memory_bytes is None
+    assert any("76800 MB/s is meant" in note for note in described_system("76800", None).notes)
     for peak, memory in (("0", None), ("x", None), ("800", 0.0), ("800", -1.0), ("800", float("nan")), ("800", 1e9)):
         with pytest.raises(UsageError, match="--peak" if memory is None else "--memory"):
             described_system(peak, memory)

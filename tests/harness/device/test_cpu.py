@@ -140,7 +140,7 @@ def virtual_caches(cpus: int, mib: int, package: str | None) -> dict[str, str]:
         files |= cache(cpu, 3, 3, f"{mib * 1024}K", str(cpu))
         if package is not None:
             name = f"sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id"
-            files[name] = package.format(cpu=cpu, half=cpu * 2 // cpus) + "\n"
+            files[name] = package.format(cpu=cpu, half=cpu * 2 // cpus, pair=cpu // 2) + "\n"
     return files
 
 
@@ -153,6 +153,8 @@ def virtual_caches(cpus: int, mib: int, package: str | None) -> dict[str, str]:
         (16, 480, "{half}", 960),
         (64, 32, "0", 1229),
         (64, 96, "{cpu}", 1229),
+        (16, 480, "{pair}", 480),
+        (1, 99_999, "0", 1229),
         (1, 504, "0", 504),
     ],
 )
@@ -162,7 +164,7 @@ def test_a_cache_for_each_processor_is_bounded(
     """A cache that is too large for the processors that share it is one per socket, and a socket has what is sold."""
     caches, note = read_caches(write(tmp_path, virtual_caches(cpus, mib, package)), list(range(cpus)))
     assert caches == {3: assumed_mib * MIB}
-    assert (note is None) == (cpus == 1)
+    assert (note is None) == (cpus == 1 and mib < 1229)
     if note:
         assert f"the system lists {cpus} last-level caches" in note and "are assumed" in note
 
@@ -304,6 +306,7 @@ def test_own_use_grows_with_own_work(tmp_path: Path) -> None:
         (1.0, 1.1, 1.0, 2, 0.0),
         (4.0, 0.0, 2.0, 2, 1.0),
         (1.0, 0.0, 0.49, 2, None),
+        (32.0, 0.0, 1.0, 2, None),
     ],
 )
 def test_the_share_of_others(busy: float, own: float, elapsed: float, cpus: int, share: float | None) -> None:

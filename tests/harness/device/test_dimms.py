@@ -106,6 +106,14 @@ def test_empty_slots_do_not_count() -> None:
     assert _judge(REAL + empty + GOOD_MODULES + END).gbs == pytest.approx(89.6)
 
 
+def test_one_processor_beside_the_channel_and_other_spellings() -> None:
+    """What all modules say alike is no second socket; Channel-0 1 and Channel 01 are one channel."""
+    alike = [module(f"Channel{c}-DIMM0", "NODE 0") for c in "AB"]
+    assert _judge(REAL + b"".join(alike) + END).gbs == pytest.approx(89.6)
+    spelt = [module(f"Channel {name}-DIMM{i}") for i, name in enumerate(("1", "01", "2", "02"))]
+    assert _judge(REAL + b"".join(spelt) + END).gbs == pytest.approx(89.6)
+
+
 def channels(names: str, **changes: int) -> list[bytes]:
     """Modules in slots whose channels are certain."""
     return [module(f"Channel{name}-DIMM0", **changes) for name in names]
@@ -122,6 +130,13 @@ UNCERTAIN = {
     "one locator for all modules": [module("Channel-0-DIMM-0", "BANK 0")] * 2,
     "one bank for all modules": [module("DIMM 0", "P0 CHANNEL A"), module("DIMM 1", "P0 CHANNEL A")],
     "two sockets with the same names": channels("ABAB"),
+    "two nodes in the banks": [module(f"Channel{c}-DIMM0", f"NODE {n}") for n in (0, 1) for c in "AB"],
+    "two processors behind the channel": [module(f"Channel{c}-DIMM0-CPU{n}") for n in (1, 2) for c in "AB"],
+    "processors in the slot, channels in the bank": [
+        module(f"CPU{n}-DIMM0", f"CHANNEL {c}") for n in (0, 1) for c in "AB"
+    ],
+    "two controllers in the banks": [module(f"Channel{c}-DIMM0", f"Controller{n}") for n in (0, 1) for c in "AB"],
+    "one channel in two arrays": [module(f"ChannelA-DIMM{n}", array=0x1000 + n) for n in (0, 1)],
     "more modules on one channel than on another": [*channels("AB"), module("ChannelA-DIMM1")],
     "unknown speed": channels("AB", speed=0),
     "unknown width": channels("AB", bits=0xFFFF),

@@ -352,3 +352,18 @@ def test_one_expert_beside_a_shared_one() -> None:
     alone = model_from(LLAMA)
     beside = model_from({**LLAMA, "model_type": "hunyuan_v1_moe", **sizes})
     assert beside.parameters == alone.parameters + 32 * (3 * 4096 * 14336 + 4096)
+
+
+@pytest.mark.parametrize(
+    ("changes", "dense"),
+    [
+        ({"mlp_only_layers": [0, 1]}, 2),
+        ({"mlp_only_layers": [0, 0, 0]}, 1),
+        ({"mlp_only_layers": [500, 501]}, 0),
+        ({"decoder_sparse_step": 2}, 24),
+        ({"decoder_sparse_step": 2, "mlp_only_layers": [0, 1]}, 25),
+    ],
+)
+def test_dense_layers_of_a_mixture(changes: dict[str, Any], dense: int) -> None:
+    """Layers that are named, each once, and those off the step (transformers, modeling_qwen3_moe.py)."""
+    assert model_from({**CONFIGS["qwen3-30b-a3b"], **changes}).dense_layers == dense

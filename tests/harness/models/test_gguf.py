@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bandmark.decoding.step import step_of
 from bandmark.errors import FileError
 from bandmark.models.config import find_or_read
-from bandmark.models.gguf import _BLOCKS
+from bandmark.models.gguf_header import _BLOCKS
 from bandmark.models.weights import FileModel
 
 F32, F16, Q8_0, Q4_K, Q6_K, MXFP4 = 0, 1, 8, 12, 14, 39
@@ -158,7 +158,8 @@ BROKEN = {
     "many keys": (b"GGUF" + struct.pack("<IQQ", 3, 0, 2**60), "makes no sense"),
     "long name": (b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 2**60), "makes no sense"),
     "cut off": (gguf(KEYS, dense())[:-3], "cut off"),
-    "nothing": (gguf({}, {}), "token_embd"),
+    "nothing": (gguf({}, {}), "no architecture"),
+    "twice": (gguf(KEYS, dense()).replace(b"0.attn_k.weight", b"0.attn_q.weight"), "attn_q.weight' stands there twice"),
     "no embedding": (gguf(KEYS, {"output.weight": ((256, 9), F16)}), "token_embd"),
     "unknown type": (gguf(KEYS, {"token_embd.weight": ((256, 9), 99)}), "type 99"),
     "no shape": (gguf(KEYS, {"token_embd.weight": ((), F16)}), "makes no sense"),

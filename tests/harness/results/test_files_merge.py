@@ -190,3 +190,14 @@ def test_formulas_are_refused(start: str, runs: list[Path], tmp_path: Path, caps
         assert "bad.csv: reason of numpy copy" in said and "takes for a formula" in said and not output.exists()
     (tmp_path / "bad.csv").write_text(to_csv([replace(rows[0], reason=f'a,{start}b "{start}c"'), *rows[1:]]))
     assert merge(tmp_path / "bad.csv", "--output", output) == 0
+
+
+def test_an_output_is_a_csv(runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The record of a run is not replaced by a table, nor is a folder or a pipe."""
+    record = runs[0].with_suffix(".json")
+    before = record.read_bytes()
+    assert merge(runs[0], "--output", record, "--force") == 2 and record.read_bytes() == before
+    assert "must end in .csv" in capsys.readouterr().err
+    (tmp_path / "folder.csv").mkdir()
+    assert merge(runs[0], "--output", tmp_path / "folder.csv", "--force") == 2
+    assert "no regular file" in capsys.readouterr().err

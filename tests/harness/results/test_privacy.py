@@ -259,6 +259,31 @@ def test_a_key_with_dots_is_no_place() -> None:
         "AKIAABCDEFGHIJKLMNOP",
         "hf_abcdefghijklmnopqrst",
         "ghp_abcdefghijklmnop1234",
+        "fe80::1%eth0",
+        "::ffff:10.1.2.3",
+        "00_1a_2b_3c_4d_5e",
+        "..\\jane\\x",
+        "\\Users\\jane\\x",
+        "C:\\Users\\Jane Doe\\x.csv",
+        "~\\jane",
+        "~jane",
+        "$HOME/jane",
+        "-L/opt/jane/lib",
+        "git@github.com:jane/x.git",
+        "DESKTOP-AB12CD3",
+        "Janes-MacBook-Pro",
+        "r05n12",
+        "x1000c0s0b0n0",
+        "http://box7:8080/",
+        "smb://server/jane",
+        "s3://jane-bucket",
+        "npm_abcdefghijklmnop",
+        "Basic YWxhZGRpbjpvcGVu",
+        "--user jane",
+        "password hunter2",
+        "api-key: abcd1234",
+        "aws_secret_access_key=abcdefgh",
+        "owner=jane",
     ],
 )
 def test_secrets_are_taken_out(secret: str) -> None:
@@ -270,6 +295,20 @@ def test_secrets_are_taken_out(secret: str) -> None:
         assert not any(part in cleaned for part in parts)
         assert clean_text(cleaned) == (cleaned, [])
     assert clean_text(f"it says '{secret}', and stops")[0] == f"it says '{_REMOVED}', and stops"
+
+
+@pytest.mark.parametrize("pair", ["{'user': 'jane doe'}", '"login": "jane doe"', 'HOSTNAME="jane doe"'])
+def test_quoted_values_are_taken_out(pair: str) -> None:
+    """A value in quotes goes to its end, and its name may be in quotes."""
+    cleaned, removed = clean_text(f"OSError: {pair}, and more")
+    assert "jane" not in cleaned and "doe" not in cleaned and removed and cleaned.endswith(", and more")
+
+
+@pytest.mark.parametrize("pattern", ["node-0", "node-0-to-node-12", "threads-2"])
+def test_patterns_of_suites_are_no_hosts(pattern: str) -> None:
+    """A run on NUMA nodes can be published: its patterns are checked by the suite that makes them."""
+    row = make_result(suite="scaling", pattern=pattern)
+    assert clean_rows([row]) == ([row], [])
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_samples_of_another_row() -> None:
 def test_samples_without_a_row() -> None:
     """Rows that were cut off leave their samples behind, and these are told."""
     record, rows = stored_run(kernels=("copy", "read"))
-    (text,) = of_record(record, rows[:1])
+    (text,) = of_record(replace(record, rows=1), rows[:1])
     assert text == "samples[1]: a row in the CSV with times"
 
 
@@ -148,3 +148,51 @@ def test_entries_are_sorted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     sorted_entries = []
     monkeypatch.setattr(plausibility, "Entries", lambda samples: sorted_entries.append(samples) or Entries(samples))
     assert len(rows) > 2 and not [*check_record(record, rows)] and len(sorted_entries) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        ({"device": "cuda:1"}, "settings.device"),
+        ({"system": "another"}, "settings.system"),
+        ({"suites": ["latency"]}, "suite"),
+        ({"threads": 1}, "threads"),
+    ],
+)
+def test_settings_contradict_the_run(settings: dict[str, Any], place: str) -> None:
+    """What was asked for is what the rows and the machine have."""
+    record, rows = stored_run()
+    record = replace(record, settings={**record.settings, **settings})
+    assert any(text.startswith(f"{place}:") for text in [*of_rows(record, rows), *of_record(record, rows)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [({"cpu_usable": 99}, "machine.cpu_usable"), ({"cpu_quota": 0.0}, "machine.cpu_quota")],
+)
+def test_a_machine_contradicts_itself(changes: dict[str, Any], place: str) -> None:
+    """No more processors can be used than there are, and a quota grants some time."""
+    record, rows = stored_run()
+    record = replace(record, machine=replace(record.machine, **changes))
+    assert any(text.startswith(f"{place}:") for text in of_record(record, rows))
+
+
+def test_a_run_that_ends_in_the_future() -> None:
+    """Neither the start nor the end may be a time that has not come."""
+    record, rows = stored_run()
+    later = replace(record, finished_utc="2099-01-01T00:00:00Z")
+    assert any("a time that has come" in text for text in of_record(later, rows))
+
+
+def test_caches_have_bounds_too() -> None:
+    """A figure of a cache is believed up to what so many cores can move."""
+    record, rows = stored_run(kernels=("copy",))
+    (text,) = of_rows(record, [replace(rows[0], regime="cache", bandwidth_gbs=1e7)])
+    assert text.startswith("bandwidth_gbs: less: no caches")
+
+
+def test_a_pattern_is_found_in_linear_time() -> None:
+    """Periods that almost repeat, thousands of samples long, are looked through once."""
+    seconds = [1e-3, 1.1e-3, 1.2e-3] * 20_000
+    assert plausibility._period(seconds) == 3
+    assert plausibility._period([*seconds, 9e-3]) == len(seconds) + 1
