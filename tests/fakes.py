@@ -376,7 +376,7 @@ def make_session(groups: Sequence[Group], backends: Sequence[FakeBackend], **cha
 def measured(groups: Sequence[Group], backends: Sequence[FakeBackend], rule: StopRule, **changes: Any) -> Session:
     """Return a session whose groups were measured on the backends' virtual clock."""
     session = make_session(groups, backends, **changes)
-    schedule = Schedule(limit_s=session.time_limit_s, groups_left=len(groups), clock=backends[0].clock)
+    schedule = Schedule(limit_s=session.time_limit_s, clock=backends[0].clock)
     for outcomes in measure_groups(groups, session.options, rule, schedule):
         session.outcomes += outcomes
         session.measured_groups += 1

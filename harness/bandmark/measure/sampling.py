@@ -63,13 +63,12 @@ class Schedule:
     """The sampling time of a run. Preparing and verifying are not part of it."""
 
     limit_s: float
-    groups_left: int
     clock: Clock = perf_counter
     sampled_s: float = 0.0
     watcher: Callable[[Callable[[], Any]], None] = lambda outcomes: None
     """Called after each round of samples, with a function that returns the outcomes so far, should it want them."""
-    weights: Sequence[float] = ()
-    """What the groups take of the time, by weight; none where all take the same."""
+    weights: Sequence[float] = (1.0,)
+    """What each of the groups that are left takes of the time, by weight."""
 
     @property
     def is_over(self) -> bool:
@@ -78,8 +77,7 @@ class Schedule:
 
     def share(self) -> float:
         """Return the seconds of sampling that the next group may take."""
-        left_s, weights = max(0.0, self.limit_s - self.sampled_s), self.weights[-max(1, self.groups_left) :]
-        return left_s * weights[0] / sum(weights) if weights else left_s / max(1, self.groups_left)
+        return max(0.0, self.limit_s - self.sampled_s) * self.weights[0] / sum(self.weights)
 
 
 class CaseFailedError(Exception):

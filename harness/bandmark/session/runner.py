@@ -35,7 +35,7 @@ def measure_groups(
                 yield skipped(group, reason)
             else:
                 yield GroupRun(group, options, group.rule or rule, schedule, opened).run()
-            schedule.groups_left -= 1
+            schedule.weights = schedule.weights[1:]
     finally:
         opened.close()
 

@@ -149,7 +149,7 @@ def _measure(session: Session, files: RunFiles | None, progress: Progress, watch
     """Measure all groups, saving after each."""
     rule = _QUICK_RULE if session.options.quick else StopRule()
     total = len(session.groups)
-    schedule = Schedule(limit_s=session.time_limit_s, groups_left=total, watcher=watcher)
+    schedule = Schedule(limit_s=session.time_limit_s, watcher=watcher)
     outcomes = measure_groups(session.groups, session.options, rule, schedule)
     try:
         for done, group in enumerate(session.groups):

@@ -435,7 +435,7 @@ def test_rows_of_torch_alone_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     rule = StopRule(min_samples=6, min_time_s=0, warmup_s=0, max_warmup_s=0)
     target = make_target([backend], peak=make_peak(1.0))  # type: ignore[list-item]
     session = make_session([group], [], target=target)
-    for outcomes in measure_groups([group], session.options, rule, Schedule(limit_s=30.0, groups_left=1)):
+    for outcomes in measure_groups([group], session.options, rule, Schedule(limit_s=30.0)):
         session.outcomes += outcomes
     (row,), (entry,) = session.rows(), session.record().samples
     assert (row.driver, row.temperature_c, row.power_w, row.clock_mhz) == ("580.65.06", 64, 250, 2400)

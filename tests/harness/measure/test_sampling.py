@@ -14,6 +14,7 @@ from bandmark.judge.warnings import NOISY_FROM, sample_warnings
 from bandmark.measure.measurement import Measurement, Reading
 from bandmark.measure.sampling import (
     CaseFailedError,
+    Schedule,
     StopRule,
     _agree,
     _noise_has_settled,
@@ -443,3 +444,31 @@ def test_what_else_a_window_showed_is_kept_sample_by_sample() -> None:
     assert samples.preempted_s == [0.123, 0.247]
     assert samples.load_gbs == [0.333333333, 0.666666667]
     assert samples.energy_j == [0.666666667, 1.33333333]
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "sampled_s", "weights", "share_s"),
+    [(8.0, 0.0, (1.0,), 8.0), (8.0, 2.0, (1.0, 1.0, 1.0), 2.0), (8.0, 0.0, (3.0, 1.0), 6.0), (8.0, 9.0, (1.0,), 0.0)],
+)
+def test_groups_share_what_is_left(
+    limit_s: float, sampled_s: float, weights: tuple[float, ...], share_s: float
+) -> None:
+    """The next group takes its weight among those that are left; nothing once the time has passed."""
+    assert Schedule(limit_s=limit_s, sampled_s=sampled_s, weights=weights).share() == share_s
+
+
+def test_a_warm_up_out_of_time_is_one_launch() -> None:
+    """After the deadline there is the first launch alone, whatever the clock shows."""
+    device = FakeDevice()
+    device.clock.now = 1000.0
+    launcher = device.launcher(steady(1e-2))
+    assert warm_up([launcher], device.clock, RULE, 999.0) == [pytest.approx(1e-2)]
+    assert launcher.launched == 1
+
+
+def test_a_warm_up_counts_from_its_own_begin() -> None:
+    """Late in a run it takes its quarter of what is left."""
+    device = FakeDevice()
+    device.clock.now = 1000.0
+    warm_up([device.launcher(noisy(1e-3, 0.5))], device.clock, RULE, 1004.0)
+    assert 1001.0 <= device.clock.now <= 1001.1

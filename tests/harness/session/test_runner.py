@@ -79,7 +79,7 @@ def test_outcomes_come_group_by_group() -> None:
     """After every group its outcomes are handed over, before the next is prepared."""
     backend = FakeBackend()
     groups = [make_group(name, [backend]) for name in KERNELS]
-    schedule = Schedule(limit_s=30.0, groups_left=3, clock=backend.clock)
+    schedule = Schedule(limit_s=30.0, weights=(1, 1, 1), clock=backend.clock)
     prepared = []
     for outcomes in measure_groups(groups, RunOptions(), StopRule(), schedule):
         assert len(outcomes) == 1 and outcomes[0].measurement is not None
@@ -92,7 +92,7 @@ def test_ctrl_c_keeps_the_finished_groups(stage: str) -> None:
     """An interrupt at any stage ends the run; the groups before it were handed over and all operands are released."""
     backend = FakeBackend(raises={("read", stage): KeyboardInterrupt()})
     groups = [make_group(name, [backend]) for name in KERNELS]
-    schedule = Schedule(limit_s=30.0, groups_left=3, clock=backend.clock)
+    schedule = Schedule(limit_s=30.0, weights=(1, 1, 1), clock=backend.clock)
     outcomes = measure_groups(groups, RunOptions(), StopRule(), schedule)
     finished = [*next(outcomes), *next(outcomes)]
     with pytest.raises(KeyboardInterrupt):
@@ -340,7 +340,7 @@ def test_a_slow_case_in_front_skips_no_group() -> None:
 def test_the_time_limit_is_shared_out() -> None:
     """Groups that never converge get equal shares, and the sampling of the whole run ends at its limit."""
     backend = FakeBackend(laws={name: noisy(1e-3, 0.5) for name in KERNELS})
-    schedule = Schedule(limit_s=30.0, groups_left=3, clock=backend.clock)
+    schedule = Schedule(limit_s=30.0, weights=(1, 1, 1), clock=backend.clock)
     groups = [make_group(name, [backend]) for name in KERNELS]
     ends = [backend.clock() for _ in measure_groups(groups, RunOptions(), StopRule(min_time_s=1e9), schedule)]
     assert ends == [pytest.approx(end, abs=0.1) for end in (10.0, 20.0, 30.0)]
@@ -470,7 +470,7 @@ def test_a_variant_that_fails_is_named_as_it_was_asked_for() -> None:
 def test_a_group_without_a_case_to_run_is_rows_alone() -> None:
     """Nothing is drawn or timed for a group of unsupported cases."""
     backend = FakeBackend(unsupported={"copy": "no"})
-    schedule = Schedule(limit_s=1.0, groups_left=1, clock=backend.clock)
+    schedule = Schedule(limit_s=1.0, clock=backend.clock)
     (outcome,) = GroupRun(make_group("copy", [backend]), RunOptions(), StopRule(), schedule).run()
     assert (outcome.status, outcome.reason, outcome.measurement) == ("unsupported", "no", None)
     assert backend.clock() == schedule.sampled_s == 0.0
