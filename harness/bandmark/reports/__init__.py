@@ -76,12 +76,12 @@ class ReportRun:
     @property
     def ranked(self) -> list[Row]:
         """The rows that stand for the device, the best first."""
-        return ranked(self.rows)
+        return ranked(self.suite.representatives(self.rows))
 
     @cached_property
     def best(self) -> Mapping[str, Row]:
         """The best row of each kernel that has one, those that answer for the suite first."""
-        return best_of_kernels(self.rows)
+        return best_of_kernels(self.suite.representatives(self.rows))
 
     @property
     def headlines(self) -> tuple[str, ...]:

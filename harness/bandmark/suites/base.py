@@ -274,6 +274,10 @@ class Suite:
         """Return the rows that the table shows people; the files have all."""
         return rows
 
+    def representatives(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return the rows that may stand for the device where one figure does."""
+        return rows
+
     def curve(self, rows: Sequence[Row]) -> Curve | None:
         """Return the rows as curves; None for suites whose rows are no points of curves."""
         return None

@@ -237,6 +237,10 @@ class Ladder(PointSuite):
             kept.setdefault((self.series(row), octave if row.status in MEASURED else row.reason), row)
         return sorted(kept.values(), key=lambda row: (self.series(row), row.working_set_bytes or 0))
 
+    def representatives(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return the rows in memory: figures of a cache are no figures of the machine's memory."""
+        return [row for row in rows if row.level == "dram"] or rows
+
     def headline(self, rows: Sequence[Row]) -> str | None:
         """Return the plateaus of each curve: level, figure, and where it ends beside what the system reports."""
         lines = []

@@ -135,3 +135,11 @@ def test_a_real_run_is_valid(
     Path("a.csv").write_text(text.replace(f",{cell},", ",7.5,"))
     assert main(["validate", "a.csv"]) == 2
     assert "latency_ns" in capsys.readouterr().out
+
+
+def test_memory_stands_for_the_device() -> None:
+    """One figure for a device is that of its memory; where no plateau is memory's, any row may stand."""
+    rows = pretend_rows()
+    chosen = SUITES["latency"].representatives(rows)
+    assert chosen and {row.level for row in chosen} == {"dram"} and len(chosen) < len(rows)
+    assert SUITES["latency"].representatives(rows[:3]) == rows[:3]
