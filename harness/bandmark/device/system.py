@@ -67,31 +67,41 @@ def format_cpu_list(cpus: Sequence[int]) -> str:
 def cgroup_folders(root: Path, controller: str) -> list[Path]:
     """Return the folders of this process's control groups for a controller, from its own group up to the top.
 
-    In a container the path may be the host's: then only the top exists, which is the container's own group.
+    In a container the path may be the host's: then only the top exists, which is the container's own group. Without a
+    list of groups the process counts as in the top one (version 2).
     """
     folders: list[Path] = []
-    for line in (read_text(root / "proc/self/cgroup") or "").splitlines():
+    for line in (read_text(root / "proc/self/cgroup") or "0::/").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        parts = [part for part in path.split("/") if part not in ("", ".")]
-        if not path.startswith("/") or ".." in parts or "\0" in path:
-            parts = []
-        for top in _mounts(root / "sys/fs/cgroup", controllers, controller):
+        if controllers and controller not in controllers.split(","):
+            continue
+        for top, origin in _mounted(root, controllers, controller) or _usual_mounts(root, controllers, controller):
+            inside = path.removeprefix(origin.rstrip("/"))
+            parts = [part for part in inside.split("/") if part not in ("", ".")]
+            if not inside.startswith("/") or ".." in parts or "\0" in path:
+                parts = []
             folders += [top.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1)]
     return folders
 
 
-def _mounts(mounts: Path, controllers: str, controller: str) -> list[Path]:
-    """Return where a hierarchy may be mounted, nothing if it is not the controller's.
+def _mounted(root: Path, controllers: str, controller: str) -> list[tuple[Path, str]]:
+    """Return where the hierarchy of a controller is mounted, and which group is the top there (proc(5), mountinfo)."""
+    places = []
+    for line in (read_text(root / "proc/self/mountinfo") or "").splitlines():
+        fields, (kind, *others) = line.partition(" - ")[0].split(), line.partition(" - ")[2].split() or [""]
+        is_meant = kind == "cgroup" and controller in ",".join(others).split(",") if controllers else kind == "cgroup2"
+        if is_meant and len(fields) > 4:
+            places.append((root / fields[4].lstrip("/"), fields[3]))
+    return places
 
-    Version 2 has one hierarchy; version 1 has one per controller or list of controllers ("cpu,cpuacct"), whose folder
-    may have the name of either.
-    """
+
+def _usual_mounts(root: Path, controllers: str, controller: str) -> list[tuple[Path, str]]:
+    """Return where a hierarchy usually is: that of version 2, or those of version 1, named by their controllers."""
+    mounts = root / "sys/fs/cgroup"
     if not controllers:
-        return [mounts, mounts / "unified"]
-    if controller not in controllers.split(","):
-        return []
+        return [(mounts, "/"), (mounts / "unified", "/")]
     try:
-        return sorted(path for path in mounts.iterdir() if controller in path.name.split(","))
+        return [(path, "/") for path in sorted(mounts.iterdir()) if controller in path.name.split(",")]
     except OSError:
         return []

@@ -258,6 +258,36 @@ def test_cpu_quota(tmp_path: Path, groups: str, files: dict[str, str], quota: fl
     assert cpu_quota(write(tmp_path, {"proc/self/cgroup": f"{groups}\n", **tree})) == quota
 
 
+MOUNTED = {
+    "version 1 in a place of its own": (
+        "4:cpu,cpuacct:/box",
+        "31 23 0:27 / /cgroup/cpu rw,nosuid shared:9 - cgroup cgroup rw,cpu,cpuacct",
+        {"cgroup/cpu/box/cpu.cfs_quota_us": "50000", "cgroup/cpu/box/cpu.cfs_period_us": "100000"},
+    ),
+    "version 2 below the host's group": (
+        "0::/docker/x/sub",
+        "29 23 0:26 /docker/x /sys/fs/cgroup ro - cgroup2 cgroup rw",
+        {"sys/fs/cgroup/sub/cpu.max": "50000 100000"},
+    ),
+    "version 1 in a container": (
+        "4:cpu:/docker/x",
+        "29 23 0:26 /docker/x /sys/fs/cgroup/c ro master:1 - cgroup cpu rw,cpu",
+        {"sys/fs/cgroup/c/cpu.cfs_quota_us": "50000", "sys/fs/cgroup/c/cpu.cfs_period_us": "100000"},
+    ),
+    "mounts that say nothing": ("0::/box", "nonsense\n1 2 - cgroup2", {"sys/fs/cgroup/box/cpu.max": "50000 100000"}),
+    "no list of groups": ("", "", {"sys/fs/cgroup/cpu.max": "50000 100000"}),
+}
+
+
+@pytest.mark.parametrize(("groups", "mounts", "files"), MOUNTED.values(), ids=MOUNTED.keys())
+def test_control_groups_are_where_they_are_mounted(
+    tmp_path: Path, groups: str, mounts: str, files: dict[str, str]
+) -> None:
+    """The list of mounts says where a hierarchy is, and which of its groups is the top there."""
+    listed = {"proc/self/cgroup": f"{groups}\n", "proc/self/mountinfo": f"{mounts}\n"}
+    assert cpu_quota(write(tmp_path, listed | files)) == 0.5
+
+
 STAT = "cpu  100 20 30 5000 60 7 8 9 1000 0\ncpu0 1 1 1 1 1 1 1 1 1 1\nintr 12345\n"
 
 
