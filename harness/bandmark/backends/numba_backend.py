@@ -17,6 +17,7 @@ from bandmark.backends.patterns import Accesses, forget_arrays
 from bandmark.backends.routines import Chase, LoadedChase, Passes, forget_ring
 from bandmark.backends.team_backend import TeamBackend, TeamWorkload
 from bandmark.device.device import Device
+from bandmark_kernels.core import intrinsics  # noqa: F401 - a Numba that lacks parts is found here, not case by case
 
 
 class NumbaBackend(TeamBackend):

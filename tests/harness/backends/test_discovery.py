@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,3 +59,15 @@ def test_openmp_waits_shortly(monkeypatch: pytest.MonkeyPatch, policy: str | Non
         waits = {name: os.environ.get(name) for name in discovery.OPENMP_WAITS}
         assert waits == (dict.fromkeys(waits) if policy else discovery.OPENMP_WAITS)
     assert dict(os.environ) == before
+
+
+def test_a_numba_that_lacks_parts_is_found_when_it_is_opened(tmp_path: Path) -> None:
+    """Half an installation is a problem with a remedy, and not an error in each row."""
+    (tmp_path / "numba").mkdir()
+    (tmp_path / "numba/__init__.py").write_text("__version__ = '0.68.1'\n")
+    code = "from bandmark.backends.discovery import *; d = Discovery(); import_backend('numba', d); print(d.problems)"
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=True
+    )
+    assert "numba is installed but can't be imported" in run.stdout and "pip install numba" in run.stdout
