@@ -72,10 +72,15 @@ def prometheus(checks: Sequence[DeviceCheck]) -> str:
     bounded = [_sample(limits[0], c, 1e9 * c.limits[case], case=case) for c, case, _ in figures if case in c.limits]
     lines += [*_head(*limits), *bounded] if bounded else []
     for counter in _COUNTERS:
-        known = [check for check in checks if check.facts.get(counter) is not None]
-        own = [_sample(f"bandmark_{counter}", check, float(check.facts[counter])) for check in known]
-        lines += [*_head(f"bandmark_{counter}", f"{counter} of NVML."), *own] if own else []
+        lines += _counted(f"bandmark_{counter}", counter, checks)
     return "\n".join(lines) + "\n"
+
+
+def _counted(name: str, counter: str, checks: Sequence[DeviceCheck]) -> list[str]:
+    """Return the lines of a counter, none where no device has it."""
+    known = [check for check in checks if check.facts.get(counter) is not None]
+    samples = [_sample(name, check, float(check.facts[counter])) for check in known]
+    return [*_head(name, f"{counter} of NVML."), *samples] if samples else []
 
 
 def _head(name: str, text: str) -> list[str]:

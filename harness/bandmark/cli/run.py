@@ -265,12 +265,12 @@ def exit_code(rows: list[Row], fail_below: float | None) -> int:
 
     if {"failed_verification", "error"} & {row.status for row in rows}:
         return EXIT_FAILED
-    judged, wanted, low = [row for row in rows if row.status == "ok"], "is ok", []
+    judged, wanted = [row for row in rows if row.status == "ok"], "is ok"
     if fail_below is not None:
         judged, wanted = [row for row in judged if row.percent_of_peak], "that is ok has a percentage of the peak"
-        low = [row for row in judged if (row.percent_of_peak or math.inf) < fail_below]
-    for row in low:
-        info(f"{CaseId.of(row).label}: {row.percent_of_peak:.1f} % of peak is below {fail_below:g} %")
+    low = [(row, percent) for row in judged if (percent := row.percent_of_peak or 0.0) < (fail_below or 0.0)]
+    for row, percent in low:
+        info(f"{CaseId.of(row).label}: {percent:.1f} % of peak is below {fail_below:g} %")
     if not judged:
         info(f"no row {wanted}; the notes say why, and the exit code is {EXIT_UNJUDGED}")
         return EXIT_UNJUDGED

@@ -163,9 +163,9 @@ def _text_run(tool: str, name: str, text: str, figures: Sequence[Figure], notes:
     """Return the run of an output; where the tool found its own results to be wrong, all figures are in doubt."""
     if not figures:
         raise ValueError("it has no line of a kernel after its header, so it is truncated")
-    cases = Counter(tuple(figure.case.values()) for figure in figures)
-    if repeated := [case for case, count in cases.items() if count > 1]:
-        raise ValueError(f"{repeated[0][0]} stands there {cases[repeated[0]]} times; give each output a file")
+    [(case, count)] = Counter(tuple(figure.case.values()) for figure in figures).most_common(1)
+    if count > 1:
+        raise ValueError(f"{case[0]} stands there {count} times; give each output a file")
     if failure := _FAILURE.search(text):
         doubts = (f"{tool} says `{failure[0]}`: its result is wrong",)
         figures = [replace(figure, doubts=doubts) for figure in figures]

@@ -133,15 +133,21 @@ def _channels(modules: Sequence[_Structure]) -> int | None:
     Several modules that all name one channel are more likely firmware that knows no other.
     """
     slots = {(s.text(0x11), s.text(0x10)): s.number(0x04, 2) for s in modules}
-    names = [(_CHANNEL.match(bank) or _CHANNEL.match(slot), f"{bank} {slot}") for bank, slot in slots]
-    channels = Counter(_plain(match[0]) for match, _ in names if match)
+    named = [(channel, owners, array) for slot, array in slots.items() for channel, owners in _channel_in(*slot)]
+    channels = Counter(channel for channel, _, _ in named)
     # A processor that the name of the channel leaves out, or an array of its own, may have a channel of the same name.
-    beside = {tuple(map(_plain, _OWNER.findall(text.replace(match[0], "")))) for match, text in names if match}
-    arrays = {(_plain(match[0]), array) for (match, _), array in zip(names, slots.values(), strict=True) if match}
-    is_certain = len(channels) == len(arrays) and len(beside) == 1 and len(set(channels.values())) == 1
-    if not is_certain or len(slots) < len(modules) or None in [match for match, _ in names]:
+    are_told_apart = len({owners for _, owners, _ in named}) == 1
+    are_told_apart = are_told_apart and len({(channel, array) for channel, _, array in named}) == len(channels)
+    if len(named) < len(modules) or len(set(channels.values())) > 1 or not are_told_apart:
         return None
     return None if len(channels) == 1 < len(modules) else len(channels)
+
+
+def _channel_in(bank: str, slot: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the channel that the names of a slot begin with, and what owners they name beside it; else nothing."""
+    if match := _CHANNEL.match(bank) or _CHANNEL.match(slot):
+        beside = _OWNER.findall(f"{bank} {slot}".replace(match[0], ""))
+        yield _plain(match[0]), tuple(map(_plain, beside))
 
 
 def _plain(name: str) -> str:

@@ -77,12 +77,15 @@ def cgroup_folders(root: Path, controller: str) -> list[Path]:
         if controllers and controller not in controllers.split(","):
             continue
         for top, origin in _mounted(root, controllers, controller) or _usual_mounts(root, controllers, controller):
-            inside = path.removeprefix(origin.rstrip("/"))
-            parts = [part for part in inside.split("/") if part not in ("", ".")]
-            if not inside.startswith("/") or ".." in parts or "\0" in path:
-                parts = []
+            parts = _parts(path.removeprefix(origin.rstrip("/")))
             folders += [top.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1)]
     return folders
+
+
+def _parts(path: str) -> list[str]:
+    """Return the names of an absolute path; nothing for one that leads elsewhere."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return [] if not path.startswith("/") or ".." in parts or "\0" in path else parts
 
 
 def _mounted(root: Path, controllers: str, controller: str) -> list[tuple[Path, str]]:

@@ -24,6 +24,11 @@ _NEAR = 0.98
 
 _COPY = KERNELS["copy"]
 _SANITIZERS = ("memcheck", "racecheck", "initcheck")
+FOUND = 9
+"""Exit code with which a sanitizer says that it found something: with others it did not run."""
+
+PROFILE = "profile.csv"
+"""The log of Nsight Compute: no step has this name, whose CSV would be its rows."""
 
 Codes = Mapping[str, int | None]
 """Exit codes of the steps by name; None for one that did not end by itself."""
@@ -99,18 +104,19 @@ def _beside_torch(folder: Path, _: Codes) -> Verdict:
 
 
 def _bytes(folder: Path, _: Codes) -> Verdict:
-    claims, profile = folder / "claims.csv", folder / "ncu.csv"
+    claims, profile = folder / "claims.csv", folder / PROFILE
     if not claims.exists() or not profile.exists():
         return None, "no profile"
-    moved = [one for one in compare(claims, profile) if one.read or one.written]
-    off = [m for m in moved if max(m.read or 0.0, m.written or 0.0) > _MAX_MOVED]
-    named = "".join(f"; {m.label}: read {m.read or 0:.3f}, written {m.written or 0:.3f} of the claim" for m in off[:3])
+    moved = [one for one in compare(claims, profile) if one.read + one.written]
+    off = [one for one in moved if max(one.read, one.written) > _MAX_MOVED]
+    named = "".join(f"; {one.label}: read {one.read:.3f}, written {one.written:.3f} of the claim" for one in off[:3])
     return (not off if moved else None), f"{len(off)} of {len(moved)} launches move more{named}"
 
 
 def _clean(_: Path, ended: Codes) -> Verdict:
     tried = {name: code for name in _SANITIZERS if (code := ended.get(name)) is not None}
-    return (not any(tried.values()) if tried else None), ", ".join(f"{name} {code}" for name, code in tried.items())
+    codes = {code for code in tried.values() if code in (0, FOUND)}
+    return (FOUND not in codes if codes else None), ", ".join(f"{name} {code}" for name, code in tried.items())
 
 
 CLAIMS = (

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bandmark.errors import FileError
 from bandmark.results.files import write_file
-from bandmark.selftest.claims import CLAIMS, WORDS, Claim
+from bandmark.selftest.claims import CLAIMS, FOUND, PROFILE, WORDS, Claim
 
 _BANDMARK = (sys.executable, "-m", "bandmark")
 _PROFILED = (sys.executable, "-m", "bandmark.selftest.profiled")
@@ -26,7 +26,7 @@ _DEVICE = ("--device", "{device}")
 _METRICS = "dram__bytes_read.sum,dram__bytes_write.sum,gpu__time_duration.sum"
 _NCU = (
     *("ncu", "--target-processes", "all", "--clock-control", "none", "-k", "regex:^bandmark_"),
-    *("--csv", "--page", "raw", "--print-units", "base", "--metrics", _METRICS, "--log-file", "{folder}/ncu.csv"),
+    *("--csv", "--page", "raw", "--print-units", "base", "--metrics", _METRICS, "--log-file", f"{{folder}}/{PROFILE}"),
 )
 _PROFILED_BYTES = 2 * 2**30
 """Of an array under the profiler: up to 50 MB of writes stay in the cache at a kernel's end, 2.4 % of this."""
@@ -46,9 +46,8 @@ def _run(name: str, limit_s: float, *options: str) -> Step:
 
 
 def _sanitized(tool: str, limit_s: float) -> Step:
-    return Step(
-        tool, ("compute-sanitizer", "--tool", tool, "--error-exitcode", "9", *_PROFILED, "{device}", "results"), limit_s
-    )
+    options = ("--tool", tool, "--error-exitcode", str(FOUND))
+    return Step(tool, ("compute-sanitizer", *options, *_PROFILED, "{device}", "results"), limit_s)
 
 
 STEPS = (
@@ -66,7 +65,7 @@ STEPS = (
     _sanitized("racecheck", 200),
     _sanitized("initcheck", 100),
 )
-"""In the order of their worth: a machine that is lent for half an hour may end before they do."""
+"""In the order of their worth. They take some half an hour; all limits together are twice as long."""
 
 
 Judged = list[tuple[Claim, bool | None, str]]

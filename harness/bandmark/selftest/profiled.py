@@ -21,11 +21,11 @@ _SANITIZED = ("copy", "nstream", "dot", "gemv", "gemv_t", "adamw", "adamw_master
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """DRAM bytes of a kernel's launch over those claimed; None where nothing is claimed."""
+    """DRAM bytes of a kernel's launch over those claimed, 0 where nothing is claimed."""
 
     label: str
-    read: float | None
-    written: float | None
+    read: float
+    written: float
 
 
 def write_claims(address: str, file: Path, size: int) -> None:
@@ -69,9 +69,9 @@ def compare(claims: Path, profile: Path) -> Iterator[Moved]:
             yield Moved(claim["label"], read, written)
 
 
-def _share(rows: Iterable[dict[str, str]], claim: dict[str, str], what: str) -> float | None:
+def _share(rows: Iterable[dict[str, str]], claim: dict[str, str], what: str) -> float:
     claimed, measured = int(claim[what]), sum(float(row[_NCU[what]].replace(",", "")) for row in rows)
-    return measured / claimed if claimed else None
+    return measured / claimed if claimed else 0.0
 
 
 def verify_results(address: str) -> int:

@@ -29,10 +29,11 @@ def _check(suite: Suite, target: Target) -> Check:
         groups = suite.plan(_OPTIONS, target)
     except Exception as error:  # a library may raise anything; the page says what
         return Check(suite.name, False, f"it can't be planned: {describe(error)}", _EXPECTED)
-    tried = [(case, _error(group, case)) for group in groups for case in group.cases]
-    errors = [error for _, error in tried if isinstance(error, float) and error <= 1]
-    failures = [f"{_label(case)}: {_in_words(error)}" for case, error in tried if _is_failure(error)]
+    tried = [(_label(case), _error(group, case)) for group in groups for case in group.cases]
     left_out = dict.fromkeys(str(error) for _, error in tried if isinstance(error, NotImplementedError))
+    ran = [(label, error) for label, error in tried if not isinstance(error, NotImplementedError)]
+    failures = [f"{label}: {problem}" for label, error in ran if (problem := _problem(error))]
+    errors = [error for _, error in ran if isinstance(error, float) and error <= 1]
     parts = [f"{len(failures)} of {len(errors) + len(failures)} wrong{named(failures)}"] if failures else []
     parts += [f"{len(errors)} right, worst error {max(errors):.2g}"] if errors else []
     parts += [f"not tried: {'; '.join(left_out)}"] if left_out else []
@@ -54,12 +55,11 @@ def _error(group: Group, case: Case) -> float | Exception:
         return error
 
 
-def _is_failure(error: float | Exception) -> bool:
-    return not isinstance(error, NotImplementedError) and not (isinstance(error, float) and error <= 1)
-
-
-def _in_words(error: float | Exception) -> str:
-    return f"wrong by {error:.3g}" if isinstance(error, float) else describe(error)
+def _problem(error: float | Exception) -> str:
+    """Return what is wrong, in words; nothing for an error within the tolerance."""
+    if isinstance(error, Exception):
+        return describe(error)
+    return "" if error <= 1 else f"wrong by {error:.3g}"
 
 
 def _label(case: Case) -> str:

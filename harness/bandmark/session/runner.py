@@ -236,10 +236,8 @@ class GroupRun:
         }
 
     def _halving_note(self) -> str | None:
-        if not self.halvings:
-            return None
         times = "once" if self.halvings == 1 else f"{self.halvings} times"
-        return f"{self.group.halved_what} was halved {times} for want of device memory"
+        return f"{self.group.halved_what} was halved {times} for want of device memory" if self.halvings else None
 
     def _verified(
         self, index: int, workload: Workload, samples: Measurement, reading: SensorReading, shared: Mapping[str, Any]
@@ -267,8 +265,7 @@ class GroupRun:
         return Outcome(suite=self.group.suite, columns=case.columns, measurement=measurement)
 
     def _others_share(self, before: CpuUse | None, after: CpuUse | None) -> float | None:
-        """Return the CPU share used by other processes, where the CPU is what is measured."""
-        # The system's counters cover all of its processors, not only those that this process may use.
+        """Return the share of all processors that other processes used, where the CPU is what is measured."""
         on_cpu = self.group.runnable[0].backend.threads is not None
         return others_share(before, after, cpu_count()) if on_cpu else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bandmark.judge.warnings import NOISY_FROM, rotation
@@ -18,6 +18,11 @@ from bandmark_kernels.core.compiled import MODES
 _ROTATES = "launches rotate over sets of the arrays that are larger than the cache (column copies of the CSV)"
 
 _FEW_SAMPLES = "fewer than {} samples before the time limit"
+_SIZES = {"cache": "fits the last-level cache", "mixed": "is less than 4 last-level caches"}
+_NOISY = (
+    f"noisy: the quartiles lie {100 * NOISY_FROM:.0f} % of the median apart or more (column spread); "
+    "close other programs and run again, longer with --time-limit"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +70,27 @@ def build_table(suite: Suite, rows: Sequence[Row]) -> _ResultTable:
 
 def _notes(row: Row, *, name_variant: bool) -> list[str]:
     """Return what the reader of a row should know; variants are named where a backend's rows differ in them."""
-    notes = []
-    reason = row.reason or ""
-    if row.layer and rotation(row.copies) in reason:
-        # How many sets there are differs from matrix to matrix: one footnote serves all.
-        notes.append(_ROTATES)
-        reason = reason.replace(rotation(row.copies), "").strip("; ")
-    if reason:
-        notes.append(f"{row.status}: {reason}" if row.status != "ok" else reason)
+    notes = list(_reasons(row))
     if row.status == "ok" and row.samples is not None and row.samples < StopRule().min_samples:
         notes.append(_FEW_SAMPLES.format(StopRule().min_samples))
     if row.status in MEASURED and row.working_set_bytes and row.regime != "dram" and not suite_of(row).is_curve:
-        sizes = {"cache": "fits the last-level cache", "mixed": "is less than 4 last-level caches"}
-        size = sizes.get(row.regime or "", "can't be compared with the cache, whose size is unknown")
+        size = _SIZES.get(row.regime or "", "can't be compared with the cache, whose size is unknown")
         notes.append(f"the working set {size}: no percentages")
-    if row.iqr_rel is not None and row.iqr_rel >= NOISY_FROM:
-        notes.append(
-            f"noisy: the quartiles lie {100 * NOISY_FROM:.0f} % of the median apart or more (column spread); "
-            "close other programs and run again, longer with --time-limit"
-        )
-    if row.variant and name_variant and row.variant not in MODES:
+    if (row.iqr_rel or 0.0) >= NOISY_FROM:
+        notes.append(_NOISY)
+    if name_variant and row.variant and row.variant not in MODES:
         notes.append(f"variant {row.variant}")
-    if row.verdict:
-        notes.append(f"{row.verdict}, by published measurements")
-    return notes
+    return [*notes, f"{row.verdict}, by published measurements"] if row.verdict else notes
+
+
+def _reasons(row: Row) -> Iterator[str]:
+    """Yield the reason of a row; how many sets rotate differs from matrix to matrix, so one footnote serves all."""
+    reason = row.reason or ""
+    if row.layer and rotation(row.copies) in reason:
+        yield _ROTATES
+        reason = reason.replace(rotation(row.copies), "").strip("; ")
+    if reason:
+        yield reason if row.status == "ok" else f"{row.status}: {reason}"
 
 
 def heading(rows: Sequence[Row]) -> str:

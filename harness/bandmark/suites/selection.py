@@ -95,16 +95,14 @@ def planned_cases(kernel: Kernel, dtype: DType, backends: Sequence[Backend], var
     cases = []
     for backend in backends:
         reason = backend.unsupported_reason(kernel, dtype)
-        names = backend.variants(kernel) if reason is None else ()
-        chosen = [*(backend.default_variants(kernel) if reason is None else (None,))]
-        chosen += [name for name in names if name not in chosen and (name in variants or "all" in variants)]
-        cases += [Case(columns={}, backend=backend, variant=name, skip_reason=reason) for name in chosen]
-        lacking = backend.lacking_variants(kernel) if reason is None else {}
-        cases += [
-            Case(columns={}, backend=backend, variant=name, skip_reason=why)
-            for name, why in lacking.items()
-            if name in variants
-        ]
+        if reason is not None:
+            cases.append(Case(columns={}, backend=backend, skip_reason=reason))
+            continue
+        lacking = backend.lacking_variants(kernel)
+        named = [name for name in (*backend.variants(kernel), *lacking) if name in variants]
+        named += backend.variants(kernel) if "all" in variants else ()
+        chosen = dict.fromkeys((*backend.default_variants(kernel), *named))
+        cases += [Case(columns={}, backend=backend, variant=v, skip_reason=lacking.get(v or "")) for v in chosen]
     return cases
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from bandmark.results.files import to_csv
 from bandmark.results.row import Row
-from bandmark.selftest.claims import CLAIMS, WORDS, Codes
+from bandmark.selftest.claims import CLAIMS, PROFILE, WORDS, Codes
+from bandmark.selftest.full import STEPS
 from fakes import make_result
 from foreign_files import ncu_log
 
@@ -40,7 +41,7 @@ def test_sound_steps_confirm(tmp_path: Path) -> None:
     normal = gpu_row(bandwidth_gbs=3000.0, verdict="normal for HBM3 (88-94 %)")
     write(tmp_path, "all", normal, gpu_row(backend="torch", bandwidth_gbs=3010.0))
     (tmp_path / "claims.csv").write_text("label,launches,read,written\ncopy v16,1,1000,1000\n")
-    (tmp_path / "ncu.csv").write_text(ncu_log((1010, 990)))
+    (tmp_path / PROFILE).write_text(ncu_log((1010, 990)))
     (tmp_path / "selftest.txt").write_text("PASS  copy               70 right\nPASS  registers          0 of 9 spill\n")
     found = verdicts(tmp_path, {"all": 0, "memcheck": 0, "racecheck": 0})
     assert {word for word, _ in found.values()} == {"confirmed"}, found
@@ -67,7 +68,7 @@ def test_a_row_refutes(tmp_path: Path, claim: str, rows: list[Row], words: str) 
 def test_bytes_tools_and_the_page_refute(tmp_path: Path) -> None:
     """Sectors that are read twice, an error of a sanitizer, and a failed line of the self-test."""
     (tmp_path / "claims.csv").write_text("label,launches,read,written\ngemv v16,1,1000,0\n")
-    (tmp_path / "ncu.csv").write_text(ncu_log((1100, 0)))
+    (tmp_path / PROFILE).write_text(ncu_log((1100, 0)))
     (tmp_path / "selftest.txt").write_text("PASS  copy               70 right\nFAIL  registers          2 of 9 spill\n")
     found = verdicts(tmp_path, {"memcheck": 9, "racecheck": None})
     assert found["Kernels move the"] == (
@@ -76,6 +77,19 @@ def test_bytes_tools_and_the_page_refute(tmp_path: Path) -> None:
     )
     assert found["Kernels stay in"] == ("refuted", "memcheck 9")
     assert found["Every check of"][0] == found["No kernel spills"][0] == "refuted"
+
+
+def test_a_profile_hides_no_wrong_row(tmp_path: Path) -> None:
+    """The profiler's log is no result of a step, whatever else the folder holds."""
+    write(tmp_path, "all", gpu_row(status="error", reason="boom", bandwidth_gbs=None))
+    (tmp_path / PROFILE).write_text(ncu_log((1, 1)))
+    assert verdicts(tmp_path, {"all": 1, "ncu": 0})["Every row's output"][0] == "refuted"
+    assert PROFILE not in {f"{step.name}.csv" for step in STEPS}
+
+
+def test_a_sanitizer_that_does_not_run_tells_nothing(tmp_path: Path) -> None:
+    """Exit codes of its own are no findings."""
+    assert verdicts(tmp_path, {"memcheck": 1})["Kernels stay in"] == ("not tried", "memcheck 1")
 
 
 def test_a_damaged_file_leaves_a_claim_open(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_launches_of_a_claim_add_up(tmp_path: Path) -> None:
     (tmp_path / "claims.csv").write_text("label,launches,read,written\ndot v16,2,2000,0\ncopy v16,1,1000,1000\n")
     (tmp_path / "ncu.csv").write_text(ncu_log((1500, 0), (520, 10), (1010, 990)))
     assert list(compare(tmp_path / "claims.csv", tmp_path / "ncu.csv")) == [
-        Moved("dot v16", pytest.approx(1.01), None),
+        Moved("dot v16", pytest.approx(1.01), 0.0),
         Moved("copy v16", pytest.approx(1.01), pytest.approx(0.99)),
     ]
 
