@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from bandmark.backends.base import Workload
-from bandmark.device.cpu import CpuUse, cpu_count, others_share, read_cpu_use
+from bandmark.device.cpu import cpu_count, others_share, read_cpu_use
 from bandmark.device.sensors import SensorReading, throttling
 from bandmark.errors import describe, first_of
 from bandmark.measure.measurement import Measurement
@@ -196,7 +196,8 @@ class GroupRun:
                 self._measure(rest, max(0.0, share_s - (clock() - begin)))
             return
         self.schedule.sampled_s += clock() - begin
-        others, reading = self._others_share(before, read_cpu_use(clock())), self._sensor_reading()
+        on_cpu, after = self.group.runnable[0].backend.threads is not None, read_cpu_use(clock())
+        others, reading = others_share(before, after, cpu_count()) if on_cpu else None, self._sensor_reading()
         shared = self._shared_readings(reading, measured, others, started)
         for (i, workload), samples in zip(workloads.items(), measured, strict=True):
             self.outcomes[i] = self._verified(i, workload, samples, reading, shared)
@@ -263,11 +264,6 @@ class GroupRun:
             **shared,
         )
         return Outcome(suite=self.group.suite, columns=case.columns, measurement=measurement)
-
-    def _others_share(self, before: CpuUse | None, after: CpuUse | None) -> float | None:
-        """Return the share of all processors that other processes used, where the CPU is what is measured."""
-        on_cpu = self.group.runnable[0].backend.threads is not None
-        return others_share(before, after, cpu_count()) if on_cpu else None
 
     def _failure(self, case: Case, problem: BaseException, stage: str = "") -> Outcome:
         """Return the outcome of a case whose library raised.
