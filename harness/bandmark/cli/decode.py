@@ -23,9 +23,9 @@ SHOWN = (
 """Models of the table that is shown where none is named: small to large, dense, then mixtures of experts."""
 
 
-USUAL_FORMATS = ("q4_k_m", "q8_0", "fp8", "nvfp4", "mxfp4", "int4")
+_USUAL_FORMATS = ("q4_k_m", "q8_0", "fp8", "nvfp4", "mxfp4", "int4")
 """Formats that people download; int4 as in AWQ and GPTQ."""
-GPT_OSS_FORMATS = ("mxfp4-gguf", "mxfp4-moe")
+_GPT_OSS_FORMATS = ("mxfp4-gguf", "mxfp4-moe")
 """The same of OpenAI's models, which come in MXFP4 alone."""
 
 
@@ -145,5 +145,5 @@ def _usual_formats(model: Model) -> list[WeightFormat]:
     own = [model.own_format] if isinstance(model, FileModel) and model.own_format else []
     if own and own[0].counted:
         return own
-    names = GPT_OSS_FORMATS if model.name.startswith("gpt-oss") else USUAL_FORMATS
+    names = _GPT_OSS_FORMATS if model.name.startswith("gpt-oss") else _USUAL_FORMATS
     return [*own, *(FORMATS[name] for name in names if not FORMATS[name].refusal(model))]

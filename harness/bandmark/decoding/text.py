@@ -198,7 +198,7 @@ class ValidationRow:
         return self.expected / self.published - 1
 
 
-class ClassErrors:
+class _ClassErrors:
     """The errors of one class of device where the engine is not known, as in a prediction."""
 
     def __init__(self, name: str, rows: Sequence[ValidationRow]) -> None:
@@ -231,7 +231,7 @@ class Validation:
         self.worst = max(self.checked, key=lambda row: abs(row.held_out_error))
         self.over_bound = [row for row in self.checked if row.published > row.bound]
         by_class = {name: [row for row in self.checked if row.device_class == name] for name in FITTED}
-        self.classes = [ClassErrors(name, own) for name, own in by_class.items() if own]
+        self.classes = [_ClassErrors(name, own) for name, own in by_class.items() if own]
 
     @property
     def holds(self) -> bool:

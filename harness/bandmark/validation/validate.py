@@ -22,10 +22,10 @@ from bandmark.validation.plausibility import check_record, check_rows
 from bandmark.validation.record import check_shape, read_record, to_record
 from bandmark.validation.replay import replay
 
-DESCRIPTION = "datapackage.json"
+_DESCRIPTION = "datapackage.json"
 """The file by which a folder of published results is known."""
 
-_BESIDE = ("README.md", "LICENSE", DESCRIPTION, "index.html", "bandwidth.svg")
+_BESIDE = ("README.md", "LICENSE", _DESCRIPTION, "index.html", "bandwidth.svg")
 """What lies beside the systems in a folder of published results."""
 
 
@@ -62,7 +62,7 @@ def check(paths: Iterable[Path]) -> list[Checked]:
             checked[csv] = check_run(csv)
             if root is not None:
                 checked[csv].violations += _published(checked[csv], root)
-        if path.is_dir() and (path / DESCRIPTION).is_file():
+        if path.is_dir() and (path / _DESCRIPTION).is_file():
             inside = [one for csv, one in checked.items() if path in csv.parents]
             checked[path] = Checked(path, violations=[*_strays(path), *_again(inside)])
     return list(checked.values())
@@ -70,9 +70,9 @@ def check(paths: Iterable[Path]) -> list[Checked]:
 
 def _runs(path: Path) -> Iterator[tuple[Path, Path | None]]:
     """Yield the CSV of each run under a path, and the folder of published results that it stands in, if it is one."""
-    root = path if path.is_dir() and (path / DESCRIPTION).is_file() else None
+    root = path if path.is_dir() and (path / _DESCRIPTION).is_file() else None
     files = result_files([path], (".csv", ".json")) if path.is_dir() else result_files([path])
-    runs = (file.with_suffix(".csv") if file.suffix == ".json" else file for file in files if file.name != DESCRIPTION)
+    runs = (file.with_suffix(".csv") if file.suffix == ".json" else file for file in files if file.name != _DESCRIPTION)
     yield from ((csv, root) for csv in dict.fromkeys(runs))
 
 

@@ -108,7 +108,7 @@ def _rounded(typing_context: Any, array: Any, value: Any) -> Any:
 
 
 @intrinsic
-def memory_fence(typing_context: Any) -> Any:
+def _memory_fence(typing_context: Any) -> Any:
     """Wait until every store so far can be seen by all, those that bypass the cache included."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -127,7 +127,7 @@ def _from_half(typing_context: Any, bits: Any) -> Any:
 
 
 @intrinsic
-def float_of_bits(typing_context: Any, bits: Any) -> Any:
+def _float_of_bits(typing_context: Any, bits: Any) -> Any:
     """Return the float32 that 32 bits stand for."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -141,14 +141,14 @@ def _load(array: Any, index: Any) -> Any:
     if array.dtype == types.int16:
         return lambda array, index: _from_half(array[index])
     if array.dtype == types.uint16:
-        return lambda array, index: float_of_bits(np.uint32(array[index]) << np.uint32(16))
+        return lambda array, index: _float_of_bits(np.uint32(array[index]) << np.uint32(16))
     if array.dtype == types.uint8:
 
         def code(array: Any, index: Any) -> Any:
             bits = np.uint32(array[index])
             # as a float32's sign, exponent and fraction they stand for the number times 2 ** -120: biases of 7 and 127
             shifted = ((bits & np.uint32(128)) << np.uint32(24)) | ((bits & np.uint32(127)) << np.uint32(20))
-            return float_of_bits(shifted) * np.float32(2.0**120)
+            return _float_of_bits(shifted) * np.float32(2.0**120)
 
         return code
     if array.dtype == types.int8:
@@ -200,4 +200,4 @@ def store_lines(out: Any, operands: Any) -> None:
         store_line(element, out, k, operands)
     for i in range(end, size):
         store(out, i, element(i, operands))
-    memory_fence()
+    _memory_fence()
