@@ -7,6 +7,7 @@ import math
 import shlex
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -104,13 +105,9 @@ def _list_cases(options: RunOptions) -> int:
 
 def _run_once(arguments: argparse.Namespace, options: RunOptions, output: str | None) -> int:
     """Measure one run and return its exit code."""
-    from bandmark.session.ranks import rank_file, read_ticket, use_own_gpu
     from bandmark.session.session import run_session
     from bandmark.show.console import LiveProgress, info
 
-    if arguments.rank_file is not None and arguments.device is None:
-        use_own_gpu(read_ticket())
-    by_rank = {"name_file": rank_file(Path(arguments.rank_file), read_ticket())} if arguments.rank_file else {}
     to_stdout = output == "-"
     with LiveProgress(quiet=arguments.quiet) as progress:
         session = run_session(
@@ -121,7 +118,7 @@ def _run_once(arguments: argparse.Namespace, options: RunOptions, output: str | 
             on_start=partial(_begin, arguments, progress),
             progress=progress,
             watcher=progress.look,
-            **by_rank,
+            **_by_rank(arguments),
         )
     rows = session.rows()
     _show(rows, to_stdout)
@@ -134,6 +131,18 @@ def _run_once(arguments: argparse.Namespace, options: RunOptions, output: str | 
         info(f"interrupted after {len(rows)} rows; they are kept" if rows else "interrupted before the first row")
         return EXIT_INTERRUPTED
     return exit_code(rows, arguments.fail_below)
+
+
+def _by_rank(arguments: argparse.Namespace) -> dict[str, Callable[[Session], Path]]:
+    """Return what names the file of --rank-file, after the process was given its GPU; nothing without the option."""
+    from bandmark.session.ranks import rank_file, read_ticket, use_own_gpu
+
+    if not arguments.rank_file:
+        return {}
+    ticket = read_ticket()
+    if arguments.device is None:
+        use_own_gpu(ticket)
+    return {"name_file": rank_file(Path(arguments.rank_file), ticket)}
 
 
 def _tell_files(session: Session) -> None:

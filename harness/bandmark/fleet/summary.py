@@ -72,22 +72,9 @@ def judge(members: Iterable[Member], expectations: Sequence[Expectation] = (), n
         nodes: the names of nodes that should have results.
     """
     newest, earlier, failed = _newest(members)
-    groups: dict[Hardware, _Group] = defaultdict(_Group)
-    for member in newest:
-        if member.hardware is not None:
-            groups[member.hardware].members.append(member)
-            for case, figure in member.figures.items():
-                if figure.value is not None:
-                    groups[member.hardware].cases[case].append((member, figure, figure.value))
+    groups = _groups(newest)
     observed = {hardware: _observed(group) for hardware, group in groups.items()}
-    outliers: list[tuple[Any, ...]] = []
-    judged = 0
-    for hardware, group in groups.items():
-        limits = find_limits(expectations, hardware)
-        for case, measured in group.cases.items():
-            counted, rows = _outliers(case, measured, observed[hardware][case], limits.get(case))
-            judged += counted
-            outliers += rows
+    judged, outliers = _all_outliers(groups, observed, expectations)
     outliers += _broken(newest)
     speeds = [row for hardware, group in groups.items() for row in _two_speeds(hardware, group)]
     missing = [*_missing(newest, failed, nodes)]
@@ -99,10 +86,44 @@ def judge(members: Iterable[Member], expectations: Sequence[Expectation] = (), n
         Section("trend", "Changes against a device's own earlier runs", _TREND, [*_trend(newest, earlier)]),
         Section("distribution", "Distribution", _SPREAD, [*_distribution(observed, groups)]),
     ]
-    node_of = {m.ticket.name: m.ticket.node for m in (*newest, *failed)} | {node: node for node in nodes}
-    exclude = {node for row in (*outliers, *missing) if (node := node_of.get(row[0]))}
+    named = [row[0] for row in (*outliers, *missing)]
+    exclude = _nodes_of(named, {m.ticket.name: m.ticket.node for m in (*newest, *failed)}, nodes)
     enough = {hardware: seen for hardware, seen in observed.items() if len(groups[hardware].members) >= MIN_DEVICES}
     return Fleet(sections=sections, exclude=sorted(exclude), observed=enough, members=len(newest), judged=judged)
+
+
+def _nodes_of(names: Iterable[str], node_of: Mapping[str, str], nodes: Sequence[str]) -> set[str]:
+    """Return the nodes of members by their names, each once; a node may be named itself."""
+    return {node_of.get(name, name) for name in names if name in node_of or name in nodes}
+
+
+def _all_outliers(
+    groups: Mapping[Hardware, _Group],
+    observed: Mapping[Hardware, Mapping[str, Spread]],
+    expectations: Sequence[Expectation],
+) -> tuple[int, list[tuple[Any, ...]]]:
+    """Return how many figures were judged, and the rows of those beyond a limit."""
+    judged, outliers = 0, list[tuple[Any, ...]]()
+    for hardware, group in groups.items():
+        limits = find_limits(expectations, hardware)
+        for case, measured in group.cases.items():
+            counted, rows = _outliers(case, measured, observed[hardware][case], limits.get(case))
+            judged += counted
+            outliers += rows
+    return judged, outliers
+
+
+def _groups(members: Iterable[Member]) -> dict[Hardware, _Group]:
+    """Return the members with equal devices, and their figures by case."""
+    groups: dict[Hardware, _Group] = defaultdict(_Group)
+    for member in members:
+        if member.hardware is not None:
+            group = groups[member.hardware]
+            group.members.append(member)
+            for case, figure in member.figures.items():
+                if figure.value is not None:
+                    group.cases[case].append((member, figure, figure.value))
+    return groups
 
 
 def _newest(members: Iterable[Member]) -> tuple[list[Member], dict[str, list[Member]], list[Member]]:
@@ -112,14 +133,19 @@ def _newest(members: Iterable[Member]) -> tuple[list[Member], dict[str, list[Mem
     failed: list[Member] = []
     earlier: dict[str, list[Member]] = defaultdict(list)
     for member in sorted(members, key=lambda member: member.run_id):
-        (failed if member.problem is not None and not member.figures else runs[member.device]).append(member)
+        (runs[member.device] if member.problem is None or member.figures else failed).append(member)
     for device, own in runs.items():
         ranks = set()  # those of one launch may share a device
         for member in reversed(own):
             is_newest = member.ticket.job == own[-1].ticket.job and member.ticket.rank not in ranks
             (newest if is_newest else earlier[device]).append(member)
             ranks.add(member.ticket.rank)
-    return newest, earlier, [m for m in failed if m.device not in runs or runs[m.device][-1].run_id <= m.run_id]
+    return newest, earlier, [member for member in failed if _is_latest(member, runs.get(member.device, []))]
+
+
+def _is_latest(member: Member, runs: Sequence[Member]) -> bool:
+    """Return whether a member came after all runs of its device."""
+    return not runs or runs[-1].run_id <= member.run_id
 
 
 def _observed(group: _Group) -> dict[str, Spread]:
@@ -138,23 +164,26 @@ def _outliers(
 ) -> tuple[int, list[tuple[Any, ...]]]:
     """Return how many figures of a case were judged, and the rows of those beyond a limit."""
     own = spread.limit if spread.count >= MIN_DEVICES else None
-    rows, judged = [], 0
+    limits = {"limit by the spread of the group": own, "expected by the file": expected}
+    rows: list[tuple[Any, ...]] = []
     for member, figure, value in measured:
-        reasons = [
-            f"{text} {limit:.4g} {figure.unit}"
-            for text, limit in (("limit by the spread of the group", own), ("expected by the file", expected))
-            if is_beyond(value, limit, higher_is_better=spread.higher_is_better)
-        ]
-        if (figure.verdict or "").startswith("low for"):
-            reasons.append(figure.verdict or "")
-        judged += own is not None or expected is not None or figure.verdict is not None
-        if reasons:
+        if reasons := _reasons(figure, value, limits, higher_is_better=spread.higher_is_better):
             percent = 100 * (value / spread.median - 1)
             deviations = (value - spread.median) / spread.mad if spread.mad and own is not None else None
-            why = "; ".join([*reasons, *([figure.reason] if figure.reason else [])])
-            where = (member.ticket.name, member.device, case)
-            rows.append((*where, value, figure.unit, percent, deviations, why))
-    return judged, rows
+            why = "; ".join(filter(None, (*reasons, figure.reason)))
+            rows.append((member.ticket.name, member.device, case, value, figure.unit, percent, deviations, why))
+    is_limited = own is not None or expected is not None
+    return sum(is_limited or figure.verdict is not None for _, figure, _ in measured), rows
+
+
+def _reasons(figure: Figure, value: float, limits: Mapping[str, float | None], *, higher_is_better: bool) -> list[str]:
+    """Return why a figure is an outlier: the limits that it is beyond, and a low verdict."""
+    beyond = {
+        text: limit for text, limit in limits.items() if is_beyond(value, limit, higher_is_better=higher_is_better)
+    }
+    reasons = [f"{text} {limit:.4g} {figure.unit}" for text, limit in beyond.items()]
+    low = [figure.verdict] if figure.verdict and figure.verdict.startswith("low for") else []
+    return reasons + low
 
 
 def _broken(members: Iterable[Member]) -> Iterator[tuple[Any, ...]]:
@@ -224,21 +253,19 @@ def _drift(members: Iterable[Member]) -> Iterator[tuple[Any, ...]]:
 
 def _missing(members: Sequence[Member], failed: Sequence[Member], nodes: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """Yield who has no result: ranks of the newest launch, members with a problem, and nodes that were named."""
-    launched = [member for member in (*members, *failed) if member.ticket.world is not None]
-    newest = max(launched, key=lambda member: member.run_id, default=None)
-    job = newest.ticket.job if newest else None
-    names = set()
-    for member in (*failed, *(m for m in members if m.problem is not None)):
-        if newest is None or member.ticket.job in (None, job):
-            names.add(member.ticket.rank)
-            yield (member.ticket.name, member.problem)
-    if newest is not None:
-        present = names | {member.ticket.rank for member in launched if member.ticket.job == job}
-        for rank in range(newest.ticket.world or 0):
-            if rank not in present:
-                yield (f"rank {rank}", "it left nothing")
-    known = {member.ticket.node for member in members} | {member.ticket.node for member in failed}
-    yield from ((node, "no result") for node in nodes if node not in known)
+    everyone = [*members, *failed]
+    troubled = [*failed, *(member for member in members if member.problem is not None)]
+    launched = [member for member in everyone if member.ticket.world is not None]
+    absent: list[int] = []
+    if launched:
+        newest = max(launched, key=lambda member: member.run_id).ticket
+        troubled = [member for member in troubled if member.ticket.job in (None, newest.job)]
+        present = troubled + [member for member in launched if member.ticket.job == newest.job]
+        absent = sorted({*range(newest.world or 0)} - {member.ticket.rank for member in present})
+    yield from ((member.ticket.name, member.problem) for member in troubled)
+    yield from ((f"rank {rank}", "it left nothing") for rank in absent)
+    unknown = dict.fromkeys(nodes).keys() - {member.ticket.node for member in everyone}
+    yield from ((node, "no result") for node in nodes if node in unknown)
 
 
 _TREND = ("member", "device", "case", "value", "earlier_median", "unit", "change_percent", "earlier_runs")
