@@ -177,12 +177,16 @@ class Function:
 
 
 def follow(launch: Launched, gpu: Any) -> None:
-    """Follow a ring of addresses on the host, at the clock of the device."""
+    """Follow a ring of addresses on the host, at the clock of the device; of whole laps a single one."""
     state, hops = launch.values["state"].host, int(launch.values["hops"])
-    address = int(state[0])
+    address = start = int(state[0])
     if launch.entry not in gpu.wrong:
-        for _ in range(hops):
+        for done in range(1, hops + 1):
             address = ctypes.c_uint64.from_address(address).value
+            if address == start:
+                for _ in range(hops % done):
+                    address = ctypes.c_uint64.from_address(address).value
+                break
     seconds = gpu.law(launch)
     state[:] = (address, int(seconds * gpu.clock_khz * 1e3), int(seconds * 1e9))
 

@@ -17,8 +17,10 @@ from bandmark.errors import describe
 from bandmark.session.runner import utc_now
 from bandmark.units import format_bytes
 from bandmark_kernels import DType, Kernel, Shape
+from bandmark_kernels.attention import Attention
 from bandmark_kernels.core.checks import make_inputs
 from bandmark_kernels.core.cuda import Program
+from bandmark_kernels.core.kernel import Inputs
 
 if TYPE_CHECKING:
     from bandmark.backends.cupy_backend import CupyBackend
@@ -103,11 +105,11 @@ def _verify_sizes(backend: CupyBackend, kernel: Kernel, dtype: DType, variant: s
     results.programs += 1
     if spilled:
         results.spills.append(f"{kernel.label} {label}: {spilled} bytes a thread")
-    for shape in _awkward_shapes(program, backend.gpu.sm_count):
+    shapes = _awkward_shapes(program, backend.gpu.sm_count)
+    for size, inputs in (sized for shape in shapes for sized in _inputs(kernel, dtype, shape)):
         results.launches += 1
-        size = f"n={shape.n}" if shape.m is None else f"m={shape.m} n={shape.n}"
         try:
-            error_of_size = _error(backend, kernel, dtype, shape, variant)
+            error_of_size = _error(backend, inputs, variant)
         except Exception as error:  # as above; after an error of CUDA all later launches fail, too
             results.failures.append(f"{label} {size}: {describe(error)}")
             continue
@@ -117,8 +119,17 @@ def _verify_sizes(backend: CupyBackend, kernel: Kernel, dtype: DType, variant: s
             results.failures.append(f"{label} {size}: wrong by {error_of_size:.3g}")
 
 
-def _error(backend: CupyBackend, kernel: Kernel, dtype: DType, shape: Shape, variant: str) -> float:
-    workload = backend.prepare(make_inputs(kernel, dtype, shape, seed=_SEED), variant, copies=1)
+def _inputs(kernel: Kernel, dtype: DType, shape: Shape) -> Iterator[tuple[str, Inputs]]:
+    """Yield the inputs of a size, with the size in words; of attention also those whose scores are far below zero."""
+    size = f"n={shape.n}" if shape.m is None else f"m={shape.m} n={shape.n}"
+    inputs = make_inputs(kernel, dtype, shape, seed=_SEED)
+    yield size, inputs
+    if isinstance(kernel.check, Attention):
+        yield f"{size} below zero", kernel.check.below_zero(inputs)
+
+
+def _error(backend: CupyBackend, inputs: Inputs, variant: str) -> float:
+    workload = backend.prepare(inputs, variant, copies=1)
     try:
         return workload.verify()
     finally:

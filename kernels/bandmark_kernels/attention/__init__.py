@@ -5,13 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bandmark_kernels.core import np
 from bandmark_kernels.core.checks import draw, encode, expectations
 from bandmark_kernels.core.dtypes import FLOAT32, DType
 from bandmark_kernels.core.kernel import Expectation, Inputs, Kernel, Pattern
 from bandmark_kernels.core.operand import Shape
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_FAR = 64.0
+"""Factor on a query by which scores of one sign, some 5 in size, are some hundreds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,15 @@ class Attention:
 
     def inputs(self, kernel: Kernel, dtype: DType, shape: Shape, *, seed: int, pattern: Pattern) -> Inputs:
         """Return tiles of random values, and the key of the last token."""
-        values = draw(kernel, dtype, shape, seed=seed, pattern=pattern)
+        return self._stored(kernel, dtype, shape, draw(kernel, dtype, shape, seed=seed, pattern=pattern))
+
+    def below_zero(self, inputs: Inputs) -> Inputs:
+        """Return inputs like these whose scores are all some hundreds below zero, so that the highest one counts."""
+        values = inputs.values()
+        values["q"], values["K"] = _FAR * abs(values["q"]), -abs(values["K"])
+        return self._stored(inputs.kernel, inputs.dtype, inputs.shape, values)
+
+    def _stored(self, kernel: Kernel, dtype: DType, shape: Shape, values: dict[str, NDArray[np.float64]]) -> Inputs:
         ends = {"K": self._last_key(m=shape.count("m"), **values)}
         return Inputs(kernel, dtype, shape, encode(kernel, dtype, values), encode(kernel, dtype, ends))
 

@@ -37,7 +37,7 @@ def test_a_sound_device_passes(monkeypatch: pytest.MonkeyPatch, name: str) -> No
     found = checks(monkeypatch, Gpu(sms=1), name, dtypes=list(DTYPES.values()))
     assert all(check.passed for check in found.values())
     forms = len(KERNELS[name].dtypes) * len(variants(KERNELS[name], (12, 0)))
-    sizes = 8 if KERNELS[name].suite == "gemv" else 7
+    sizes = {"gemv": 8, "attention": 14}.get(KERNELS[name].suite, 7)  # attention with scores far below zero, too
     assert (
         found[name].result
         == f"{forms * sizes} right, worst error {found[name].result.split()[4]} {forms} compiled kernels"
