@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from bandmark.errors import EXIT_OK, FileError
-from bandmark.results.files import merged_csv, read_runs, refuse_existing, write_file
+from bandmark.errors import EXIT_OK
+from bandmark.results.files import merged_csv, read_runs, refuse_existing, require_csv, write_file
 from bandmark.results.reading import result_files
 from bandmark.show.console import info, info_each
 from bandmark.units import count_of
@@ -25,8 +25,7 @@ def execute(arguments: argparse.Namespace) -> int:
     output = None if arguments.output == "-" else Path(arguments.output)
     files = result_files(Path(file) for file in arguments.files)
     if output is not None:
-        if output.suffix != ".csv":
-            raise FileError(f"--output {output} must end in .csv, or be - for stdout.")
+        require_csv(output)
         refuse_existing(output, force=arguments.force)
     runs, duplicates = read_runs(files)
     if output is None:

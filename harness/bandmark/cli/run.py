@@ -52,13 +52,14 @@ def execute(arguments: argparse.Namespace) -> int:
         return _measure_all_devices(arguments)
     if is_rank() and arguments.rank_file is None:
         return _supervise(arguments)
-    options = [replace(from_arguments(arguments), data=data) for data in names(arguments.data)] * arguments.runs
+    options = [replace(from_arguments(arguments), data=data) for data in names(arguments.data)]
     _check_together(arguments, options)
     if arguments.dry_run:
         return _list_cases(options[0])
-    codes = set()
-    for one, output in zip(options, _outputs(arguments.output, len(options)), strict=True):
-        codes.add(code := _run_once(arguments, one, output))
+    runs, codes = len(options) * arguments.runs, set()
+    for number in range(runs):
+        output = _numbered(arguments.output, number + 1, runs)
+        codes.add(code := _run_once(arguments, options[number % len(options)], output))
         if code == EXIT_INTERRUPTED:
             break
     return next(code for code in (EXIT_INTERRUPTED, EXIT_FAILED, EXIT_UNJUDGED, EXIT_OK) if code in codes)
@@ -70,7 +71,7 @@ def _check_together(arguments: argparse.Namespace, options: list[RunOptions]) ->
         raise UsageError("--rank-file names its files itself: leave --output out.")
     if arguments.runs < 1:
         raise UsageError(f"--runs {arguments.runs}: give 1 or more.")
-    if len(options) > 1 and arguments.output == "-":
+    if len(options) * arguments.runs > 1 and arguments.output == "-":
         raise UsageError("--output - holds one run: give a file, whose name each run gets with a number, or --runs 1.")
     if arguments.fail_below is not None and not math.isfinite(arguments.fail_below):
         raise UsageError(f"--fail-below {arguments.fail_below:g} is no percentage.")
@@ -78,11 +79,9 @@ def _check_together(arguments: argparse.Namespace, options: list[RunOptions]) ->
         one.check()
 
 
-def _outputs(output: str | None, runs: int) -> list[str | None]:
-    """Return the file of each run: a.csv of a single one, a-1.csv and so on of several."""
-    if output is None or runs == 1:
-        return [output] * runs
-    return [str(Path(output).with_stem(f"{Path(output).stem}-{number}")) for number in range(1, runs + 1)]
+def _numbered(output: str | None, number: int, runs: int) -> str | None:
+    """Return the file of one of several runs: a.csv -> a-1.csv; of a single run a.csv."""
+    return str(Path(output).with_stem(f"{Path(output).stem}-{number}")) if output and runs > 1 else output
 
 
 def _list_cases(options: RunOptions) -> int:

@@ -60,7 +60,7 @@ _OTHER_FORMS = {
 """Outputs of tools that lack what a comparison needs, and what to do."""
 
 _STREAM_HEADER = re.compile(r"^Function\s+(?:Best )?Rate \(?MB/s", re.MULTILINE)
-_STREAM_LINE = re.compile(r"^(Copy|Scale|Add|Triad):(.*)$", re.MULTILINE)
+_STREAM_LINE = re.compile(rf"^({'|'.join(_STREAM_KERNELS)}):(.*)$", re.MULTILINE)
 _BABEL_HEADER = re.compile(r"^function,num_times,n_elements,sizeof,max_\w+_per_sec,min_runtime\b", re.MULTILINE)
 _DEVICE = re.compile(r'^(?:CUDA Device \d+: "([^"]+)".*|Using (?:\w+ )?device:? (.+))$', re.MULTILINE)
 _OUTPUT_START = re.compile(r"^(?:STREAM version|BabelStream$|CUDA Driver:|Using |function,num_times)", re.MULTILINE)
@@ -131,14 +131,15 @@ def _stream(name: str, text: str) -> Run:
     if size is None:
         notes.append("the size of its elements is not stated: 8 bytes, STREAM's default, are assumed")
     figures = []
-    for kernel, line in _STREAM_LINE.findall(text):
+    lines = _STREAM_LINE.findall(text)
+    for kernel, line in lines:
         fields = line.split()
         if len(fields) != 4:
             raise ValueError(f"{kernel} has {len(fields)} figures where a rate and three times should be")
         case = {"kernel": _KERNEL_NAMES[kernel.lower()], "dtype": dtype, "n": n}
         figures.append(Figure(case=case, best=_rate(_positive(fields[0]) / 1e3)))
     run = _text_run("STREAM", name, text, figures, notes)
-    if missing := [kernel for kernel in _STREAM_KERNELS if not re.search(rf"^{kernel}:", text, re.MULTILINE)]:
+    if missing := [kernel for kernel in _STREAM_KERNELS if kernel not in dict(lines)]:
         raise ValueError(f"it has no line of {' and '.join(missing)}, so it is truncated")
     return run
 

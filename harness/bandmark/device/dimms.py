@@ -136,9 +136,10 @@ def _channels(modules: Sequence[_Structure]) -> int | None:
     named = [(channel, owners, array) for slot, array in slots.items() for channel, owners in _channel_in(*slot)]
     channels = Counter(channel for channel, _, _ in named)
     # A processor that the name of the channel leaves out, or an array of its own, may have a channel of the same name.
-    are_told_apart = len({owners for _, owners, _ in named}) == 1
-    are_told_apart = are_told_apart and len({(channel, array) for channel, _, array in named}) == len(channels)
-    if len(named) < len(modules) or len(set(channels.values())) > 1 or not are_told_apart:
+    owners, arrays = {owners for _, owners, _ in named}, {(channel, array) for channel, _, array in named}
+    if len(owners) != 1 or len(arrays) > len(channels):
+        return None
+    if len(named) < len(modules) or len(set(channels.values())) > 1:
         return None
     return None if len(channels) == 1 < len(modules) else len(channels)
 

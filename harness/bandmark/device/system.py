@@ -92,7 +92,8 @@ def _mounted(root: Path, controllers: str, controller: str) -> list[tuple[Path, 
     """Return where the hierarchy of a controller is mounted, and which group is the top there (proc(5), mountinfo)."""
     places = []
     for line in (read_text(root / "proc/self/mountinfo") or "").splitlines():
-        fields, (kind, *others) = line.partition(" - ")[0].split(), line.partition(" - ")[2].split() or [""]
+        mount, _, kinds = line.partition(" - ")
+        fields, (kind, *others) = mount.split(), kinds.split() or [""]
         is_meant = kind == "cgroup" and controller in ",".join(others).split(",") if controllers else kind == "cgroup2"
         if is_meant and len(fields) > 4:
             places.append((root / fields[4].lstrip("/"), fields[3]))

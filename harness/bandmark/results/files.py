@@ -40,8 +40,7 @@ class RunFiles:
         Raises:
             FileError: one of them exists (without force), or they can't be written.
         """
-        if path.suffix != ".csv":
-            raise FileError(f"--output {path} must end in .csv (the JSON gets the same name), or be - for stdout.")
+        require_csv(path)
         self.csv = path
         self.json = path.with_suffix(".json")
         self._may_replace = force
@@ -97,6 +96,12 @@ def _remove_stale(file: Path) -> None:
             temporary.unlink(missing_ok=True)
     except OSError:
         return  # a folder that can't be listed or changed is reported when the file is written
+
+
+def require_csv(file: Path) -> None:
+    """Raise FileError for an output whose name is not that of a CSV: another file of the name may be a run's JSON."""
+    if file.suffix != ".csv":
+        raise FileError(f"--output {file} must end in .csv (the JSON gets the same name), or be - for stdout.")
 
 
 def refuse_existing(file: Path, *, force: bool) -> None:

@@ -45,9 +45,11 @@ def check_rows(record: RunRecord, rows: Sequence[tuple[int, Row]]) -> Iterator[D
     """Yield what is implausible about single rows, given the machine and the settings of the run."""
     entries = Entries(record.samples)
     first: dict[tuple[float, ...], str] = {}
+    published = find_peak(record.device).gbs
     for line, row in rows:
-        for check in (_beyond_physics, _against_catalogue, _against_settings, _started):
-            yield from ((line, row, *finding) for finding in check(row, record))
+        by_catalogue = (*_beyond_physics(row, published), *_against_catalogue(row, published))
+        for finding in (*by_catalogue, *_against_settings(row, record), *_started(row, record)):
+            yield line, row, *finding
         for column, value, wanted in suite_of(row).impossible(row):
             yield line, row, column, written(value), wanted
         seconds = entries.seconds(row)
@@ -59,7 +61,7 @@ def check_rows(record: RunRecord, rows: Sequence[tuple[int, Row]]) -> Iterator[D
             yield line, row, "time_median_s", written(row.time_median_s), wanted
 
 
-def _beyond_physics(row: Row, record: RunRecord) -> Iterator[Finding]:
+def _beyond_physics(row: Row, published: float | None) -> Iterator[Finding]:
     gbs = row.bandwidth_gbs
     if gbs is None or row.status != "ok":
         return
@@ -70,16 +72,15 @@ def _beyond_physics(row: Row, record: RunRecord) -> Iterator[Finding]:
     limit, reason = _MAX_MEMORY_GBS, "no memory moves"
     if row.threads:
         limit, reason = min(limit, _MAX_THREAD_GBS * row.threads), f"{row.threads} threads move at most"
-    published = find_peak(record.device).gbs
     if published is not None and _ABOVE_PHYSICS * published < limit:
         limit, reason = _ABOVE_PHYSICS * published, f"{published:g} GB/s is published for {row.device}, which allows"
     if gbs > limit:
         yield "bandwidth_gbs", written(gbs), f"less: {reason} {limit:g} GB/s"
 
 
-def _against_catalogue(row: Row, record: RunRecord) -> Iterator[Finding]:
+def _against_catalogue(row: Row, published: float | None) -> Iterator[Finding]:
     """Yield a peak that is said to be published and is not."""
-    published, claims_it = find_peak(record.device).gbs, (row.peak_source or "").startswith("published")
+    claims_it = (row.peak_source or "").startswith("published")
     if claims_it and row.bandmark_version == __version__ and row.peak_gbs != published:
         yield "peak_gbs", written(row.peak_gbs), f"{written(published)}, which is published for {row.device}"
 

@@ -37,9 +37,8 @@ def reduction(name: str, *, blocks_per_sm: int = 3, bytes_per_thread: int = 64) 
 
 
 def _layout(blocks_per_sm: int, bytes_per_thread: int, program: Program) -> Layout:
-    if (
-        program.is_bulk
-    ):  # as many of its stages of 8 KiB as the shared memory of a multiprocessor holds: 228 KiB, or 100
+    if program.is_bulk:
+        # as many of its stages of 8 KiB as the shared memory of a multiprocessor holds: 228 KiB, or 100
         return Layout(threads=32, unroll=16, blocks_per_sm=6 if program.capability < (12, 0) else 2)
     return Layout(threads=256, unroll=bytes_per_thread // program.pack_bytes, blocks_per_sm=blocks_per_sm)
 
